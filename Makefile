@@ -1,0 +1,52 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint bench docs messages requirements clean
+
+BIN := .venv/bin
+# Namespaces and tunnels need root; everything else does not.
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH)
+
+# Tests that ask no database, or make SQLite files of their own.
+NO_DATABASE := $(addprefix --ignore=tests/,agent cli house test_agent_without_django.py)
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+demo: ## do business once, from shop to packets (ONCE=1: exit at the end)
+	@./setup
+	@$(ROOT) $(BIN)/ferriage demo $(if $(ONCE),--once)
+
+test: ## check and test everything: both databases, real tunnels, a real browser
+	@./setup test
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest -q -n 2 -m "not tunnel and not browser"
+	FERRIAGE_TEST_DATABASE=postgres $(BIN)/pytest -q -n 2 -m "not tunnel and not browser" $(NO_DATABASE)
+	$(ROOT) $(BIN)/pytest -q -p no:randomly -m "tunnel or browser"
+
+test-fast: ## unit and property tests on SQLite
+	@./setup test
+	$(BIN)/pytest -q -n 2 -m "not tunnel and not browser"
+
+lint: ## imports, style, types
+	$(BIN)/lint-imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: ## print the figures that README quotes
+	@./setup test
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(ROOT) $(BIN)/python $$file || exit 1; done
+
+docs: ## build the book into docs/_build
+	@./setup test
+	$(BIN)/sphinx-build -q -W docs docs/_build
+
+messages: ## collect strings and compile translations
+	cd src/ferriage && ../../$(BIN)/django-admin makemessages -v 0 --no-obsolete --no-location -l zh_Hans
+	cd src/ferriage && ../../$(BIN)/django-admin compilemessages -v 0
+
+requirements: ## write requirements/*.txt again from pyproject.toml
+	requirements/compile
+
+clean: ## remove what was made here, but not .demo of a running demo
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist docs/_build
+	$(ROOT) rm -rf .demo
