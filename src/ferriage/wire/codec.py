@@ -1,0 +1,89 @@
+"""Canonical bytes of structures, checks of records, and digests of sets."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import ipaddress
+from typing import Final
+
+import msgspec
+
+from ferriage.wire.records import Device, Item, WireError
+
+DIGEST_ZERO: Final = "0" * 64
+"""The digest of no device at all."""
+_MODULUS: Final = 1 << 256
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """Return the canonical JSON of a structure: fields in declared order, no spaces."""
+    return _ENCODER.encode(value)
+
+
+def decode[T](data: bytes | str, kind: type[T]) -> T:
+    """Decode one structure strictly.
+
+    Raises:
+        WireError: Not JSON, a missing or unknown field, or a value of the wrong type.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError(f"not a {getattr(kind, '__name__', kind)}: {error}") from error
+
+
+_ITEM: msgspec.json.Decoder[Item] = msgspec.json.Decoder(Item)
+
+
+def decode_item(data: bytes | str) -> Item:
+    """Decode one item line; an unknown kind is refused, never passed over."""
+    try:
+        return _ITEM.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError(f"not an item: {error}") from error
+
+
+def check_device(device: Device) -> None:
+    """Refuse a device record that no gateway could apply.
+
+    Raises:
+        WireError: Bad key, address, slot or negative limit; the message names the field.
+    """
+    try:
+        if len(base64.b64decode(device.public_key, validate=True)) != 32:  # noqa: PLR2004 -- X25519
+            raise WireError("public_key is not 32 bytes")
+    except binascii.Error as error:
+        raise WireError("public_key is not base64") from error
+    try:
+        ipaddress.IPv4Address(device.ip4)
+        ipaddress.IPv6Address(device.ip6)
+    except ValueError as error:
+        raise WireError(f"inner address: {error}") from error
+    if not 0 < device.slot < 1 << 32:
+        raise WireError("slot is not within 1 … 2^32-1")
+    if min(device.rate_down_bps, device.rate_up_bps, device.burst_bytes) <= 0:
+        raise WireError("rates and burst must be positive")
+    if not 0 <= device.hold_at <= device.remove_at:
+        raise WireError("hold_at lies after remove_at")
+
+
+# --- digest -----------------------------------------------------------------------------------
+
+
+def record_hash(device: Device) -> int:
+    """Return the device's share of a pool's digest."""
+    return int.from_bytes(hashlib.sha256(encode(device)).digest(), "big")
+
+
+def digest_add(digest: str, device: Device) -> str:
+    """Return the digest (64 hex digits) of a set once the device joined it."""
+    return f"{(int(digest, 16) + record_hash(device)) % _MODULUS:064x}"
+
+
+def digest_remove(digest: str, device: Device) -> str:
+    """Return the digest of a set once the device left it."""
+    return f"{(int(digest, 16) - record_hash(device)) % _MODULUS:064x}"
