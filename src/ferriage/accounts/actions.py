@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.accounts import queries
+from ferriage.accounts.models import Account, CustomerSession, StaffLink, StaffProfile
+from ferriage.core import audit, codes
+from ferriage.core.actors import Actor
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError
+from ferriage.core.hashing import hash_secret, new_token
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+SESSION_LENGTH: Final = timedelta(days=30)
+LINK_LENGTH: Final = timedelta(hours=24)
+
+
+class ClosedService(FerriageError):
+    """A closed service takes named people only, by invitation."""
+
+    slug = "closed-service"
+    status = 403
+
+
+class LinkUnusable(FerriageError):
+    """The staff link was used, has run out, or never was one."""
+
+    slug = "staff-link"
+    status = 403
+
+
+class StaffWrong(FerriageError):
+    """Name, password or role of a member of staff cannot be taken."""
+
+    slug = "staff-wrong"
+    status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedAccount:
+    """A new account and its number, which is never to be had again."""
+
+    account: Account
+    number: str
+
+
+def open_account(
+    *,
+    now: datetime,
+    actor: Actor,
+    account_class: str = Account.Class.PUBLIC,
+    place: str = "",
+    label: str = "",
+    language: str = "en",
+) -> OpenedAccount:
+    """Open an account under a new number.
+
+    Raises:
+        ClosedService: A class other than public needs staff or a command, and a name.
+    """
+    if account_class != Account.Class.PUBLIC and (actor.kind == "customer" or not label):
+        raise ClosedService(
+            _("This service is for invited, named people only."),
+            _("Ask the operator to invite you."),
+        )
+    number = codes.random_characters()
+    with writing():
+        account = Account.objects.create(
+            number_hash=hash_secret("account", number),
+            account_class=account_class,
+            place=place,
+            label=label,
+            language=language,
+            created_on=now.date(),
+        )
+        audit.record(now=now, actor=actor, action="account.opened", account_class=account_class)
+    return OpenedAccount(account, number)
+
+
+def start_session(*, account: Account, now: datetime) -> str:
+    """Log a customer in and return the token for the cookie; runs for 30 days."""
+    token = new_token()
+    with writing():
+        CustomerSession.objects.filter(expires_at__lte=now).delete()
+        CustomerSession.objects.create(
+            token_hash=hash_secret("session", token),
+            account=account,
+            created_on=now.date(),
+            expires_at=now + SESSION_LENGTH,
+        )
+    return token
+
+
+def end_session(*, token: str) -> None:
+    """Log a customer out; an unknown token changes nothing."""
+    with writing():
+        CustomerSession.objects.filter(token_hash=hash_secret("session", token)).delete()
+
+
+def declare_place(*, account: Account, place: str, now: datetime, actor: Actor) -> Account:
+    """Keep the place a customer says to be in (ISO 3166)."""
+    with writing():
+        account.place = place
+        account.save(update_fields=["place"])
+        audit.record(now=now, actor=actor, action="place.declared", place=place)
+    return account
+
+
+# --- staff ------------------------------------------------------------------------------------
+
+
+def create_staff_link(
+    *, purpose: str, now: datetime, actor: Actor, role: str = "", user: User | None = None
+) -> str:
+    """Make a link that works once within a day, and return its token.
+
+    Raises:
+        StaffWrong: An invitation without a role, or a reset without a member of staff.
+    """
+    if purpose == StaffLink.Purpose.INVITE:
+        if role not in StaffProfile.Role.values:
+            raise StaffWrong(
+                _("There is no such role."),
+                _("Roles are: %(roles)s.") % {"roles": ", ".join(StaffProfile.Role.values)},
+            )
+    elif user is None:
+        raise StaffWrong(_("A reset needs the name of a member of staff."))
+    token = new_token()
+    with writing():
+        StaffLink.objects.create(
+            token_hash=hash_secret("staff-link", token),
+            purpose=purpose,
+            role=role,
+            user=user,
+            created_at=now,
+            expires_at=now + LINK_LENGTH,
+        )
+        subject = user.get_username() if user else ""
+        audit.record(
+            now=now, actor=actor, action=f"staff.{purpose}_link_made", subject=subject, role=role
+        )
+    return token
+
+
+def use_staff_link(*, token: str, username: str, password: str, now: datetime) -> User:
+    """Make the invited member of staff, or set the password of the one whose link it is.
+
+    Other links of the same person end with it.
+
+    Raises:
+        LinkUnusable: Used, run out, or unknown.
+        StaffWrong: The name is taken or empty, or the password too weak; the link stays usable.
+    """
+    link = queries.staff_link(token, now)
+    if link is None:
+        raise LinkUnusable(
+            _("This link cannot be used: it was used before or has run out."),
+            _("Ask an owner for a new one, or run `ferriage staff invite` on the host."),
+        )
+    _check_password(password, link.user or User(username=username))
+    try:
+        with writing():
+            used = StaffLink.objects.filter(pk=link.pk, used_at__isnull=True).update(used_at=now)
+            if used != 1:
+                raise LinkUnusable(_("This link was used just now."))
+            if link.user:
+                StaffLink.objects.filter(user=link.user, used_at=None).update(expires_at=now)
+            user = link.user or _new_user(username, link.role)
+            user.set_password(password)
+            user.save()
+            actor = Actor("staff", user.get_username())
+            action = f"staff.{link.purpose}_link_used"
+            audit.record(now=now, actor=actor, action=action, role=link.role)
+    except IntegrityError as error:
+        raise StaffWrong(_("This name is taken."), _("Choose another one.")) from error
+    return user
+
+
+def _new_user(username: str, role: str) -> User:
+    try:
+        User.username_validator(username)
+    except ValidationError as error:
+        raise StaffWrong(" ".join(error.messages)) from error
+    user = User.objects.create(username=username, is_staff=True)
+    StaffProfile.objects.create(user=user, role=role)
+    return user
+
+
+def _check_password(password: str, user: User) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise StaffWrong(" ".join(error.messages)) from error

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+
+class Account(models.Model):
+    """One customer, known by a number that only its keyed hash is kept of.
+
+    `place` is where the customer says to be (ISO 3166, with subdivision where the law differs);
+    `label` names the person or device's owner in a closed service only.
+    """
+
+    class Class(models.TextChoices):
+        PUBLIC = "public"
+        ENTERPRISE = "enterprise"
+        OWN_STAFF = "own_staff"
+
+    number_hash = models.CharField(max_length=64, unique=True)
+    account_class = models.CharField(max_length=16, choices=Class, default=Class.PUBLIC)
+    place = models.CharField(max_length=6, blank=True)
+    label = models.CharField(max_length=100, blank=True)
+    language = models.CharField(max_length=10, default="en")
+    created_on = models.DateField()
+
+    class Meta:
+        db_table = "accounts_account"
+
+
+class CustomerSession(models.Model):
+    """A customer's browser that is logged in; the token itself is only in its cookie."""
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    created_on = models.DateField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "accounts_customersession"
+
+
+class StaffProfile(models.Model):
+    """The role of somebody who logs in to the back office."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        PARTNER = "partner"
+        SUPPORT = "support"
+        AUDITOR = "auditor"
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="staff_profile"
+    )
+    role = models.CharField(max_length=16, choices=Role)
+
+    class Meta:
+        db_table = "accounts_staffprofile"
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
+
+
+class StaffLink(models.Model):
+    """A link that works once: it makes a member of staff, or gives one a new password."""
+
+    class Purpose(models.TextChoices):
+        INVITE = "invite"
+        RESET = "reset"
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    purpose = models.CharField(max_length=8, choices=Purpose)
+    role = models.CharField(max_length=16, choices=StaffProfile.Role, blank=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "accounts_stafflink"

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferriage.accounts.models import Account, CustomerSession, StaffLink, StaffProfile
+from ferriage.core import codes
+from ferriage.core.hashing import hash_secret
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.contrib.auth.models import AnonymousUser, User
+
+
+def account_by_number(text: str) -> Account | None:
+    """Return the account of a number as somebody typed it, or nothing."""
+    number = codes.normalise(text)
+    if not codes.is_code(number):
+        return None
+    return Account.objects.filter(number_hash=hash_secret("account", number)).first()
+
+
+def account_by_session(token: str, now: datetime) -> Account | None:
+    """Return who is logged in with a cookie's token, or nothing when it has run out."""
+    session = (
+        CustomerSession.objects.filter(token_hash=hash_secret("session", token), expires_at__gt=now)
+        .select_related("account")
+        .first()
+    )
+    return session.account if session else None
+
+
+def staff_link(token: str, now: datetime) -> StaffLink | None:
+    """Return a staff link that can still be used, or nothing."""
+    return (
+        StaffLink.objects.filter(
+            token_hash=hash_secret("staff-link", token),
+            used_at__isnull=True,
+            expires_at__gt=now,
+        )
+        .select_related("user")
+        .first()
+    )
+
+
+def role_of(user: User | AnonymousUser) -> str:
+    """Return the role of somebody in the back office; empty for everybody else."""
+    if not user.is_authenticated or not user.is_active:
+        return ""
+    role = StaffProfile.objects.filter(user_id=user.pk).values_list("role", flat=True).first()
+    return role or ""
