@@ -1,0 +1,1 @@
+"""The authorisation register: when a line may be opened, sold and kept open."""

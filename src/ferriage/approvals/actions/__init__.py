@@ -1,0 +1,63 @@
+"""Everything that changes the register. Nobody overrides a verdict: there is no such action."""
+
+from ferriage.approvals.actions.approvals import (
+    EvidenceMissing,
+    Issued,
+    IssuedWrong,
+    NotInThisState,
+    PlaceUnreadable,
+    SamePerson,
+    UnknownKind,
+    create_party,
+    grant,
+    lodge,
+    record_approval,
+    refuse,
+    reinstate,
+    revoke,
+    surrender,
+    suspend,
+    verify,
+)
+from ferriage.approvals.actions.decisions import ClockBehind, check_clock, write_decision
+from ferriage.approvals.actions.determinations import (
+    Asked,
+    Conclusion,
+    NotReasoned,
+    QuestionAnswered,
+    end_determination,
+    record_determination,
+)
+from ferriage.approvals.actions.evidence import EvidenceFile, EvidenceRefused, add_evidence
+
+__all__ = [
+    "Asked",
+    "ClockBehind",
+    "Conclusion",
+    "EvidenceFile",
+    "EvidenceMissing",
+    "EvidenceRefused",
+    "Issued",
+    "IssuedWrong",
+    "NotInThisState",
+    "NotReasoned",
+    "PlaceUnreadable",
+    "QuestionAnswered",
+    "SamePerson",
+    "UnknownKind",
+    "add_evidence",
+    "check_clock",
+    "create_party",
+    "end_determination",
+    "grant",
+    "lodge",
+    "record_approval",
+    "record_determination",
+    "refuse",
+    "reinstate",
+    "revoke",
+    "surrender",
+    "suspend",
+    "verify",
+    "write_decision",
+]

@@ -1,0 +1,95 @@
+"""The chain of Decisions: what the register answered, so that nobody can deny it later."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.approvals.models import Decision
+from ferriage.approvals.queries import (
+    decision_content,
+    inputs_digest,
+    latest_decision,
+    register_of,
+)
+from ferriage.core import chain
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.approvals.facts import LineFacts, Reason, Verdict
+
+CLOCK_TOLERANCE: Final = timedelta(seconds=300)
+
+
+class ClockBehind(FerriageError):
+    """The site's clock stands before the newest Decision; nothing may be opened or sold."""
+
+    slug = "clock-behind"
+    status = 503
+
+
+def check_clock(*, now: datetime) -> None:
+    """Refuse to go on while the clock is more than 300 s behind the newest Decision.
+
+    Raises:
+        ClockBehind: It is.
+    """
+    latest = latest_decision()
+    if latest is not None and now < latest.at - CLOCK_TOLERANCE:
+        raise ClockBehind(
+            _("The clock of this site is behind its own records, so nothing is opened or sold."),
+            _("Set the clock right; what is open runs to its own end."),
+        )
+
+
+def write_decision(
+    *,
+    subject: str,
+    line: LineFacts,
+    verdict: Verdict,
+    customer_place: str | None = None,
+    now: datetime,
+) -> Decision:
+    """Append a verdict to the chain, inside the caller's transaction.
+
+    The chain is its own record of what was done, so no audit entry is written.
+
+    Args:
+        subject: Code of what was judged: a line (permit), an order, a device.
+        line: As it was judged, like `customer_place`.
+        now: The instant that the verdict is for.
+
+    Raises:
+        ClockBehind: `now` is more than 300 s before the newest Decision.
+    """
+    with writing():
+        check_clock(now=now)
+        last = latest_decision()
+        register = register_of(line)
+        decision = Decision(
+            sequence=last.sequence + 1 if last else 1,
+            at=now,
+            subject=subject,
+            line_code=line.code,
+            inputs_digest=inputs_digest(register.facts(line, customer_place)),
+            packs=register.packs.versions,
+            allowed=verdict.allowed,
+            reasons=[
+                {**asdict(reason), "params": dict(reason.params)} for reason in verdict.reasons
+            ],
+            valid_until=verdict.valid_until,
+            previous_hash=last.hash if last else chain.GENESIS,
+        )
+        decision.hash = chain.link(decision.previous_hash, decision_content(decision))
+        decision.save(force_insert=True)
+    return decision
+
+
+def _as_json(reason: Reason) -> dict[str, object]:
+    return {**asdict(reason), "params": dict(reason.params)}

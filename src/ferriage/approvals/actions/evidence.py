@@ -1,0 +1,98 @@
+"""Files that prove something: stored under their SHA-256, never changed, never removed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.approvals.models import Evidence
+from ferriage.core import audit
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.approvals.models import Approval
+    from ferriage.core.actors import Actor
+
+LARGEST_BYTES: Final = 20 * 1024 * 1024
+MEDIA_TYPES: Final = ("application/pdf", "image/jpeg", "image/png", "text/plain")
+
+
+class EvidenceRefused(FerriageError):
+    """The file is empty, too large or of a type that is not kept."""
+
+    slug = "evidence-refused"
+    status = 422
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceFile:
+    """A file as it was handed in; `original_at` says where its original lies."""
+
+    data: bytes
+    title: str
+    media_type: str
+    original_at: str = ""
+
+
+def add_evidence(
+    *, approval: Approval, file: EvidenceFile, store_dir: Path, now: datetime, actor: Actor
+) -> Evidence:
+    """Keep a file as evidence of an approval.
+
+    The file is on disk before its row is written, so a row never names a file that is not there.
+
+    Args:
+        store_dir: Directory of the files; made when missing.
+
+    Raises:
+        EvidenceRefused: Empty, above 20 MiB, or neither PDF, PNG, JPEG nor plain text.
+    """
+    _check(file)
+    sha256 = _store(file.data, store_dir)
+    with writing():
+        evidence = Evidence.objects.create(
+            sha256=sha256,
+            title=file.title,
+            media_type=file.media_type,
+            size_bytes=len(file.data),
+            original_at=file.original_at,
+            uploaded_by=str(actor),
+            uploaded_at=now,
+            approval=approval,
+        )
+        audit.record(
+            now=now, actor=actor, action="evidence.added", subject=approval.code, sha256=sha256
+        )
+    return evidence
+
+
+def _check(file: EvidenceFile) -> None:
+    if not file.data:
+        raise EvidenceRefused(_("The file is empty."))
+    if len(file.data) > LARGEST_BYTES:
+        raise EvidenceRefused(_("The file is larger than 20 MiB."))
+    if file.media_type not in MEDIA_TYPES:
+        raise EvidenceRefused(
+            _("Files of this type are not kept."), _("Use PDF, PNG, JPEG or plain text.")
+        )
+
+
+def _store(data: bytes, store_dir: Path) -> str:
+    """Write the file under its digest, whole or not at all, and return the digest."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=store_dir, prefix=".new-", delete=False) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(store_dir / sha256)
+    return sha256
