@@ -1,0 +1,54 @@
+"""Everything that changes the fleet."""
+
+from ferriage.fleet.actions.enrolment import EnrolmentWrong, TokenRefused, enrol
+from ferriage.fleet.actions.gateways import (
+    GatewayClosed,
+    GatewayWrong,
+    NewGateway,
+    NotAssignable,
+    assign,
+    close_gateway,
+    create_gateway,
+    new_enrol_token,
+)
+from ferriage.fleet.actions.lines import (
+    LineRefused,
+    LineState,
+    LineWrong,
+    close_line,
+    create_line,
+    hold_line,
+    put_in_service,
+    release_line,
+)
+from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
+from ferriage.fleet.actions.reports import LeaseHeld, NotItsPool, ReportWrong, take_report
+
+__all__ = [
+    "EnrolmentWrong",
+    "GatewayClosed",
+    "GatewayWrong",
+    "LeaseHeld",
+    "LineRefused",
+    "LineState",
+    "LineWrong",
+    "NewGateway",
+    "NotAssignable",
+    "NotItsPool",
+    "ReportWrong",
+    "TokenRefused",
+    "assign",
+    "close_gateway",
+    "close_line",
+    "create_gateway",
+    "create_line",
+    "enrol",
+    "hold_line",
+    "new_enrol_token",
+    "put_in_service",
+    "refresh_permits",
+    "release_line",
+    "revoke_approval",
+    "suspend_approval",
+    "take_report",
+]

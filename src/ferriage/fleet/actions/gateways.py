@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext_lazy as _
+
+from ferriage import wire
+from ferriage.approvals.packfile import is_place
+from ferriage.core import audit
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError
+from ferriage.core.hashing import hash_secret, new_token
+from ferriage.fleet import site
+from ferriage.fleet.actions.plain import is_host
+from ferriage.fleet.models import EnrolToken, Gateway, Line, PoolGateway
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.core.actors import Actor
+
+TOKEN_LIFETIME: Final = timedelta(hours=1)
+LAST_PORT: Final = 65_535
+
+
+class GatewayWrong(FerriageError):
+    """A name that is taken, or a place or port that cannot be."""
+
+    slug = "gateway-wrong"
+    status = 422
+
+
+class GatewayClosed(FerriageError):
+    """The gateway was closed for good."""
+
+    slug = "gateway-closed"
+
+
+class NotAssignable(FerriageError):
+    """This gateway cannot serve this line."""
+
+    slug = "not-assignable"
+
+
+@dataclass(frozen=True, slots=True)
+class NewGateway:
+    """A gateway that waits for its host, and the one-time token, which is shown only once."""
+
+    gateway: Gateway
+    token: str
+
+
+def create_gateway(
+    *, name: str, place: str, endpoint_host: str, endpoint_port: int, now: datetime, actor: Actor
+) -> NewGateway:
+    """Record a gateway and make the token with which its host enrols.
+
+    Args:
+        place: Where the host stands (ISO 3166).
+        endpoint_host: Name or address that customers' tunnels go to; the agent may give another.
+        endpoint_port: UDP port of its first WireGuard interface; further ones count up.
+
+    Raises:
+        GatewayWrong: The name is taken, or a place, host or port that cannot be.
+    """
+    if endpoint_host and not is_host(endpoint_host):
+        raise GatewayWrong(_("“%s” is neither a host name nor an address.") % endpoint_host)
+    if not is_place(place) or not 0 < endpoint_port <= LAST_PORT:
+        raise GatewayWrong(_("“%s” is not a place, or the port is not one.") % place)
+    with writing():
+        if Gateway.objects.filter(name=name).exists():
+            raise GatewayWrong(_("There is a gateway called “%s” already.") % name)
+        gateway = Gateway.objects.create(
+            name=name, place=place, endpoint_host=endpoint_host, endpoint_port=endpoint_port
+        )
+        _record(gateway, "created", now, actor, name=name, place=place)
+        token = _issue(gateway, now)
+    return NewGateway(gateway, token)
+
+
+def new_enrol_token(*, gateway: Gateway, now: datetime, actor: Actor) -> str:
+    """Make another one-time token; the older ones that were not used end.
+
+    Raises:
+        GatewayClosed: It was closed for good.
+    """
+    with writing():
+        _refuse_closed(gateway)
+        EnrolToken.objects.filter(gateway=gateway, used_at=None, expires_at__gt=now).update(
+            expires_at=now
+        )
+        _record(gateway, "token_issued", now, actor)
+        return _issue(gateway, now)
+
+
+def assign(*, gateway: Gateway, line: Line, now: datetime, actor: Actor) -> PoolGateway:
+    """Let a gateway serve a line: one more WireGuard interface on it.
+
+    Raises:
+        GatewayClosed: It was closed for good.
+        NotAssignable: It stands in another place than the line enters at, or serves it already,
+            or the line is closed.
+    """
+    with writing():
+        _refuse_closed(gateway)
+        taken = set(PoolGateway.objects.filter(gateway=gateway).values_list("interface", flat=True))
+        _check_assignable(gateway, line)
+        interface = next(number for number in range(len(taken) + 1) if number not in taken)
+        member = PoolGateway.objects.create(
+            pool=line.pool,
+            gateway=gateway,
+            interface=interface,
+            listen_port=gateway.endpoint_port + interface,
+        )
+        _record(gateway, "assigned", now, actor, line=line.code, interface=interface)
+    return member
+
+
+def close_gateway(*, gateway: Gateway, now: datetime, actor: Actor) -> Gateway:
+    """Close a gateway for good: its key opens nothing any more, neither at site nor at hub.
+
+    Raises:
+        GatewayClosed: It is closed already.
+    """
+    with writing():
+        _refuse_closed(gateway)
+        Gateway.objects.filter(pk=gateway.pk).update(state=Gateway.State.CLOSED)
+        EnrolToken.objects.filter(gateway=gateway, used_at=None).update(expires_at=now)
+        _record(gateway, "closed", now, actor)
+    gateway.refresh_from_db()
+    return gateway
+
+
+def _issue(gateway: Gateway, now: datetime) -> str:
+    secret = new_token()
+    EnrolToken.objects.create(
+        gateway=gateway,
+        token_hash=hash_secret("enrol", secret),
+        created_at=now,
+        expires_at=now + TOKEN_LIFETIME,
+    )
+    url = base64.urlsafe_b64encode(site.site_url().encode()).decode().rstrip("=")
+    return f"fe1.{url}.{secret}.{wire.fingerprint(wire.public_key(site.permit_key()))}"
+
+
+def _check_assignable(gateway: Gateway, line: Line) -> None:
+    if line.state == Line.State.CLOSED:
+        raise NotAssignable(_("The line is closed for good."))
+    if gateway.place != line.enter_place:
+        # Where tunnels end decides which law is asked, so it must be where the host stands.
+        raise NotAssignable(
+            _("The line enters at %(enter)s, but this gateway stands in %(place)s.")
+            % {"enter": line.enter_place, "place": gateway.place}
+        )
+    if PoolGateway.objects.filter(gateway=gateway, pool=line.pool).exists():
+        raise NotAssignable(_("This gateway serves the line already."))
+
+
+def _refuse_closed(gateway: Gateway) -> None:
+    gateway.refresh_from_db()
+    if gateway.state == Gateway.State.CLOSED:
+        raise GatewayClosed(_("This gateway is closed for good."), _("Create a new one."))
+
+
+def _record(gateway: Gateway, verb: str, now: datetime, actor: Actor, **details: str | int) -> None:
+    audit.record(now=now, actor=actor, action=f"gateway.{verb}", subject=gateway.code, **details)

@@ -1,0 +1,217 @@
+"""Permits: the signed word that a line may be open, written from the register's verdict.
+
+A step towards closing never waits for a clock, a rule pack or a second person; only a step
+towards opening does. So a permit that is not open may rest on the line's last Decision when no
+new one can be written.
+
+Source: docs/explanation/gateway.md
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
+
+from ferriage import wire
+from ferriage.approvals import actions as approvals
+from ferriage.approvals import reasons
+from ferriage.approvals.packs import PackError
+from ferriage.approvals.queries import load_register
+from ferriage.core import audit
+from ferriage.core.clock import from_unix, unix
+from ferriage.core.db import writing
+from ferriage.fleet import feed, site
+from ferriage.fleet.models import Line, Permit
+from ferriage.fleet.queries import line_facts, newest_permits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from ferriage.approvals.facts import Verdict
+    from ferriage.approvals.models import Approval, Decision
+    from ferriage.approvals.queries import Register
+    from ferriage.core.actors import Actor
+
+log = structlog.get_logger()
+
+_PLANNED = gettext_noop("This line is not in service yet.")
+_CLOSED = gettext_noop("This line is closed for good.")
+_UNREADABLE = gettext_noop("The rules that this line is judged by cannot be read at the moment.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a line's permit must say. `verdict` is None when no rule pack could be read."""
+
+    state: wire.PermitState
+    open_until: int
+    reason: dict[str, str]
+    verdict: Verdict | None
+
+
+def refresh_permits(
+    *, now: datetime, actor: Actor, lines: Iterable[Line] | None = None
+) -> list[Permit]:
+    """Write a new permit for each line whose verdict, state or shop changed.
+
+    Device rows are never touched: one row per line is what makes closing fast.
+
+    Args:
+        lines: All that are not closed when None.
+
+    Returns:
+        The permits that were written, in order of their lines.
+    """
+    with writing():
+        chosen = [line.pk for line in lines] if lines is not None else None
+        rows = _lines(chosen)
+        newest = newest_permits(rows)
+        register = _register()
+        written = [
+            _write(line, newest.get(line.pk), _wanted(line, register, now), now) for line in rows
+        ]
+        permits = [permit for permit in written if permit is not None]
+        for permit in permits:
+            audit.record(
+                now=now,
+                actor=actor,
+                action="permit.written",
+                subject=permit.line.code,
+                serial=permit.serial,
+                state=permit.state,
+                open_until=permit.open_until.isoformat(),
+            )
+    return permits
+
+
+def suspend_approval(*, approval: Approval, now: datetime, actor: Actor) -> Approval:
+    """Suspend an approval and close, in the same transaction, every line that rested on it.
+
+    Raises:
+        NotInThisState: It is not granted.
+    """
+    with writing():
+        changed = approvals.suspend(approval=approval, now=now, actor=actor)
+        refresh_permits(now=now, actor=actor)
+    return changed
+
+
+def revoke_approval(*, approval: Approval, now: datetime, actor: Actor) -> Approval:
+    """Revoke an approval for good and close, in the same transaction, what rested on it.
+
+    Raises:
+        NotInThisState: It is neither granted, suspended nor lodged.
+    """
+    with writing():
+        changed = approvals.revoke(approval=approval, now=now, actor=actor)
+        refresh_permits(now=now, actor=actor)
+    return changed
+
+
+# --- what a permit must say -------------------------------------------------------------------
+
+
+def _lines(chosen: list[int] | None) -> list[Line]:
+    rows = Line.objects.select_related("party", "pool").order_by("pool__pk")
+    if chosen is None:
+        return list(rows.exclude(state=Line.State.CLOSED))
+    return list(rows.filter(pk__in=chosen))
+
+
+def _register() -> Register | None:
+    try:
+        return load_register()
+    except PackError:
+        log.exception("register.unreadable")
+        return None
+
+
+def _wanted(line: Line, register: Register | None, now: datetime) -> _Wanted:
+    verdict = register.judge(line=line_facts(line), at=now) if register else None
+    if line.state == Line.State.IN_SERVICE:
+        return _by_verdict(verdict, register, now)
+    state: wire.PermitState = "held" if line.state == Line.State.HELD else "closed"
+    return _Wanted(state, unix(now), _by_state(line), verdict)
+
+
+def _by_verdict(verdict: Verdict | None, register: Register | None, now: datetime) -> _Wanted:
+    if verdict is None or register is None:
+        return _Wanted("held", unix(now), _in_each_language(_UNREADABLE), None)
+    if verdict.allowed and unix(verdict.valid_until) > unix(now):
+        return _Wanted("open", unix(verdict.valid_until), {}, verdict)
+    return _Wanted("held", unix(now), reasons.sentences(verdict, register.packs), verdict)
+
+
+def _by_state(line: Line) -> dict[str, str]:
+    if line.state == Line.State.HELD:
+        return dict.fromkeys(reasons.LANGUAGES, line.hold_reason)
+    return _in_each_language(_PLANNED if line.state == Line.State.PLANNED else _CLOSED)
+
+
+def _in_each_language(text: str) -> dict[str, str]:
+    found = {}
+    for language in reasons.LANGUAGES:
+        with override(language):
+            found[language] = _(text)
+    return found
+
+
+# --- writing one ------------------------------------------------------------------------------
+
+
+def _write(line: Line, last: Permit | None, wanted: _Wanted, now: datetime) -> Permit | None:
+    shop = site.shop()
+    if last is not None and _says(last, wanted, shop):
+        return None
+    decision = _decision(line, last, wanted, now)
+    if decision is None:
+        log.warning("permit.deferred", line=line.code, state=wanted.state)
+        return None
+    said = wire.Permit(
+        line=line.code,
+        serial=last.serial + 1 if last else 1,
+        state=wanted.state,
+        open_until=wanted.open_until,
+        decision=decision.sequence,
+        reason=wanted.reason,
+        shop=shop,
+    )
+    signed = wire.sign_permit(site.permit_key(), said)
+    permit = Permit.objects.create(
+        line=line,
+        serial=said.serial,
+        state=said.state,
+        open_until=from_unix(said.open_until),
+        decision=decision,
+        payload=signed.payload,
+        signature=signed.signature,
+        written_at=now,
+    )
+    feed.append(pool=line.pool, items=[feed.FeedPermit(signed)], now=now)
+    return permit
+
+
+def _says(permit: Permit, wanted: _Wanted, shop: wire.Shop) -> bool:
+    said = wire.decode(permit.payload, wire.Permit)
+    if (said.state, said.reason, said.shop) != (wanted.state, wanted.reason, shop):
+        return False
+    # When a permit is not open its instant is only the moment it was written.
+    return said.state != "open" or said.open_until == wanted.open_until
+
+
+def _decision(line: Line, last: Permit | None, wanted: _Wanted, now: datetime) -> Decision | None:
+    """Return what the permit rests on, or None when opening has to wait for a right clock."""
+    before = last.decision if last else None
+    if wanted.verdict is None:
+        return before
+    try:
+        return approvals.write_decision(
+            subject=line.code, line=line_facts(line), verdict=wanted.verdict, now=now
+        )
+    except approvals.ClockBehind:
+        return None if wanted.state == "open" else before

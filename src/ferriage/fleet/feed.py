@@ -1,0 +1,167 @@
+"""The change feed of a pool: the only code that writes its log, its current items, its digest.
+
+Source: docs/explanation/gateway.md
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import batched
+from typing import TYPE_CHECKING, Final
+
+from django.db import connection
+
+from ferriage import wire
+from ferriage.core.db import writing
+from ferriage.core.errors import StaleState
+from ferriage.fleet.models import Pool, PoolChange, PoolCurrent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+CHANNEL: Final = "ferriage_pool"
+"""PostgreSQL's doorbell for hubs; on SQLite they watch `PRAGMA data_version`."""
+
+_CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPut:
+    """Add the device to the pool, or replace what the pool holds under its id."""
+
+    device: wire.Device
+
+
+@dataclass(frozen=True, slots=True)
+class FeedDel:
+    """Take the device out of the pool."""
+
+    device_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPermit:
+    """Hand the line's new permit to the pool's gateways."""
+
+    signed: wire.SignedPermit
+
+
+FeedItem = FeedPut | FeedDel | FeedPermit
+
+
+def append(*, pool: Pool, items: Sequence[FeedItem], now: datetime) -> int:
+    """Append changes to a pool's feed inside the caller's transaction.
+
+    Call it last in the transaction, pools in order of primary key: the pool row stays locked
+    until the commit, which is what makes the order of revisions the order of commits.
+
+    Returns:
+        The pool's revision afterwards.
+
+    Raises:
+        WireError: A device record that no gateway could apply; nothing is written.
+    """
+    with writing():
+        locked = Pool.objects.select_for_update().select_related("line").get(pk=pool.pk)
+        if not items:
+            return locked.revision
+        changes = _changes(locked, items, now)
+        PoolChange.objects.bulk_create(changes, batch_size=_CHUNK)
+        _keep_current(changes)
+        _raise_revision(locked, changes[-1])
+        _ring(locked)
+    pool.revision, pool.digest = changes[-1].rev, changes[-1].digest
+    return pool.revision
+
+
+def _changes(pool: Pool, items: Sequence[FeedItem], now: datetime) -> list[PoolChange]:
+    held = _held(pool, [_subject(pool, item) for item in items])
+    digest = pool.digest
+    changes = []
+    for rev, item in enumerate(items, start=pool.revision + 1):
+        subject = _subject(pool, item)
+        before = held.pop(subject, None)
+        if before is not None:
+            digest = wire.digest_remove(digest, before)
+        if isinstance(item, FeedPut):
+            wire.check_device(item.device)
+            digest = wire.digest_add(digest, item.device)
+            held[subject] = item.device
+        line = _on_wire(item, rev)
+        changes.append(
+            PoolChange(
+                pool=pool,
+                rev=rev,
+                kind=str(line.__struct_config__.tag),
+                subject=subject,
+                payload=wire.encode(line).decode(),
+                digest=digest,
+                at=now,
+            )
+        )
+    return changes
+
+
+def _held(pool: Pool, subjects: Sequence[str]) -> dict[str, wire.Device]:
+    """Return what the pool holds of these devices now."""
+    held = {}
+    for chunk in batched(set(subjects), _CHUNK):
+        rows = PoolCurrent.objects.filter(pool=pool, kind="put", subject__in=chunk)
+        for subject, payload in rows.values_list("subject", "payload"):
+            held[subject] = wire.decode(payload, wire.Put).device
+    return held
+
+
+def _subject(pool: Pool, item: FeedItem) -> str:
+    match item:
+        case FeedPut(device):
+            return device.id
+        case FeedDel(code):
+            return code
+        case FeedPermit():
+            return pool.line.code
+
+
+def _on_wire(item: FeedItem, rev: int) -> wire.Item:
+    match item:
+        case FeedPut(device):
+            return wire.Put(rev=rev, device=device)
+        case FeedDel(code):
+            return wire.Del(rev=rev, device=code)
+        case FeedPermit(signed):
+            return wire.PermitItem(rev=rev, permit=signed)
+
+
+def _keep_current(changes: Sequence[PoolChange]) -> None:
+    newest = {change.subject: change for change in changes}
+    PoolCurrent.objects.bulk_create(
+        [
+            PoolCurrent(
+                pool=change.pool,
+                subject=change.subject,
+                rev=change.rev,
+                kind=change.kind,
+                payload=change.payload,
+                at=change.at,
+            )
+            for change in newest.values()
+        ],
+        batch_size=_CHUNK,
+        update_conflicts=True,
+        unique_fields=["pool", "subject"],
+        update_fields=["rev", "kind", "payload", "at"],
+    )
+
+
+def _raise_revision(pool: Pool, last: PoolChange) -> None:
+    rows = Pool.objects.filter(pk=pool.pk, revision=pool.revision)
+    if rows.update(revision=last.rev, digest=last.digest) != 1:
+        raise StaleState("Another writer changed this pool first.")
+
+
+def _ring(pool: Pool) -> None:
+    """Wake the hubs. PostgreSQL delivers at commit, so nobody is woken for nothing."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, pool.code])

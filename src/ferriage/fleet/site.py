@@ -1,0 +1,72 @@
+"""What the fleet takes from the site's settings. Nothing else in this room reads them."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from ferriage import wire
+from ferriage.core.models import SiteState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ferriage.config import Config
+
+
+def shop() -> wire.Shop:
+    """Return where held customers can still go, as permits carry it."""
+    config = _config()
+    return wire.Shop(
+        url=config.shop_url,
+        name=config.site.name,
+        addresses=config.shop_addresses,
+        port=config.shop_port,
+    )
+
+
+def site_url() -> str:
+    """Return where agents reach the site."""
+    return _config().site.url.rstrip("/")
+
+
+def hub_url() -> str:
+    """Return where agents reach the hub."""
+    return _config().hub.url.rstrip("/")
+
+
+def permit_key() -> str:
+    """Return the private permit key, which only site and worker may hold."""
+    return _key(_config().permit_key_path)
+
+
+def feed_public_key() -> str:
+    """Return the public half of the hub's key, which gateways pin."""
+    return wire.public_key(_key(_config().feed_key_path))
+
+
+def gateway_addresses() -> tuple[str, str]:
+    """Return a gateway's own inner IPv4 and IPv6 address, each with the network's prefix.
+
+    It is the first host of the network, on every gateway alike; devices' slots begin above it.
+    """
+    state = SiteState.objects.get()
+    return _first_host(state.inner4), _first_host(state.inner6)
+
+
+def _first_host(text: str) -> str:
+    network = ipaddress.ip_network(text)
+    return f"{network.network_address + 1}/{network.prefixlen}"
+
+
+def _config() -> Config:
+    config: Config = settings.FERRIAGE
+    return config
+
+
+@lru_cache(maxsize=8)
+def _key(path: Path) -> str:
+    return _config().read_secret(path)
