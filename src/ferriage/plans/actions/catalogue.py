@@ -1,0 +1,177 @@
+"""What can be sold: services, plans, prices, offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core import audit
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError
+from ferriage.plans import queries, terms
+from ferriage.plans.actions.plain import change_once
+from ferriage.plans.models import Offer, Plan, Price, Service
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.core.actors import Actor
+    from ferriage.core.money import Money
+    from ferriage.fleet.models import Line
+
+
+class CatalogueWrong(FerriageError):
+    """A service, plan, price or offer that cannot be as it was asked for."""
+
+    slug = "catalogue-wrong"
+    status = 422
+
+
+def create_service(
+    *, slug: str, name: str, now: datetime, actor: Actor, description: str = ""
+) -> Service:
+    """Add a service.
+
+    Raises:
+        CatalogueWrong: No name, or its short name is taken.
+    """
+    if not name.strip() or not slug.strip():
+        raise CatalogueWrong(_("A service needs a name and a short name."))
+    try:
+        with writing():
+            position = Service.objects.count()
+            service = Service.objects.create(
+                slug=slug, name=name, description=description, position=position
+            )
+            audit.record(
+                now=now, actor=actor, action="service.created", subject=service.code, name=name
+            )
+    except IntegrityError as error:
+        raise CatalogueWrong(
+            _("There is a service with the short name %(slug)s.") % {"slug": slug},
+            _("Choose another short name."),
+        ) from error
+    return service
+
+
+def create_plan(
+    *,
+    service: Service,
+    name: str,
+    now: datetime,
+    actor: Actor,
+    device_limit: int = 5,
+    rate_down_bps: int = 100_000_000,
+    rate_up_bps: int = 100_000_000,
+) -> Plan:
+    """Add a plan to a service.
+
+    Raises:
+        CatalogueWrong: No name, no device, or a speed below 8 kbit/s.
+    """
+    slowest = 8000
+    if not name.strip() or device_limit < 1 or min(rate_down_bps, rate_up_bps) < slowest:
+        raise CatalogueWrong(
+            _("A plan needs a name, at least one device and speeds of at least 8 kbit/s.")
+        )
+    with writing():
+        plan = Plan.objects.create(
+            service=service,
+            name=name,
+            device_limit=device_limit,
+            rate_down_bps=rate_down_bps,
+            rate_up_bps=rate_up_bps,
+        )
+        audit.record(now=now, actor=actor, action="plan.created", subject=plan.code, name=name)
+    return plan
+
+
+def set_price(*, plan: Plan, term_months: int, money: Money, now: datetime, actor: Actor) -> Price:
+    """Put a price on a term from now on; the one before keeps its dates and its orders.
+
+    Raises:
+        CatalogueWrong: A term that is not sold, an amount below zero, or a clock that stands
+            before the price in force.
+    """
+    if term_months not in terms.TERMS or money.amount_minor < 0:
+        raise CatalogueWrong(_("Prices are for 1, 6, 12 or 24 months and not below zero."))
+    with writing():
+        current = Price.objects.filter(
+            plan=plan, term_months=term_months, currency=money.currency, valid_to__isnull=True
+        )
+        if current.filter(valid_from__gt=now).exists():
+            raise CatalogueWrong(
+                _("The price in force begins later than this machine's clock says it is."),
+                _("Set the clock right, then repeat it."),
+            )
+        current.update(valid_to=now)
+        price = Price.objects.create(
+            plan=plan,
+            term_months=term_months,
+            amount_minor=money.amount_minor,
+            currency=money.currency,
+            valid_from=now,
+        )
+        audit.record(
+            now=now,
+            actor=actor,
+            action="price.set",
+            subject=price.code,
+            plan=plan.code,
+            term_months=term_months,
+            price=str(money),
+        )
+    return price
+
+
+def add_offer(*, plan: Plan, line: Line, now: datetime, actor: Actor) -> Offer:
+    """Offer a plan on a line; whether it is on sale is judged each time it is shown.
+
+    Raises:
+        CatalogueWrong: The plan's other lines are for another class of customers.
+    """
+    with writing():
+        if any(other.customer_class != line.customer_class for other in queries.lines_of(plan)):
+            raise CatalogueWrong(
+                _("The lines of one plan are for one class of customers."),
+                _("Make a plan of its own for this line."),
+            )
+        offer, _created = Offer.objects.update_or_create(
+            plan=plan, line=line, defaults={"withdrawn_at": None}
+        )
+        audit.record(now=now, actor=actor, action="offer.added", subject=plan.code, line=line.code)
+    return offer
+
+
+def withdraw_offer(*, offer: Offer, now: datetime, actor: Actor) -> Offer:
+    """Take a plan off a line for good.
+
+    Raises:
+        StaleState: It was withdrawn before.
+    """
+    with writing():
+        change_once(Offer.objects.filter(pk=offer.pk, withdrawn_at=None).update(withdrawn_at=now))
+        offer.withdrawn_at = now
+        audit.record(
+            now=now,
+            actor=actor,
+            action="offer.withdrawn",
+            subject=offer.plan.code,
+            line=offer.line.code,
+        )
+    return offer
+
+
+def withdraw_plan(*, plan: Plan, now: datetime, actor: Actor) -> Plan:
+    """Sell a plan no more; who holds it keeps it to the end.
+
+    Raises:
+        StaleState: It was withdrawn before.
+    """
+    with writing():
+        change_once(Plan.objects.filter(pk=plan.pk, withdrawn_at=None).update(withdrawn_at=now))
+        plan.withdrawn_at = now
+        audit.record(now=now, actor=actor, action="plan.withdrawn", subject=plan.code)
+    return plan
