@@ -1,0 +1,366 @@
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Max
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from ferriage import wire
+from ferriage.approvals.queries import load_register
+from ferriage.approvals.reasons import sentences
+from ferriage.core import audit
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError, StaleState
+from ferriage.core.models import SiteState
+from ferriage.devices import site, state
+from ferriage.devices.keys import is_public_key
+from ferriage.devices.models import Device
+from ferriage.devices.names import new_name
+from ferriage.devices.queries import devices_of
+from ferriage.fleet import feed
+from ferriage.fleet.models import Gateway, Pool, PoolCurrent
+from ferriage.fleet.queries import line_facts
+from ferriage.plans import queries as plans
+from ferriage.plans.models import Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from ferriage.approvals.facts import Verdict
+    from ferriage.approvals.queries import Register
+    from ferriage.core.actors import Actor
+    from ferriage.fleet.models import Line
+
+LONGEST_NAME: Final = 40
+ADDRESS_REST: Final = timedelta(days=35)
+"""How long an inner address rests after its device was removed, before it is given again."""
+
+
+class DeviceLimitReached(FerriageError):
+    """As many devices are registered as the plan allows; none is evicted silently."""
+
+    slug = "device-limit"
+
+
+class BadPublicKey(FerriageError):
+    """Not a WireGuard public key."""
+
+    slug = "bad-public-key"
+    status = 422
+
+
+class KeyInUse(FerriageError):
+    """Another device, or a gateway, has this key."""
+
+    slug = "key-in-use"
+
+
+class NothingBought(FerriageError):
+    """The subscription holds no term now."""
+
+    slug = "nothing-bought"
+
+
+class NotAllowed(FerriageError):
+    """The register lets this customer use no line of the plan; `verdicts` by line say why."""
+
+    slug = "not-allowed"
+    status = 403
+
+    def __init__(self, message: object, remedy: object, verdicts: Mapping[str, Verdict]) -> None:
+        super().__init__(message, remedy)
+        self.verdicts = verdicts
+
+
+class NameWrong(FerriageError):
+    """A device's name that is too long or taken."""
+
+    slug = "device-name"
+    status = 422
+
+
+class NoAddressLeft(FerriageError):
+    """The inner network is full."""
+
+    slug = "no-address-left"
+
+
+def add_device(
+    *,
+    subscription: Subscription,
+    public_key: str,
+    now: datetime,
+    actor: Actor,
+    name: str = "",
+    platform: str = "",
+) -> Device:
+    """Register a device and tell the gateways of its lines.
+
+    Raises:
+        BadPublicKey: Not base64 of 32 bytes.
+        KeyInUse: The key is registered, or a gateway's.
+        NothingBought: No term runs now.
+        DeviceLimitReached: The plan's number of devices is registered.
+        NotAllowed: The register lets the customer use no line of the plan.
+        NameWrong: Too long, or another device of the subscription has it.
+    """
+    with writing():
+        _check_key(public_key)
+        taken = devices_of(subscription)
+        _check_room(subscription, len(taken), now)
+        _check_register(subscription, now)
+        name = _name(name.strip(), {device.name for device in taken})
+        slot, ip4, ip6 = _take_address(now)
+        device = Device.objects.create(
+            subscription=subscription,
+            name=name,
+            platform=platform,
+            public_key=public_key,
+            slot=slot,
+            ip4=ip4,
+            ip6=ip6,
+            created_on=now.date(),
+        )
+        refresh(subscription=subscription, now=now, actor=actor)
+        audit.record(now=now, actor=actor, action="device.added")
+    device.refresh_from_db()
+    return device
+
+
+def remove_device(*, device: Device, now: datetime, actor: Actor) -> Device:
+    """Take a device away from all gateways and free its place.
+
+    Raises:
+        StaleState: It was removed before.
+    """
+    with writing():
+        changed = Device.objects.filter(pk=device.pk, removed_at__isnull=True).update(
+            removed_at=now, remove_at=None
+        )
+        if changed != 1:
+            raise StaleState(_("This device was removed already."))
+        _forget([device], now)
+        audit.record(now=now, actor=actor, action="device.removed")
+    device.removed_at = now
+    return device
+
+
+def refresh(*, subscription: Subscription, now: datetime, actor: Actor) -> None:  # noqa: ARG001 -- as every action is called
+    """Tell the gateways what the subscription's devices may do now; nothing if they know.
+
+    Written from posted periods and the register alone, so it may be called at any time.
+    """
+    with writing():
+        refresh_all(subscriptions=[subscription.pk], now=now)
+
+
+def refresh_all(*, subscriptions: Sequence[int], now: datetime) -> int:
+    """Refresh many subscriptions, by primary key, with a fixed number of statements a pool.
+
+    Returns:
+        How many records were written to pools' feeds.
+    """
+    with writing():
+        devices = list(
+            Device.objects.filter(subscription__in=subscriptions, removed_at__isnull=True)
+            .select_related("subscription__plan", "subscription__account")
+            .prefetch_related("subscription__periods")
+            .order_by("pk")
+        )
+        if not devices:
+            return 0
+        register = load_register()
+        lines = {
+            plan.pk: plans.lines_of(plan)
+            for plan in {device.subscription.plan for device in devices}
+        }
+        wanted: dict[int, dict[str, wire.Device]] = defaultdict(dict)
+        for device in devices:
+            _decide(device, lines[device.subscription.plan_id], register, wanted, now)
+        Device.objects.bulk_update(
+            devices, ["hold_at", "hold_reason", "remove_at", "ruling"], batch_size=500
+        )
+        return _tell(devices, wanted, now)
+
+
+def verdicts_on(
+    lines: Iterable[Line], *, place: str, register: Register, now: datetime
+) -> dict[str, Verdict]:
+    """Judge lines for customers of one place; keyed by line code."""
+    return {
+        line.code: register.judge(line=line_facts(line), at=now, customer_place=place)
+        for line in lines
+    }
+
+
+def _decide(
+    device: Device,
+    lines: Sequence[Line],
+    register: Register,
+    wanted: dict[int, dict[str, wire.Device]],
+    now: datetime,
+) -> None:
+    """Set a device's own columns and add its record to each pool that is to hold it."""
+    subscription = device.subscription
+    account = subscription.account
+    lines = plans.usable_by(lines, account.account_class)
+    verdicts = verdicts_on(lines, place=account.place, register=register, now=now)
+    told = device.hold_at
+    device.ruling = state.ruling(verdicts.items())
+    # A hold that began stays known after its peer is gone, lest it began anew.
+    device.hold_at = told if told is not None and told <= now else None
+    device.remove_at = None
+    for line in lines:
+        held = state.right(
+            periods=plans.posted_periods(subscription),
+            verdict=verdicts[line.code],
+            hold_length=site.hold_length(),
+            told_hold_at=told,
+            now=now,
+        )
+        if held is None:
+            continue
+        record = state.record(device, subscription.plan, held, account.language)
+        wanted[line.pool.pk][device.code] = record
+        if device.remove_at is None or held.remove_at > device.remove_at:
+            device.hold_at, device.remove_at = held.hold_at, held.remove_at
+            device.hold_reason = held.reason
+
+
+def _tell(
+    devices: Sequence[Device], wanted: dict[int, dict[str, wire.Device]], now: datetime
+) -> int:
+    """Write to each pool's feed what differs from what it holds; pools by primary key."""
+    codes = [device.code for device in devices]
+    holding: dict[int, dict[str, str]] = defaultdict(dict)
+    rows = PoolCurrent.objects.filter(subject__in=codes, kind="put")
+    for pool_pk, code, payload in rows.values_list("pool_id", "subject", "payload"):
+        holding[pool_pk][code] = payload
+    written = 0
+    for pool in Pool.objects.filter(pk__in={*wanted, *holding}).order_by("pk"):
+        items: list[feed.FeedItem] = [
+            feed.FeedDel(code) for code in holding[pool.pk] if code not in wanted[pool.pk]
+        ]
+        items += [
+            feed.FeedPut(record)
+            for code, record in wanted[pool.pk].items()
+            if _held_record(holding[pool.pk].get(code)) != record
+        ]
+        if items:
+            feed.append(pool=pool, items=items, now=now)
+            written += len(items)
+    return written
+
+
+def _held_record(payload: str | None) -> wire.Device | None:
+    return wire.decode(payload, wire.Put).device if payload else None
+
+
+def forget_due(*, now: datetime, limit: int = 500) -> int:
+    """Take away the peers whose hold is over; the devices stay registered for a renewal."""
+    with writing():
+        due = list(Device.objects.filter(remove_at__lte=now).order_by("pk")[:limit])
+        _forget(due, now)
+        Device.objects.filter(pk__in=[device.pk for device in due]).update(remove_at=None)
+    return len(due)
+
+
+def _forget(devices: Sequence[Device], now: datetime) -> None:
+    _tell(devices, defaultdict(dict), now)
+
+
+# --- checks and addresses ---------------------------------------------------------------------
+
+
+def _check_key(public_key: str) -> None:
+    if not is_public_key(public_key):
+        raise BadPublicKey(
+            _("This is not a WireGuard public key."),
+            _("Paste the 44 characters that end in “=”; nothing was added."),
+        )
+    used = Device.objects.filter(public_key=public_key, removed_at__isnull=True).exists()
+    if used or Gateway.objects.filter(wireguard_key=public_key).exists():
+        raise KeyInUse(
+            _("This key is registered already."),
+            _("Every device needs a key of its own: make a new one."),
+        )
+
+
+def _check_room(subscription: Subscription, registered: int, now: datetime) -> None:
+    fresh = Subscription.objects.select_related("plan").get(pk=subscription.pk)
+    if plans.subscription_end(fresh).is_over(now):
+        raise NothingBought(
+            _("The paid time of this subscription is over."), _("Renew it, then add the device.")
+        )
+    limit = fresh.plan.device_limit
+    if registered >= limit:
+        raise DeviceLimitReached(
+            _("Your plan has room for %(limit)d devices, and all are taken.") % {"limit": limit},
+            _("Remove one that you do not use any more; nothing was added."),
+        )
+
+
+def _check_register(subscription: Subscription, now: datetime) -> None:
+    """Ask the register, as for every customer, before anything is promised."""
+    register = load_register()
+    place = subscription.account.place
+    lines = plans.usable_by(plans.lines_of(subscription.plan), subscription.account.account_class)
+    verdicts = verdicts_on(lines, place=place, register=register, now=now)
+    if any(verdict.allowed for verdict in verdicts.values()):
+        return
+    language = get_language() or "en"
+    texts = [sentences(verdict, register.packs) for verdict in verdicts.values()]
+    raise NotAllowed(
+        _("No line of your plan may be used from where you are now; nothing was added."),
+        " ".join(text.get(language, text["en"]) for text in texts),
+        verdicts,
+    )
+
+
+def _name(wanted: str, taken: set[str]) -> str:
+    if len(wanted) > LONGEST_NAME or wanted in taken:
+        raise NameWrong(
+            _("A device needs a name of its own, of at most %(longest)d characters.")
+            % {"longest": LONGEST_NAME},
+            _("Choose another one, or leave it empty; nothing was added."),
+        )
+    return wanted or new_name(taken)
+
+
+def _take_address(now: datetime) -> tuple[int, str, str]:
+    """Return a slot and its inner addresses, inside the caller's transaction."""
+    site_state = SiteState.objects.get()
+    network4 = ipaddress.IPv4Network(site_state.inner4)
+    network6 = ipaddress.IPv6Network(site_state.inner6)
+    slot = site_state.next_slot
+    if slot < network4.num_addresses - 1:
+        changed = SiteState.objects.filter(next_slot=slot).update(next_slot=slot + 1)
+        if changed != 1:
+            raise StaleState(_("Somebody else took this address first."), _("Repeat it."))
+    else:
+        slot = _rested_slot(now)
+    return slot, str(network4[slot]), str(network6[slot])
+
+
+def _rested_slot(now: datetime) -> int:
+    """Return the slot that rests longest, at least 35 days."""
+    live = Device.objects.filter(removed_at__isnull=True).values("slot")
+    rested = (
+        Device.objects.exclude(slot__in=live)
+        .values("slot")
+        .annotate(freed=Max("removed_at"))
+        .filter(freed__lte=now - ADDRESS_REST)
+        .order_by("freed")
+        .values_list("slot", flat=True)
+        .first()
+    )
+    if rested is None:
+        raise NoAddressLeft(
+            _("All inner addresses are taken."), _("The operator must widen shop.inner4.")
+        )
+    return int(rested)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from ferriage.core.models import CodeField
+
+
+class Device(models.Model):
+    """A customer's phone, laptop or router: one key, one pair of inner addresses.
+
+    `hold_at` and `remove_at` are what was last told to the gateways; they are rebuilt from the
+    subscription's periods and the register, never edited on their own. `ruling` names the
+    register's answers that went into them. `remove_at` is null once the peer was taken away.
+    """
+
+    code = CodeField("dev")
+    subscription = models.ForeignKey(
+        "plans.Subscription", on_delete=models.PROTECT, related_name="+"
+    )
+    name = models.CharField(max_length=40)
+    platform = models.CharField(max_length=16, blank=True)
+    public_key = models.CharField(max_length=44)
+    slot = models.PositiveBigIntegerField()
+    ip4 = models.GenericIPAddressField(protocol="IPv4")
+    ip6 = models.GenericIPAddressField(protocol="IPv6")
+    generation = models.PositiveIntegerField(default=1)
+    created_on = models.DateField()
+    hold_at = models.DateTimeField(null=True)
+    hold_reason = models.CharField(max_length=8, default="term")
+    remove_at = models.DateTimeField(null=True)
+    ruling = models.CharField(max_length=64, blank=True)
+    removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "devices_device"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["public_key"], condition=Q(removed_at__isnull=True), name="devices_key"
+            ),
+            models.UniqueConstraint(
+                fields=["slot"], condition=Q(removed_at__isnull=True), name="devices_slot"
+            ),
+            models.UniqueConstraint(
+                fields=["subscription", "name"],
+                condition=Q(removed_at__isnull=True),
+                name="devices_name",
+            ),
+        ]
+        indexes = [models.Index(fields=["remove_at"], name="devices_remove_at")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferriage.core.models import SiteState
+from ferriage.devices.models import Device
+from ferriage.fleet import site as fleet_site
+from ferriage.fleet.models import Gateway, PoolCurrent, PoolGateway
+from ferriage.plans.queries import lines_of, usable_by
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ferriage.accounts.models import Account
+    from ferriage.fleet.models import Line
+    from ferriage.plans.models import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a device connects: one gateway of one of its lines. `dns` are inner addresses."""
+
+    line: Line
+    gateway: Gateway
+    endpoint_host: str
+    endpoint_port: int
+    server_key: str
+    dns: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """On how many of its gateways a device is live: applied there, and not refused."""
+
+    on: int
+    of: int
+
+
+def devices_of(subscription: Subscription) -> list[Device]:
+    """Return the registered devices, oldest first."""
+    return list(
+        Device.objects.filter(subscription=subscription, removed_at__isnull=True).order_by("pk")
+    )
+
+
+def device_of(*, account: Account, code: str) -> Device | None:
+    """Return a registered device if it belongs to the account."""
+    return (
+        Device.objects.filter(code=code, removed_at__isnull=True, subscription__account=account)
+        .select_related("subscription__plan", "subscription__service", "subscription__account")
+        .first()
+    )
+
+
+def placements(device: Device) -> list[Placement]:
+    """Return every gateway that the device can connect to, by line and then by name."""
+    subscription = device.subscription
+    usable = usable_by(lines_of(subscription.plan), subscription.account.account_class)
+    lines = {line.pk: line for line in usable}
+    members = (
+        PoolGateway.objects.filter(pool__line__in=lines, gateway__state=Gateway.State.ACTIVE)
+        .select_related("gateway", "pool")
+        .order_by("pool__line_id", "gateway__name")
+    )
+    dns4, dns6 = (address.partition("/")[0] for address in fleet_site.gateway_addresses())
+    return [
+        Placement(
+            line=lines[member.pool.line_id],
+            gateway=member.gateway,
+            endpoint_host=member.gateway.endpoint_host,
+            endpoint_port=member.listen_port,
+            server_key=member.gateway.wireguard_key,
+            dns=(dns4, dns6),
+        )
+        for member in members
+    ]
+
+
+def liveness(devices: Sequence[Device]) -> dict[str, Live]:
+    """Tell by code how many gateways really run what was last written of each device."""
+    current = PoolCurrent.objects.filter(
+        subject__in=[device.code for device in devices], kind="put"
+    ).values_list("subject", "pool_id", "rev")
+    wanted: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for code, pool, rev in current:
+        wanted[code].append((pool, rev))
+    members = _members({pool for pairs in wanted.values() for pool, _rev in pairs})
+    epoch = SiteState.objects.values_list("epoch", flat=True).first()
+    return {
+        device.code: _live(device.code, wanted[device.code], members, epoch or "")
+        for device in devices
+    }
+
+
+def _members(pools: Iterable[int]) -> dict[int, list[PoolGateway]]:
+    members: dict[int, list[PoolGateway]] = defaultdict(list)
+    for member in PoolGateway.objects.filter(
+        pool__in=list(pools), gateway__state=Gateway.State.ACTIVE
+    ):
+        members[member.pool_id].append(member)
+    return members
+
+
+def _live(
+    code: str,
+    wanted: Iterable[tuple[int, int]],
+    members: dict[int, list[PoolGateway]],
+    epoch: str,
+) -> Live:
+    serving = [(member, rev) for pool, rev in wanted for member in members[pool]]
+    running = [
+        member
+        for member, rev in serving
+        if member.applied_epoch == epoch
+        and member.applied_rev >= rev
+        and all(refused.get("device") != code for refused in member.refused)
+    ]
+    return Live(on=len(running), of=len(serving))

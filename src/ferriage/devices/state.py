@@ -1,0 +1,103 @@
+"""What gateways must know of a subscription's devices: entitlement turned into wire records.
+
+Pure but for what it is given; `actions` reads the rows and writes the feed.
+
+Source: docs/explanation/gateway.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ferriage import wire
+from ferriage.core import clock
+from ferriage.plans.entitlement import entitlement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime, timedelta
+
+    from ferriage.approvals.facts import Verdict
+    from ferriage.devices.models import Device
+    from ferriage.plans.models import Period, Plan
+
+BURST_SECONDS: Final = 0.1
+LEAST_BURST_BYTES: Final = 128 * 1024
+_BITS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """When a device's right on one line ends or ended, why, and when its peer goes.
+
+    None in place of a right means that it never had one, or that its peer's time is over.
+    """
+
+    hold_at: datetime
+    reason: wire.HoldReason
+    remove_at: datetime
+
+
+def ruling(verdicts: Iterable[tuple[str, Verdict]]) -> str:
+    """Return 64 hex digits that change when the register's answer on any of the lines does."""
+    words = (
+        f"{line} {verdict.valid_until.isoformat() if verdict.allowed else 'denied'}"
+        for line, verdict in verdicts
+    )
+    return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()
+
+
+def right(
+    *,
+    periods: Sequence[Period],
+    verdict: Verdict,
+    hold_length: timedelta,
+    told_hold_at: datetime | None,
+    now: datetime,
+) -> Right | None:
+    """Return a device's right on one line.
+
+    Args:
+        told_hold_at: What the gateways hold already; a hold that began stays where it began.
+    """
+    now_held = told_hold_at if told_hold_at is not None and told_hold_at <= now else now
+    granted = entitlement(periods=periods, quota_bytes=None, verdict=verdict, used_bytes=0, now=now)
+    if granted.state == "none":
+        return None
+    if granted.state == "open":
+        assert granted.until is not None  # noqa: S101 -- open always has an end
+        hold_at = granted.until
+        reason: wire.HoldReason = "term" if hold_at == granted.term_ends_at else "staff"
+    elif granted.reason == "term":
+        assert granted.term_ends_at is not None  # noqa: S101 -- a term that is over has an end
+        hold_at, reason = granted.term_ends_at, "term"
+    else:
+        hold_at, reason = now_held, "quota" if granted.reason == "quota" else "staff"
+    found = Right(hold_at, reason, hold_at + hold_length)
+    return found if found.remove_at > now else None
+
+
+def record(device: Device, plan: Plan, held: Right, language: str) -> wire.Device:
+    """Return the device as gateways hold it."""
+    return wire.Device(
+        id=device.code,
+        generation=device.generation,
+        slot=device.slot,
+        public_key=device.public_key,
+        ip4=str(device.ip4),
+        ip6=str(device.ip6),
+        rate_down_bps=plan.rate_down_bps,
+        rate_up_bps=plan.rate_up_bps,
+        burst_bytes=burst_bytes(max(plan.rate_down_bps, plan.rate_up_bps)),
+        hold_at=clock.unix(held.hold_at),
+        hold_reason=held.reason,
+        remove_at=clock.unix(held.remove_at),
+        language=language,
+    )
+
+
+def burst_bytes(rate_bps: int) -> int:
+    """Return how much may pass at once: 100 ms of the rate, and at least 128 KiB."""
+    return max(LEAST_BURST_BYTES, int(rate_bps * BURST_SECONDS) // _BITS)
