@@ -1,0 +1,30 @@
+"""Everything that changes an order."""
+
+from ferriage.orders.actions.sales import (
+    NotForSale,
+    NotOnSale,
+    PriceGone,
+    RefusalReason,
+    Refused,
+    Settled,
+    cancel,
+    expire_due,
+    place,
+    settle,
+)
+from ferriage.orders.actions.service import end_subscription, recognise
+
+__all__ = [
+    "NotForSale",
+    "NotOnSale",
+    "PriceGone",
+    "RefusalReason",
+    "Refused",
+    "Settled",
+    "cancel",
+    "end_subscription",
+    "expire_due",
+    "place",
+    "recognise",
+    "settle",
+]

@@ -1,0 +1,147 @@
+"""Serving what was sold: its price is earned by the second, or owed back when it ends early.
+
+Source: docs/explanation/money.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core.db import writing
+from ferriage.core.errors import StaleState
+from ferriage.core.money import Money, split
+from ferriage.devices import actions as devices
+from ferriage.ledger.actions import Posting, TransferLine, post_all
+from ferriage.orders import queries
+from ferriage.orders.earning import earned_of
+from ferriage.orders.models import Order
+from ferriage.plans import actions as plans
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.core.actors import Actor
+    from ferriage.orders.queries import Books
+    from ferriage.plans.models import Subscription
+
+PAGE: Final = 500
+_UNEARNED: Final = "liabilities:unearned"
+
+
+def recognise(*, now: datetime) -> int:
+    """Post earned service by the second used, a page of orders a call; returns how many.
+
+    What is earned up to now less what was posted, so missed days are caught up and a repeated
+    call posts nothing. An order's last posting takes the rest.
+    """
+    with writing():
+        due = list(queries.to_earn(now)[:PAGE])
+        books = queries.books_of(due)
+        postings = []
+        for order in due:
+            posted = books[order.code]
+            grown = earned_of(order, now) - posted.earned_minor
+            if grown > 0:
+                postings.append(_earning(order, grown, posted.times_earned))
+            end = order.cut_at or order.period_ends_at
+            order.earned_to_at = now
+            order.earned_fully_at = now if end and end <= now else None
+        if postings:
+            post_all(postings, now=now)
+        Order.objects.bulk_update(due, ["earned_to_at", "earned_fully_at"], batch_size=PAGE)
+    return len(due)
+
+
+def end_subscription(
+    *, subscription: Subscription, at: datetime, reason: str, now: datetime, actor: Actor
+) -> plans.Ended:
+    """End a subscription early; what is unused of its orders is owed back from that instant.
+
+    What nobody really paid (free vouchers) goes back to `expenses:promotions`. It may be ended
+    again at an earlier instant; then what more is unused is owed too.
+
+    Raises:
+        TermWrong: No reason, or an instant that has passed.
+        NothingToEnd: It holds nothing after that instant.
+    """
+    with writing():
+        ended = plans.end_at(subscription=subscription, at=at, reason=reason, now=now, actor=actor)
+        running = queries.running(subscription, at=at)
+        books = queries.books_of(running)
+        postings = [posting for order in running for posting in _cut(order, books[order.code], at)]
+        if postings:
+            post_all(postings, now=now)
+        devices.refresh(subscription=subscription, now=now, actor=actor)
+    return ended
+
+
+def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
+    """Let an order count up to an instant; return what the books must say of it."""
+    assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
+    cut_before, owed_before = order.cut_at, order.refund_due_minor
+    order.cut_at = max(at, order.period_starts_at)
+    earned = earned_of(order, order.cut_at)
+    owed, given = _unused(order, order.amount_minor - earned)
+    changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
+        cut_at=order.cut_at, refund_due_minor=owed
+    )
+    if changed != 1:
+        raise StaleState(_("This order was changed just now."), _("Look again."))
+    return [
+        # A clock that ran ahead earned too much: the customer is not to pay for that.
+        *_posting(
+            order,
+            "earned-back",
+            [(_income(order), _UNEARNED, books.earned_minor - earned)],
+            sequence=books.times_taken_back,
+        ),
+        *_posting(
+            order,
+            "ended",
+            [
+                (_UNEARNED, "liabilities:refunds", owed - owed_before),
+                (_UNEARNED, "expenses:promotions", given - (books.ended_minor - owed_before)),
+            ],
+            sequence=books.times_ended,
+        ),
+    ]
+
+
+def _unused(order: Order, unused_minor: int) -> tuple[int, int]:
+    """Split what is unused into what was paid for, owed to the customer, and what was a gift."""
+    if not order.amount_minor:
+        return 0, 0
+    gift = order.amount_minor - order.refundable_minor
+    owed, given = split(unused_minor, [order.refundable_minor, gift])
+    return owed, given
+
+
+def _earning(order: Order, minor: int, sequence: int) -> Posting:
+    lines = [(_UNEARNED, _income(order), minor)]
+    return _posting(order, "earned", lines, sequence=sequence)[0]
+
+
+def _posting(
+    order: Order, kind: str, lines: list[tuple[str, str, int]], *, sequence: int
+) -> list[Posting]:
+    """Return a posting of the lines that move something, or nothing."""
+    transfers = tuple(
+        TransferLine(debit, credit, Money(minor, order.currency))
+        for debit, credit, minor in lines
+        if minor > 0
+    )
+    text = f"Order {order.code}: {_TEXTS[kind]}"
+    return [Posting(order.code, kind, transfers, text, sequence)] if transfers else []
+
+
+_TEXTS: Final = {
+    "earned": "service earned",
+    "earned-back": "earned ahead of time, taken back",
+    "ended": "ended early, unused part",
+}
+
+
+def _income(order: Order) -> str:
+    return f"income:{order.plan.service.slug}"

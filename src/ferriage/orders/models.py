@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from ferriage.core.models import CodeField
+
+
+class Order(models.Model):
+    """One purchase, with its price and term copied in. The only link from money to account.
+
+    `period_*` is the stretch it bought, known once fulfilled; earned revenue follows from it.
+    `cut_at` is the instant up to which it counts when the term was ended early; what the customer
+    is owed then is `refund_due_minor`. `refundable_minor` is the part of the amount that somebody
+    really paid (a free voucher's is 0). `earned_to_at` is how far the books have earned it.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        PAID = "paid"
+        FULFILLED = "fulfilled"
+        EXPIRED = "expired"
+        CANCELLED = "cancelled"
+
+    code = CodeField("ord")
+    account = models.ForeignKey(
+        "accounts.Account", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    subscription = models.ForeignKey(
+        "plans.Subscription", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    plan = models.ForeignKey("plans.Plan", on_delete=models.PROTECT, related_name="+")
+    price = models.ForeignKey("plans.Price", on_delete=models.PROTECT, related_name="+")
+    term_months = models.PositiveSmallIntegerField()
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    place = models.CharField(max_length=6)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    paid_at = models.DateTimeField(null=True)
+    fulfilled_at = models.DateTimeField(null=True)
+    period_starts_at = models.DateTimeField(null=True)
+    period_ends_at = models.DateTimeField(null=True)
+    cut_at = models.DateTimeField(null=True)
+    refundable_minor = models.BigIntegerField(default=0)
+    refund_due_minor = models.BigIntegerField(default=0)
+    earned_to_at = models.DateTimeField(null=True)
+    earned_fully_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "orders_order"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    refund_due_minor__gte=0,
+                    refundable_minor__gte=F("refund_due_minor"),
+                    amount_minor__gte=F("refundable_minor"),
+                ),
+                name="orders_order_amounts",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="fulfilled")
+                | Q(
+                    fulfilled_at__isnull=False,
+                    period_starts_at__isnull=False,
+                    period_ends_at__isnull=False,
+                ),
+                name="orders_order_fulfilled_whole",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["state", "expires_at"], name="orders_order_open"),
+            models.Index(fields=["account"], name="orders_order_account"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import Q, Sum
+
+from ferriage.ledger.models import LedgerTransaction
+from ferriage.ledger.queries import posted, posted_in_all
+from ferriage.orders.models import Order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from ferriage.accounts.models import Account
+    from ferriage.plans.models import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What was posted of one order: earned, net of what was taken back, and moved out at its end.
+
+    `times_*` is in how many transactions, so the next one's sequence.
+    """
+
+    earned_minor: int
+    times_earned: int
+    times_taken_back: int
+    ended_minor: int
+    times_ended: int
+
+
+def books_of(orders: Sequence[Order]) -> dict[str, Books]:
+    """Return by order code what the books hold of fulfilled orders."""
+    codes = [order.code for order in orders]
+    earned, back, ended = (
+        posted(source_codes=codes, kind=kind) for kind in ("earned", "earned-back", "ended")
+    )
+    return {
+        code: Books(
+            earned_minor=earned[code].total_minor - back[code].total_minor,
+            times_earned=earned[code].count,
+            times_taken_back=back[code].count,
+            ended_minor=ended[code].total_minor,
+            times_ended=ended[code].count,
+        )
+        for code in codes
+    }
+
+
+def orders_of(account: Account) -> QuerySet[Order]:
+    """Return an account's orders, newest first."""
+    return (
+        Order.objects.filter(account=account)
+        .select_related("plan__service", "price")
+        .order_by("-pk")
+    )
+
+
+def order_of(*, account: Account, code: str) -> Order | None:
+    """Return an order if it belongs to the account."""
+    return orders_of(account).filter(code=code).first()
+
+
+def running(subscription: Subscription, *, at: datetime) -> list[Order]:
+    """Return the fulfilled orders of a subscription that count beyond the instant."""
+    return list(
+        Order.objects.filter(Q(cut_at=None) | Q(cut_at__gt=at))
+        .filter(subscription=subscription, state=Order.State.FULFILLED, period_ends_at__gt=at)
+        .select_related("plan__service")
+        .order_by("period_starts_at")
+    )
+
+
+def to_earn(now: datetime) -> QuerySet[Order]:
+    """Return the orders with something to earn: a UTC day has passed, or the term is over."""
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    day_passed = Q(earned_to_at__lt=today) | Q(earned_to_at=None, period_starts_at__lt=today)
+    over = Q(period_ends_at__lte=now) | Q(cut_at__lte=now)
+    return (
+        Order.objects.filter(day_passed | over)
+        .filter(state=Order.State.FULFILLED, earned_fully_at=None)
+        .select_related("plan__service")
+        .order_by("pk")
+    )
+
+
+def refunds_due() -> QuerySet[Order]:
+    """Return the orders that were ended early with something owed to the customer."""
+    return Order.objects.filter(cut_at__isnull=False, refund_due_minor__gt=0)
+
+
+def unearned_minor(currency: str) -> int:
+    """Return what the books must hold as unearned, from the orders and what was posted of them."""
+    orders = Order.objects.filter(state=Order.State.FULFILLED, currency=currency)
+    sold = orders.aggregate(total=Sum("amount_minor"))["total"] or 0
+    out = posted_in_all(kinds=("earned", "ended"), currency=currency)
+    return sold - out + posted_in_all(kinds=("earned-back",), currency=currency)
+
+
+def fulfilled_without_sale() -> QuerySet[Order]:
+    """Return fulfilled orders that the books know nothing of; there may be none."""
+    sold = LedgerTransaction.objects.filter(kind="sale").values("source_code")
+    return Order.objects.filter(state=Order.State.FULFILLED, amount_minor__gt=0).exclude(
+        code__in=sold
+    )

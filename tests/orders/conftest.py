@@ -1,0 +1,8 @@
+"""Fixtures of a whole shop and its counter."""
+
+from own_database import own_database, template_database
+from shop import make_shop, shop
+from till import till
+from yard import law, make_yard
+
+__all__ = ["law", "make_shop", "make_yard", "own_database", "shop", "template_database", "till"]
