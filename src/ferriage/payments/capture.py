@@ -1,0 +1,115 @@
+"""From money that came to what it did: shared by every provider.
+
+The receipt is posted to `liabilities:unallocated` first. If the order takes it, settlement moves
+it on; if not, it becomes a refund, or stays where it is until staff decide. All in the caller's
+transaction, so a refused settlement never rolls back the receipt.
+
+Source: docs/explanation/money.md
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core import audit
+from ferriage.core.errors import StaleState
+from ferriage.core.money import Money
+from ferriage.ledger.actions import TransferLine, post
+from ferriage.orders.actions import Refused, settle
+from ferriage.payments.models import Payment, Refund
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.core.actors import Actor
+
+Outcome = Literal["settled", "refund", "unallocated", "duplicate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What became of money that came. `reason` is a slug, empty when it settled its order."""
+
+    payment: Payment
+    outcome: Outcome
+    reason: str = ""
+
+
+def post_receipt(payment: Payment, *, from_accounts: list[tuple[str, int]], now: datetime) -> None:
+    """Post what was received to `liabilities:unallocated`, from the accounts that hold it."""
+    post(
+        source_code=payment.code,
+        kind="receipt",
+        transfers=[
+            TransferLine(account, "liabilities:unallocated", Money(minor, payment.currency))
+            for account, minor in from_accounts
+            if minor
+        ],
+        description=f"Payment {payment.code} by {payment.provider}",
+        now=now,
+    )
+
+
+def settle_or_refund(
+    payment: Payment, *, refundable_minor: int, now: datetime, actor: Actor
+) -> Captured:
+    """Settle the payment's order; what the order does not take is queued for refund."""
+    assert payment.order is not None  # noqa: S101 -- only called for a matched payment
+    result = settle(order=payment.order, refundable_minor=refundable_minor, now=now, actor=actor)
+    if isinstance(result, Refused):
+        finish(payment, outcome="refund", now=now, actor=actor, reason=result.reason)
+        owe_back(payment, kind=Refund.Kind.NOT_SETTLED, reason=result.reason, now=now)
+        return Captured(payment, "refund", result.reason)
+    finish(payment, outcome="settled", now=now, actor=actor)
+    return Captured(payment, "settled")
+
+
+def finish(
+    payment: Payment, *, outcome: Outcome, now: datetime, actor: Actor, reason: str = ""
+) -> None:
+    """Note what became of a captured payment."""
+    payment.outcome = outcome
+    payment.save(update_fields=["outcome"])
+    audit.record(
+        now=now,
+        actor=actor,
+        action="payment.captured",
+        subject=payment.code,
+        provider=payment.provider,
+        outcome=outcome,
+        reason=reason,
+    )
+
+
+def owe_back(payment: Payment, *, kind: str, reason: str, now: datetime) -> Refund:
+    """Move what was received from unallocated to refunds, and queue it."""
+    assert payment.received_minor is not None  # noqa: S101 -- a constraint of captured payments
+    money = Money(payment.received_minor, payment.currency)
+    post(
+        source_code=payment.code,
+        kind="owed",
+        transfers=[TransferLine("liabilities:unallocated", "liabilities:refunds", money)],
+        description=f"Payment {payment.code}: to be refunded",
+        now=now,
+    )
+    return Refund.objects.create(
+        payment=payment,
+        kind=kind,
+        amount_minor=money.amount_minor,
+        currency=money.currency,
+        reason=reason,
+        created_at=now,
+    )
+
+
+def change_once(changed: int) -> None:
+    """Refuse unless a compare-and-set changed its one row.
+
+    Raises:
+        StaleState: Another writer was first.
+    """
+    if changed != 1:
+        raise StaleState(_("This was changed just now."), _("Look again."))

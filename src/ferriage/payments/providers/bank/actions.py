@@ -1,0 +1,221 @@
+"""Bank transfers: a reference for the payer, receipts booked from the bank's statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import IntegrityError
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core import audit
+from ferriage.core.actors import Actor
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError
+from ferriage.core.money import Money
+from ferriage.orders.models import Order
+from ferriage.payments.capture import Captured, change_once, finish, post_receipt, settle_or_refund
+from ferriage.payments.models import InboxEvent, Payment
+from ferriage.payments.providers.bank import reference as references
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+PROVIDER: Final = "bank"
+ACCOUNT: Final = "assets:bank"
+LONGEST_NUMBER: Final = 100
+MOST_MINOR: Final = 10**15
+"""What is kept must be bookable, or it would stay in the inbox for ever."""
+
+
+class NotPayable(FerriageError):
+    """The order is not open, so nothing can be paid for it."""
+
+    slug = "not-payable"
+
+
+class ReceiptWrong(FerriageError):
+    """A receipt that cannot have come from a bank statement."""
+
+    slug = "receipt-wrong"
+    status = 422
+
+
+def start_bank(*, order: Order, now: datetime, actor: Actor) -> Payment:
+    """Begin a bank transfer for an open order, or return the one that was begun.
+
+    Raises:
+        NotPayable: The order is paid, cancelled or expired.
+    """
+    with writing():
+        order = Order.objects.get(pk=order.pk)
+        if order.state != Order.State.OPEN or order.expires_at <= now:
+            raise NotPayable(
+                _("This order is not open any more."), _("Place a new one; nothing was charged.")
+            )
+        begun = Payment.objects.filter(
+            order=order, provider=PROVIDER, state=Payment.State.PENDING
+        ).first()
+        if begun:
+            return begun
+        payment = Payment.objects.create(
+            order=order,
+            provider=PROVIDER,
+            state=Payment.State.PENDING,
+            amount_minor=order.amount_minor,
+            currency=order.currency,
+            reference=references.new_reference(),
+            created_at=now,
+        )
+        audit.record(
+            now=now,
+            actor=actor,
+            action="payment.started",
+            subject=payment.code,
+            order=order.code,
+            provider=PROVIDER,
+        )
+    return payment
+
+
+def book_receipt(
+    *,
+    reference: str,
+    transaction_id: str,
+    money: Money,
+    now: datetime,
+    actor: Actor,
+    note: str = "",
+) -> Captured:
+    """Book money that came to the bank account: kept first, matched and posted second.
+
+    Whatever is wrong with it, it is never dropped: what matches an open order exactly settles
+    it; what an order cannot take any more is queued for refund; the rest waits unallocated.
+
+    Args:
+        reference: As the payer wrote it, with whatever stands around it.
+        transaction_id: The bank's own name of the receipt; one is booked once.
+
+    Raises:
+        ReceiptWrong: No transaction number, or an amount that is not above zero; both in bounds;
+            or a number that was kept with another amount.
+    """
+    transaction_id = transaction_id.strip()
+    plausible = 0 < money.amount_minor <= MOST_MINOR
+    if not 0 < len(transaction_id) <= LONGEST_NUMBER or not plausible:
+        raise ReceiptWrong(
+            _("A receipt needs the bank's number of it and an amount above zero."),
+            _("Copy both from the statement; nothing was booked."),
+        )
+    event = _keep(
+        transaction_id,
+        {
+            "reference": reference,
+            "amount_minor": money.amount_minor,
+            "currency": money.currency,
+            "note": note,
+            "actor": [actor.kind, actor.code],
+        },
+        now,
+    )
+    kept = _money(event)
+    if kept != money:
+        raise ReceiptWrong(
+            _("A receipt with this number was booked before, with another amount: %(money)s.")
+            % {"money": kept},
+            _("Compare both with the statement; nothing was booked now."),
+        )
+    return handle(event=event, now=now)
+
+
+def handle(*, event: InboxEvent, now: datetime) -> Captured:
+    """Match and post a receipt that is in the inbox, once however often it is called."""
+    with writing():
+        event = InboxEvent.objects.select_related("payment").get(pk=event.pk)
+        if event.handled_at is not None:
+            assert event.payment is not None  # noqa: S101 -- set with handled_at
+            return Captured(event.payment, "duplicate", event.outcome)
+        captured = _capture(event, now)
+        change_once(
+            InboxEvent.objects.filter(pk=event.pk, handled_at=None).update(
+                handled_at=now, outcome=captured.outcome, payment=captured.payment
+            )
+        )
+    return captured
+
+
+def _keep(event_id: str, raw: dict[str, Any], now: datetime) -> InboxEvent:
+    """Write the receipt to the inbox and commit, or return what was written before."""
+    try:
+        with writing():
+            return InboxEvent.objects.create(
+                provider=PROVIDER, event_id=event_id, raw=raw, received_at=now
+            )
+    except IntegrityError:
+        return InboxEvent.objects.get(provider=PROVIDER, event_id=event_id)
+
+
+def _capture(event: InboxEvent, now: datetime) -> Captured:
+    actor = Actor(*event.raw["actor"])
+    money = _money(event)
+    candidates = references.found_in(event.raw["reference"])
+    named = list(Payment.objects.select_related("order").filter(reference__in=candidates)[:2])
+    # Money that names two orders is for staff to judge.
+    asked = named[0] if len(named) == 1 else None
+    expected = (
+        asked is not None
+        and asked.state == Payment.State.PENDING
+        and money == Money(asked.amount_minor, asked.currency)
+    )
+    payment = _captured_row(asked if expected else None, asked, event.event_id, money, now)
+    post_receipt(payment, from_accounts=[(ACCOUNT, money.amount_minor)], now=now)
+    if asked is not None and (expected or money == Money(asked.amount_minor, asked.currency)):
+        return settle_or_refund(payment, refundable_minor=money.amount_minor, now=now, actor=actor)
+    reason = _mismatch(asked, money) if asked else _unmatched(candidates, named)
+    finish(payment, outcome="unallocated", now=now, actor=actor, reason=reason)
+    return Captured(payment, "unallocated", reason)
+
+
+def _money(event: InboxEvent) -> Money:
+    return Money(event.raw["amount_minor"], event.raw["currency"])
+
+
+def _captured_row(
+    expected: Payment | None,
+    asked: Payment | None,
+    transaction_id: str,
+    money: Money,
+    now: datetime,
+) -> Payment:
+    """Return the awaited payment as captured, or a row of its own for any other money."""
+    if expected is not None:
+        changed = Payment.objects.filter(pk=expected.pk, state=Payment.State.PENDING).update(
+            state=Payment.State.CAPTURED,
+            transaction_id=transaction_id,
+            received_minor=money.amount_minor,
+            captured_at=now,
+        )
+        change_once(changed)
+        return Payment.objects.select_related("order").get(pk=expected.pk)
+    return Payment.objects.create(
+        order=asked.order if asked else None,
+        provider=PROVIDER,
+        state=Payment.State.CAPTURED,
+        amount_minor=money.amount_minor,
+        currency=money.currency,
+        transaction_id=transaction_id,
+        received_minor=money.amount_minor,
+        created_at=now,
+        captured_at=now,
+    )
+
+
+def _mismatch(asked: Payment, money: Money) -> str:
+    if asked.currency != money.currency:
+        return "other-currency"
+    return "too-little" if money.amount_minor < asked.amount_minor else "too-much"
+
+
+def _unmatched(candidates: list[str], named: list[Payment]) -> str:
+    if named:
+        return "two-references"
+    return "unknown-reference" if candidates else "reference-mistyped"

@@ -1,0 +1,261 @@
+"""Vouchers: codes worth one term of one plan, issued in batches, used once.
+
+Issuing a sold batch books what was paid for it as owed (`liabilities:vouchers`). Redemption
+moves that to the order. What the order costs beyond it is a promotion (all of it, for a free
+batch); what was paid beyond today's price is income at once.
+
+Source: docs/explanation/money.md
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core import audit, codes
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError
+from ferriage.core.hashing import hash_secret
+from ferriage.core.money import Money
+from ferriage.ledger.actions import TransferLine, post
+from ferriage.orders.actions import Refused, settle
+from ferriage.orders.models import Order
+from ferriage.payments.capture import Captured, change_once, finish, post_receipt
+from ferriage.payments.models import Payment, Voucher, VoucherBatch
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.core.actors import Actor
+    from ferriage.plans.models import Plan
+
+PROVIDER: Final = "voucher"
+MOST_CODES: Final = 10_000
+
+
+class WrongVoucher(FerriageError):
+    """There is no such voucher."""
+
+    slug = "wrong-voucher"
+    status = 422
+
+
+class UsedVoucher(FerriageError):
+    """The voucher was used before."""
+
+    slug = "used-voucher"
+
+
+class VoucherForOtherPlan(FerriageError):
+    """The voucher is for another plan or term than the order's."""
+
+    slug = "voucher-for-other-plan"
+
+
+class VoucherNotTaken(FerriageError):
+    """The order cannot be settled, and `verdict` says why; the voucher stays unused."""
+
+    slug = "voucher-not-taken"
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(
+            _("This order cannot be paid any more."),
+            _("Your voucher was not used. Place a new order."),
+        )
+        self.reason = refused.reason
+        self.verdict = refused.verdict
+
+
+class BatchWrong(FerriageError):
+    """A batch that cannot be issued."""
+
+    slug = "batch-wrong"
+    status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedBatch:
+    """A batch and its codes, which are never to be had again."""
+
+    batch: VoucherBatch
+    codes: list[str]
+
+
+def issue_vouchers(  # noqa: PLR0913 -- what a batch is made of
+    *,
+    name: str,
+    plan: Plan,
+    term_months: int,
+    money: Money,
+    count: int,
+    kind: str,
+    paid_per_code: Money,
+    now: datetime,
+    actor: Actor,
+) -> IssuedBatch:
+    """Issue a batch; a sold one is booked as money in the bank and owed to whoever holds codes.
+
+    Args:
+        money: What one code is worth, the plan's price for the term.
+        kind: `sold` or `free`.
+        paid_per_code: What was paid for one code; 0 for a free batch.
+
+    Raises:
+        BatchWrong: No name or term, a count out of range, or amounts that do not fit the kind.
+    """
+    _check_batch(name, term_months, count, kind, money, paid_per_code)
+    made = [codes.random_characters() for _number in range(count)]
+    with writing():
+        batch = VoucherBatch.objects.create(
+            name=name,
+            plan=plan,
+            term_months=term_months,
+            amount_minor=money.amount_minor,
+            currency=money.currency,
+            kind=kind,
+            paid_per_code_minor=paid_per_code.amount_minor,
+            count=count,
+            issued_at=now,
+        )
+        Voucher.objects.bulk_create(
+            [Voucher(batch=batch, code_hash=hash_secret("voucher", code)) for code in made],
+            batch_size=500,
+        )
+        if kind == VoucherBatch.Kind.SOLD:
+            total = Money(paid_per_code.amount_minor * count, paid_per_code.currency)
+            post(
+                source_code=batch.code,
+                kind="issued",
+                transfers=[TransferLine("assets:bank", "liabilities:vouchers", total)],
+                description=f"Voucher batch {batch.code}: {count} codes",
+                now=now,
+            )
+        audit.record(
+            now=now,
+            actor=actor,
+            action="vouchers.issued",
+            subject=batch.code,
+            count=count,
+            kind=kind,
+            paid_per_code=str(paid_per_code),
+        )
+    return IssuedBatch(batch, made)
+
+
+def redeem_voucher(*, order: Order, code: str, now: datetime, actor: Actor) -> Captured:
+    """Pay an order with a voucher: voucher, payment, books and term in one transaction.
+
+    Repeating it for the same order answers `duplicate` and changes nothing.
+
+    Raises:
+        WrongVoucher: No such code.
+        UsedVoucher: It paid another order.
+        VoucherForOtherPlan: It is for another plan, term or currency.
+        VoucherNotTaken: The order cannot be settled; the voucher stays unused.
+    """
+    with writing():
+        voucher = _voucher(code)
+        order = Order.objects.select_related("plan__service").get(pk=order.pk)
+        if voucher.payment is not None:
+            if voucher.payment.order_id == order.pk:
+                return Captured(voucher.payment, "duplicate", "settled")
+            raise UsedVoucher(_("This voucher was used before."), _("Each one pays one order."))
+        _check_fits(voucher.batch, order)
+        payment = _take(voucher, order, now)
+        paid = _post(payment, voucher.batch, order, now)
+        result = settle(
+            order=order, refundable_minor=min(paid, order.amount_minor), now=now, actor=actor
+        )
+        if isinstance(result, Refused):
+            raise VoucherNotTaken(result)
+        finish(payment, outcome="settled", now=now, actor=actor)
+    return Captured(payment, "settled")
+
+
+def _voucher(code: str) -> Voucher:
+    plain = codes.normalise(code)
+    found = (
+        Voucher.objects.filter(code_hash=hash_secret("voucher", plain))
+        .select_related("batch__plan__service", "payment")
+        .first()
+        if codes.is_code(plain)
+        else None
+    )
+    if found is None:
+        raise WrongVoucher(
+            _("There is no voucher with this code."),
+            _("Look again at its 16 characters."),
+        )
+    return found
+
+
+def _check_fits(batch: VoucherBatch, order: Order) -> None:
+    same = (batch.plan_id, batch.term_months, batch.currency)
+    if same != (order.plan_id, order.term_months, order.currency):
+        raise VoucherForOtherPlan(
+            _("This voucher is for %(months)d months of %(plan)s of %(service)s.")
+            % {
+                "months": batch.term_months,
+                "plan": batch.plan.name,
+                "service": batch.plan.service.name,
+            },
+            _("Order that, and it pays. It was not used."),
+        )
+
+
+def _take(voucher: Voucher, order: Order, now: datetime) -> Payment:
+    payment = Payment.objects.create(
+        order=order,
+        provider=PROVIDER,
+        state=Payment.State.CAPTURED,
+        amount_minor=order.amount_minor,
+        currency=order.currency,
+        transaction_id=f"{voucher.batch.code}/{voucher.pk}",
+        received_minor=order.amount_minor,
+        created_at=now,
+        captured_at=now,
+    )
+    taken = Voucher.objects.filter(pk=voucher.pk, used_at=None).update(used_at=now, payment=payment)
+    change_once(taken)
+    return payment
+
+
+def _post(payment: Payment, batch: VoucherBatch, order: Order, now: datetime) -> int:
+    """Post the receipt at the order's price; returns what was paid for the code."""
+    paid = batch.paid_per_code_minor
+    price = order.amount_minor
+    sources = [
+        ("liabilities:vouchers", min(paid, price)),
+        ("expenses:promotions", max(price - paid, 0)),
+    ]
+    if price:
+        post_receipt(payment, from_accounts=sources, now=now)
+    if paid > price:
+        surplus = Money(paid - price, batch.currency)
+        post(
+            source_code=payment.code,
+            kind="surplus",
+            transfers=[TransferLine("liabilities:vouchers", "income:vouchers", surplus)],
+            description=f"Payment {payment.code}: paid above today's price",
+            now=now,
+        )
+    return paid
+
+
+def _check_batch(
+    name: str, term_months: int, count: int, kind: str, money: Money, paid: Money
+) -> None:
+    if not name.strip() or term_months < 1 or not 1 <= count <= MOST_CODES:
+        raise BatchWrong(
+            _("A batch needs a name, a term, and 1 to %(most)d codes.") % {"most": MOST_CODES}
+        )
+    sold = kind == VoucherBatch.Kind.SOLD
+    if kind not in VoucherBatch.Kind.values or sold != (paid.amount_minor > 0):
+        raise BatchWrong(
+            _("A sold batch has an amount paid for each code, a free one has none."),
+            _("Nothing was issued."),
+        )
+    if paid.currency != money.currency or money.amount_minor < 0:
+        raise BatchWrong(_("Worth and payment of a code are in one currency and not below zero."))

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import Exists, F, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from ferriage.ledger import queries as ledger
+from ferriage.ledger.models import LedgerAccount, LedgerTransaction
+from ferriage.ledger.queries import Finding
+from ferriage.orders import queries as orders
+from ferriage.orders.models import Order
+from ferriage.payments.models import InboxEvent, Payment, Refund, Voucher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+
+@dataclass(frozen=True, slots=True)
+class Worklist:
+    """What waits for staff: transfers awaited, money without an order, refunds to pay."""
+
+    awaited: list[Payment]
+    unallocated: list[Payment]
+    refunds: list[Refund]
+    unhandled: list[InboxEvent]
+
+
+def worklist(now: datetime) -> Worklist:
+    """Return what waits for staff at an instant."""
+    payments = Payment.objects.select_related("order__plan__service")
+    return Worklist(
+        awaited=list(
+            payments.filter(
+                state=Payment.State.PENDING,
+                order__state=Order.State.OPEN,
+                order__expires_at__gt=now,
+            ).order_by("created_at")
+        ),
+        unallocated=list(payments.filter(outcome="unallocated").order_by("captured_at")),
+        refunds=list(
+            Refund.objects.filter(state=Refund.State.QUEUED)
+            .select_related("payment__order")
+            .order_by("created_at")
+        ),
+        unhandled=list(InboxEvent.objects.filter(handled_at=None).order_by("received_at")),
+    )
+
+
+def ended_without_refund() -> list[Order]:
+    """Return orders that were ended early and owe something that is not queued yet."""
+    queued = (
+        Refund.objects.filter(payment__order=OuterRef("pk"), kind=Refund.Kind.ENDED)
+        .order_by()
+        .values("payment__order")
+        .annotate(total=Sum("amount_minor"))
+        .values("total")
+    )
+    due = orders.refunds_due().annotate(queued=Coalesce(Subquery(queued), 0))
+    return list(due.filter(refund_due_minor__gt=F("queued")).order_by("pk")[:500])
+
+
+def ended_not_queued_minor(order: Order) -> int:
+    """Return what an order owes since it was ended early and no refund was queued for."""
+    due = Order.objects.values_list("refund_due_minor", flat=True).get(pk=order.pk)
+    return due - _sum(Refund.objects.filter(payment__order=order, kind=Refund.Kind.ENDED))
+
+
+def check() -> list[Finding]:
+    """Return where payments, refunds and orders do not agree with the books; empty is right."""
+    return [*ledger.check(), *_unposted(), *_unpaid(), *_overpaid(), *_differences()]
+
+
+def _unposted() -> Iterator[Finding]:
+    posted = LedgerTransaction.objects.filter(kind="receipt").values("source_code")
+    captured = Payment.objects.filter(state=Payment.State.CAPTURED, received_minor__gt=0)
+    for payment in captured.exclude(code__in=posted):
+        yield Finding(payment.code, "money came and was not posted")
+    for order in orders.fulfilled_without_sale():
+        yield Finding(order.code, "was fulfilled and not posted")
+
+
+def _unpaid() -> Iterator[Finding]:
+    """Find orders that were fulfilled without exactly their amount in their currency."""
+    exact = Payment.objects.filter(
+        order=OuterRef("pk"),
+        state=Payment.State.CAPTURED,
+        outcome="settled",
+        received_minor=OuterRef("amount_minor"),
+        currency=OuterRef("currency"),
+    )
+    for order in Order.objects.filter(~Exists(exact), state=Order.State.FULFILLED):
+        yield Finding(order.code, "was fulfilled and not paid")
+
+
+def _overpaid() -> Iterator[Finding]:
+    sums = Payment.objects.annotate(back=Sum("refunds__amount_minor"))
+    for payment in sums.filter(back__gt=F("received_minor")):
+        yield Finding(payment.code, "more was refunded than came")
+
+
+def _differences() -> Iterator[Finding]:
+    currencies = LedgerAccount.objects.values_list("currency", flat=True).distinct().order_by()
+    for currency in currencies:
+        expected = {
+            "liabilities:unallocated": _unallocated_minor(currency),
+            "liabilities:refunds": _owed_minor(currency),
+            "liabilities:unearned": orders.unearned_minor(currency),
+            "liabilities:vouchers": _vouchers_minor(currency),
+        }
+        for account, minor in expected.items():
+            held = -ledger.balance(account, currency)
+            if held != minor:
+                yield Finding(f"{account} {currency}", f"holds {held}, should hold {minor}")
+
+
+def _unallocated_minor(currency: str) -> int:
+    waiting = Payment.objects.filter(outcome="unallocated", currency=currency)
+    return waiting.aggregate(total=Sum("received_minor"))["total"] or 0
+
+
+def _owed_minor(currency: str) -> int:
+    refunds = Refund.objects.filter(currency=currency)
+    due = orders.refunds_due().filter(currency=currency).aggregate(total=Sum("refund_due_minor"))
+    not_queued = (due["total"] or 0) - _sum(refunds.filter(kind=Refund.Kind.ENDED))
+    return _sum(refunds.filter(state=Refund.State.QUEUED)) + not_queued
+
+
+def _vouchers_minor(currency: str) -> int:
+    """Return what was paid for codes that nobody used yet."""
+    unused = Voucher.objects.filter(used_at=None, batch__currency=currency)
+    return unused.aggregate(total=Sum("batch__paid_per_code_minor"))["total"] or 0
+
+
+def _sum(refunds: QuerySet[Refund]) -> int:
+    return refunds.aggregate(total=Sum("amount_minor"))["total"] or 0
