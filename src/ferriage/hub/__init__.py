@@ -1,0 +1,1 @@
+"""Answers the long-polls of gateways from the change feed: reads only, no Django."""

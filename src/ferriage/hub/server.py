@@ -1,0 +1,253 @@
+"""The hub's HTTP side: `watch` and `snapshot`, every answer signed with the feed key."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiohttp import web
+
+from ferriage import wire
+from ferriage.config import ConfigError
+from ferriage.hub.batches import Batches
+from ferriage.hub.board import Board
+from ferriage.hub.errors import DatabaseAway, HubError, Refusal
+from ferriage.hub.gate import Gate
+from ferriage.hub.sql import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ferriage.config import Config
+
+LONGEST_WAIT_SECONDS: Final = 55
+REREAD_SECONDS: Final = 1.0
+"""A lost doorbell may only cost latency: revisions are read again this often in any case."""
+_NO_CONTENT: Final = 204
+_LARGEST_BYTES: Final = 64 * 1024
+
+log = structlog.get_logger()
+
+
+def main(config: Config) -> int:
+    """Serve until a signal ends it; return an exit code (1: it could not start)."""
+    try:
+        asyncio.run(_until_signal(Hub(config)))
+    except (HubError, ConfigError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 -- for whoever started the command
+        return 1
+    return 0
+
+
+async def _until_signal(hub: Hub) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await hub.serve(stop)
+
+
+class Hub:
+    """One hub process. Requests share one reading thread; another one watches for changes."""
+
+    def __init__(self, config: Config, *, reread_seconds: float = REREAD_SECONDS) -> None:
+        self._config = config
+        self._reread_seconds = reread_seconds
+        self._feed_key = config.read_secret(config.feed_key_path)
+        self._reader = Reader(config)
+        self._batches = Batches(self._reader, self._feed_key)
+        self._board = Board()
+        self._gate = Gate()
+        self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub-read")
+
+    async def serve(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop` is set.
+
+        Args:
+            started: Called once the hub answers.
+
+        Raises:
+            HubError: No shop's database, one of another feed format, or the address is taken.
+        """
+        self._loop = asyncio.get_running_loop()
+        running = threading.Event()
+        running.set()
+        try:
+            self._post(await self._read(self._first_look))
+            watcher = asyncio.create_task(asyncio.to_thread(self._watch_database, running))
+            try:
+                await self._answer_until({watcher, asyncio.create_task(stop.wait())}, started)
+            finally:
+                running.clear()
+                await watcher
+        finally:
+            await self._read(self._reader.close)
+            self._reading.shutdown()
+
+    async def _answer_until(
+        self, ends: set[asyncio.Task[Any]], started: Callable[[], None]
+    ) -> None:
+        runner = web.AppRunner(
+            self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=5
+        )
+        try:
+            await self._listen(runner)
+            log.info("hub.started", listen=self._config.hub.listen)
+            started()
+            # The watching thread ends before `stop` only by a bug: then the hub ends as well, or
+            # every gateway would hear of changes after its whole wait only.
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._board.close()
+            await runner.cleanup()
+
+    # --- what the database says
+
+    def _first_look(self) -> tuple[str, dict[str, int]]:
+        try:
+            site = self._reader.site()
+        except DatabaseAway as error:
+            raise HubError(
+                f"The hub cannot read the shop's database: {error}."
+                " `ferriage init` makes it; `ferriage check` says more."
+            ) from error
+        if site is None:
+            raise HubError("This database holds no shop yet. Run `ferriage init`.")
+        if site.feed_format != wire.FEED_FORMAT:
+            raise HubError(
+                f"The database speaks feed format {site.feed_format}, this hub"
+                f" {wire.FEED_FORMAT}. Run the same release of site, worker and hub."
+            )
+        return site.epoch, self._reader.revisions()
+
+    def _watch_database(self, running: threading.Event) -> None:
+        """Post every change to the board; runs in a thread with a connection of its own."""
+        reader = Reader(self._config)
+        while running.is_set():
+            try:
+                reader.wait(self._reread_seconds)
+                with reader.reading():
+                    site, revisions = reader.site(), reader.revisions()
+            except DatabaseAway as error:
+                log.warning("database.lost", reason=str(error))
+                time.sleep(self._reread_seconds)
+                continue
+            if site is not None and running.is_set():
+                self._loop.call_soon_threadsafe(self._post, (site.epoch, revisions))
+        reader.close()
+
+    def _post(self, seen: tuple[str, dict[str, int]]) -> None:
+        self._board.post(*seen)
+
+    async def _read[T](self, function: Callable[..., T], *values: object, **named: object) -> T:
+        return await self._loop.run_in_executor(self._reading, lambda: function(*values, **named))
+
+    # --- what gateways ask
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=_LARGEST_BYTES)
+        application.router.add_get("/healthz", self._health)
+        application.router.add_get("/gateway/v1/watch", self._signed(self._watch))
+        application.router.add_get("/gateway/v1/snapshot", self._signed(self._snapshot))
+        application.router.add_route("*", "/{anything:.*}", self._signed(_nothing_here))
+        return application
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        host, _, port = self._config.hub.listen.rpartition(":")
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+        except (OSError, ValueError) as error:
+            raise HubError(
+                f"The hub cannot listen on {self._config.hub.listen}: {error}."
+                " Another hub may be running; see hub.listen."
+            ) from error
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        await self._read(self._reader.site)
+        return web.Response(text="ok\n")
+
+    async def _watch(self, request: web.Request) -> web.Response:
+        gateway = await self._admitted(request)
+        pool, epoch = request.query.get("pool", ""), request.query.get("epoch", "")
+        after, wait = _number(request, "after"), _number(request, "wait")
+        end = time.monotonic() + min(wait, LONGEST_WAIT_SECONDS)
+        while True:
+            delta = await self._read(self._batches.delta, gateway, pool, epoch=epoch, after=after)
+            if delta is not None:
+                return _lines(delta)
+            left = end - time.monotonic()
+            if not await self._board.newer(pool, epoch, after, seconds=left):
+                return web.Response(status=_NO_CONTENT)
+
+    async def _snapshot(self, request: web.Request) -> web.Response:
+        gateway = await self._admitted(request)
+        pool = request.query.get("pool", "")
+        batch, tag = await self._read(self._batches.snapshot, gateway, pool)
+        return _lines(batch, tag)
+
+    async def _admitted(self, request: web.Request) -> str:
+        body = await request.read()
+        named = request.headers.get(wire.HEADER_GATEWAY, "")
+        key = await self._read(self._reader.signing_key, named)
+        return self._gate.admit(request, key, body=body, now=int(time.time()))
+
+    def _signed(
+        self, handler: Callable[[web.Request], Awaitable[web.Response]]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Sign a handler's answer with the time at which it leaves, refusals too."""
+
+        @wraps(handler)
+        async def wrapped(request: web.Request) -> web.Response:
+            try:
+                response = await handler(request)
+            except Refusal as refusal:
+                response = _problem(refusal)
+            except DatabaseAway as error:
+                log.warning("database.lost", reason=str(error))
+                response = _problem(Refusal(503, "outside", "The database does not answer."))
+            self._sign(request, response)
+            return response
+
+        return wrapped
+
+    def _sign(self, request: web.Request, response: web.Response) -> None:
+        body = response.body if isinstance(response.body, bytes) else b""
+        response.headers.update(
+            wire.answer_headers(
+                self._feed_key,
+                request.headers,
+                status=response.status,
+                body=body,
+                now=int(time.time()),
+            )
+        )
+
+
+async def _nothing_here(_request: web.Request) -> web.Response:
+    raise Refusal(404, "not-found", "The hub answers watch and snapshot only.")
+
+
+def _number(request: web.Request, name: str) -> int:
+    text = request.query.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):  # noqa: PLR2004 -- fits 63 bits
+        raise Refusal(400, "malformed", f"`{name}` must be a whole number.")
+    return int(text)
+
+
+def _lines(batch: bytes, tag: str = "") -> web.Response:
+    headers = {"ETag": tag} if tag else {}
+    return web.Response(body=batch, content_type="application/jsonl", headers=headers)
+
+
+def _problem(refusal: Refusal) -> web.Response:
+    problem = wire.Problem(slug=refusal.slug, message=str(refusal))
+    return web.Response(
+        status=refusal.status, body=wire.encode(problem), content_type="application/json"
+    )

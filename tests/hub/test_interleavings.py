@@ -1,0 +1,134 @@
+"""However appends, watches, snapshots and prunings interleave, a gateway ends with the pool."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ferriage import wire
+from ferriage.core.models import SiteState
+from ferriage.fleet import feed, tasks
+from ferriage.fleet.models import Pool
+from ferriage.hub.batches import Batches
+from ferriage.hub.errors import Refusal
+from ferriage.hub.sql import Reader
+from running_hub import Asker, Replica
+from yard import Yard, device
+
+if TYPE_CHECKING:
+    from ferriage.config import Config
+
+_NUMBERS = st.integers(1, 6)
+_PUT = st.tuples(st.just("put"), _NUMBERS, st.integers(0, 3))
+_DEL = st.tuples(st.just("del"), _NUMBERS, st.just(0))
+_STEP = st.one_of(
+    st.lists(_PUT | _DEL, min_size=1, max_size=4),
+    st.sampled_from(["watch", "watch", "snapshot", "prune", "epoch"]),
+)
+
+
+def _item(kind: str, number: int, change: int) -> feed.FeedItem:
+    if kind == "del":
+        return feed.FeedDel(f"dev_{number}")
+    return feed.FeedPut(device(number, hold_at=1_800_000_000 + change))
+
+
+class World:
+    """A pool, the hub's batches over it, a gateway's replica, and a plain model of the truth."""
+
+    def __init__(self, pool: Pool, gateway: str, batches: Batches, key: str, yard: Yard) -> None:
+        self.pool, self.gateway, self.batches, self.key = pool, gateway, batches, key
+        self.now = yard.now
+        self.model: dict[str, wire.Device] = {}
+        self.replica = Replica()
+
+    def step(self, step: Any) -> None:
+        match step:
+            case "watch":
+                self.watch()
+            case "snapshot":
+                self.snapshot()
+            case "prune":
+                self.now += timedelta(days=36)
+                tasks.prune(self.now)
+            case "epoch":
+                SiteState.objects.update(epoch=wire.new_nonce())
+            case changes:
+                self.append([_item(*change) for change in changes])
+
+    def append(self, items: list[feed.FeedItem]) -> None:
+        feed.append(pool=self.pool, items=items, now=self.now)
+        for item in items:
+            if isinstance(item, feed.FeedPut):
+                self.model[item.device.id] = item.device
+            elif isinstance(item, feed.FeedDel):
+                self.model.pop(item.device_code, None)
+
+    def watch(self) -> bool:
+        replica = self.replica
+        try:
+            delta = self.batches.delta(
+                self.gateway, self.pool.code, epoch=replica.epoch, after=replica.rev
+            )
+        except Refusal:
+            self.snapshot()
+            return True
+        if delta is not None:
+            replica.apply(wire.open_batch(self.key, delta))
+        return delta is not None
+
+    def snapshot(self) -> None:
+        batch, _tag = self.batches.snapshot(self.gateway, self.pool.code)
+        self.replica.apply(wire.open_batch(self.key, batch))
+
+
+def test_thousand_interleavings_end_in_equal_digests(
+    own_database: Config, yard: Yard, pool: Pool, feed_key: str
+) -> None:
+    gateway = yard.gateway(pool.line).row.code
+    reader = Reader(own_database)
+    batches = Batches(reader, own_database.read_secret(own_database.feed_key_path))
+    world = World(pool, gateway, batches, feed_key, yard)
+
+    @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(_STEP, max_size=8))
+    def interleave(steps: list[Any]) -> None:
+        world.replica = Replica()
+        for step in steps:
+            world.step(step)
+        while world.watch():
+            pass
+        assert world.replica.devices == world.model
+        assert world.replica.digest() == Pool.objects.get(pk=pool.pk).digest
+
+    interleave()
+    reader.close()
+
+
+def test_gateway_that_watches_while_the_site_writes_misses_nothing(
+    asker: Asker, yard: Yard, pool: Pool
+) -> None:
+    asker.replica.apply(asker.snapshot(pool.code))
+    last = device(999)
+
+    def follow() -> None:
+        while last.id not in asker.replica.devices:
+            answer = asker.watch(pool.code, after=asker.replica.rev, wait=20)
+            assert answer.status == 200
+            asker.replica.apply(wire.open_batch(asker.feed_key, answer.body))
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    for number in range(60):
+        renewed = msgspec.structs.replace(device(number % 7), hold_at=1_800_000_000 + number)
+        feed.append(pool=pool, items=[feed.FeedPut(renewed)], now=yard.now)
+        feed.append(pool=pool, items=[feed.FeedDel(f"dev_{number % 5}")], now=yard.now)
+    feed.append(pool=pool, items=[feed.FeedPut(last)], now=yard.now)
+    thread.join(30)
+
+    assert asker.replica.digest() == Pool.objects.get().digest
