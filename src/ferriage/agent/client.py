@@ -1,0 +1,224 @@
+"""Calls to site and hub: every request signed, every answer verified before it is looked at.
+
+Site time is learned from verified answers alone. An answer that does not verify is as good as
+none: the caller keeps what runs.
+
+Source: docs/explanation/gateway.md
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from yarl import URL
+
+from ferriage import wire
+from ferriage.agent.errors import AgentError, Declined, Unreachable
+
+if TYPE_CHECKING:
+    from ferriage.agent.clock import SiteClock
+
+WATCH_SECONDS: Final = 55
+_SHORT = aiohttp.ClientTimeout(total=20, connect=5)
+_LONG = aiohttp.ClientTimeout(total=WATCH_SECONDS + 15, connect=5)
+_OK: Final = 200
+_NO_CONTENT: Final = 204
+
+
+class Answer:
+    """What came back, not verified yet."""
+
+    def __init__(self, status: int, body: bytes, now: str, signature: str) -> None:
+        self.status = status
+        self.body = body
+        self._now = now
+        self._signature = signature
+
+    def verified(self, key: str, gateway: str, nonce: str) -> int:
+        """Return the signed site time.
+
+        Raises:
+            Unreachable: Not signed by this key for this gateway's request.
+        """
+        try:
+            now = int(self._now)
+            message = wire.answer_message(
+                status=self.status, body=self.body, gateway=gateway, nonce=nonce, now=now
+            )
+            wire.verify(key, "answer", message, self._signature)
+        except (ValueError, wire.WireError) as error:
+            raise Unreachable(
+                f"An answer (status {self.status}) is not signed by the site; it was not used."
+            ) from error
+        return now
+
+    def unverified_now(self) -> int | None:
+        """Return the time the answer claims."""
+        return int(self._now) if self._now.isascii() and self._now.isdigit() else None
+
+    def problem(self) -> wire.Problem:
+        """Return the refusal, or one that says there was none to read."""
+        try:
+            return wire.decode(self.body, wire.Problem)
+        except wire.WireError:
+            return wire.Problem(slug="unreadable", message=f"Status {self.status}, no reason.")
+
+
+async def _send(
+    session: aiohttp.ClientSession, method: str, url: URL, body: bytes, headers: dict[str, str]
+) -> Answer:
+    timeout = _LONG if "wait" in url.query else _SHORT
+    try:
+        async with session.request(
+            method, url, data=body or None, headers=headers, timeout=timeout, allow_redirects=False
+        ) as response:
+            return Answer(
+                response.status,
+                await response.read(),
+                response.headers.get(wire.HEADER_NOW, ""),
+                response.headers.get(wire.HEADER_SIGNATURE, ""),
+            )
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise Unreachable(f"{url.origin()} does not answer: {reason}.") from error
+
+
+def _signed_headers(
+    signing_key: str, gateway: str, *, method: str, url: URL, body: bytes, at: int
+) -> tuple[dict[str, str], str]:
+    nonce = wire.new_nonce()
+    message = wire.request_message(
+        method=method, target=url.raw_path_qs, body=body, nonce=nonce, at=at
+    )
+    headers = {
+        wire.HEADER_GATEWAY: gateway,
+        wire.HEADER_TIME: str(at),
+        wire.HEADER_NONCE: nonce,
+        wire.HEADER_SIGNATURE: wire.sign(signing_key, "request", message),
+        "Accept-Encoding": "identity",
+    }
+    if body:
+        headers["Content-Type"] = "application/json"
+    return headers, nonce
+
+
+class Client:
+    """One gateway's calls. Site and hub sign with different keys."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, *, gateway: str, signing_key: str, clock: SiteClock
+    ) -> None:
+        self._session = session
+        self._gateway = gateway
+        self._signing_key = signing_key
+        self._clock = clock
+
+    async def call(self, method: str, url: URL, *, key: str, body: bytes = b"") -> Answer:
+        """Return a verified answer; a request refused for its clock is repeated once, healed.
+
+        Args:
+            key: Who must have signed the answer: the permit key (site) or feed key (hub).
+
+        Raises:
+            Unreachable: No answer, or none that verifies.
+            Declined: A verified refusal.
+        """
+        answer = await self._once(method, url, key=key, body=body)
+        if answer.status not in {_OK, _NO_CONTENT} and answer.problem().slug == "clock":
+            answer = await self._once(method, url, key=key, body=body)
+        if answer.status not in {_OK, _NO_CONTENT}:
+            problem = answer.problem()
+            raise Declined(answer.status, problem.slug, problem.message)
+        return answer
+
+    async def _once(self, method: str, url: URL, *, key: str, body: bytes) -> Answer:
+        headers, nonce = _signed_headers(
+            self._signing_key,
+            self._gateway,
+            method=method,
+            url=url,
+            body=body,
+            at=int(self._clock.now()),
+        )
+        sent = self._clock.mark()
+        answer = await _send(self._session, method, url, body, headers)
+        received = self._clock.mark()
+        self._clock.learn(
+            now=answer.verified(key, self._gateway, nonce), sent=sent, received=received
+        )
+        return answer
+
+    async def watch(
+        self, hub_url: str, *, key: str, pool: str, epoch: str, after: int
+    ) -> bytes | None:
+        """Wait for the next delta and return its bytes, or None when there was none.
+
+        Raises:
+            Declined: Slug compacted, epoch or ahead: ask for a snapshot.
+            Unreachable: As `call`.
+        """
+        query = {"pool": pool, "epoch": epoch, "after": str(after), "wait": str(WATCH_SECONDS)}
+        url = URL(f"{hub_url}/gateway/v1/watch").with_query(query)
+        answer = await self.call("GET", url, key=key)
+        return answer.body if answer.status == _OK else None
+
+    async def snapshot(self, hub_url: str, *, key: str, pool: str) -> bytes:
+        """Return a pool's snapshot.
+
+        Raises:
+            Declined, Unreachable: As `call`.
+        """
+        url = URL(f"{hub_url}/gateway/v1/snapshot").with_query({"pool": pool})
+        return (await self.call("GET", url, key=key)).body
+
+    async def report(self, site_url: str, *, key: str, report: wire.Report) -> wire.ReportAnswer:
+        """Send a report and return what the site says to it.
+
+        Raises:
+            Declined: Slug lease: another instance holds this gateway's lease.
+            Unreachable: As `call`, or an answer that is not one.
+        """
+        url = URL(f"{site_url}/gateway/v1/report")
+        answer = await self.call("POST", url, key=key, body=wire.encode(report))
+        return _decoded(answer.body, wire.ReportAnswer)
+
+
+async def enrol(
+    site_url: str, request: wire.EnrolRequest, signing_key: str, *, fingerprint: str
+) -> tuple[wire.EnrolAnswer, float]:
+    """Enrol, and return the answer with site time.
+
+    Nothing is pinned yet: the answer must be signed by a permit key whose fingerprint the token
+    carried, so whoever handed out the token vouches for the site.
+
+    Raises:
+        AgentError: No answer, a refusal, or another site than the token's.
+    """
+    url = URL(f"{site_url}/gateway/v1/enrol")
+    body = wire.encode(request)
+    at = int(time.time())
+    async with aiohttp.ClientSession() as session:
+        for _ in range(2):
+            headers, nonce = _signed_headers(
+                signing_key, "", method="POST", url=url, body=body, at=at
+            )
+            answer = await _send(session, "POST", url, body, headers)
+            claimed = answer.unverified_now()
+            if answer.status == _OK or answer.problem().slug != "clock" or claimed is None:
+                break
+            at = claimed  # only this request's time stamp follows it; nothing is judged by it
+    if answer.status != _OK:
+        raise AgentError(f"The site refused: {answer.problem().message}")
+    enrolled = _decoded(answer.body, wire.EnrolAnswer)
+    if wire.fingerprint(enrolled.permit_key) != fingerprint:
+        raise AgentError("The site that answered is not the one that made this token.")
+    return enrolled, answer.verified(enrolled.permit_key, "", nonce) + 0.5
+
+
+def _decoded[T](body: bytes, kind: type[T]) -> T:
+    try:
+        return wire.decode(body, kind)
+    except wire.WireError as error:
+        raise Unreachable(f"An answer could not be read: {error}.") from error

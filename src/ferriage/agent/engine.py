@@ -1,0 +1,390 @@
+"""Brings the data plane to what the feed says: reads what is, changes only what differs.
+
+Never replaces the whole. A peer whose state matches is not touched: its endpoint and handshake
+live in it, and touching it would cost that customer seconds. All methods are called by one
+thread at a time.
+
+Source: docs/explanation/gateway.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ferriage.agent import feed, flows, host, layout, plane, status
+from ferriage.agent.backend import Link
+from ferriage.agent.errors import BatchRefused, DataPlaneError
+from ferriage.agent.presence import Presence
+from ferriage.agent.usage import pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ferriage import wire
+    from ferriage.agent.backend import Backend
+    from ferriage.agent.clock import SiteClock
+    from ferriage.agent.identity import Identity
+    from ferriage.agent.nft import Nft, Observed
+    from ferriage.agent.plane import Plane
+    from ferriage.agent.store import Store
+    from ferriage.agent.usage import Meter
+    from ferriage.config import Config
+
+log = structlog.get_logger()
+
+
+class Engine:
+    """One gateway's desired state, and what was last read of its data plane."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        identity: Identity,
+        store: Store,
+        clock: SiteClock,
+        backend: Backend,
+        nft: Nft,
+        meter: Meter,
+    ) -> None:
+        self._config = config
+        self._identity = identity
+        self._store = store
+        self._clock = clock
+        self._backend = backend
+        self._nft = nft
+        self._meter = meter
+        self._presence = Presence(config.agent, backend)
+        self._live: Plane = plane.empty()
+        self._peers: dict[str, dict[str, frozenset[str]]] = {}
+        self._not_taken: dict[str, dict[str, str]] = {}
+        self._uplinks: frozenset[str] = frozenset()
+        self.pools: dict[str, feed.Pool] = {}
+        self.load()
+
+    @property
+    def backend_name(self) -> str:
+        """Which WireGuard this gateway runs."""
+        return self._backend.name
+
+    def load(self) -> None:
+        """Take the persisted pools; a permit that no longer verifies opens nothing."""
+        permits = self._store.permits()
+        self.pools = {}
+        for stored in self._store.pools():
+            line = stored.assignment.line
+            pool = feed.Pool(stored.assignment, stored.epoch, stored.rev)
+            pool.load(stored.devices.values())
+            if line in permits:
+                pool.permit = self._persisted_permit(line, permits[line])
+            self.pools[stored.assignment.pool] = pool
+
+    def _persisted_permit(self, line: str, signed: wire.SignedPermit) -> wire.Permit | None:
+        try:
+            return feed.open_permit(signed, line=line, permit_key=self._identity.permit_key)
+        except BatchRefused as error:
+            log.error("permit.refused", line=line, reason=str(error))  # noqa: TRY400 -- told, not traced
+            return None
+
+    def interface(self, pool: feed.Pool) -> str:
+        """Return the name of a pool's WireGuard interface on this host."""
+        return f"{self._config.agent.interface_prefix}{pool.assignment.interface}"
+
+    # --- the whole
+
+    def assign(self, pools: Iterable[wire.PoolAssignment], hub_url: str) -> bool:
+        """Take over which pools this gateway serves; True when that changed anything."""
+        pools = tuple(pools)
+        held = {pool.assignment.pool: pool.assignment for pool in self.pools.values()}
+        if held == {pool.pool: pool for pool in pools} and self._store.get("hub_url") == hub_url:
+            return False
+        before = {self.interface(pool) for pool in self.pools.values()}
+        self._store.save_assignments(pools, hub_url)
+        self.load()
+        self.reconcile()
+        for name in before - {self.interface(pool) for pool in self.pools.values()}:
+            self._backend.drop(name)
+        log.info("pools.assigned", pools=sorted(self.pools))
+        return True
+
+    def start(self) -> None:
+        """Bring everything up from the cache, with the rules of this release."""
+        self.reconcile(refill=True)
+
+    def reconcile(self, *, refill: bool = False) -> None:
+        """Read the whole data plane, mend what differs, and meter.
+
+        The tables stand before anything is forwarded or any tunnel comes up.
+
+        Args:
+            refill: Load the rules again although the table is whole.
+
+        Raises:
+            DataPlaneError: Something could not be read or mended; the next call tries again.
+        """
+        observed = self._nft.read(self._clock.now())
+        if observed is None or observed.comment != self._meter.life():
+            observed = self._make_table()
+        elif refill:
+            self._nft.install(self._meter.life())
+        self._live = observed.plane
+        self._meter_all(observed)
+        self._uplinks = host.uplinks(self._config.agent.uplink)
+        host.forward(self._uplinks)
+        lost = self._ensure_links()
+        now = self._clock.now()
+        self._change(plane.diff(self._live, self._wanted(now), now), now)
+        for pool in self.pools.values():
+            self._set_peers(pool, self._peer_changes(pool))
+        for name in lost:
+            self._presence.wake(name, self._peers[name])
+
+    def damaged(self) -> bool:
+        """Say, at the price of a system call, whether an interface is gone."""
+        return host.missing([self.interface(pool) for pool in tuple(self.pools.values())])
+
+    def _make_table(self) -> Observed:
+        """Make our tables anew: they are missing, not whole, or another life's."""
+        self._nft.remove()
+        self._nft.install(self._meter.new_life(self.pools))
+        log.warning("table.made", life=self._meter.life())
+        observed = self._nft.read(self._clock.now())
+        if observed is None:
+            raise DataPlaneError("nft loaded our table but does not show it.")
+        return observed
+
+    def _ensure_links(self) -> list[str]:
+        """Bring every interface up, read its peers, and return the names of those made anew."""
+        made = []
+        for pool in self.pools.values():
+            name = self.interface(pool)
+            link = self._link(pool)
+            fresh = self._backend.ensure(link)
+            if fresh or name not in self._peers:
+                host.route(link, pool.assignment.interface)
+                log.info("interface.ready", interface=name, fresh=fresh)
+            peers = self._backend.peers(name)
+            if fresh:
+                made.append(name)
+            else:
+                self._presence.look(name, peers)
+            self._peers[name] = {key: peer.allowed_ips for key, peer in peers.items()}
+        return made
+
+    def _link(self, pool: feed.Pool) -> Link:
+        assignment = pool.assignment
+        return Link(
+            name=self.interface(pool),
+            private_key=self._identity.wireguard_key,
+            listen_port=assignment.listen_port,
+            addresses=(assignment.gateway4, assignment.gateway6),
+            mtu=assignment.mtu,
+        )
+
+    def _wanted(self, now: float) -> Plane:
+        wanted = self._frame(now)
+        for pool in self.pools.values():
+            for device in pool.usable():
+                plane.merge(wanted, plane.of_device(device, now))
+        return wanted
+
+    def _frame(self, now: float) -> Plane:
+        """Return the elements that belong to no device."""
+        frame: Plane = {name: {} for name in plane.FRAME}
+        for pool in self.pools.values():
+            name = self.interface(pool)
+            frame["inner"][name] = None
+            frame["way"][name] = layout.WAY_MARK + pool.assignment.interface
+            frame["wgport"][pool.assignment.listen_port] = None
+            if pool.open_until() > now:
+                frame["lines"][name] = float(pool.open_until())
+            if pool.permit is not None:
+                plane.merge(frame, plane.of_shop(pool.permit.shop))
+        frame["uplink"] = dict.fromkeys(self._uplinks - frame["inner"].keys())
+        return frame
+
+    # --- batches
+
+    def take(self, batch: wire.Batch) -> None:
+        """Judge, persist and apply a batch.
+
+        Raises:
+            BatchRefused: Nothing changed.
+            DataPlaneError: Persisted, but not wholly applied; `reconcile` tries again.
+        """
+        pool = self.pools.get(batch.begin.pool)
+        if pool is None:
+            raise BatchRefused(f"pool {batch.begin.pool} is not ours")
+        change = feed.judge(pool, batch, permit_key=self._identity.permit_key)
+        before = self._affected(pool, change)
+        self._store.save_batch(
+            change.begin,
+            puts=change.puts.values(),
+            deletes=change.deletes,
+            leaving=[device.slot for name, device in before.items() if name not in change.puts],
+            permit=change.permit,
+        )
+        was_open = self._line_open(pool)
+        pool.take(change)
+        if change.begin.batch == "snapshot":
+            self.reconcile()
+        else:
+            self._apply_delta(pool, before, change)
+        self._forget(pool, before, was_open=was_open)
+        log.info(
+            "batch.applied",
+            pool=change.begin.pool,
+            kind=change.begin.batch,
+            rev=change.begin.rev,
+            puts=len(change.puts),
+            deletes=len(change.deletes),
+        )
+
+    @staticmethod
+    def _affected(pool: feed.Pool, change: feed.Change) -> dict[str, wire.Device]:
+        if change.begin.batch == "snapshot":
+            return dict(pool.devices)
+        names = change.deletes | change.puts.keys()
+        return {name: pool.devices[name] for name in names if name in pool.devices}
+
+    def _apply_delta(
+        self, pool: feed.Pool, before: Mapping[str, wire.Device], change: feed.Change
+    ) -> None:
+        now = self._clock.now()
+        old, new = self._frame(now), self._frame(now)
+        for device in before.values():
+            plane.merge(old, plane.of_device(device, 0))
+        for name in change.puts:
+            if name not in pool.refused:
+                plane.merge(new, plane.of_device(pool.devices[name], now))
+        self._keep_shared(old, new, now)
+        live = plane.restrict(self._live, old, new)
+        live |= {name: self._live[name] for name in self._frame(now)}
+        self._change(plane.diff(live, new, now), now)
+        self._set_peers(pool, self._peer_changes(pool, before.values(), change.puts))
+
+    def _keep_shared(self, old: Plane, new: Plane, now: float) -> None:
+        """Leave elements alone that a device of another pool still holds."""
+        if len(self.pools) > 1:
+            plane.merge(new, plane.restrict(self._wanted(now), old))
+
+    def _forget(
+        self, pool: feed.Pool, before: Mapping[str, wire.Device], *, was_open: bool
+    ) -> None:
+        """Delete connections that must not live on into what a device may do now."""
+        now = self._clock.now()
+        gone, renewed = [], []
+        for name, old in before.items():
+            new = pool.devices.get(name)
+            if new is None or (new.ip4, new.ip6) != (old.ip4, old.ip6):
+                gone += [old.ip4, old.ip6]
+            elif old.hold_at <= now < new.hold_at:
+                renewed += [new.ip4, new.ip6]
+        if not was_open and self._line_open(pool):
+            renewed = [text for device in pool.usable() for text in (device.ip4, device.ip6)]
+        flows.forget(gone)
+        host.forget_redirected(renewed, hold_port=self._config.agent.hold_port)
+
+    # --- changing and reading
+
+    def _change(self, steps: list[plane.Step], now: float) -> None:
+        self._nft.apply(steps, now)
+        plane.patch(self._live, steps)
+
+    def _peer_changes(
+        self,
+        pool: feed.Pool,
+        before: Iterable[wire.Device] | None = None,
+        puts: Iterable[str] | None = None,
+    ) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+        """Return keys to remove and peers to set: of the whole pool, or of the devices named."""
+        present = self._peers.get(self.interface(pool), {})
+        if before is None or puts is None:
+            # Before the first snapshot nobody knows who belongs here; no packet passes meanwhile.
+            keys, devices = set(present if pool.epoch else ()), list(pool.usable())
+        else:
+            keys = {device.public_key for device in before} & present.keys()
+            devices = [pool.devices[name] for name in puts if name not in pool.refused]
+        wanted = {device.public_key: status.allowed_ips(device) for device in devices}
+        remove = [key for key in keys if key not in wanted]
+        add = {key: ips for key, ips in wanted.items() if present.get(key) != frozenset(ips)}
+        return remove, add
+
+    def _set_peers(
+        self, pool: feed.Pool, changes: tuple[list[str], dict[str, tuple[str, ...]]]
+    ) -> None:
+        remove, add = changes
+        if not remove and not add:
+            return
+        name = self.interface(pool)
+        refused = self._backend.apply(name, remove=remove, add=add)
+        present = self._peers.setdefault(name, {})
+        for key in remove:
+            present.pop(key, None)
+        present.update({key: frozenset(ips) for key, ips in add.items() if key not in refused})
+        ids = {d.public_key: d.id for d in pool.usable()} if refused else {}
+        self._not_taken[pool.assignment.pool] = {
+            ids[key]: reason for key, reason in refused.items() if key in ids
+        }
+
+    def _line_open(self, pool: feed.Pool) -> bool:
+        ends = self._live["lines"].get(self.interface(pool))
+        return isinstance(ends, float) and ends > self._clock.now()
+
+    # --- metering
+
+    def _meter_all(self, observed: Observed) -> None:
+        """Record all counters, then commit and delete those of slots that left."""
+        counts = pairs(observed.counters)
+        owners = self._store.leaving()
+        for code, pool in self.pools.items():
+            owners |= {device.slot: code for device in pool.devices.values()}
+        fallback = next(iter(self.pools), "")
+        split: dict[str, dict[int, tuple[int, int]]] = {code: {} for code in self.pools}
+        for slot, value in counts.items():
+            split.setdefault(owners.get(slot, fallback), {})[slot] = value
+        used: set[object] = {
+            device.slot for pool in self.pools.values() for device in pool.usable()
+        }
+        used.update(observed.plane["dev4"].values(), observed.plane["dev6"].values())
+        for code, part in split.items():
+            if code:
+                self._meter.record(code, part)
+                self._sweep(code, {s: v for s, v in part.items() if s not in used})
+
+    def _sweep(self, code: str, counts: dict[int, tuple[int, int]]) -> None:
+        if not counts:
+            return
+        self._meter.keep(code, counts)
+        gone = tuple(counts)
+        steps = [
+            plane.Step(name, tuple(slot for slot in gone if slot in self._live[name]), ())
+            for name in sorted(plane.KEPT)
+        ]
+        self._change(steps, self._clock.now())
+        self._store.forget_swept(code, gone)
+
+    # --- reporting
+
+    def refused(self) -> dict[str, dict[str, str]]:
+        """Return why which devices of which pool are not served."""
+        return {
+            code: pool.refused | self._not_taken.get(code, {}) for code, pool in self.pools.items()
+        }
+
+    def status(self) -> tuple[wire.PoolStatus, ...]:
+        """Return what runs, as it was last read back."""
+        now, refused = self._clock.now(), self.refused()
+        return tuple(
+            status.of_pool(
+                pool,
+                peers=self._peers.get(self.interface(pool), {}),
+                live=self._live,
+                line_open=self._line_open(pool),
+                refused=refused[code],
+                now=now,
+            )
+            for code, pool in self.pools.items()
+        )

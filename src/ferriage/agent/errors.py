@@ -1,0 +1,44 @@
+"""Errors of the agent, written for the person who started it."""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """The agent cannot do what it was asked; the message says why and what to do."""
+
+    exit_code = 1
+
+
+class AlreadyRunning(AgentError):
+    """Another agent holds the state directory."""
+
+    exit_code = 75
+
+
+class NotEnrolled(AgentError):
+    """The state directory holds no identity."""
+
+    exit_code = 78
+
+
+class Unreachable(AgentError):
+    """Site or hub did not answer, or answered something that does not verify. Try again later."""
+
+    exit_code = 69
+
+
+class Declined(AgentError):
+    """Site or hub refused, signed. `slug` says why."""
+
+    def __init__(self, status: int, slug: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.slug = slug
+
+
+class BatchRefused(AgentError):
+    """A batch that must not be applied; what runs is kept and a snapshot is asked for."""
+
+
+class DataPlaneError(AgentError):
+    """The kernel or WireGuard did not take a change."""

@@ -1,0 +1,120 @@
+"""What the agent needs of the host itself: forwarding, the way to the internet, connections."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ferriage.agent import layout
+from ferriage.agent.system import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ferriage.agent.backend import Link
+
+_SYSCTL = Path("/proc/sys/net")
+_ESTABLISHED_SECONDS = 3600
+_SINGLE_LIMIT = 200
+_TABLES = 7000
+
+
+def uplinks(configured: str) -> frozenset[str]:
+    """Return the interfaces that lead to the internet.
+
+    Without a setting and without a default route it is every interface that is up but loopback:
+    there, only directly attached networks can be reached anyway.
+    """
+    if configured:
+        return frozenset({configured})
+    found = _devices("route", "show", "default") | _devices("-6", "route", "show", "default")
+    return found or _all_links()
+
+
+def _devices(*command: str) -> frozenset[str]:
+    routes = json.loads(run("ip", "-j", *command) or "[]")
+    hops = [hop for route in routes for hop in (route, *route.get("nexthops", ()))]
+    return frozenset(hop["dev"] for hop in hops if "dev" in hop)
+
+
+def _all_links() -> frozenset[str]:
+    links = json.loads(run("ip", "-j", "link", "show", "up") or "[]")
+    return frozenset(link["ifname"] for link in links if "LOOPBACK" not in link["flags"])
+
+
+def forward(uplink: Iterable[str]) -> None:
+    """Turn forwarding on. Called once our tables stand, so nothing passes unasked before.
+
+    A forwarding host ignores router advertisements unless told otherwise; an uplink that lives on
+    them keeps its IPv6.
+    """
+    for name in uplink:
+        accept = _SYSCTL / "ipv6/conf" / name / "accept_ra"
+        if accept.exists() and accept.read_text(encoding="ascii").strip() == "1":
+            accept.write_text("2", encoding="ascii")
+    _set("ipv4/ip_forward", 1)
+    _set("ipv6/conf/all/forwarding", 1)
+    _set("netfilter/nf_conntrack_tcp_timeout_established", _ESTABLISHED_SECONDS)
+
+
+def missing(interfaces: Iterable[str]) -> bool:
+    """Say whether one of these interfaces is not there; cheap enough to ask all the time."""
+    try:
+        for name in interfaces:
+            socket.if_nametoindex(name)
+    except OSError:
+        return True
+    return False
+
+
+def route(link: Link, number: int) -> None:
+    """Send what bears an interface's way mark into that interface.
+
+    Pools share the inner network, so the plain route leads into the first interface only; for
+    the same reason a strict check of source addresses would drop what comes from the others.
+    What no table of ours marked is not routed at all: that holds even when somebody flushes all
+    of nft's rules, the guard's too.
+    """
+    table, mark = str(_TABLES + number), f"{layout.WAY_MARK + number:#x}"
+    for address in link.addresses:
+        network = ipaddress.ip_interface(address).network
+        family = f"-{network.version}"
+        rules = run("ip", family, "rule", "show")
+        if f"fwmark {mark} lookup {table}" not in rules:
+            way = ("fwmark", mark, "lookup", table)
+            run("ip", family, "rule", "add", "pref", str(_TABLES), *way)
+        if f" iif {link.name} " not in rules:
+            unmarked = ("iif", link.name, "fwmark", "0/0xffffffff", "blackhole")
+            run("ip", family, "rule", "add", "pref", str(_TABLES - 1), *unmarked)
+        run("ip", family, "route", "replace", str(network), "dev", link.name, "table", table)
+    _set(f"ipv4/conf/{link.name}/rp_filter", 2)
+
+
+def _set(name: str, value: int) -> None:
+    path = _SYSCTL / name
+    if path.exists() and path.read_text(encoding="ascii").strip() != str(value):
+        path.write_text(str(value), encoding="ascii")
+
+
+def forget_redirected(addresses: Iterable[str], *, hold_port: int) -> None:
+    """Delete connections to port 80 that ended at the hold page.
+
+    A browser that kept such a connection would go on seeing the hold page after a renewal.
+    """
+    narrowed = ("--proto", "tcp", "--orig-port-dst", "80", "--reply-port-src", str(hold_port))
+    addresses = tuple(addresses)
+    if len(addresses) > _SINGLE_LIMIT:
+        for family in ("ipv4", "ipv6"):
+            run("conntrack", "--delete", "--family", family, *narrowed, check=False)
+        return
+    for address in addresses:
+        _delete(address, *narrowed)
+
+
+def _delete(address: str, *narrowed: str) -> None:
+    """Delete what matches; that nothing did (exit code 1) is as good."""
+    family = "ipv6" if ":" in address else "ipv4"
+    run("conntrack", "--delete", "--family", family, "--orig-src", address, *narrowed, check=False)

@@ -1,0 +1,228 @@
+"""The fixed rules of a gateway, as text for nft. Only set elements change after the start.
+
+How a packet of a customer goes:
+
+    from the tunnel:  mark (slot of its inner address) → redirect (DNS, hold page) → up → count_up
+    to the tunnel:    mark → down → count_dl
+
+Hold is absence from `open` or `lines`; both are asked before anything about established flows,
+so an element's time-out cuts running flows by itself. Real DNS is asked about at every packet
+too, since a flow keeps the port it was first sent to; a held device has it by UDP only, where a
+packet is one question and can be counted. The only `accept` towards the internet is the one that
+counts. Verdicts here bind nobody else's tables: what another table drops stays dropped.
+
+Source: docs/explanation/gateway.md
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WAY_MARK: Final = 0x0FE10000
+"""A connection's mark is this plus the number of the interface it came in by: all pools share the
+gateway's inner network, so an address alone does not say which tunnel an answer goes into."""
+
+HELD_DNS_PORT: Final = 5354
+"""Where the resolver answers only the shop's names: to a line that is not open, to TCP in hold."""
+
+_DENIED4: Final = tuple(
+    ipaddress.IPv4Network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
+    )
+)
+
+
+def _translated(network: ipaddress.IPv4Network) -> tuple[ipaddress.IPv6Network, ...]:
+    """Return where a translator beyond the gateway would find an IPv4 network: NAT64 and 6to4."""
+    inside, length = int(network.network_address), network.prefixlen
+    return (
+        ipaddress.IPv6Network((0x64FF9B << 96 | inside, 96 + length)),
+        ipaddress.IPv6Network((0x2002 << 112 | inside << 80, 16 + length)),
+    )
+
+
+_DENIED6: Final = (
+    *(
+        ipaddress.IPv6Network(network)
+        for network in (
+            *("::/96", "::ffff:0:0/96", "64:ff9b:1::/48"),
+            *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+        )
+    ),
+    *(translated for network in _DENIED4 for translated in _translated(network)),
+)
+
+_TABLES: Final = """
+table inet {table} {{
+    comment "{comment}"
+    set inner {{ type ifname; }}
+    map way {{ type ifname : mark; }}
+    set uplink {{ type ifname; }}
+    set wgport {{ type inet_service; }}
+    set lines {{ type ifname; flags timeout; }}
+    set open {{ type mark; flags timeout; }}
+    map dev4 {{ type ipv4_addr : mark; }}
+    map dev6 {{ type ipv6_addr : mark; }}
+    set cap_up {{ type mark; limit rate over 1000 bytes/second burst 1000 bytes; }}
+    set cap_dl {{ type mark; limit rate over 1000 bytes/second burst 1000 bytes; }}
+    set use_up {{ type mark; counter; }}
+    set use_dl {{ type mark; counter; }}
+    set shop4 {{ type ipv4_addr . inet_service; }}
+    set shop6 {{ type ipv6_addr . inet_service; }}
+    set held_dns {{ type mark; flags dynamic,timeout; timeout 1m; size 65535; }}
+    chain raw_in {{ type filter hook prerouting priority raw; policy accept; }}
+    chain raw_out {{ type filter hook output priority raw; policy accept; }}
+    chain slots {{ type filter hook prerouting priority mangle; policy accept; }}
+    chain answers {{ type route hook output priority mangle; policy accept; }}
+    chain steer {{ type nat hook prerouting priority dstnat; policy accept; }}
+    chain nat_out {{ type nat hook postrouting priority srcnat; policy accept; }}
+    chain to_gateway {{ type filter hook input priority filter; policy accept; }}
+    chain through {{ type filter hook forward priority filter; policy accept; }}
+    chain held_dns_up {{ }}
+    chain up {{ }}
+    chain up_open {{ }}
+    chain count_up {{ }}
+    chain down {{ }}
+    chain count_dl {{ }}
+    chain refused {{ }}
+}}
+table inet {table}_guard {{
+    comment "keeps the tunnels closed while table {table} is not there to mark their packets"
+    set inner {{ type ifname; }}
+    chain through {{ type filter hook forward priority filter + 10; policy accept; }}
+}}
+flush table inet {table}
+flush table inet {table}_guard
+table inet {table} {{
+    chain raw_in {{
+        udp dport @wgport fib daddr type local notrack
+    }}
+    chain raw_out {{
+        udp sport @wgport notrack
+    }}
+    chain slots {{
+        iifname != @inner ct mark and 0xffff0000 == {way_mark} meta mark set ct mark
+        iifname != @inner return
+        ct state new ct mark set iifname map @way
+        meta mark set 0
+        meta mark set ip saddr map @dev4
+        meta mark set ip6 saddr map @dev6
+        meta mark 0 drop
+    }}
+    chain answers {{
+        ct mark and 0xffff0000 == {way_mark} meta mark set ct mark
+    }}
+    chain steer {{
+        iifname != @inner return
+        ip daddr . tcp dport @shop4 return
+        ip6 daddr . tcp dport @shop6 return
+        iifname @lines meta mark @open tcp dport 53 redirect to :53
+        iifname @lines udp dport 53 redirect to :53
+        meta l4proto {{ tcp, udp }} th dport 53 redirect to :{held_dns_port}
+        iifname @lines meta mark @open return
+        tcp dport 80 redirect to :{hold_port}
+    }}
+    chain nat_out {{
+        iifname @inner oifname != @inner masquerade
+    }}
+    chain to_gateway {{
+        iifname != @inner return
+        ip daddr . tcp dport @shop4 accept
+        ip6 daddr . tcp dport @shop6 accept
+        iifname @lines meta mark @open meta l4proto {{ tcp, udp }} th dport 53 accept
+        iifname @lines udp dport 53 goto held_dns_up
+        udp dport {held_dns_port} goto held_dns_up
+        tcp dport {held_dns_port} accept
+        tcp dport {hold_port} accept
+        icmp type echo-request accept
+        icmpv6 type echo-request accept
+        meta l4proto {{ icmp, ipv6-icmp }} ct state established,related accept
+        goto refused
+    }}
+    chain held_dns_up {{
+        add @held_dns {{ meta mark limit rate over 5/second burst 20 packets }} drop
+        accept
+    }}
+    chain through {{
+        iifname @inner oifname @inner goto refused
+        oifname @inner tcp flags syn / syn,rst tcp option maxseg size set rt mtu
+        iifname @inner tcp flags syn / syn,rst tcp option maxseg size set rt mtu
+        iifname @inner goto up
+        oifname @inner goto down
+    }}
+    chain up {{
+        ip daddr . tcp dport @shop4 goto count_up
+        ip6 daddr . tcp dport @shop6 goto count_up
+        iifname @lines meta mark @open goto up_open
+        goto refused
+    }}
+    chain up_open {{
+{allowed}
+        ip daddr {{ {denied4} }} goto refused
+        ip6 daddr {{ {denied6} }} goto refused
+        tcp dport 25 goto refused
+        oifname != @uplink goto refused
+        goto count_up
+    }}
+    chain count_up {{
+        meta mark @cap_up drop
+        meta mark @use_up accept
+        drop
+    }}
+    chain down {{
+        meta mark set 0
+        meta mark set ip daddr map @dev4
+        meta mark set ip6 daddr map @dev6
+        ip saddr . tcp sport @shop4 ct state established goto count_dl
+        ip6 saddr . tcp sport @shop6 ct state established goto count_dl
+        oifname @lines meta mark @open ct state established,related goto count_dl
+        drop
+    }}
+    chain count_dl {{
+        meta mark @cap_dl drop
+        meta mark @use_dl accept
+        drop
+    }}
+    chain refused {{
+        meta l4proto tcp reject with tcp reset
+        reject with icmpx admin-prohibited
+    }}
+}}
+table inet {table}_guard {{
+    chain through {{
+        iifname @inner meta mark 0 drop
+        oifname @inner meta mark 0 drop
+    }}
+}}
+"""
+
+
+def text(*, table: str, comment: str, hold_port: int, allow_networks: Iterable[str]) -> str:
+    """Return the whole layout; loading it again refills the rules and keeps every element.
+
+    Args:
+        comment: Which life of the counters this table is; kept by nft only when it makes the
+            table, so reading it back tells an adopted table from a new one.
+    """
+    return _TABLES.format(
+        table=table,
+        comment=comment,
+        hold_port=hold_port,
+        held_dns_port=HELD_DNS_PORT,
+        way_mark=f"{WAY_MARK:#010x}",
+        allowed="\n".join(_allow(network) for network in allow_networks),
+        denied4=", ".join(map(str, _DENIED4)),
+        denied6=", ".join(map(str, _DENIED6)),
+    )
+
+
+def _allow(network: str) -> str:
+    parsed = ipaddress.ip_network(network)
+    family = "ip" if parsed.version == 4 else "ip6"  # noqa: PLR2004 -- IP version 4
+    return f"        {family} daddr {parsed} goto count_up"

@@ -1,0 +1,303 @@
+"""What a gateway remembers over restarts: batches, permits, counters. SQLite, fully synced.
+
+A batch is written here before it is applied, so a rebooted gateway serves without the site.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ferriage import wire
+from ferriage.agent.clock import boot_id, boot_seconds
+from ferriage.agent.errors import AlreadyRunning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS pool (
+    code TEXT PRIMARY KEY, assignment TEXT NOT NULL,
+    epoch TEXT NOT NULL DEFAULT '', rev INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE IF NOT EXISTS device (
+    pool TEXT NOT NULL, id TEXT NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY (pool, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS permit (
+    line TEXT PRIMARY KEY, serial INTEGER NOT NULL, signed TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS counter (
+    pool TEXT PRIMARY KEY, incarnation TEXT NOT NULL,
+    kept_down INTEGER NOT NULL, kept_up INTEGER NOT NULL,
+    seen_down INTEGER NOT NULL, seen_up INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS swept (
+    pool TEXT NOT NULL, slot INTEGER NOT NULL, down INTEGER NOT NULL, up INTEGER NOT NULL,
+    PRIMARY KEY (pool, slot)) STRICT;
+CREATE TABLE IF NOT EXISTS leaving (slot INTEGER PRIMARY KEY, pool TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS final (
+    incarnation TEXT PRIMARY KEY, usage TEXT NOT NULL,
+    reported INTEGER NOT NULL DEFAULT 0) STRICT;
+"""
+
+
+class StoredPool(msgspec.Struct, frozen=True):
+    """One pool as it was last persisted."""
+
+    assignment: wire.PoolAssignment
+    epoch: str
+    rev: int
+    devices: dict[str, wire.Device]
+
+
+class Counter(msgspec.Struct, frozen=True):
+    """A pool's counter: its incarnation, bytes kept of removed slots, bytes last seen.
+
+    `kept_*` may be negative: an incarnation that begins on running elements starts at 0.
+    """
+
+    incarnation: str
+    kept_down: int
+    kept_up: int
+    seen_down: int
+    seen_up: int
+
+
+def lock_state(state_dir: Path) -> int:
+    """Take the state directory for this process and return the descriptor that holds it.
+
+    Raises:
+        AlreadyRunning: Another process has it.
+    """
+    descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 32).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise AlreadyRunning(
+            f"Another agent (process {holder}) runs with {state_dir}. One gateway, one agent:"
+            " stop that one first; nothing was changed."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
+
+
+class Store:
+    """The cache. Each method is one transaction; callers hold the agent's lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        path.chmod(0o600)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # --- single values
+
+    def get(self, key: str, default: str = "") -> str:
+        """Return one remembered value."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else default
+
+    def put(self, key: str, value: str) -> None:
+        """Remember one value."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def next_number(self, key: str, *, least: int = 1) -> int:
+        """Return a number above all that this key gave before.
+
+        Args:
+            least: From a clock, so that a new file in a lost one's place gives none again.
+        """
+        number = max(int(self.get(key, "0")) + 1, least)
+        self.put(key, str(number))
+        return number
+
+    def save_clock(self, site_time: float) -> None:
+        """Remember site time with the boot clock it belongs to."""
+        self.put("clock", f"{boot_id()} {boot_seconds()} {site_time}")
+
+    def clock(self) -> float:
+        """Return site time now, as far as this file can know it.
+
+        After a reboot the time the host was off is missing; the site's next answer adds it.
+        """
+        boot, marked, site_time = self.get("clock", "- 0 0").split()
+        since = float(marked) if boot == boot_id() else 0.0
+        return float(site_time) + boot_seconds() - since
+
+    # --- pools and their devices
+
+    def save_assignments(self, pools: Iterable[wire.PoolAssignment], hub_url: str) -> None:
+        """Take over which pools this gateway serves; a pool that is gone takes its devices."""
+        pools = tuple(pools)
+        with self._transaction():
+            self.put("hub_url", hub_url.rstrip("/"))
+            for pool in pools:
+                self._db.execute(
+                    "INSERT INTO pool (code, assignment) VALUES (?, ?)"
+                    " ON CONFLICT (code) DO UPDATE SET assignment = excluded.assignment",
+                    (pool.pool, wire.encode(pool).decode()),
+                )
+            kept = [pool.pool for pool in pools]
+            marks = ",".join("?" * len(kept))
+            for table, column in (("pool", "code"), ("device", "pool")):
+                self._db.execute(
+                    f"DELETE FROM {table} WHERE {column} NOT IN ({marks})",  # noqa: S608 -- names from this line
+                    kept,
+                )
+
+    def pools(self) -> list[StoredPool]:
+        """Return every pool with its devices, in order of code."""
+        rows = self._db.execute("SELECT code, assignment, epoch, rev FROM pool ORDER BY code")
+        return [
+            StoredPool(
+                assignment=wire.decode(assignment, wire.PoolAssignment),
+                epoch=epoch,
+                rev=rev,
+                devices=self._devices(code),
+            )
+            for code, assignment, epoch, rev in rows.fetchall()
+        ]
+
+    def _devices(self, pool: str) -> dict[str, wire.Device]:
+        rows = self._db.execute("SELECT record FROM device WHERE pool = ?", (pool,))
+        devices = (wire.decode(record, wire.Device) for (record,) in rows)
+        return {device.id: device for device in devices}
+
+    def save_batch(
+        self,
+        begin: wire.Begin,
+        *,
+        puts: Iterable[wire.Device],
+        deletes: Iterable[str],
+        leaving: Iterable[int],
+        permit: tuple[wire.Permit, wire.SignedPermit] | None,
+    ) -> None:
+        """Persist a batch that was verified, before anything of it is applied.
+
+        Args:
+            leaving: Slots whose counters are still to be read a last time.
+        """
+        pool = begin.pool
+        with self._transaction():
+            if begin.batch == "snapshot":
+                self._db.execute("DELETE FROM device WHERE pool = ?", (pool,))
+            self._db.executemany(
+                "DELETE FROM device WHERE pool = ? AND id = ?", [(pool, name) for name in deletes]
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO device VALUES (?, ?, ?)",
+                [(pool, device.id, wire.encode(device).decode()) for device in puts],
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO leaving VALUES (?, ?)", [(slot, pool) for slot in leaving]
+            )
+            if permit is not None:
+                self._save_permit(*permit)
+            self._db.execute(
+                "UPDATE pool SET epoch = ?, rev = ? WHERE code = ?", (begin.epoch, begin.rev, pool)
+            )
+
+    def _save_permit(self, permit: wire.Permit, signed: wire.SignedPermit) -> None:
+        self._db.execute(
+            "INSERT INTO permit VALUES (?, ?, ?) ON CONFLICT (line) DO UPDATE"
+            " SET serial = excluded.serial, signed = excluded.signed"
+            " WHERE excluded.serial >= permit.serial",
+            (permit.line, permit.serial, wire.encode(signed).decode()),
+        )
+
+    def permits(self) -> dict[str, wire.SignedPermit]:
+        """Return the permit with the highest serial of each line, as it was signed."""
+        rows = self._db.execute("SELECT line, signed FROM permit")
+        return {line: wire.decode(signed, wire.SignedPermit) for line, signed in rows}
+
+    # --- counters
+
+    def counter(self, pool: str) -> Counter | None:
+        """Return a pool's counter as last persisted."""
+        row = self._db.execute(
+            "SELECT incarnation, kept_down, kept_up, seen_down, seen_up"
+            " FROM counter WHERE pool = ?",
+            (pool,),
+        ).fetchone()
+        return Counter(*row) if row else None
+
+    def save_counter(self, pool: str, counter: Counter) -> None:
+        """Persist a pool's counter."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO counter VALUES (?, ?, ?, ?, ?, ?)",
+            (pool, *msgspec.structs.astuple(counter)),
+        )
+
+    def sweep(self, pool: str, counter: Counter, slots: dict[int, tuple[int, int]]) -> None:
+        """Commit the final bytes of removed slots together with the counter that now holds them."""
+        with self._transaction():
+            self.save_counter(pool, counter)
+            self._db.executemany(
+                "INSERT OR REPLACE INTO swept VALUES (?, ?, ?, ?)",
+                [(pool, slot, down, up) for slot, (down, up) in slots.items()],
+            )
+
+    def swept(self, pool: str) -> dict[int, tuple[int, int]]:
+        """Return slots whose bytes are kept already but whose elements may still be there."""
+        rows = self._db.execute("SELECT slot, down, up FROM swept WHERE pool = ?", (pool,))
+        return {slot: (down, up) for slot, down, up in rows}
+
+    def forget_swept(self, pool: str, slots: Iterable[int]) -> None:
+        """Note that these elements are gone from the kernel."""
+        slots = tuple(slots)
+        with self._transaction():
+            self._db.executemany(
+                "DELETE FROM swept WHERE pool = ? AND slot = ?", [(pool, slot) for slot in slots]
+            )
+            self._db.executemany("DELETE FROM leaving WHERE slot = ?", [(slot,) for slot in slots])
+
+    def leaving(self) -> dict[int, str]:
+        """Return the pool of each slot that was removed and may still have a counter."""
+        return dict(self._db.execute("SELECT slot, pool FROM leaving").fetchall())
+
+    def close_incarnation(self, usage: wire.Usage, fresh: Counter) -> None:
+        """Keep an incarnation's last value to be reported as final, and begin the next one."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR IGNORE INTO final (incarnation, usage) VALUES (?, ?)",
+                (usage.incarnation, wire.encode(usage).decode()),
+            )
+            self._db.execute("DELETE FROM swept WHERE pool = ?", (usage.pool,))
+            self.save_counter(usage.pool, fresh)
+
+    def finals(self, sequence: int) -> list[wire.Usage]:
+        """Return final values not yet acknowledged, and note the report that carries them."""
+        self._db.execute("UPDATE final SET reported = ? WHERE reported = 0", (sequence,))
+        rows = self._db.execute("SELECT usage FROM final ORDER BY incarnation")
+        return [wire.decode(usage, wire.Usage) for (usage,) in rows]
+
+    def acknowledge(self, sequence: int) -> None:
+        """Forget final values that the site has taken over."""
+        self._db.execute("DELETE FROM final WHERE reported BETWEEN 1 AND ?", (sequence,))
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db)
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the block raises."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._db.execute("COMMIT" if kind is None else "ROLLBACK")

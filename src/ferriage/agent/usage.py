@@ -1,0 +1,131 @@
+"""Counts bytes per pool: absolute, never falling within an incarnation, never counted twice.
+
+The truth is in nft's counting elements, one per slot and direction. What they held when their
+device left is kept in the store, in the same write that remembers they were read, so a crash
+between reading and deleting counts nothing twice.
+
+Source: docs/explanation/gateway.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from ferriage import wire
+from ferriage.agent.store import Counter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from ferriage.agent.store import Store
+
+type Counts = Mapping[int, tuple[int, int]]
+
+
+class Bytes(NamedTuple):
+    """Bytes towards devices, and from them."""
+
+    down: int
+    up: int
+
+
+def total(counts: Counts) -> Bytes:
+    """Return the sum over slots."""
+    return Bytes(sum(down for down, _ in counts.values()), sum(up for _, up in counts.values()))
+
+
+def pairs(counters: Mapping[str, Mapping[int, int]]) -> dict[int, tuple[int, int]]:
+    """Return slot → (down, up) from the two counting sets."""
+    down, up = counters["use_dl"], counters["use_up"]
+    return {slot: (down.get(slot, 0), up.get(slot, 0)) for slot in down.keys() | up.keys()}
+
+
+class Meter:
+    """The counters of all pools over one life of the nft table after another."""
+
+    def __init__(self, store: Store, boot: str, *, least: int = 1) -> None:
+        """Count for this boot; no incarnation's number is below `least`."""
+        self._store = store
+        self._boot = boot
+        self._least = least
+
+    def life(self) -> str:
+        """Return the name of the table's current life, as its comment should say."""
+        return self._store.get("table")
+
+    def new_life(self, pools: Iterable[str]) -> str:
+        """Begin a life whose counters start at zero; what the last one had seen is final."""
+        for pool in pools:
+            self._close(pool, Bytes(0, 0))
+        name = f"life {self._store.next_number('life')}"
+        self._store.put("table", name)
+        return name
+
+    def record(self, pool: str, counts: Counts) -> None:
+        """Take over what a pool's elements show now.
+
+        Less than was seen before means that somebody emptied them: the incarnation is closed at
+        what was seen and the next one starts at zero from here.
+        """
+        counter = self._store.counter(pool) or self._open(pool, Bytes(0, 0))
+        swept = self._store.swept(pool)
+        shown = total({slot: value for slot, value in counts.items() if slot not in swept})
+        down, up = counter.kept_down + shown.down, counter.kept_up + shown.up
+        if down < counter.seen_down or up < counter.seen_up:
+            self._close(pool, shown)
+        elif (down, up) != (counter.seen_down, counter.seen_up):
+            self._store.save_counter(
+                pool, msgspec.structs.replace(counter, seen_down=down, seen_up=up)
+            )
+
+    def keep(self, pool: str, counts: Counts) -> None:
+        """Commit the last bytes of slots whose elements are about to be deleted."""
+        counter = self._store.counter(pool) or self._open(pool, Bytes(0, 0))
+        already = self._store.swept(pool)
+        fresh = {slot: value for slot, value in counts.items() if slot not in already}
+        added = total(fresh)
+        counter = msgspec.structs.replace(
+            counter,
+            kept_down=counter.kept_down + added.down,
+            kept_up=counter.kept_up + added.up,
+        )
+        self._store.sweep(pool, counter, fresh)
+
+    def usage(self, pools: Collection[str], sequence: int) -> tuple[wire.Usage, ...]:
+        """Return what to report: each pool's running incarnation, and finals not acknowledged."""
+        running = [
+            self._usage(pool, counter, final=False)
+            for pool in pools
+            if (counter := self._store.counter(pool))
+        ]
+        finals = [usage for usage in self._store.finals(sequence) if usage.pool in pools]
+        return (*finals, *running)
+
+    def _close(self, pool: str, shown: Bytes) -> None:
+        counter = self._store.counter(pool)
+        if counter is not None:
+            self._store.close_incarnation(
+                self._usage(pool, counter, final=True), self._fresh(shown)
+            )
+
+    def _open(self, pool: str, shown: Bytes) -> Counter:
+        counter = self._fresh(shown)
+        self._store.save_counter(pool, counter)
+        return counter
+
+    def _fresh(self, shown: Bytes) -> Counter:
+        number = self._store.next_number("incarnation", least=self._least)
+        return Counter(f"{self._boot}.{number}", -shown.down, -shown.up, 0, 0)
+
+    @staticmethod
+    def _usage(pool: str, counter: Counter, *, final: bool) -> wire.Usage:
+        return wire.Usage(
+            pool=pool,
+            incarnation=counter.incarnation,
+            device="",
+            bytes_down=counter.seen_down,
+            bytes_up=counter.seen_up,
+            final=final,
+        )

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import feed
+from ferriage.agent import layout, nft, plane
+
+NOW = 1_800_000_000.0
+KEY = "A" * 43 + "="
+
+
+def _device(number: int = 1, hold_in: float = 60) -> plane.Plane:
+    return plane.of_device(feed.device(number, public_key=KEY, hold_at=NOW + hold_in), NOW)
+
+
+def test_open_device_has_all_elements_and_a_held_one_is_absent_from_open() -> None:
+    opened, held = _device(), _device(hold_in=0)
+
+    assert opened == {
+        "dev4": {"10.64.0.3": 1001},
+        "dev6": {"fd64::3": 1001},
+        "cap_up": {1001: (12_500_000, 1 << 20)},
+        "cap_dl": {1001: (12_500_000, 1 << 20)},
+        "use_up": {1001: None},
+        "use_dl": {1001: None},
+        "open": {1001: NOW + 60},
+    }
+    assert held == {name: value for name, value in opened.items() if name != "open"}
+
+
+def test_same_plane_needs_no_step() -> None:
+    assert plane.diff(_device(), _device(), NOW) == []
+
+
+def test_renewal_replaces_only_the_element_in_open_even_when_it_just_expired() -> None:
+    steps = plane.diff(_device(hold_in=1), _device(hold_in=3600), NOW)
+
+    assert plane.render(steps, table="t", guard="g", now=NOW) == (
+        "add element inet t open { 1001 }\n"
+        "delete element inet t open { 1001 }\n"
+        "add element inet t open { 1001 timeout 3600s0ms }\n"
+    )
+
+
+def test_removal_closes_and_unmaps_but_leaves_the_counter_to_be_read() -> None:
+    steps = plane.diff(_device(), {}, NOW)
+
+    assert {step.name for step in steps} == {"dev4", "dev6", "open"}
+
+
+def test_resold_address_is_taken_out_before_it_is_put_in() -> None:
+    old, new = _device(1), _device(2)
+    new["dev4"] = {"10.64.0.3": 1002}
+
+    text = plane.render(plane.diff(old, new, NOW), table="t", guard="g", now=NOW)
+
+    assert (
+        "delete element inet t dev4 { 10.64.0.3 }\nadd element inet t dev4 { 10.64.0.3 : 1002 }\n"
+    ) in text
+
+
+def test_ends_far_away_are_not_moved_again_and_again() -> None:
+    live: plane.Plane = {"open": {1: NOW + plane.LONGEST_SECONDS}}
+
+    assert plane.diff(live, {"open": {1: NOW + 50 * 365 * 86400}}, NOW) == []
+
+
+@pytest.mark.parametrize("drift", [-0.6, 0.6])
+def test_drifted_end_is_set_right(drift: float) -> None:
+    steps = plane.diff({"open": {1: NOW + 60 + drift}}, {"open": {1: NOW + 60}}, NOW)
+
+    assert steps == [plane.Step("open", (1,), ((1, NOW + 60),))]
+
+
+_PLANES = st.fixed_dictionaries(
+    {
+        "open": st.dictionaries(
+            st.integers(1, 9), st.sampled_from([NOW + 5, NOW + 50, NOW + 500]), max_size=5
+        ),
+        "dev4": st.dictionaries(
+            st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3"]), st.integers(1, 9), max_size=3
+        ),
+        "cap_up": st.dictionaries(
+            st.integers(1, 9), st.tuples(st.integers(1, 3), st.just(9)), max_size=5
+        ),
+        "use_up": st.dictionaries(st.integers(1, 9), st.none(), max_size=5),
+    }
+)
+
+
+@given(live=_PLANES, wanted=_PLANES)
+def test_steps_lead_to_what_is_wanted_and_then_none_is_left(
+    live: plane.Plane, wanted: plane.Plane
+) -> None:
+    plane.patch(live, plane.diff(live, wanted, NOW))
+
+    assert plane.diff(live, wanted, NOW) == []
+    assert {name: live[name] for name in ("open", "dev4")} == {
+        name: wanted[name] for name in ("open", "dev4")
+    }
+    assert live["use_up"].keys() >= wanted["use_up"].keys()
+
+
+LISTED = """table inet ferriage {
+	comment "life 3"
+	set lines {
+		type ifname
+		flags timeout
+		elements = { "fer0" timeout 16m40s expires 16m39s996ms }
+	}
+
+	set open {
+		type mark
+		flags timeout
+		elements = { 0x00000005 timeout 700d expires 1d2h3m4s5ms,
+				0x00000007 timeout 10s expires 9s996ms }
+	}
+
+	map dev6 {
+		type ipv6_addr : mark
+		elements = { fd00::2 : 0x00000005 }
+	}
+
+	set cap_up {
+		type mark
+		limit rate over 1000 bytes/second burst 1000 bytes
+		elements = { 0x00000005 limit rate over 125000 bytes/second burst 64 kbytes }
+	}
+
+	set use_dl {
+		type mark
+		counter
+		elements = { 0x00000005 counter packets 3 bytes 1234, 0xffffffff counter packets 0 bytes 0 }
+	}
+
+	set shop4 {
+		type ipv4_addr . inet_service
+		elements = { 192.0.2.10 . 8443 }
+	}
+
+	chain up {
+		iifname @lines meta mark @open goto up_open
+	}
+}
+"""
+
+
+def test_listing_is_parsed_into_plane_and_counters() -> None:
+    observed = nft.parse(LISTED, NOW)
+
+    assert observed.comment == "life 3"
+    assert observed.plane["lines"] == {"fer0": pytest.approx(NOW + 999.996)}
+    assert observed.plane["open"] == {
+        5: pytest.approx(NOW + 93784.005),
+        7: pytest.approx(NOW + 9.996),
+    }
+    assert observed.plane["dev6"] == {"fd00::2": 5}
+    assert observed.plane["cap_up"] == {5: (125_000, 65_536)}
+    assert observed.plane["use_dl"] == {5: None, 0xFFFFFFFF: None}
+    assert observed.counters["use_dl"] == {5: 1234, 0xFFFFFFFF: 0}
+    assert observed.plane["shop4"] == {"192.0.2.10 . 8443": None}
+    assert observed.plane["dev4"] == {}
+
+
+def _layout(**changes: object) -> str:
+    settings = {"table": "t", "comment": "life 1", "hold_port": 8480, "allow_networks": ()}
+    return layout.text(**(settings | changes))
+
+
+def test_open_and_lines_are_asked_before_anything_established() -> None:
+    text = _layout()
+
+    up = text.index("iifname @lines meta mark @open goto up_open")
+    down = text.index("oifname @lines meta mark @open ct state established,related")
+    assert "established" not in text[text.index("chain through {\n") : up]
+    assert text[text.index("chain down {\n") : down].count("established") == 2  # only of the shop
+
+
+def test_each_accept_towards_the_internet_counts() -> None:
+    rules = _layout().split("flush table inet t_guard")[1].split("chain through {\n")[1]
+
+    accepts = [line.strip() for line in rules.splitlines() if line.strip().endswith("accept")]
+    assert accepts == ["meta mark @use_up accept", "meta mark @use_dl accept"]
+
+
+def test_allowed_networks_come_before_the_denied_ranges() -> None:
+    text = _layout(allow_networks=("10.1.0.0/16", "fd01::/64"))
+
+    assert text.index("ip daddr 10.1.0.0/16 goto count_up") < text.index("ip daddr { 0.0.0.0/8")
+    assert text.index("ip6 daddr fd01::/64 goto count_up") < text.index("ip daddr { 0.0.0.0/8")
