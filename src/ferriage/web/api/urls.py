@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from ferriage.web.api import views
+
+app_name = "api"
+urlpatterns = [
+    path("enrol", views.enrol, name="enrol"),
+    path("report", views.report, name="report"),
+]

@@ -1,0 +1,34 @@
+"""What gateways ask of the site: to enrol, and to take their reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferriage import wire
+from ferriage.fleet import actions
+from ferriage.fleet.models import Gateway
+from ferriage.web.api.signed import NotSigned, answered, check_signature, decoded
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.http import HttpRequest
+
+
+@answered
+def enrol(request: HttpRequest, now: datetime) -> wire.EnrolAnswer:
+    """Take in a host that brings a one-time token; it signs with the key it brings."""
+    asked = decoded(request, wire.EnrolRequest)
+    check_signature(request, asked.signing_key, now)
+    return actions.enrol(request=asked, now=now)
+
+
+@answered
+def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
+    """Take over a gateway's report."""
+    code = request.headers.get(wire.HEADER_GATEWAY, "")
+    gateway = Gateway.objects.filter(code=code, state=Gateway.State.ACTIVE).first()
+    if gateway is None:
+        raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
+    check_signature(request, gateway.signing_key, now)
+    return actions.take_report(gateway=gateway, report=decoded(request, wire.Report), now=now)

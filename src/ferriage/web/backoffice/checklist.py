@@ -1,0 +1,152 @@
+"""What a shop needs before it can do business. Every row is computed; nobody ticks one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from ferriage.accounts.models import Account
+from ferriage.approvals import reasons, site
+from ferriage.approvals.models import Party
+from ferriage.approvals.queries import load_register
+from ferriage.devices.models import Device
+from ferriage.devices.queries import liveness
+from ferriage.fleet.models import Gateway, Line
+from ferriage.fleet.queries import line_facts
+from ferriage.payments.models import Voucher
+from ferriage.plans.models import Price
+from ferriage.web.backoffice.views.gateways import SILENT_AFTER
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+MOST_REASONS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One thing a shop needs: whether it is there, what was found, and the page for it."""
+
+    title: str
+    done: bool
+    detail: str
+    url_name: str
+    action: str
+
+
+def rows(*, now: datetime) -> list[Row]:
+    """Return the whole list in the order in which a newcomer works through it."""
+    return [_seller(), _line(now), _prices(now), _paid(), _gateway(now), _own_device()]
+
+
+def _seller() -> Row:
+    names = list(Party.objects.order_by("pk").values_list("name", flat=True)[:MOST_REASONS])
+    return Row(
+        title=_("A seller"),
+        done=bool(names),
+        detail=", ".join(names) or _("Record the legal person that sells. It may be you."),
+        url_name="staff-parties",
+        action=_("Parties"),
+    )
+
+
+def _line(now: datetime) -> Row:
+    lines = list(Line.objects.exclude(state=Line.State.CLOSED).select_related("party"))
+    register = load_register()
+    verdicts = [(line, register.judge(line=line_facts(line), at=now)) for line in lines]
+    open_now = [
+        line.name
+        for line, verdict in verdicts
+        if verdict.allowed and line.state == Line.State.IN_SERVICE
+    ]
+    if open_now:
+        detail = _("Open: %s") % ", ".join(open_now)
+    elif not lines:
+        detail = _("Plan a line: where tunnels enter and where traffic leaves.")
+    else:
+        line, verdict = verdicts[0]
+        packs, language = site.packs_in_force(), get_language() or "en"
+        missing = [reasons.sentence(reason, language, packs) for reason in verdict.reasons]
+        waits = _("allowed, and waits to be put in service")
+        detail = f"{line.name}: " + ("\n".join(missing[:MOST_REASONS]) or waits)
+    return Row(
+        title=_("A line that the register allows"),
+        done=bool(open_now),
+        detail=detail,
+        url_name="staff-lines",
+        action=_("Lines"),
+    )
+
+
+def _prices(now: datetime) -> Row:
+    current = Price.objects.filter(
+        valid_from__lte=now,
+        valid_to=None,
+        plan__withdrawn_at=None,
+        plan__offers__withdrawn_at=None,
+        plan__offers__isnull=False,
+    )
+    count = current.distinct().count()
+    return Row(
+        title=_("Prices"),
+        done=count > 0,
+        detail=_("%s prices of plans that are offered on a line") % count
+        if count
+        else _("Create a plan, give it prices, offer it on a line."),
+        url_name="staff-plans",
+        action=_("Plans and prices"),
+    )
+
+
+def _paid() -> Row:
+    ways = []
+    if settings.FERRIAGE.shop.bank_details:
+        ways.append(_("bank transfer"))
+    unused = Voucher.objects.filter(used_at=None).count()
+    if unused:
+        ways.append(_("vouchers (%s unused)") % unused)
+    missing = _("Write shop.bank_details in the settings file, or issue vouchers.")
+    return Row(
+        title=_("A way to be paid"),
+        done=bool(ways),
+        detail=", ".join(ways) or missing,
+        url_name="staff-vouchers",
+        action=_("Vouchers"),
+    )
+
+
+def _gateway(now: datetime) -> Row:
+    gateways = Gateway.objects.exclude(state=Gateway.State.CLOSED)
+    seen = list(gateways.filter(last_seen_at__gt=now - SILENT_AFTER).values_list("name", flat=True))
+    silent = _("No gateway has reported within the last minute.")
+    none = _("Add a gateway and run the agent on its host.")
+    return Row(
+        title=_("A gateway that reports"),
+        done=bool(seen),
+        detail=", ".join(seen) or (silent if gateways.exists() else none),
+        url_name="staff-gateways",
+        action=_("Gateways"),
+    )
+
+
+def _own_device() -> Row:
+    own = list(
+        Device.objects.filter(
+            subscription__account__account_class=Account.Class.OWN_STAFF, removed_at=None
+        )
+    )
+    live = liveness(own)
+    connected = [device.name for device in own if live[device.code].on]
+    waits = _("Added; no gateway has taken it up yet.")
+    none = _("On the shop's machine: ferriage device add NAME --mine")
+    return Row(
+        title=_("Your own device, on a gateway"),
+        done=bool(connected),
+        detail=", ".join(connected) or (waits if own else none),
+        url_name="staff-customers",
+        action=_("Customers"),
+    )

@@ -1,0 +1,119 @@
+"""Template tags of the back office: `{% load backoffice %}`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django import template
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core.money import Money
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+register = template.Library()
+
+NAVIGATION: Final = (
+    (
+        "",
+        (("staff-start", _("Start")),),
+    ),
+    (
+        _("Shop"),
+        (
+            ("staff-customers", _("Customers")),
+            ("staff-orders", _("Orders")),
+            ("staff-bank", _("Bank transfers")),
+            ("staff-vouchers", _("Vouchers")),
+            ("staff-plans", _("Plans and prices")),
+            ("staff-ledger", _("Books")),
+        ),
+    ),
+    (
+        _("Network"),
+        (
+            ("staff-lines", _("Lines")),
+            ("staff-gateways", _("Gateways")),
+        ),
+    ),
+    (
+        _("Register"),
+        (
+            ("staff-approvals", _("Approvals")),
+            ("staff-determinations", _("Determinations")),
+            ("staff-parties", _("Parties")),
+        ),
+    ),
+    (
+        _("House"),
+        (
+            ("staff-people", _("Staff")),
+            ("staff-audit", _("Audit log")),
+        ),
+    ),
+)
+
+
+@register.inclusion_tag("backoffice/navigation.html", takes_context=True)
+def navigation(context: dict[str, Any], label: str) -> dict[str, object]:
+    """Render the links that the reader's role may follow, in groups; nothing before log-in."""
+    request = context["request"]
+    staff = getattr(request, "staff", None)
+    groups = [
+        (title, [_link(request.path, name, text) for name, text in links if staff.may(name)])
+        for title, links in NAVIGATION
+        if staff is not None
+    ]
+    shown = [group for group in groups if group[1]]
+    tables = staff is not None and staff.may("staff-audit")
+    return {"groups": shown, "label": label, "tables": tables}
+
+
+@register.filter
+def money(amount_minor: int | None, currency: str) -> str:
+    """Return minor units as an amount with its currency; nothing for nothing."""
+    return "" if amount_minor is None else str(Money(amount_minor, currency))
+
+
+@register.filter
+def instant(at: datetime | None) -> str:
+    """Return an instant in UTC to the second; a dash for never."""
+    return "–" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@register.simple_tag(takes_context=True)
+def may(context: dict[str, Any], url_name: str) -> bool:
+    """Tell whether the reader's role may use a page: `{% may "staff-line" as can_look %}`."""
+    allowed: bool = context["request"].staff.may(url_name)
+    return allowed
+
+
+def _link(path: str, url_name: str, text: object) -> tuple[str, object, str]:
+    """Return address, text and the value of `aria-current`: the page itself, or one below it."""
+    url = reverse(url_name)
+    if path == url:
+        return url, text, "page"
+    below = url_name != "staff-start" and path.startswith(url)
+    return url, text, "true" if below else ""
+
+
+@register.inclusion_tag("backoffice/link.html", takes_context=True)
+def page(
+    context: dict[str, Any], url_name: str, *args: object, label: str = "", kind: str = ""
+) -> dict[str, object]:
+    """Render a link to a page, or its label alone for a role that may not see it."""
+    staff = context["request"].staff
+    url = reverse(url_name, args=args) if staff.may(url_name) else ""
+    return {"url": url, "label": label, "kind": kind}
+
+
+@register.inclusion_tag("backoffice/button.html", takes_context=True)
+def button(
+    context: dict[str, Any], url_name: str, *args: object, label: str, kind: str = ""
+) -> dict[str, object]:
+    """Render a form of one button, or nothing for a role that may not press it."""
+    staff = context["request"].staff
+    url = reverse(url_name, args=args) if staff.may(url_name) else ""
+    return {"url": url, "label": label, "kind": kind, "csrf_token": context.get("csrf_token")}

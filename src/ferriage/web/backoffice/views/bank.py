@@ -1,0 +1,132 @@
+"""Bank transfers: receipts booked by hand, money without an order, refunds to be paid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ferriage.payments import actions, queries
+from ferriage.payments.models import InboxEvent, Payment, Refund
+from ferriage.web.backoffice.fields import AmountForm, row
+from ferriage.web.backoffice.pages import form_page, said
+from ferriage.web.backoffice.words import OUTCOMES
+from ferriage.web.shared.words import REASONS
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from ferriage.payments.actions import Captured
+    from ferriage.web.backoffice.access import StaffRequest
+
+
+class ReceiptForm(AmountForm):
+    """Money that came to the bank account, as the statement shows it."""
+
+    reference = forms.CharField(
+        label=gettext_lazy("Reference, as the payer wrote it"), max_length=60, required=False
+    )
+    transaction_id = forms.CharField(
+        label=gettext_lazy("The bank's own number of the transaction"),
+        max_length=100,
+        help_text=gettext_lazy("One number is booked once, however often it is typed."),
+    )
+    note = forms.CharField(label=gettext_lazy("Note"), max_length=200, required=False)
+    field_order = ["reference", "amount", "currency", "transaction_id", "note"]
+
+
+class PaidForm(forms.Form):
+    """How a refund was paid."""
+
+    reference = forms.CharField(
+        label=gettext_lazy("The bank's number of your payment"), max_length=100
+    )
+
+
+def worklist(request: StaffRequest) -> HttpResponse:
+    """Show what waits: orders that expect money, money without an order, refunds to pay."""
+    work = queries.worklist(request.now)
+    events = InboxEvent.objects.filter(payment__in=work.unallocated)
+    as_written = {event.payment_id: event.raw for event in events}
+    unallocated = [(payment, as_written.get(payment.pk)) for payment in work.unallocated]
+    return render(request, "backoffice/bank.html", {"work": work, "unallocated": unallocated})
+
+
+def book(request: StaffRequest) -> HttpResponse:
+    """Book a receipt; whatever is wrong with it, the money is never dropped."""
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        captured = actions.book_receipt(
+            reference=typed["reference"],
+            transaction_id=typed["transaction_id"],
+            money=typed["money"],
+            note=typed["note"],
+            now=request.now,
+            actor=request.staff.actor,
+        )
+        return said(request, _told(captured), "staff-bank")
+
+    typed = {
+        key: request.GET[key] for key in ("reference", "amount", "currency") if key in request.GET
+    }
+    return form_page(
+        request,
+        ReceiptForm(request.POST or None, initial=typed),
+        title=_("Book a receipt"),
+        submit=_("Book"),
+        back=reverse("staff-bank"),
+        act=act,
+        intro=_("Copy what the bank's statement shows."),
+    )
+
+
+def refund_paid(request: StaffRequest, code: str) -> HttpResponse:
+    """Note that a queued refund was paid out."""
+    found = row(Refund, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.mark_refund_paid(
+            refund=found,
+            reference=typed["reference"],
+            now=request.now,
+            actor=request.staff.actor,
+        )
+        return said(request, _("The refund is noted as paid."), "staff-bank")
+
+    return form_page(
+        request,
+        PaidForm(request.POST or None),
+        title=_("Refund paid"),
+        submit=_("Note as paid"),
+        back=reverse("staff-bank"),
+        act=act,
+        intro=_("Pay it at your bank first, then note its number here."),
+    )
+
+
+def refund_unallocated(request: StaffRequest, code: str) -> HttpResponse:
+    """Queue the refund of money that belongs to no order, after asking once more."""
+    found = row(Payment, code)
+
+    def act(_typed: dict[str, Any]) -> HttpResponse:
+        actions.refund_unallocated(payment=found, now=request.now, actor=request.staff.actor)
+        return said(request, _("The refund is queued."), "staff-bank")
+
+    return form_page(
+        request,
+        forms.Form(request.POST if request.method == "POST" else None),
+        title=_("Send money back"),
+        submit=_("Queue the refund"),
+        back=reverse("staff-bank"),
+        act=act,
+        intro=_("Money that no order takes goes back to where it came from."),
+    )
+
+
+def _told(captured: Captured) -> str:
+    why = REASONS.get(captured.reason, "") if captured.outcome != "duplicate" else ""
+    return f"{OUTCOMES[captured.outcome]} ({why})" if why else str(OUTCOMES[captured.outcome])

@@ -1,0 +1,181 @@
+"""Customers: found by number, order, subscription or device; their term and devices."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.db.models import Q
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ferriage.accounts.queries import account_by_number
+from ferriage.core.codes import new_code
+from ferriage.core.db import writing
+from ferriage.core.errors import NotFound
+from ferriage.devices import actions as devices
+from ferriage.devices.models import Device
+from ferriage.devices.queries import devices_of, liveness
+from ferriage.orders import actions as orders
+from ferriage.orders.models import Order
+from ferriage.plans import actions as plans
+from ferriage.plans.models import Subscription
+from ferriage.plans.queries import subscription_end
+from ferriage.web.backoffice.fields import InstantField, row
+from ferriage.web.backoffice.pages import form_page, said
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from ferriage.web.backoffice.access import StaffRequest
+
+MOST_DAYS = 731
+
+
+class FindForm(forms.Form):
+    """What a customer can name. It is posted, so that no number lands in an address or a log."""
+
+    text = forms.CharField(
+        label=gettext_lazy("Account number, or code of an order, device or subscription"),
+        max_length=60,
+    )
+
+
+class GrantForm(forms.Form):
+    """Days given without payment."""
+
+    days = forms.IntegerField(label=gettext_lazy("Days"), min_value=1, max_value=MOST_DAYS)
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=200)
+
+
+class EndForm(forms.Form):
+    """When a subscription ends early, and why."""
+
+    at = InstantField(label=gettext_lazy("Ends at (UTC)"))
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=200)
+
+
+def find(request: StaffRequest) -> HttpResponse:
+    """Find a customer's subscriptions; go straight to the only one."""
+    form = FindForm(request.POST or None)
+    found: list[Subscription] = []
+    if request.method == "POST" and form.is_valid():
+        found = _found(form.cleaned_data["text"])
+        if len(found) == 1:
+            return redirect("staff-subscription", found[0].code)
+        if not found:
+            form.add_error("text", _("There is no customer with a subscription by that name."))
+    status = 404 if form.errors else 200
+    context = {"form": form, "subscriptions": found}
+    return render(request, "backoffice/customers.html", context, status=status)
+
+
+def subscription(request: StaffRequest, code: str) -> HttpResponse:
+    """Show one subscription: what its periods give, its devices, its orders."""
+    found = row(Subscription, code)
+    held = list(devices_of(found))
+    live = liveness(held)
+    context = {
+        "subscription": found,
+        "account": found.account,
+        "end": subscription_end(found),
+        "periods": found.periods.order_by("pk"),
+        "devices": [(device, live.get(device.code)) for device in held],
+        "orders": Order.objects.filter(subscription=found).order_by("-pk"),
+    }
+    return render(request, "backoffice/subscription.html", context)
+
+
+def grant(request: StaffRequest, code: str) -> HttpResponse:
+    """Give days, from the end of the term or from now."""
+    found = row(Subscription, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        starts_at = max(subscription_end(found).at or request.now, request.now)
+        with writing():  # the devices must learn of it in the same step
+            plans.grant(
+                account=found.account,
+                plan=found.plan,
+                starts_at=starts_at,
+                ends_at=starts_at + timedelta(days=typed["days"]),
+                reason=typed["reason"],
+                source_code=new_code("grt"),
+                now=request.now,
+                actor=request.staff.actor,
+            )
+            devices.refresh(subscription=found, now=request.now, actor=request.staff.actor)
+        return said(request, _("The days are granted."), "staff-subscription", code)
+
+    return form_page(
+        request,
+        GrantForm(request.POST or None),
+        title=_("Grant days"),
+        submit=_("Grant"),
+        back=reverse("staff-subscription", args=[code]),
+        act=act,
+        intro=_("They follow the end of the term, or begin now if it has ended."),
+    )
+
+
+def end(request: StaffRequest, code: str) -> HttpResponse:
+    """End a subscription early; what was paid for the rest is owed back."""
+    found = row(Subscription, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        orders.end_subscription(
+            subscription=found,
+            at=max(typed["at"], request.now),
+            reason=typed["reason"],
+            now=request.now,
+            actor=request.staff.actor,
+        )
+        text = _("The subscription ends then. What is unused is owed back.")
+        return said(request, text, "staff-subscription", code)
+
+    return form_page(
+        request,
+        EndForm(request.POST or None, initial={"at": request.now}),
+        title=_("End a subscription early"),
+        submit=_("End it"),
+        back=reverse("staff-subscription", args=[code]),
+        act=act,
+        intro=_("From that instant its devices are held. The unused part becomes a refund."),
+    )
+
+
+def remove_device(request: StaffRequest, code: str) -> HttpResponse:
+    """Remove a customer's device, after asking once more."""
+    found = row(Device, code)
+    owner = found.subscription.code
+
+    def act(_typed: dict[str, Any]) -> HttpResponse:
+        devices.remove_device(device=found, now=request.now, actor=request.staff.actor)
+        return said(request, _("The device is removed."), "staff-subscription", owner)
+
+    return form_page(
+        request,
+        forms.Form(request.POST if request.method == "POST" else None),
+        title=_("Remove %(device)s") % {"device": found.name},
+        submit=_("Remove this device"),
+        back=reverse("staff-subscription", args=[owner]),
+        act=act,
+        intro=_("Its tunnel closes at once. The customer can add it again with a new key."),
+    )
+
+
+def _found(text: str) -> list[Subscription]:
+    """Return the subscriptions that a code names, or those of the account with that number."""
+    rows = Subscription.objects.select_related("plan__service", "account").order_by("pk")
+    code = text.strip()
+    if "_" in code:
+        orders_of = Order.objects.filter(code=code).values("account")
+        devices_named = Device.objects.filter(code=code).values("subscription")
+        return list(rows.filter(Q(code=code) | Q(pk__in=devices_named) | Q(account__in=orders_of)))
+    try:
+        account = account_by_number(code)
+    except NotFound:
+        account = None
+    return list(rows.filter(account=account)) if account else []

@@ -1,0 +1,154 @@
+"""Gateways: added with a one-time token, looked after, closed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django import forms
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ferriage.fleet import actions
+from ferriage.fleet.models import Gateway, Line, PoolGateway
+from ferriage.web.backoffice.fields import PlaceField, row
+from ferriage.web.backoffice.pages import form_page, said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from django.http import HttpResponse
+
+    from ferriage.web.backoffice.access import StaffRequest
+
+SILENT_AFTER: Final = timedelta(seconds=60)
+"""Agents report every ten seconds; after six missed reports a person should look."""
+
+
+class GatewayForm(forms.Form):
+    """A host that is to become a gateway."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=60)
+    place = PlaceField(label=gettext_lazy("Where the host stands"))
+    endpoint_host = forms.CharField(
+        label=gettext_lazy("Its public name or address"),
+        max_length=255,
+        help_text=gettext_lazy("Where customers' tunnels go to."),
+    )
+    endpoint_port = forms.IntegerField(
+        label=gettext_lazy("First UDP port"), min_value=1, max_value=65535, initial=51820
+    )
+
+
+class AssignForm(forms.Form):
+    """The line that a gateway is to serve."""
+
+    line = forms.ModelChoiceField(Line.objects.none(), label=gettext_lazy("Line"))
+
+    def __init__(self, *args: Any, place: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        lines = Line.objects.filter(enter_place=place).exclude(state=Line.State.CLOSED)
+        self.fields["line"].queryset = lines.order_by("name")  # type: ignore[attr-defined]
+
+
+def index(request: StaffRequest) -> HttpResponse:
+    """List all gateways with what each last reported."""
+    rows = Gateway.objects.prefetch_related("memberships__pool__line").order_by("name")
+    listed = [(row, is_silent(row, request.now), _lag(row.memberships.all())) for row in rows]
+    return render(request, "backoffice/gateways.html", {"gateways": listed})
+
+
+def gateway(request: StaffRequest, code: str) -> HttpResponse:
+    """Show one gateway and how far each of its pools is."""
+    found = row(Gateway, code)
+    members = found.memberships.select_related("pool__line").order_by("interface")
+    context = {
+        "gateway": found,
+        "silent": is_silent(found, request.now),
+        "pools": [(member, _lag([member])) for member in members],
+    }
+    return render(request, "backoffice/gateway.html", context)
+
+
+def new(request: StaffRequest) -> HttpResponse:
+    """Add a gateway; its one-time token is in the answer and nowhere else."""
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        made = actions.create_gateway(**typed, now=request.now, actor=request.staff.actor)
+        return _token_page(request, made.gateway, made.token)
+
+    return form_page(
+        request,
+        GatewayForm(request.POST or None),
+        title=_("New gateway"),
+        submit=_("Add gateway"),
+        back=reverse("staff-gateways"),
+        act=act,
+        intro=_("You get a token for the host. It works once, within the hour."),
+    )
+
+
+def new_token(request: StaffRequest, code: str) -> HttpResponse:
+    """Make another one-time token; it is in the answer and nowhere else."""
+    found = row(Gateway, code)
+    token = actions.new_enrol_token(gateway=found, now=request.now, actor=request.staff.actor)
+    return _token_page(request, found, token)
+
+
+def assign(request: StaffRequest, code: str) -> HttpResponse:
+    """Let a gateway serve a line."""
+    found = row(Gateway, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.assign(
+            gateway=found, line=typed["line"], now=request.now, actor=request.staff.actor
+        )
+        return said(request, _("The gateway serves the line."), "staff-gateway", code)
+
+    return form_page(
+        request,
+        AssignForm(request.POST or None, place=found.place),
+        title=_("Serve a line from %(gateway)s") % {"gateway": found.name},
+        submit=_("Assign"),
+        back=reverse("staff-gateway", args=[code]),
+        act=act,
+        intro=_("Only lines that enter where this host stands can be chosen."),
+    )
+
+
+def close(request: StaffRequest, code: str) -> HttpResponse:
+    """Close a gateway for good, after asking once more."""
+    found = row(Gateway, code)
+
+    def act(_typed: dict[str, Any]) -> HttpResponse:
+        actions.close_gateway(gateway=found, now=request.now, actor=request.staff.actor)
+        return said(request, _("The gateway is closed."), "staff-gateway", code)
+
+    return form_page(
+        request,
+        forms.Form(request.POST if request.method == "POST" else None),
+        title=_("Close %(gateway)s") % {"gateway": found.name},
+        submit=_("Close this gateway for good"),
+        back=reverse("staff-gateway", args=[code]),
+        act=act,
+        intro=_("Its key opens nothing any more. A new gateway can be made on the same host."),
+    )
+
+
+def is_silent(gateway: Gateway, now: datetime) -> bool:
+    """Tell whether a gateway that should report has not done so for a minute."""
+    seen = gateway.last_seen_at
+    active = gateway.state == Gateway.State.ACTIVE
+    return active and (seen is None or now - seen > SILENT_AFTER)
+
+
+def _lag(members: Iterable[PoolGateway]) -> int:
+    """Return how many changes of its pools a gateway has not applied yet."""
+    return sum(max(0, member.pool.revision - member.applied_rev) for member in members)
+
+
+def _token_page(request: StaffRequest, found: Gateway, token: str) -> HttpResponse:
+    return render(request, "backoffice/token.html", {"gateway": found, "token": token})

@@ -1,0 +1,199 @@
+"""Plans and prices: what is sold, on which lines, for how much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.db.models import Prefetch
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ferriage.fleet.models import Line
+from ferriage.plans import actions, queries
+from ferriage.plans.models import Offer, Plan, Price, Service
+from ferriage.web.backoffice.fields import TERMS, AmountForm, row
+from ferriage.web.backoffice.pages import form_page, said
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from ferriage.web.backoffice.access import StaffRequest
+
+MEGABIT = 1_000_000
+
+
+class ServiceForm(forms.Form):
+    """A VPN that is sold under a name."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=60)
+    slug = forms.SlugField(
+        label=gettext_lazy("Short name"),
+        max_length=50,
+        help_text=gettext_lazy("Small letters, digits and hyphens; part of its address."),
+    )
+    description = forms.CharField(
+        label=gettext_lazy("What customers read"), max_length=300, required=False
+    )
+
+
+class PlanForm(forms.Form):
+    """What a customer gets."""
+
+    service = forms.ModelChoiceField(Service.objects.all(), label=gettext_lazy("Service"))
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=60)
+    device_limit = forms.IntegerField(
+        label=gettext_lazy("Devices"), min_value=1, max_value=100, initial=5
+    )
+    down = forms.IntegerField(
+        label=gettext_lazy("Mbit/s to the customer"), min_value=1, max_value=100_000, initial=100
+    )
+    up = forms.IntegerField(
+        label=gettext_lazy("Mbit/s from the customer"), min_value=1, max_value=100_000, initial=100
+    )
+
+
+class PriceForm(AmountForm):
+    """The price of one term in one currency."""
+
+    term_months = forms.TypedChoiceField(label=gettext_lazy("Term"), choices=TERMS, coerce=int)
+    field_order = ["term_months", "amount", "currency"]
+
+
+class OfferForm(forms.Form):
+    """The line that a plan is offered on."""
+
+    line = forms.ModelChoiceField(
+        Line.objects.exclude(state=Line.State.CLOSED).order_by("name"), label=gettext_lazy("Line")
+    )
+
+
+def index(request: StaffRequest) -> HttpResponse:
+    """List services with their plans and the prices in force."""
+    in_force = Price.objects.filter(valid_to=None).order_by("currency", "term_months")
+    plans = Plan.objects.order_by("pk").prefetch_related(
+        Prefetch("prices", queryset=in_force, to_attr="current")
+    )
+    services = Service.objects.prefetch_related(Prefetch("plans", queryset=plans))
+    return render(request, "backoffice/plans.html", {"services": services})
+
+
+def plan(request: StaffRequest, code: str) -> HttpResponse:
+    """Show one plan: its limits, prices of all time, and the lines it is offered on."""
+    found = row(Plan, code)
+    judged = {view.offer.pk: view for view in queries.offers_of(plan=found, now=request.now)}
+    context = {
+        "plan": found,
+        "prices": found.prices.order_by("-valid_from", "currency", "term_months"),
+        "offers": [
+            (offer, judged.get(offer.pk))
+            for offer in found.offers.select_related("line").order_by("pk")
+        ],
+        "down": found.rate_down_bps // MEGABIT,
+        "up": found.rate_up_bps // MEGABIT,
+    }
+    return render(request, "backoffice/plan.html", context)
+
+
+def new_service(request: StaffRequest) -> HttpResponse:
+    """Create a service."""
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.create_service(**typed, now=request.now, actor=request.staff.actor)
+        return said(request, _("The service is created. Give it a plan."), "staff-plans")
+
+    return form_page(
+        request,
+        ServiceForm(request.POST or None),
+        title=_("New service"),
+        submit=_("Create"),
+        back=reverse("staff-plans"),
+        act=act,
+        intro=_("A VPN that is sold under a name of its own. A shop may have several."),
+    )
+
+
+def new_plan(request: StaffRequest) -> HttpResponse:
+    """Create a plan of a service."""
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        made = actions.create_plan(
+            service=typed["service"],
+            name=typed["name"],
+            device_limit=typed["device_limit"],
+            rate_down_bps=typed["down"] * MEGABIT,
+            rate_up_bps=typed["up"] * MEGABIT,
+            now=request.now,
+            actor=request.staff.actor,
+        )
+        return said(request, _("The plan is created. Give it prices."), "staff-plan", made.code)
+
+    return form_page(
+        request,
+        PlanForm(request.POST or None),
+        title=_("New plan"),
+        submit=_("Create"),
+        back=reverse("staff-plans"),
+        act=act,
+    )
+
+
+def set_price(request: StaffRequest, code: str) -> HttpResponse:
+    """Set the price of a term; one that is in force ends, and orders keep what they copied."""
+    found = row(Plan, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.set_price(
+            plan=found,
+            term_months=typed["term_months"],
+            money=typed["money"],
+            now=request.now,
+            actor=request.staff.actor,
+        )
+        return said(request, _("The price is in force."), "staff-plan", code)
+
+    return form_page(
+        request,
+        PriceForm(request.POST or None),
+        title=_("Price of %(plan)s") % {"plan": found.name},
+        submit=_("Set price"),
+        back=reverse("staff-plan", args=[code]),
+        act=act,
+        intro=_("It replaces the price of that term from now on. Orders placed keep theirs."),
+    )
+
+
+def add_offer(request: StaffRequest, code: str) -> HttpResponse:
+    """Offer a plan on a line; whether it is on sale is judged each time it is shown."""
+    found = row(Plan, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.add_offer(
+            plan=found, line=typed["line"], now=request.now, actor=request.staff.actor
+        )
+        return said(request, _("The plan is offered on the line."), "staff-plan", code)
+
+    return form_page(
+        request,
+        OfferForm(request.POST or None),
+        title=_("Offer %(plan)s on a line") % {"plan": found.name},
+        submit=_("Offer"),
+        back=reverse("staff-plan", args=[code]),
+        act=act,
+        intro=_("It is on sale whenever the register allows the line, and never else."),
+    )
+
+
+def withdraw_offer(request: StaffRequest, pk: int) -> HttpResponse:
+    """Stop offering a plan on a line."""
+    found = get_object_or_404(Offer.objects.select_related("plan"), pk=pk)
+    actions.withdraw_offer(offer=found, now=request.now, actor=request.staff.actor)
+    return said(request, _("The offer is withdrawn."), "staff-plan", found.plan.code)
+
+
+def withdraw_plan(request: StaffRequest, code: str) -> HttpResponse:
+    """Stop selling a plan; who holds it keeps it."""
+    actions.withdraw_plan(plan=row(Plan, code), now=request.now, actor=request.staff.actor)
+    return said(request, _("The plan is withdrawn. Who holds it keeps it."), "staff-plan", code)

@@ -1,0 +1,21 @@
+"""The start page: a list of what a shop needs, each row computed, none ticked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.shortcuts import render
+
+from ferriage.web.backoffice import checklist
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from ferriage.web.backoffice.access import StaffRequest
+
+
+def start(request: StaffRequest) -> HttpResponse:
+    """Show how far the shop is, and what waits to be done."""
+    rows = checklist.rows(now=request.now)
+    context = {"rows": rows, "done": sum(row.done for row in rows)}
+    return render(request, "backoffice/start.html", context)

@@ -1,0 +1,34 @@
+"""The addresses that customers see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.urls import path
+
+from ferriage.web.portal.views import account, devices, entry, orders, window
+
+if TYPE_CHECKING:
+    from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = [
+    path("", window.home, name="home"),
+    path("lines/<str:code>/", window.line, name="line"),
+    path("privacy/", window.privacy, name="privacy"),
+    path("open/", entry.open_account, name="open-account"),
+    path("log-in/", entry.log_in, name="log-in"),
+    path("log-out/", entry.log_out, name="log-out"),
+    path("buy/<str:code>/", orders.buy, name="buy"),
+    path("orders/", orders.place, name="place-order"),
+    path("orders/<str:code>/", orders.order, name="order"),
+    path("orders/<str:code>/voucher/", orders.pay_by_voucher, name="pay-voucher"),
+    path("orders/<str:code>/bank/", orders.pay_by_bank, name="pay-bank"),
+    path("orders/<str:code>/cancel/", orders.cancel, name="cancel-order"),
+    path("account/", account.account, name="account"),
+    path("account/<str:code>/renew/", orders.renew, name="renew"),
+    path("account/<str:code>/devices/", devices.add, name="add-device"),
+    path("devices/<str:code>/", devices.device, name="device"),
+    path("devices/<str:code>/live/", devices.live, name="device-live"),
+    path("devices/<str:code>/file/", devices.file, name="device-file"),
+    path("devices/<str:code>/remove/", devices.remove, name="remove-device"),
+]

@@ -1,0 +1,47 @@
+"""The customer's own page: terms, devices, orders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.shortcuts import render
+from django.utils.translation import get_language
+from django.views.decorators.http import require_safe
+
+from ferriage.orders import queries
+from ferriage.web.portal import holdings
+from ferriage.web.portal.customer import for_customers
+from ferriage.web.shared.refusals import status_of
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from ferriage.core.errors import FerriageError
+    from ferriage.web.portal.customer import CustomerRequest
+
+
+@require_safe
+@for_customers
+def account(request: CustomerRequest) -> HttpResponse:
+    """Show what the customer holds."""
+    return account_page(request)
+
+
+def account_page(request: CustomerRequest, error: FerriageError | None = None) -> HttpResponse:
+    """Render the account, with a refusal on top when something was just refused."""
+    language = get_language() or "en"
+    hold_days = settings.FERRIAGE.shop.hold_days
+    orders = list(queries.orders_of(request.customer))
+    context = {
+        "customer": request.customer,
+        "subscriptions": holdings.subscriptions(
+            request.customer, now=request.now, language=language, hold_days=hold_days
+        ),
+        "orders": orders,
+        "open_orders": [order for order in orders if order.state == "open"],
+        "hold_days": hold_days,
+        "error": error,
+    }
+    status = status_of(error) if error else 200
+    return render(request, "portal/account.html", context, status=status)

@@ -1,0 +1,146 @@
+"""Devices: add, show, take the file, remove. A private key lives in one answer only.
+
+It is made for the answer to one POST, and travels back in the form that asks for the file; it
+is never stored, and no cache or log sees it.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_POST, require_safe
+
+from ferriage.core.actors import CUSTOMER
+from ferriage.core.errors import FerriageError
+from ferriage.devices import actions, files, keys, queries
+from ferriage.plans.models import Subscription
+from ferriage.web.portal.customer import for_customers
+from ferriage.web.portal.views.account import account_page
+
+if TYPE_CHECKING:
+    from ferriage.devices.models import Device
+    from ferriage.devices.queries import Live, Placement
+    from ferriage.web.portal.customer import CustomerRequest
+
+OWN_KEY_PLACEHOLDER = "PUT-YOUR-PRIVATE-KEY-HERE"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFile:
+    """A file for one line on one gateway, and the same as a QR code where there is a key."""
+
+    placement: Placement
+    name: str
+    conf: str
+    qr: str
+
+
+@require_POST
+@for_customers
+@sensitive_variables("pair", "private_key")
+def add(request: CustomerRequest, code: str) -> HttpResponse:
+    """Add a device and show its files, in this answer and never again."""
+    subscription = Subscription.objects.filter(account=request.customer, code=code).first()
+    if subscription is None:
+        raise Http404
+    typed = request.POST.get("public_key", "").strip()
+    pair = None if typed else keys.new_keypair()
+    try:
+        device = actions.add_device(
+            subscription=subscription,
+            public_key=pair.public if pair else typed,
+            now=request.now,
+            actor=CUSTOMER,
+        )
+    except FerriageError as refusal:
+        return account_page(request, error=refusal)
+    private_key = pair.private if pair else OWN_KEY_PLACEHOLDER
+    context = {
+        "device": device,
+        "live": _live(device),
+        "files": _files(device, private_key, with_qr=pair is not None),
+        "private_key": private_key,
+        "own_key": pair is None,
+    }
+    return render(request, "portal/device.html", context)
+
+
+@require_safe
+@for_customers
+def device(request: CustomerRequest, code: str) -> HttpResponse:
+    """Show a device, without its private key: nobody has it but the device."""
+    mine = _own(request, code)
+    return render(request, "portal/device.html", {"device": mine, "live": _live(mine)})
+
+
+@require_safe
+@for_customers
+def live(request: CustomerRequest, code: str) -> JsonResponse:
+    """Tell how many of its gateways know a device; the device page asks while it waits."""
+    known = _live(_own(request, code))
+    text = render_to_string("portal/live.html", {"live": known}).strip()
+    return JsonResponse({"on": known.on, "of": known.of, "text": text})
+
+
+@require_POST
+@sensitive_post_parameters("private_key")
+@for_customers
+@sensitive_variables("private_key")
+def file(request: CustomerRequest, code: str) -> HttpResponse:
+    """Answer with the file of one line on one gateway, made anew from the key that was sent."""
+    mine = _own(request, code)
+    wanted = request.POST.get("line"), request.POST.get("gateway")
+    private_key = request.POST.get("private_key", "")
+    if private_key != OWN_KEY_PLACEHOLDER and not keys.is_public_key(private_key):
+        raise Http404  # public and private keys have the same form; no page of ours sends another
+    for placement in queries.placements(mine):
+        if (placement.line.code, placement.gateway.code) == wanted:
+            conf = files.conf(device=mine, private_key=private_key, placement=placement)
+            return _attachment(conf, _name(mine, placement))
+    raise Http404
+
+
+@require_POST
+@for_customers
+def remove(request: CustomerRequest, code: str) -> HttpResponse:
+    """Remove a device; its place is free at once."""
+    actions.remove_device(device=_own(request, code), now=request.now, actor=CUSTOMER)
+    return redirect("account")
+
+
+def _own(request: CustomerRequest, code: str) -> Device:
+    """Return the customer's own device; somebody else's is no different from none."""
+    mine = queries.device_of(account=request.customer, code=code)
+    if mine is None:
+        raise Http404
+    return mine
+
+
+def _live(device: Device) -> Live:
+    return queries.liveness([device])[device.code]
+
+
+def _files(device: Device, private_key: str, *, with_qr: bool) -> list[ClientFile]:
+    found = []
+    for placement in queries.placements(device):
+        conf = files.conf(device=device, private_key=private_key, placement=placement)
+        name = _name(device, placement)
+        qr = b64encode(files.qr_png(conf)).decode() if with_qr else ""
+        found.append(ClientFile(placement, name, conf, qr))
+    return found
+
+
+def _name(device: Device, placement: Placement) -> str:
+    return f"{files.file_name(device=device, line=placement.line)}.conf"
+
+
+def _attachment(text: str, name: str) -> HttpResponse:
+    response = HttpResponse(text, content_type="application/octet-stream")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

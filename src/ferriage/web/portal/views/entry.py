@@ -1,0 +1,79 @@
+"""Coming in and going out: a new account, a log-in by number, a log-out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.shortcuts import redirect, render
+from django.utils.cache import add_never_cache_headers
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_http_methods, require_POST
+
+from ferriage.accounts import actions as accounts
+from ferriage.accounts import queries
+from ferriage.core.actors import CUSTOMER
+from ferriage.web.portal.customer import COOKIE, for_everybody, forget, remember
+from ferriage.web.portal.views.orders import purchase
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from ferriage.accounts.models import Account
+    from ferriage.web.portal.customer import VisitorRequest
+
+UNPROCESSABLE = 422
+
+
+@require_POST
+@for_everybody
+@sensitive_variables("opened", "number")
+def open_account(request: VisitorRequest) -> HttpResponse:
+    """Make an account and show its number, in this answer and never again."""
+    price_code = request.POST.get("price", "")
+    if request.customer is not None:
+        return redirect("buy", price_code)
+    context = purchase(request, price_code)
+    opened = accounts.open_account(now=request.now, actor=CUSTOMER, language=get_language() or "en")
+    request.customer = opened.account
+    response = render(request, "portal/number.html", {**context, "number": opened.number})
+    return _let_in(response, opened.account, request)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("number")
+@for_everybody
+def log_in(request: VisitorRequest) -> HttpResponse:
+    """Let in whoever has an account number, typed as people type."""
+    context = {"next": request.POST.get("next") or request.GET.get("next", "")}
+    if request.method != "POST":
+        return render(request, "portal/log_in.html", context)
+    account = queries.account_by_number(request.POST.get("number", ""))
+    if account is None:
+        context["error"] = "wrong-number"
+        return render(request, "portal/log_in.html", context, status=UNPROCESSABLE)
+    return _let_in(redirect(_next(context["next"])), account, request)
+
+
+@require_POST
+@for_everybody
+def log_out(request: VisitorRequest) -> HttpResponse:
+    """End the session here and in the database."""
+    if request.customer is not None:
+        accounts.end_session(token=request.COOKIES[COOKIE])
+    response = redirect("home")
+    forget(response)
+    return response
+
+
+def _let_in(response: HttpResponse, account: Account, request: VisitorRequest) -> HttpResponse:
+    remember(response, accounts.start_session(account=account, now=request.now))
+    add_never_cache_headers(response)
+    return response
+
+
+def _next(address: str) -> str:
+    """Return where to go on to: a page of ours, or the account."""
+    is_ours = url_has_allowed_host_and_scheme(address, allowed_hosts=None)
+    return address if address and is_ours else "account"

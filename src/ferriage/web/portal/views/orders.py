@@ -1,0 +1,199 @@
+"""Buying: place and consent, the order's page, and the two ways to pay."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.http import Http404
+from django.shortcuts import redirect, render
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST, require_safe
+
+from ferriage.accounts.actions import declare_place
+from ferriage.approvals.packfile import is_place
+from ferriage.core.actors import CUSTOMER
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError
+from ferriage.orders import actions as orders
+from ferriage.orders import queries
+from ferriage.payments import actions as payments
+from ferriage.plans.models import Price, Subscription
+from ferriage.web.portal import catalogue, purse
+from ferriage.web.portal.customer import for_customers
+from ferriage.web.portal.views.account import account_page
+from ferriage.web.shared.refusals import status_of
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from ferriage.orders.models import Order
+    from ferriage.web.portal.customer import CustomerRequest, VisitorRequest
+
+UNPROCESSABLE = 422
+
+
+def purchase(request: VisitorRequest, price_code: str) -> dict[str, Any]:
+    """Return what the form of place and consent shows for a price.
+
+    A plan that is not shown at all is not there; one that is shown but not on sale is refused
+    with what the register says.
+    """
+    price = _price(price_code, request)
+    card = catalogue.plan_card(price.plan, now=request.now, language=get_language() or "en")
+    if card is None:
+        raise Http404
+    if not card.on_sale:
+        raise orders.NotOnSale(catalogue.why_not_on_sale(price.plan, now=request.now))
+    return {
+        "card": card,
+        "term": next(term for term in card.terms if term.price == price),
+        "places": catalogue.places_to_choose(card),
+        "ends_at": purse.end_if_bought(customer=request.customer, price=price, now=request.now),
+    }
+
+
+@require_safe
+@for_customers
+def buy(request: CustomerRequest, code: str) -> HttpResponse:
+    """Ask for place and consent, for a customer who has an account."""
+    context = {**purchase(request, code), "chosen": request.customer.place}
+    return render(request, "portal/buy.html", context)
+
+
+@require_POST
+@for_customers
+def place(request: CustomerRequest) -> HttpResponse:
+    """Place an order for the chosen price, place and consent."""
+    price = _price(request.POST.get("price", ""), request)
+    chosen = request.POST.get("place", "")
+    consent = request.POST.get("consent") == "yes"
+    missing = _missing(chosen, consent=consent)
+    status, refusal = UNPROCESSABLE, None
+    if not missing:
+        try:
+            return redirect("order", _place(request, price, chosen).code)
+        except FerriageError as caught:
+            status, refusal = status_of(caught), caught
+    context = purchase(request, price.code)
+    context |= {"errors": missing, "error": refusal, "chosen": chosen, "consent": consent}
+    return render(request, "portal/buy.html", context, status=status)
+
+
+def _missing(chosen: str, *, consent: bool) -> list[str]:
+    """Return what the customer has not said yet."""
+    asked = (
+        (is_place(chosen), _("Choose the place where you are.")),
+        (consent, _("Tick that you are there and that we may begin at once.")),
+    )
+    return [sentence for said, sentence in asked if not said]
+
+
+@require_POST
+@for_customers
+def renew(request: CustomerRequest, code: str) -> HttpResponse:
+    """Place an order for a subscription that there is, with one tap, for the place on record."""
+    held = Subscription.objects.filter(account=request.customer, code=code).first()
+    price = _price(request.POST.get("price", ""), request)
+    if held is None or price.plan_id != held.plan_id:
+        raise Http404
+    if not request.customer.place:
+        return redirect("buy", price.code)
+    try:
+        return redirect("order", _place(request, price, request.customer.place).code)
+    except FerriageError as refusal:
+        return account_page(request, error=refusal)
+
+
+@require_safe
+@for_customers
+def order(request: CustomerRequest, code: str) -> HttpResponse:
+    """Show an order: how to pay it, or what became of it."""
+    return _order_page(request, _own(request, code))
+
+
+@require_POST
+@sensitive_post_parameters("code")
+@for_customers
+def pay_by_voucher(request: CustomerRequest, code: str) -> HttpResponse:
+    """Pay an order with a voucher; what is refused leaves voucher and order as they were."""
+    mine = _own(request, code)
+    voucher = request.POST.get("code", "")
+    try:
+        payments.redeem_voucher(order=mine, code=voucher, now=request.now, actor=CUSTOMER)
+    except FerriageError as refusal:
+        return _order_page(request, _own(request, code), error=refusal)
+    return redirect("account")
+
+
+@require_POST
+@for_customers
+def pay_by_bank(request: CustomerRequest, code: str) -> HttpResponse:
+    """Give the order a reference to quote in a bank transfer."""
+    if not settings.FERRIAGE.shop.bank_details:
+        raise Http404
+    mine = _own(request, code)
+    payments.start_bank(order=mine, now=request.now, actor=CUSTOMER)
+    return redirect("order", mine.code)
+
+
+@require_POST
+@for_customers
+def cancel(request: CustomerRequest, code: str) -> HttpResponse:
+    """Cancel an order that is not paid."""
+    mine = _own(request, code)
+    orders.cancel(order=mine, now=request.now, actor=CUSTOMER)
+    return redirect("order", mine.code)
+
+
+def _place(request: CustomerRequest, price: Price, chosen: str) -> Order:
+    """Note the place and place the order: both, or neither when it is refused."""
+    expires_at = request.now + timedelta(hours=settings.FERRIAGE.shop.order_hours)
+    with writing():
+        declare_place(account=request.customer, place=chosen, now=request.now, actor=CUSTOMER)
+        return orders.place(
+            account=request.customer,
+            price=price,
+            place=chosen,
+            now=request.now,
+            expires_at=expires_at,
+            actor=CUSTOMER,
+        )
+
+
+def _order_page(
+    request: CustomerRequest, mine: Order, error: FerriageError | None = None
+) -> HttpResponse:
+    context = {
+        "order": mine,
+        "ends_at": purse.end_if_bought(
+            customer=request.customer, price=mine.price, now=request.now
+        ),
+        "bank": purse.bank_payment(mine),
+        "bank_details": settings.FERRIAGE.shop.bank_details,
+        "refunds": purse.refunds(mine),
+        "why_refused": purse.why_refused(mine, get_language() or "en"),
+        "error": error,
+    }
+    status = status_of(error) if error else 200
+    return render(request, "portal/order.html", context, status=status)
+
+
+def _own(request: CustomerRequest, code: str) -> Order:
+    """Return the customer's own order; somebody else's is no different from none."""
+    mine = queries.order_of(account=request.customer, code=code)
+    if mine is None:
+        raise Http404
+    return mine
+
+
+def _price(code: str, request: VisitorRequest) -> Price:
+    """Return a price that is in force now."""
+    found = Price.objects.filter(code=code, valid_from__lte=request.now)
+    price = found.exclude(valid_to__lte=request.now).select_related("plan__service").first()
+    if price is None:
+        raise Http404
+    return price

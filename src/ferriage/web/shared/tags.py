@@ -1,0 +1,129 @@
+"""Template tags that every page may use: `{% load shared %}`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import template
+from django.conf import settings
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from ferriage.approvals import reasons
+from ferriage.approvals.site import packs_in_force
+from ferriage.core.codes import grouped
+from ferriage.core.money import Money
+from ferriage.web.shared.words import reason
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from ferriage.plans.models import Plan
+
+register = template.Library()
+
+# The script subtag as browsers and screen readers expect it: zh-Hans, not zh-hans.
+_TAGS = {"zh-hans": "zh-Hans"}
+
+
+@register.simple_tag
+def shop_name() -> str:
+    """Return the shop's name."""
+    name: str = settings.FERRIAGE.site.name
+    return name
+
+
+@register.simple_tag(takes_context=True)
+def here(context: dict[str, Any]) -> str:
+    """Return where to come back to after a change of language.
+
+    The answer to a form has no address of its own: then it is the site's first page.
+    """
+    request = context.get("request")
+    if request is None or request.method != "GET":
+        return "/"
+    path: str = request.get_full_path()
+    return path
+
+
+@register.filter
+def language_tag(code: str) -> str:
+    """Return a language's code as the `lang` attribute wants it."""
+    return _TAGS.get(code, code)
+
+
+@register.filter
+def price(money: Money) -> str:
+    """Return an amount with its currency, without decimals that are all zero."""
+    decimal = money.decimal()
+    whole, _point, decimals = decimal.partition(".")
+    return f"{whole if not decimals.strip('0') else decimal} {money.currency}"
+
+
+@register.filter
+def amount(row: Any) -> Money:
+    """Return the money of an order, a payment or a refund."""
+    return Money(row.amount_minor, row.currency)
+
+
+@register.filter
+def groups(code: str) -> str:
+    """Return a number or reference in groups of four."""
+    return grouped(code)
+
+
+@register.filter
+def place(code: str) -> str:
+    """Return a place's name in the reader's language, with its code."""
+    return reasons.place_name(code, get_language() or "en", packs_in_force())
+
+
+@register.filter
+def why(refusal: Any) -> list[str]:
+    """Return the register's reasons that a refusal carries, as sentences with their clauses."""
+    verdict = getattr(refusal, "verdict", None)
+    if verdict is None:
+        return []
+    language = get_language() or "en"
+    return [reasons.sentence(found, language, packs_in_force()) for found in verdict.reasons]
+
+
+@register.filter
+def in_words(slug: str) -> str:
+    """Return a room's reason in words."""
+    return reason(slug)
+
+
+@register.filter
+def sold_as(plan: Plan) -> str:
+    """Return service and plan, once where both have one name."""
+    service = plan.service.name
+    return service if plan.name == service else f"{service} · {plan.name}"
+
+
+@register.filter
+def day(value: date | None) -> str:
+    """Return a calendar day in the one form that everybody reads alike."""
+    return "–" if value is None else f"{value:%Y-%m-%d}"
+
+
+@register.simple_tag
+def instant(at: datetime | None) -> SafeString:
+    """Return an instant in UTC; where scripts run, in the reader's own time with its offset."""
+    if at is None:
+        return SafeString("–")
+    return format_html(
+        '<time datetime="{}" data-local>{} UTC</time>',
+        f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        f"{at:%Y-%m-%d %H:%M}",
+    )
+
+
+@register.filter
+def months(count: int) -> str:
+    """Return a term in words."""
+    if count == 1:
+        return _("1 month")
+    return _("%(count)s months") % {"count": count}

@@ -1,0 +1,34 @@
+"""Words for the slugs that rooms below give as reasons; customers and staff read the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REASONS: Final[Mapping[str, object]] = {
+    # why an order does not take money
+    "order-fulfilled": _("the order was paid already"),
+    "order-expired": _("the order had run out"),
+    "order-cancelled": _("the order was cancelled"),
+    "not-authorised": _("the register does not allow this sale any more"),
+    "other-plan-held": _("the customer holds another plan of the service"),
+    # why money fits no order
+    "unknown-reference": _("nobody was given this reference"),
+    "two-references": _("it quotes the references of two orders"),
+    "reference-mistyped": _("the reference has a mistake in it"),
+    "other-currency": _("the money is of another currency"),
+    "too-little": _("it is less than the order asks for"),
+    "too-much": _("it is more than the order asks for"),
+    # why money goes back
+    "unallocated": _("it belonged to no order"),
+    "ended early": _("the subscription was ended early"),
+}
+
+
+def reason(slug: str) -> str:
+    """Return a reason in words, or as it is where it was written by a person."""
+    return str(REASONS.get(slug, slug))

@@ -1,0 +1,26 @@
+"""Every address of the site: the shop, the back office, the gateways' API, and its health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.urls import include, path
+from django.views.i18n import set_language
+
+from ferriage.web.shared.health import healthz
+
+if TYPE_CHECKING:
+    from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", healthz, name="healthz"),
+    path("language/", set_language, name="set_language"),
+    path("gateway/v1/", include("ferriage.web.api.urls")),
+    path("staff/", include("ferriage.web.backoffice.urls")),
+    path("", include("ferriage.web.portal.urls")),
+]
+
+handler400 = "ferriage.web.shared.refusals.bad_request"
+handler403 = "ferriage.web.shared.refusals.forbidden"
+handler404 = "ferriage.web.shared.refusals.not_found"
+handler500 = "ferriage.web.shared.refusals.server_error"

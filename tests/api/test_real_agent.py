@@ -1,0 +1,185 @@
+"""The agent's own enrolment and calls against the real site and hub, each its own process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from ferriage import wire
+from ferriage.agent import identity
+from ferriage.agent.client import Client
+from ferriage.agent.clock import SiteClock
+from ferriage.agent.errors import Declined
+from ferriage.core import clock
+from ferriage.fleet import actions, feed
+from ferriage.fleet.models import Pool, PoolGateway
+from support import eventually
+from yard import OWNER, Yard, device, report_of, status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from pytest_django.fixtures import SettingsWrapper
+
+    from ferriage.config import Config
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=2) as response:  # noqa: S310 -- loopback
+            return bool(response.status == 200)
+    except urllib.error.URLError:
+        return False
+
+
+@contextmanager
+def _process(config: Config, command: str, url: str) -> Iterator[None]:
+    environment = {
+        **os.environ,
+        "FERRIAGE_CONFIG": str(config.path),
+        "FERRIAGE_DATABASE_URL": config.database.url,
+        "FERRIAGE_SITE_DATA_DIR": str(config.data_dir),
+        "FERRIAGE_SITE_URL": config.site.url,
+        "FERRIAGE_SITE_LISTEN": config.site.listen[0],
+        "FERRIAGE_HUB_LISTEN": config.hub.listen,
+        "FERRIAGE_HUB_URL": config.hub.url,
+    }
+    arguments = [sys.executable, "-m", "ferriage", command]
+    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        eventually(lambda: _answers(url), within=20, every=0.1)
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+def config(own_database: Config, settings: SettingsWrapper, tmp_path: Path) -> Config:
+    """One shop's settings, for the site's processes and for the agent."""
+    site, hub = (f"127.0.0.1:{_free_port()}" for _ in range(2))
+    settings.FERRIAGE = replace(
+        own_database,
+        site=replace(own_database.site, url=f"http://{site}", listen=(site,)),
+        hub=replace(own_database.hub, url=f"http://{hub}", listen=hub),
+        agent=replace(own_database.agent, state_dir=str(tmp_path / "agent")),
+    )
+    return settings.FERRIAGE
+
+
+@pytest.fixture
+def pool(config: Config, make_yard: Callable[[datetime], Yard]) -> Pool:  # noqa: ARG001 -- its database
+    make_yard(clock.now()).open_line()
+    return Pool.objects.get()
+
+
+@pytest.fixture
+def processes(config: Config, pool: Pool) -> Iterator[None]:  # noqa: ARG001 -- the hub needs a shop
+    with ExitStack() as stack:
+        stack.enter_context(_process(config, "site", config.site.url))
+        stack.enter_context(_process(config, "hub", config.hub.url))
+        yield
+
+
+def _token(pool: Pool) -> str:
+    made = actions.create_gateway(
+        name="alpha",
+        place="XD",
+        endpoint_host="",
+        endpoint_port=51820,
+        now=clock.now(),
+        actor=OWNER,
+    )
+    actions.assign(gateway=made.gateway, line=pool.line, now=clock.now(), actor=OWNER)
+    return made.token
+
+
+def _enrolled(config: Config, token: str) -> identity.Identity:
+    identity.enrol(config, token=token, endpoint_host="192.0.2.1", endpoint_port=51820)
+    return identity.load(config)
+
+
+def _call[T](
+    who: identity.Identity, call: Callable[[Client], Awaitable[T]], *, off: float = 0
+) -> T:
+    async def run() -> T:
+        async with aiohttp.ClientSession() as session:
+            site_clock = SiteClock(site_time=clock.now().timestamp() + off)
+            client = Client(
+                session, gateway=who.gateway, signing_key=who.signing_key, clock=site_clock
+            )
+            return await call(client)
+
+    return asyncio.run(run())
+
+
+def _snapshot(config: Config, who: identity.Identity, pool: Pool, **options: Any) -> wire.Batch:
+    data = _call(
+        who, lambda c: c.snapshot(config.hub.url, key=who.feed_key, pool=pool.code), **options
+    )
+    return wire.open_batch(who.feed_key, data)
+
+
+def _report(who: identity.Identity, report: wire.Report) -> wire.ReportAnswer:
+    return _call(who, lambda c: c.report(who.site_url, key=who.permit_key, report=report))
+
+
+@pytest.mark.usefixtures("processes")
+def test_agent_with_a_wild_clock_enrols_and_reads_its_open_permit(
+    config: Config, pool: Pool
+) -> None:
+    who = _enrolled(config, _token(pool))
+
+    batch = _snapshot(config, who, pool, off=9e8)
+
+    item = batch.items[0]
+    assert isinstance(item, wire.PermitItem)
+    assert wire.open_permit(who.permit_key, item.permit).state == "open"
+
+
+@pytest.mark.usefixtures("processes")
+def test_agent_hears_of_a_device_and_reports_it_and_no_second_one_may(
+    config: Config, pool: Pool
+) -> None:
+    who = _enrolled(config, _token(pool))
+    begin = _snapshot(config, who, pool).begin
+    feed.append(pool=pool, items=[feed.FeedPut(device(1))], now=clock.now())
+
+    data = _call(
+        who,
+        lambda c: c.watch(
+            config.hub.url, key=who.feed_key, pool=pool.code, epoch=begin.epoch, after=begin.rev
+        ),
+    )
+    assert data is not None
+    delta = wire.open_batch(who.feed_key, data).begin
+    own = status(pool.code, epoch=delta.epoch, rev=delta.rev, digest=delta.digest)
+    answer = _report(who, report_of(own, instance=who.instance))
+    with pytest.raises(Declined) as declined:
+        _report(who, report_of(instance="second"))
+
+    member = PoolGateway.objects.select_related("pool").get()
+    assert answer.hub_url == config.hub.url
+    assert member.applied_rev == member.pool.revision
+    assert member.applied_digest == member.pool.digest
+    assert declined.value.slug == "lease"

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from people import PASSWORD, SECRET, code, logged_in, make_staff
+
+from ferriage.accounts.models import StaffLink
+from ferriage.core import audit
+from ferriage.core.models import AuditEntry
+from ferriage.fleet.models import EnrolToken, Gateway
+from ferriage.plans.models import Price, Service
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.core.actors import Actor
+    from yard import Yard
+
+pytestmark = pytest.mark.django_db
+
+EVERY_LIST = (
+    "staff-start",
+    "staff-plans",
+    "staff-vouchers",
+    "staff-bank",
+    "staff-orders",
+    "staff-ledger",
+    "staff-gateways",
+    "staff-lines",
+    "staff-determinations",
+    "staff-parties",
+    "staff-approvals",
+    "staff-customers",
+    "staff-audit",
+    "staff-people",
+)
+
+
+@pytest.mark.parametrize("name", EVERY_LIST)
+def test_page_of_an_empty_shop_says_so(olga: Client, name: str) -> None:
+    answer = olga.get(reverse(name))
+
+    assert answer.status_code == 200
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert not re.search(
+        r"<(script|style)(?![^>]*\bsrc=)|\sstyle=|\son\w+=", answer.content.decode()
+    )
+
+
+def test_start_page_counts_what_is_there(olga: Client, yard: Yard, now: datetime) -> None:
+    empty = [row.done for row in olga.get(reverse("staff-start")).context["rows"]]
+    line = yard.open_line()
+    gateway = yard.gateway(line).row
+    Gateway.objects.filter(pk=gateway.pk).update(last_seen_at=now)
+
+    rows = olga.get(reverse("staff-start")).context["rows"]
+
+    # The yard brings a seller; bank details stand in the suite's settings.
+    assert empty == [True, False, False, True, False, False]
+    assert [row.done for row in rows] == [True, True, False, True, True, False]
+
+
+def test_gateway_token_is_shown_once(olga: Client, yard: Yard) -> None:  # noqa: ARG001 -- its law
+    typed = {"name": "beta", "place": "XD", "endpoint_host": "192.0.2.9", "endpoint_port": "51820"}
+
+    made = olga.post(reverse("staff-gateway-new"), typed)
+    token = re.search(r"fe1\.\S+", made.content.decode())
+
+    assert token is not None
+    gateway = Gateway.objects.get(name="beta")
+    for address in (reverse("staff-gateways"), reverse("staff-gateway", args=[gateway.code])):
+        assert token[0] not in olga.get(address).content.decode()
+    assert not EnrolToken.objects.filter(token_hash__contains=token[0].split(".")[2]).exists()
+
+
+def test_second_gateway_of_a_name_is_refused(olga: Client, yard: Yard) -> None:
+    yard.gateway(name="beta")
+    typed = {"name": "beta", "place": "XD", "endpoint_host": "192.0.2.9", "endpoint_port": "51820"}
+
+    answer = olga.post(reverse("staff-gateway-new"), typed)
+
+    assert answer.status_code == 422
+    assert Gateway.objects.count() == 1
+
+
+def test_price_is_replaced_never_edited(olga: Client) -> None:
+    olga.post(reverse("staff-service-new"), {"name": "Lotus", "slug": "lotus"})
+    service = Service.objects.get()
+    limits = {"device_limit": "5", "down": "100", "up": "50"}
+    olga.post(reverse("staff-plan-new"), {"service": service.pk, "name": "Standard", **limits})
+    plan = service.plans.get()
+    address = reverse("staff-price-set", args=[plan.code])
+
+    olga.post(address, {"term_months": "1", "amount": "10", "currency": "cny"})
+    olga.post(address, {"term_months": "1", "amount": "12.50", "currency": "CNY"})
+    wrong = olga.post(address, {"term_months": "1", "amount": "1.005", "currency": "CNY"})
+
+    prices = [(row.amount_minor, row.valid_to is None) for row in Price.objects.order_by("pk")]
+    assert prices == [(1000, False), (1250, True)]
+    assert wrong.status_code == 422
+    assert (plan.device_limit, plan.rate_up_bps) == (5, 50_000_000)
+
+
+def test_invitation_link_is_shown_once_and_works(olga: Client) -> None:
+    made = olga.post(reverse("staff-invite"), {"role": "auditor"}).content.decode()
+    link = re.search(r"http://shop\.example:8000(/staff/link/[\w-]+/)", made)
+    assert link is not None
+    chosen = {"username": "ada", "password": PASSWORD, "again": PASSWORD}
+
+    Client().post(link[1], chosen)
+
+    assert User.objects.get(username="ada").staff_profile.role == "auditor"
+    assert link[1] not in olga.get(reverse("staff-people")).content.decode()
+    assert not StaffLink.objects.filter(token_hash__in=link[1].split("/")).exists()
+
+
+def test_audit_log_finds_by_action_code_and_actor(
+    olga: Client, now: datetime, owner: Actor
+) -> None:
+    audit.record(now=now, actor=owner, action="line.held", subject="ln_1")
+    audit.record(now=now, actor=owner, action="line.released", subject="ln_2")
+
+    def found(**query: str) -> list[str]:
+        page = olga.get(reverse("staff-audit"), query).context["page"]
+        return [entry.action for entry in page]
+
+    assert found(action="line.") == ["line.released", "line.held"]
+    assert found(subject="ln_1") == ["line.held"]
+    assert found(actor="olga", action="line.rel") == ["line.released"]
+    assert found(actor="customer") == []
+
+
+def test_chain_check_names_the_forged_entry(olga: Client, now: datetime, owner: Actor) -> None:
+    whole = olga.get(reverse("staff-audit"), {"check": ""}).content.decode()
+    entry = audit.record(now=now, actor=owner, action="line.held")
+    forged = AuditEntry(
+        sequence=entry.sequence + 1,
+        at=now,
+        actor_kind="staff",
+        action="line.released",
+        previous_hash=entry.hash,
+        hash="f" * 64,
+    )
+    forged.save(force_insert=True)
+
+    broken = olga.get(reverse("staff-audit"), {"check": ""}).content.decode()
+
+    assert "fits the one before it" in whole
+    assert f"Entry {forged.sequence} does not fit" in broken
+
+
+@pytest.mark.parametrize(
+    "name", ["staff-lines", "staff-gateways", "staff-approvals", "staff-parties"]
+)
+def test_list_asks_as_much_for_three_rows_as_for_one(olga: Client, yard: Yard, name: str) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as asked:
+            olga.get(reverse(name))
+        return len(asked)
+
+    yard.gateway(yard.open_line("one"), name="one")
+    olga.get(reverse(name))
+    of_one = queries()
+    for more in ("two", "three"):
+        yard.gateway(yard.open_line(more), name=more)
+
+    assert queries() == of_one
+
+
+def test_no_page_shows_a_secret(olga: Client, yard: Yard) -> None:
+    gateway = yard.gateway(yard.open_line())
+    user = User.objects.get(username="olga")
+    secrets = [
+        SECRET,
+        user.password,
+        gateway.token,
+        *EnrolToken.objects.values_list("token_hash", flat=True),
+        user.authenticator_set.get().data["secret"],
+    ]
+    pages = [reverse(name) for name in EVERY_LIST]
+    pages += [reverse("staff-gateway", args=[gateway.row.code]), reverse("rawtables:index")]
+    pages += [reverse(f"rawtables:fleet_{name}_changelist") for name in ("gateway", "enroltoken")]
+    pages += [reverse("rawtables:accounts_staffprofile_changelist"), reverse("mfa_index")]
+
+    shown = [
+        (page, secret)
+        for page in pages
+        for secret in secrets
+        if secret in olga.get(page).content.decode()
+    ]
+
+    assert shown == []
+
+
+def test_links_that_a_role_may_not_follow_are_not_shown() -> None:
+    client = logged_in(make_staff("sam", "support"))
+
+    page = client.get(reverse("staff-start")).content.decode()
+
+    assert reverse("staff-customers") in page
+    for name in ("staff-lines", "staff-approvals", "staff-audit", "staff-people", "staff-ledger"):
+        assert f'href="{reverse(name)}"' not in page
+
+
+def test_pages_need_the_token_of_their_own_form() -> None:
+    make_staff("olga", "owner")
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.get())
+
+    answer = client.post(reverse("staff-party-new"), {"name": "Forged", "place": "SE"})
+
+    assert answer.status_code == 403
+
+
+def test_code_helper_agrees_with_a_published_vector() -> None:
+    # RFC 6238, appendix B, SHA-1, T = 59 s: 94287082 in eight digits, so 287082 in six.
+    from datetime import UTC, datetime
+
+    secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+    assert code(secret, datetime.fromtimestamp(59, UTC)) == "287082"

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from people import logged_in, make_staff
+
+from ferriage.approvals.models import Approval, Determination, Party
+from ferriage.core.models import AuditEntry
+from ferriage.fleet.models import Line
+from ferriage.fleet.queries import judge_line
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.test import Client
+
+    from yard import Yard
+
+pytestmark = pytest.mark.django_db
+
+
+def _party(olga: Client, place: str) -> Party:
+    olga.post(reverse("staff-party-new"), {"name": f"Seller of {place}", "place": place})
+    return Party.objects.get(place=place)
+
+
+def _line(olga: Client, party: Party, enter: str, leave: str, sell: str) -> Line:
+    typed = {
+        "name": f"{enter} to {leave}",
+        "party": party.pk,
+        "enter_place": enter.lower(),
+        "exit_place": leave,
+        "sell_places": sell,
+        "customer_class": "public",
+        "use": "resale",
+    }
+    olga.post(reverse("staff-line-new"), typed)
+    return Line.objects.get()
+
+
+def _paper(name: str = "licence.pdf") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, b"%PDF-1.7 paper", content_type="application/pdf")
+
+
+def _granted(**changes: str) -> dict[str, object]:
+    document = {"number": "XD-1", "valid_from": "2026-01-01", "valid_to": "2026-12-31"}
+    return {**document, "original_at": "", "file": _paper(), **changes}
+
+
+def test_line_of_the_story_is_refused_with_notice_and_item(olga: Client) -> None:
+    line = _line(olga, _party(olga, "CN"), "CN", "JP", "CN")
+
+    answer = olga.post(reverse("staff-line-service", args=[line.code]))
+    page = olga.get(reverse("staff-line", args=[line.code])).content.decode()
+
+    line.refresh_from_db()
+    assert answer.status_code == 409
+    assert "工信部信管函〔2017〕32号" in answer.content.decode()
+    assert "工信部信管函〔2017〕32号" in page
+    assert line.state == Line.State.PLANNED
+
+
+def test_approval_counts_after_a_second_person_verified_it(
+    olga: Client, yard: Yard, now: datetime
+) -> None:
+    line = yard.plan()
+    typed = {"kind": "XD-PUBLIC-VPN", "holder": yard.party.pk, "lines": [line.pk], "conditions": ""}
+    olga.post(reverse("staff-approval-new"), typed)
+    approval = Approval.objects.get()
+    olga.post(reverse("staff-approval-grant", args=[approval.code]), _granted())
+
+    by_herself = olga.post(reverse("staff-approval-verify", args=[approval.code]))
+    before = judge_line(line=line, at=now).allowed
+    viktor = logged_in(make_staff("viktor", "owner"))
+    by_another = viktor.post(reverse("staff-approval-verify", args=[approval.code]))
+    opened = olga.post(reverse("staff-line-service", args=[line.code]))
+
+    line.refresh_from_db()
+    assert (by_herself.status_code, before) == (403, False)
+    assert (by_another.status_code, opened.status_code) == (302, 302)
+    assert line.state == Line.State.IN_SERVICE
+    chain = AuditEntry.objects.filter(subject=approval.code).values_list("action", "actor_code")
+    assert [*chain.order_by("sequence")] == [
+        ("approval.recorded", "olga"),
+        ("evidence.added", "olga"),
+        ("approval.granted", "olga"),
+        ("approval.verified", "viktor"),
+    ]
+
+
+def test_evidence_comes_back_as_it_was_handed_in(olga: Client, yard: Yard) -> None:
+    typed = {"kind": "XD-PUBLIC-VPN", "holder": yard.party.pk, "lines": [yard.plan().pk]}
+    olga.post(reverse("staff-approval-new"), typed)
+    approval = Approval.objects.get()
+    olga.post(reverse("staff-approval-grant", args=[approval.code]), _granted())
+
+    file = olga.get(reverse("staff-evidence", args=[approval.evidence.get().pk]))
+
+    assert b"".join(file.streaming_content) == b"%PDF-1.7 paper"  # type: ignore[attr-defined]
+    assert file.headers["Content-Disposition"] == 'attachment; filename="licence.pdf"'
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"number": ""}, 422),
+        ({"valid_from": "soon"}, 422),
+        ({"valid_to": "2025-01-01"}, 422),
+    ],
+)
+def test_wrong_grant_is_refused_and_nothing_changes(
+    olga: Client, yard: Yard, changes: dict[str, str], status: int
+) -> None:
+    typed = {"kind": "XD-PUBLIC-VPN", "holder": yard.party.pk, "lines": [yard.plan().pk]}
+    olga.post(reverse("staff-approval-new"), typed)
+    approval = Approval.objects.get()
+
+    answer = olga.post(reverse("staff-approval-grant", args=[approval.code]), _granted(**changes))
+
+    approval.refresh_from_db()
+    assert answer.status_code == status
+    assert (approval.state, approval.number) == ("draft", "")
+
+
+def test_revocation_holds_the_line_at_once(olga: Client, yard: Yard, now: datetime) -> None:
+    line = yard.open_line()
+    approval = Approval.objects.get()
+
+    olga.post(reverse("staff-approval-change", args=[approval.code, "revoke"]))
+
+    approval.refresh_from_db()
+    assert approval.state == "revoked"
+    assert not judge_line(line=line, at=now).allowed
+
+
+def test_wizard_asks_five_fields_and_opens_the_line(olga: Client) -> None:
+    line = _line(olga, _party(olga, "SE"), "SE", "SE", "SE")
+    page = olga.get(reverse("staff-line", args=[line.code]))
+    keys = [key for key, _text in page.context["questions"]]
+    address = reverse("staff-determination-new", args=[line.code]) + "?q=" + "&q=".join(keys)
+    typed = {
+        "words": "The act asks operators of this size for nothing, as we read it.",
+        "source_clause": "Lag (2022:482), chapter 2",
+        "source_read_on": "2026-02-27",
+        "author_name": "Olga Andersson",
+        "statement": "on",
+    }
+
+    form = olga.get(address).context["form"]
+    answer = olga.post(address, typed)
+
+    assert len(form.fields) == 5
+    assert not any(form[name].initial for name in form.fields), "nothing is filled in beforehand"
+    assert answer.status_code == 302
+    assert Determination.objects.count() == len(keys) > 0
+    assert olga.post(reverse("staff-line-service", args=[line.code])).status_code == 302
+
+
+@pytest.mark.parametrize("left_out", ["words", "source_clause", "author_name", "statement"])
+def test_conclusion_without_one_of_its_parts_is_refused(olga: Client, left_out: str) -> None:
+    line = _line(olga, _party(olga, "SE"), "SE", "SE", "SE")
+    key = olga.get(reverse("staff-line", args=[line.code])).context["questions"][0][0]
+    typed = {
+        "words": "The act asks operators of this size for nothing, as we read it.",
+        "source_clause": "Lag (2022:482), chapter 2",
+        "source_read_on": "2026-02-27",
+        "author_name": "Olga Andersson",
+        "statement": "on",
+    }
+    del typed[left_out]
+
+    answer = olga.post(reverse("staff-determination-new", args=[line.code]) + f"?q={key}", typed)
+
+    assert answer.status_code == 422
+    assert not Determination.objects.exists()
+
+
+def test_wizard_is_closed_where_the_law_answers(olga: Client) -> None:
+    line = _line(olga, _party(olga, "CN"), "CN", "JP", "CN")
+    address = reverse("staff-determination-new", args=[line.code])
+
+    answer = olga.post(address + "?q=cross:CN", {"words": "It is fine, we think so."})
+
+    assert answer.headers["Location"] == reverse("staff-line", args=[line.code])
+    assert not Determination.objects.exists()
+
+
+def test_place_that_is_none_keeps_what_was_typed(olga: Client) -> None:
+    answer = olga.post(reverse("staff-party-new"), {"name": "Nobody", "place": "QQQ"})
+
+    assert answer.status_code == 422
+    assert 'value="Nobody"' in answer.content.decode()
+    assert not Party.objects.exists()
+
+
+def test_hold_and_release_by_staff(olga: Client, yard: Yard) -> None:
+    line = yard.open_line()
+
+    olga.post(reverse("staff-line-hold", args=[line.code]), {"reason": "Fibre cut"})
+    held = Line.objects.get().state, Line.objects.get().hold_reason
+    olga.post(reverse("staff-line-release", args=[line.code]))
+
+    assert held == ("held", "Fibre cut")
+    assert Line.objects.get().state == "in_service"

@@ -1,0 +1,141 @@
+"""A customer sees and touches own things only; nobody else's code is any different from none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.test import Client
+
+from ferriage.devices.models import Device
+from ferriage.orders.models import Order
+from ferriage.web.portal.urls import urlpatterns
+
+if TYPE_CHECKING:
+    from conftest import Customer, NewVoucher
+    from shop import Shop
+
+# name of the address → method, and whose code it takes
+OWNED = {
+    "order": ("get", "order"),
+    "pay-voucher": ("post", "order"),
+    "pay-bank": ("post", "order"),
+    "cancel-order": ("post", "order"),
+    "renew": ("post", "subscription"),
+    "add-device": ("post", "subscription"),
+    "device": ("get", "device"),
+    "device-live": ("get", "device"),
+    "device-file": ("post", "device"),
+    "remove-device": ("post", "device"),
+}
+OF_CUSTOMERS = {"account": "get", "buy": "get", "place-order": "post"}
+OF_EVERYBODY = {"home", "line", "privacy", "open-account", "log-in", "log-out"}
+
+
+@pytest.fixture
+def codes(shop: Shop, alice: Customer, new_voucher: NewVoucher) -> dict[str, str]:
+    """Everything Alice has: a paid order, an open one, a subscription and a device."""
+    paid = alice.order(shop)
+    alice.pay(paid, new_voucher())
+    subscription = Order.objects.get(code=paid).subscription.code
+    alice.add_device(subscription)
+    renewal = alice.order(shop, 6)
+    device = Device.objects.get().code
+    return {"order": renewal, "subscription": subscription, "device": device}
+
+
+def _form(shop: Shop, name: str) -> dict[str, str]:
+    return {"price": shop.prices[1].code} if name == "renew" else {"code": "x"}
+
+
+def _path(name: str, codes: dict[str, str]) -> str:
+    kind = OWNED[name][1]
+    tails = {
+        "order": "/orders/{}/",
+        "pay-voucher": "/orders/{}/voucher/",
+        "pay-bank": "/orders/{}/bank/",
+        "cancel-order": "/orders/{}/cancel/",
+        "renew": "/account/{}/renew/",
+        "add-device": "/account/{}/devices/",
+        "device": "/devices/{}/",
+        "device-live": "/devices/{}/live/",
+        "device-file": "/devices/{}/file/",
+        "remove-device": "/devices/{}/remove/",
+    }
+    return tails[name].format(codes[kind])
+
+
+def _state() -> list[object]:
+    return [
+        list(Order.objects.order_by("pk").values()),
+        list(Device.objects.order_by("pk").values()),
+    ]
+
+
+@pytest.mark.parametrize("name", OWNED)
+def test_somebody_elses_things_are_not_there(
+    shop: Shop, codes: dict[str, str], charlie: Customer, name: str
+) -> None:
+    before = _state()
+
+    answer = getattr(charlie.client, OWNED[name][0])(_path(name, codes), _form(shop, name))
+
+    assert answer.status_code == 404
+    assert _state() == before
+
+
+@pytest.mark.parametrize("name", OWNED)
+def test_strangers_are_sent_to_the_log_in_page(
+    shop: Shop, codes: dict[str, str], name: str
+) -> None:
+    before = _state()
+
+    answer = getattr(Client(), OWNED[name][0])(_path(name, codes), _form(shop, name))
+
+    assert (answer.status_code, answer["Location"][:8]) == (302, "/log-in/")
+    assert _state() == before
+
+
+@pytest.mark.parametrize("name", [name for name in OWNED if OWNED[name][0] == "post"])
+def test_form_needs_its_token(
+    codes: dict[str, str], alice: Customer, shop: Shop, name: str
+) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = alice.client.cookies
+    before = _state()
+
+    answer = strict.post(_path(name, codes), _form(shop, name))
+
+    assert answer.status_code == 403
+    assert "This form was open too long" in answer.content.decode()
+    assert _state() == before
+
+
+@pytest.mark.parametrize("name", [name for name in OWNED if OWNED[name][0] == "post"])
+def test_looking_changes_nothing(codes: dict[str, str], alice: Customer, name: str) -> None:
+    before = _state()
+
+    answer = alice.client.get(_path(name, codes))
+
+    assert answer.status_code == 405
+    assert _state() == before
+
+
+def test_account_page_names_nobody_elses_codes(codes: dict[str, str], charlie: Customer) -> None:
+    page = charlie.client.get("/account/").content.decode()
+
+    assert [code for code in codes.values() if code in page] == []
+
+
+def test_every_address_of_the_portal_is_in_one_of_the_tables() -> None:
+    assert {pattern.name for pattern in urlpatterns} == {*OWNED, *OF_CUSTOMERS, *OF_EVERYBODY}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", OF_CUSTOMERS)
+def test_customers_pages_ask_strangers_to_log_in(name: str) -> None:
+    paths = {"account": "/account/", "buy": "/buy/prc_X/", "place-order": "/orders/"}
+
+    answer = getattr(Client(), OF_CUSTOMERS[name])(paths[name])
+
+    assert (answer.status_code, answer["Location"][:8]) == (302, "/log-in/")
