@@ -1,0 +1,189 @@
+"""`ferriage check`: says what is wrong with this host, and how to mend it. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from ferriage.cli import house, reach
+from ferriage.cli.words import Exit, say
+from ferriage.config import ConfigError, is_loopback
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from ferriage.config import Config
+
+_MARKS: Final = {"good": "✓", "warning": "!", "bad": "✗"}
+_OLD_WIREGUARD_GO: Final = "2022"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `remedy` is empty when it is good."""
+
+    state: Literal["good", "warning", "bad"]
+    what: str
+    remedy: str = ""
+
+
+def run(_: argparse.Namespace) -> int:
+    """Print each finding with its remedy; 1 when something is bad, 3 without settings."""
+    try:
+        config = house.load()
+    except ConfigError as error:
+        _print(Finding("bad", str(error)))
+        return Exit.NOT_SET_UP
+    house.start_django(config)
+    found = list(findings(config))
+    for finding in found:
+        _print(finding)
+    return Exit.REFUSED if any(finding.state == "bad" for finding in found) else Exit.DONE
+
+
+def _print(finding: Finding) -> None:
+    say(f"{_MARKS[finding.state]} {finding.what}")
+    if finding.remedy:
+        say(f"    {finding.remedy}")
+
+
+def findings(config: Config) -> Iterator[Finding]:
+    """Look at everything that can be wrong with the shop and, where it is one, the gateway."""
+    yield Finding("good", f"settings {config.path}")
+    fault = house.first_fault(config)
+    yield Finding("bad", fault) if fault else Finding("good", "keys, secret and database fit")
+    yield from _modes(config)
+    yield _packs(config)
+    if not fault:
+        yield _clock()
+        yield _held_reach(config)
+    yield from _gateway(config)
+
+
+def _modes(config: Config) -> Iterator[Finding]:
+    for path in (config.permit_key_path, config.feed_key_path, config.data_dir / "secret.key"):
+        if path.exists() and path.stat().st_mode & 0o077:
+            yield Finding("bad", f"others may read {path}", f"chmod 600 {path}")
+
+
+def _packs(config: Config) -> Finding:
+    from ferriage.approvals.packs import PackError
+    from ferriage.approvals.site import is_public, packs_in_force
+
+    try:
+        packs = packs_in_force()
+    except PackError as error:
+        remedy = "Mend or remove it in [approvals] packs; until then nothing opens or is sold."
+        return Finding("bad", str(error), remedy)
+    kind = "a public address" if is_public(config) else "no public address"
+    return Finding("good", f"rule packs for {', '.join(sorted(packs.by_place))}; {kind}")
+
+
+def _clock() -> Finding:
+    from ferriage.approvals.actions import ClockBehind, check_clock
+    from ferriage.core import clock
+
+    try:
+        check_clock(now=clock.now())
+    except ClockBehind as error:
+        return Finding("bad", str(error.message), str(error.remedy))
+    return Finding("good", "the clock is not behind the register's records")
+
+
+def _held_reach(config: Config) -> Finding:
+    """Say whether customers whose term is over still get to the shop to renew."""
+    addresses, port = config.shop_addresses, config.shop_port
+    own = [address for address in addresses if is_loopback(address)]
+    if own:
+        return Finding(
+            "bad",
+            f"held customers cannot reach the shop: {own[0]} is their own machine",
+            "Take it out of site.shop_addresses. Left empty, a shop on the gateway's own host is "
+            "reached; else write the shop's address that gateways have a route to.",
+        )
+    if not config.site.shop_addresses:
+        return _inner_reach(config)
+    return Finding("good", f"held customers are let through to {', '.join(addresses)}, port {port}")
+
+
+def _inner_reach(config: Config) -> Finding:
+    address, port = config.inner_address, config.shop_port
+    elsewhere = _gateways_elsewhere(config)
+    if elsewhere:
+        return Finding(
+            "bad",
+            f"customers held on {elsewhere} cannot reach the shop: it is not on the same host",
+            "Set site.shop_addresses to the shop's address that this gateway has a route to.",
+        )
+    if not reach.is_here(address):
+        what = f"held customers reach the shop at {address}, port {port}, once a tunnel is up here"
+        return Finding("good", what)
+    if reach.answers(address, port):
+        return Finding("good", f"held customers reach the shop at {address}, port {port}")
+    return Finding(
+        "bad",
+        f"nothing answers at {address}, port {port}, where held customers look for the shop",
+        "`ferriage up` serves a shop with http there. With https, let the web server listen "
+        "on this address too.",
+    )
+
+
+def _gateways_elsewhere(config: Config) -> str:
+    """Return the names of gateways on other hosts; empty when that cannot be known."""
+    from ferriage.agent import identity
+    from ferriage.agent.errors import NotEnrolled
+    from ferriage.fleet.models import Gateway
+
+    try:
+        here = identity.load(config).gateway
+    except NotEnrolled:
+        here = ""
+    except PermissionError:
+        return ""
+    others = Gateway.objects.filter(state=Gateway.State.ACTIVE).exclude(code=here)
+    return ", ".join(others.values_list("name", flat=True))
+
+
+# --- gateway ----------------------------------------------------------------------------------
+
+
+def _gateway(config: Config) -> Iterator[Finding]:
+    state_dir = config.resolve(config.agent.state_dir)
+    if state_dir.exists() and os.geteuid() != 0:
+        yield Finding(
+            "warning", "not root, so the gateway was not looked at", "sudo ferriage check"
+        )
+        return
+    if not (state_dir / "identity.json").exists():
+        yield Finding("good", "no gateway is enrolled on this host")
+        return
+    for program, package in (
+        (config.agent.wireguard_go, "wireguard-go"),
+        ("nft", "nftables"),
+        ("ip", "iproute2"),
+        ("conntrack", "conntrack"),
+        (config.agent.unbound, "unbound"),
+    ):
+        if program and not shutil.which(program):
+            yield Finding("bad", f"{program} is not installed", f"apt-get install {package}")
+    yield from _wireguard(config.agent.wireguard_go)
+
+
+def _wireguard(program: str) -> Iterator[Finding]:
+    if not shutil.which(program):
+        return
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    version = done.stdout.strip().splitlines()[0] if done.stdout.strip() else "of unknown version"
+    name = version.replace("wireguard-go ", "")
+    if _OLD_WIREGUARD_GO in name:
+        yield Finding(
+            "warning",
+            f"wireguard-go {name} moves a fifth of what the 2023 build does",
+            "On bookworm: apt-get install -t bookworm-backports wireguard-go",
+        )
+    else:
+        yield Finding("good", f"wireguard-go {name}")

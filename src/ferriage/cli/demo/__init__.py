@@ -1,0 +1,119 @@
+"""`ferriage demo`: does business once, from shop to packets, with the parts that a real shop has.
+
+Nothing in here but orchestration: it makes machines, calls the house's own actions as its staff
+would, and drives portal, gateway and tunnel from outside.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ferriage.cli.words import CommandError, Exit, complain, say
+
+if TYPE_CHECKING:
+    import argparse
+    import contextlib
+
+PROGRAMS: Final = (
+    "ip",
+    "nft",
+    "wg",
+    "wg-quick",
+    "wireguard-go",
+    "unbound",
+    "ping",
+    "conntrack",
+    "setpriv",
+)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Play all steps; then keep the shop open until Ctrl-C, unless `--once`."""
+    from ferriage.cli.demo import lab, story
+    from ferriage.cli.demo.telling import StepFailed
+
+    _check_host()
+    directory = Path(parsed.dir).absolute()
+    with _own(directory):
+        say(f"All is made in {directory} and in network namespaces, and ends with this program.")
+        _end_on_signals()
+        try:
+            built = lab.build(directory)
+            try:
+                story.play(built, port=_free_port(parsed.port), stay=not parsed.once)
+            finally:
+                # A second Ctrl-C must not stop the clearing away.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                built.close()
+        except StepFailed as failure:
+            complain(f"{failure}\nLogs lie in {directory}.")
+            return Exit.REFUSED
+    return Exit.DONE
+
+
+def _check_host() -> None:
+    if os.geteuid() != 0:
+        raise CommandError("The demo makes network namespaces: run it as root, sudo ferriage demo.")
+    missing = [program for program in PROGRAMS if not shutil.which(program)]
+    if missing:
+        raise CommandError(f"Not installed: {', '.join(missing)}. ./setup installs them.")
+
+
+def _own(directory: Path) -> contextlib.AbstractContextManager[object]:
+    """Take and empty the demo's directory; what a killed demo left elsewhere goes too."""
+    from ferriage.cli.demo import spaces
+
+    mark = directory / "demo.pid"
+    if directory.exists() and any(directory.iterdir()) and not mark.exists():
+        raise CommandError(f"{directory} holds something else than a demo; choose another.")
+    directory.mkdir(parents=True, exist_ok=True)
+    file = mark.open("a+", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise CommandError(f"A demo runs in {directory} already; end it, or use --dir.") from None
+    file.seek(0)
+    former = file.read()
+    if former.isdecimal():
+        spaces.sweep(int(former))
+    for path in set(directory.iterdir()) - {mark}:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _free_port(wanted: int) -> int:
+    """Return the first port from the wanted one on where shop and hub find nobody else."""
+    for port in range(wanted, wanted + 200, 2):
+        if not (_is_taken(port) or _is_taken(port + 1)):
+            return port
+    raise CommandError(f"All ports from {wanted} on are taken; choose another with --port.")
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return True
+    return False
+
+
+def _end_on_signals() -> None:
+    """Let SIGTERM and a closed terminal clear away as Ctrl-C does, also when it was ignored."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)

@@ -1,0 +1,264 @@
+"""Which commands there are, and what each takes. Docs: docs/reference/cli.md."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 -- has no other name
+
+
+def add(commands: Commands) -> None:
+    """Add every command, in the order in which `--help` lists them."""
+    for adder in (
+        _demo,
+        _init,
+        _up,
+        _check,
+        _processes,
+        _agent,
+        _staff,
+        _ledger,
+        _machines,
+        _register,
+        _scenario,
+    ):
+        adder(commands)
+
+
+def _command(
+    commands: Commands, name: str, run: str, brief: str, *, example: str = ""
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=brief,
+        description=brief[0].upper() + brief[1:] + ".",
+        epilog=f"example:\n  ferriage {example}" if example else "",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _group(commands: Commands, name: str, brief: str) -> Commands:
+    parser = commands.add_parser(name, help=brief, description=brief[0].upper() + brief[1:] + ".")
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _demo(commands: Commands) -> None:
+    demo = _command(
+        commands,
+        "demo",
+        "demo:run",
+        "do business once, from shop to packets",
+        example="demo --once",
+    )
+    demo.add_argument("--once", action="store_true", help="end when all steps are done")
+    demo.add_argument("--dir", default=".demo", help="directory, made new each time (.demo)")
+    demo.add_argument("--port", type=int, default=8765, help="the shop's port on localhost (8765)")
+
+
+def _init(commands: Commands) -> None:
+    init = _command(
+        commands,
+        "init",
+        "init:run",
+        "make a shop: settings, keys, database, and a link for its first member of staff",
+        example="init --url https://shop.example --name Ferriage\n  ferriage init --local",
+    )
+    init.add_argument(
+        "--local",
+        action="store_true",
+        help="a shop to try out on http://localhost:8000; asks for seller, places and prices",
+    )
+    _settings_options(init)
+    _shop_options(init)
+
+
+def _settings_options(init: argparse.ArgumentParser) -> None:
+    settings = init.add_argument_group("settings (only when there is no settings file yet)")
+    settings.add_argument("--url", help="what customers type, such as https://shop.example")
+    settings.add_argument("--name", help="the shop's name on its pages")
+    settings.add_argument("--listen", action="append", metavar="ADDRESS:PORT")
+    settings.add_argument("--hub-listen", metavar="ADDRESS:PORT")
+    settings.add_argument("--hub-url", help="where gateways reach the hub")
+    settings.add_argument(
+        "--shop-address",
+        action="append",
+        metavar="ADDRESS",
+        help="where held customers still reach the shop",
+    )
+    settings.add_argument("--database", default="", metavar="URL", help="postgresql://… (SQLite)")
+    settings.add_argument("--bank-details", help="shown to customers who pay by bank transfer")
+
+
+def _shop_options(init: argparse.ArgumentParser) -> None:
+    shop = init.add_argument_group("the first line and what is sold on it (asked with --local)")
+    shop.add_argument("--seller", help="legal name of who operates the line")
+    shop.add_argument("--seller-place", metavar="PLACE", help="ISO 3166 code, such as SE")
+    shop.add_argument("--register-number", default="", help="the seller's number in its register")
+    shop.add_argument("--enter", metavar="PLACE", help="where the gateways stand")
+    shop.add_argument("--exit", metavar="PLACE", help="where traffic leaves to the internet")
+    shop.add_argument("--sell", action="append", metavar="PLACE", help="where customers are")
+    shop.add_argument("--currency", metavar="CODE", help="ISO 4217 code (CNY)")
+    shop.add_argument(
+        "--prices", metavar="LIST", help="amounts for 1, 6, 12 and 24 months (10,50,90,120)"
+    )
+
+
+def _up(commands: Commands) -> None:
+    _command(
+        commands,
+        "up",
+        "up:run",
+        "start site, hub and worker, and on an enrolled gateway agent and hold page",
+        example="up",
+    )
+
+
+def _check(commands: Commands) -> None:
+    _command(commands, "check", "check:run", "say what is wrong with this host and how to mend it")
+
+
+def _processes(commands: Commands) -> None:
+    site = _command(commands, "site", "serve:site", "serve the shop, the back office and the API")
+    site.add_argument("--listen", metavar="ADDRESS:PORT", help="only this one of site.listen")
+    _command(commands, "hub", "serve:hub", "answer gateways' long-polls")
+    worker = _command(commands, "worker", "serve:worker", "do what is due, once a second")
+    worker.add_argument("--once", action="store_true", help="do what is due now and end")
+    _command(commands, "hold", "serve:hold", "serve the page that held customers see")
+
+
+def _agent(commands: Commands) -> None:
+    agent = _group(commands, "agent", "the program on a gateway")
+    enrol = _command(
+        agent,
+        "enrol",
+        "serve:enrol",
+        "make this host the gateway that a one-time token was made for",
+        example="agent enrol fe1.… --endpoint-host vpn1.example",
+    )
+    enrol.add_argument("token")
+    enrol.add_argument("--endpoint-host", default="", help="name or address for tunnels")
+    enrol.add_argument("--endpoint-port", type=int, default=0, metavar="PORT", help="UDP port")
+    _command(agent, "run", "serve:agent", "apply and report until told to end")
+
+
+def _staff(commands: Commands) -> None:
+    staff = _group(commands, "staff", "people who log in to the back office")
+    invite = _command(
+        staff,
+        "invite",
+        "people:invite",
+        "print a link that makes one member of staff",
+        example="staff invite --role support",
+    )
+    roles = ("owner", "partner", "support", "auditor")
+    invite.add_argument("--role", choices=roles, default="owner")
+    reset = _command(
+        staff,
+        "reset",
+        "people:reset",
+        "print a link that gives somebody a new password",
+        example="staff reset olga",
+    )
+    reset.add_argument("username")
+
+
+def _ledger(commands: Commands) -> None:
+    ledger = _group(commands, "ledger", "the books")
+    _command(ledger, "check", "books:check", "hold the books against their rules")
+    export = _command(
+        ledger,
+        "export",
+        "books:export",
+        "write the books for another program",
+        example="ledger export --format beancount > books.beancount",
+    )
+    export.add_argument("--format", choices=("beancount", "csv"), default="beancount")
+    _command(ledger, "balance", "books:balance", "print the trial balance")
+
+
+def _machines(commands: Commands) -> None:
+    gateway = _group(commands, "gateway", "hosts that end tunnels")
+    adding = _command(
+        gateway,
+        "add",
+        "machines:add_gateway",
+        "record a gateway and print its one-time token",
+        example="gateway add one --place SE --endpoint-host vpn1.example",
+    )
+    adding.add_argument("name")
+    adding.add_argument("--place", required=True, help="where the host stands (ISO 3166)")
+    adding.add_argument("--endpoint-host", default="", help="name or address for tunnels")
+    adding.add_argument("--endpoint-port", type=int, default=51820, metavar="PORT")
+    adding.add_argument("--line", help="let it serve this line (ln_ code)")
+    device = _group(commands, "device", "devices that may connect")
+    own = _command(
+        device,
+        "add",
+        "machines:add_device",
+        "connect a device of the operator's own, if the register allows it",
+        example="device add laptop --mine --plan pln_… --out laptop.conf",
+    )
+    own.add_argument("name")
+    own.add_argument("--mine", action="store_true", required=True, help="it is the operator's own")
+    own.add_argument("--plan", help="plan (pln_ code); not needed when there is one only")
+    own.add_argument("--place", default="", help="where you are (ISO 3166)")
+    own.add_argument("--out", default="", metavar="FILE", help="write the file here")
+
+
+def _register(commands: Commands) -> None:
+    approvals = _group(commands, "approvals", "the authorisation register")
+    explain = _command(
+        approvals,
+        "explain",
+        "register:explain",
+        "say what the law asks of a line and what was found; exit code 1 when it is refused",
+        example="approvals explain --line ln_… --customer SE --at 2026-12-31T23:00+01:00",
+    )
+    explain.add_argument("--line", required=True, metavar="CODE", help="ln_ code")
+    explain.add_argument("--customer", metavar="PLACE", help="judge a sale there (the permit)")
+    explain.add_argument("--at", metavar="INSTANT", help="ISO 8601 with its offset (now)")
+    explain.add_argument("--language", default="en", choices=("en", "zh-hans"))
+    packs = _group(commands, "packs", "rule packs; needs no shop")
+    check = _command(packs, "check", "packs:check", "check files of rule packs, or those shipped")
+    check.add_argument("files", nargs="*", metavar="FILE")
+    place = _command(
+        packs,
+        "explain",
+        "packs:explain",
+        "list a place's kinds of approval and answers with their sources",
+        example="packs explain CN",
+    )
+    place.add_argument("place", metavar="PLACE", help="ISO 3166 code, such as CN")
+    place.add_argument("--file", action="append", default=[], help="a pack that does not ship")
+    register = _group(commands, "register", "the chain of decisions, for auditors")
+    _command(
+        register,
+        "export",
+        "register:export",
+        "write the chain of decisions",
+        example="register export > decisions.jsonl",
+    )
+    verify = _command(
+        register,
+        "verify",
+        "chain:verify",
+        "follow an exported chain; needs no shop, no database and no network",
+        example="register verify decisions.jsonl --head 5f3c…",
+    )
+    verify.add_argument("file", metavar="FILE")
+    verify.add_argument("--head", help="hash of the last decision, as it was noted elsewhere")
+
+
+def _scenario(commands: Commands) -> None:
+    scenario = _command(
+        commands,
+        "scenario",
+        "scenario:run",
+        "play a story that the register judges, in a shop of its own that goes after",
+        example="scenario nanjing",
+    )
+    scenario.add_argument("name", choices=("nanjing", "office-line", "stockholm"))

@@ -1,0 +1,55 @@
+"""The register of a shop on the command line."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ferriage.cli import house
+from ferriage.cli.words import CommandError, Exit, complain, say
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def explain(parsed: argparse.Namespace) -> int:
+    """Print the verdict on a line as a tree; what is judged is what is recorded now."""
+    house.enter()
+    from ferriage.approvals.reasons import explain as as_tree
+    from ferriage.approvals.site import packs_in_force
+    from ferriage.fleet.models import Line
+    from ferriage.fleet.queries import judge_line
+
+    line = Line.objects.select_related("party").filter(code=parsed.line).first()
+    if line is None:
+        raise CommandError(f"There is no line {parsed.line}. The back office lists them.")
+    verdict = judge_line(line=line, at=_instant(parsed.at), customer_place=parsed.customer)
+    say(as_tree(verdict, parsed.language, packs_in_force()))
+    return Exit.DONE if verdict.allowed else Exit.REFUSED
+
+
+def export(_: argparse.Namespace) -> int:
+    """Write the chain to standard output, and to the other its length and head."""
+    house.enter()
+    from ferriage.approvals.queries import exported_decisions, latest_decision
+
+    latest = latest_decision()
+    for line in exported_decisions():
+        say(line.rstrip("\n"))
+    if latest is not None:
+        complain(f"{latest.sequence} decisions, head {latest.hash}")
+    return Exit.DONE
+
+
+def _instant(text: str | None) -> datetime:
+    from ferriage.core import clock
+
+    if text is None:
+        return clock.now()
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError(f"“{text}” is not an instant in ISO 8601.", Exit.USAGE) from error
+    if at.tzinfo is None:
+        raise CommandError(f"“{text}” names no offset, such as Z or +08:00.", Exit.USAGE)
+    return at

@@ -1,0 +1,171 @@
+"""The processes: each runs until SIGTERM, in the foreground, with its log on standard error."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ferriage.cli import house, reach
+from ferriage.cli.words import CommandError, Exit, complain, say
+from ferriage.config import config_path
+
+if TYPE_CHECKING:
+    import argparse
+    from datetime import datetime
+
+WORKERS: Final = 2
+"""Processes that answer, shared among the addresses; each address has one at least."""
+THREADS: Final = 4
+"""Blocking threads in each of them: two slow pages must not stop the shop."""
+_LONGEST_PAUSE_SECONDS: Final = 30
+_HIGHEST_PORT: Final = 65_535
+
+
+def site(parsed: argparse.Namespace) -> int:
+    """Serve one address; `up` starts one of these for each."""
+    config = house.enter()
+    if parsed.listen is None and len(config.site.listen) > 1:
+        raise CommandError(
+            "site.listen has several addresses; run one site for each, with --listen, "
+            "or `ferriage up`, which does so.",
+            Exit.USAGE,
+        )
+    from ferriage.approvals.site import packs_in_force
+
+    packs_in_force()  # A rule pack that cannot be used is refused before anybody is served.
+    from granian import Granian
+    from granian.constants import Interfaces
+
+    address, port = split(parsed.listen or config.site.listen[0])
+    refusal = reach.why_not(address, port)
+    if refusal:
+        raise CommandError(
+            f"Cannot listen on {address}, port {port}: {refusal}. End what listens there, "
+            "or change site.listen."
+        )
+    Granian(
+        "ferriage.web.wsgi:application",
+        address=address,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=max(1, WORKERS // len(config.site.listen)),
+        blocking_threads=THREADS,
+        backlog=4096,
+        websockets=False,
+        workers_kill_timeout=5,
+        respawn_failed_workers=True,
+        log_access=False,
+    ).serve()
+    return Exit.DONE
+
+
+def split(listen: str) -> tuple[str, int]:
+    """Return address and port of `127.0.0.1:8000` or `[::1]:8000`.
+
+    Raises:
+        CommandError: It is neither.
+    """
+    address, colon, port = listen.rpartition(":")
+    if not colon or not address or not port.isdecimal() or int(port) > _HIGHEST_PORT:
+        raise CommandError(
+            f"{listen!r} is not an address and port such as 127.0.0.1:8000.", Exit.NOT_SET_UP
+        )
+    return address.strip("[]"), int(port)
+
+
+def hub(_: argparse.Namespace) -> int:
+    """Answer gateways' long-polls; no Django."""
+    from ferriage.hub import server
+
+    return server.main(house.load())
+
+
+def hold(_: argparse.Namespace) -> int:
+    """Serve the hold page; neither database nor site."""
+    from ferriage.agent import hold as page
+
+    return page.main(house.load())
+
+
+def agent(_: argparse.Namespace) -> int:
+    """Run the agent of an enrolled gateway."""
+    from ferriage.agent import run
+
+    return run.main(house.load())
+
+
+def enrol(parsed: argparse.Namespace) -> int:
+    """Make this host a gateway."""
+    from ferriage.agent import identity
+
+    path = config_path()
+    if not path.exists():
+        # A gateway's host needs no shop: the token says where the site is.
+        house.write_private(
+            path, "# Settings of a Ferriage gateway; see docs/reference/settings.md\n"
+        )
+        say(f"wrote {path}")
+    config = house.load()
+    code = identity.enrol(
+        config,
+        token=parsed.token,
+        endpoint_host=parsed.endpoint_host,
+        endpoint_port=parsed.endpoint_port,
+    )
+    say(f"This host is gateway {code}. Start it with `ferriage agent run` or `ferriage up`.")
+    return Exit.DONE
+
+
+# --- worker -----------------------------------------------------------------------------------
+
+
+def worker(parsed: argparse.Namespace) -> int:
+    """Ask each room what is due, once a second; ends between two rooms, never inside one."""
+    house.enter()
+    from ferriage.core import clock
+
+    if parsed.once:
+        looked = _round(clock.now())
+        say(f"{looked.done} done")
+        return Exit.REFUSED if looked.failed else Exit.DONE
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    pause = 1
+    while True:
+        failed = _round(clock.now()).failed
+        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS) if failed else 1
+        _forget_connections()
+        if signal.sigtimedwait(signals, pause) is not None:
+            return Exit.DONE
+
+
+class _Round(NamedTuple):
+    """How many things were done, and how many rooms failed."""
+
+    done: int
+    failed: int
+
+
+def _round(now: datetime) -> _Round:
+    """Let each room do what is due; a fault in one is told and keeps no other from its work."""
+    from ferriage.devices import tasks as devices
+    from ferriage.fleet import tasks as fleet
+    from ferriage.orders import tasks as orders
+    from ferriage.payments import tasks as payments
+
+    done = failed = 0
+    # Permits first: what is lapsed must be closed before anything is sold or extended.
+    for room in (fleet, orders, payments, devices):
+        try:
+            done += room.run(now)
+        except Exception:  # noqa: BLE001 -- whatever it is, the other rooms' work is due
+            complain(traceback.format_exc())
+            failed += 1
+    return _Round(done, failed)
+
+
+def _forget_connections() -> None:
+    from django.db import close_old_connections
+
+    close_old_connections()

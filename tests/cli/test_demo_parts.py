@@ -1,0 +1,57 @@
+"""The demo's own small parts; the whole demo is run by tests/journey."""
+
+from __future__ import annotations
+
+import pytest
+
+from ferriage.cli.demo.browser import Form, Page, _find, _Reader
+from ferriage.cli.demo.lab import choose
+from ferriage.cli.demo.telling import StepFailed
+
+
+def test_this_machine_gets_a_network_that_it_has_no_route_to() -> None:
+    at = choose("default via 192.0.2.1 dev eth0\n192.0.2.0/24 dev eth0 scope link\n")
+
+    assert at.shop == "198.51.100.1"
+    assert {at.endpoint.rpartition(".")[0], at.world.rpartition(".")[0]} == {
+        "192.0.2",
+        "203.0.113",
+    }
+
+
+def test_second_demo_gets_addresses_beside_the_first() -> None:
+    routes = "192.0.2.0/24 dev eth0\n198.51.100.0/30 dev a src 198.51.100.1\n"
+
+    assert choose(routes).shop == "198.51.100.5"
+
+
+def test_machine_that_has_all_three_networks_is_told_so() -> None:
+    with pytest.raises(StepFailed, match=r"203\.0\.113"):
+        choose("192.0.2.0/24 dev a\n198.51.100.0/24 dev b\n203.0.113.0/24 dev c\n")
+
+
+def test_browser_reads_forms_as_a_person_would_send_them() -> None:
+    reader = _Reader()
+    reader.feed(
+        '<form action="/a/"><input type="hidden" name="token" value="t">'
+        '<select name="place"><option value="">?</option><option value="SE">S</option></select>'
+        '<input type="radio" name="price" value="one" checked>'
+        '<input type="radio" name="price" value="two"><input name="note"></form>'
+        '<p id="number">1234 <b>5678</b></p>'
+    )
+
+    assert reader.texts == {"number": "1234 5678"}
+    assert reader.forms == [
+        Form(
+            "/a/",
+            {"token": "t", "price": "one"},
+            {"token": ["t"], "place": ["", "SE"], "price": ["one", "two"], "note": [""]},
+        )
+    ]
+
+
+def test_browser_sends_no_value_that_the_page_does_not_offer() -> None:
+    page = Page(200, "http://a/", b"", (Form("/a/", {}, {"price": ["one"]}),), {})
+
+    with pytest.raises(StepFailed, match="no form"):
+        _find(page, "/a/", {"price": "two"})
