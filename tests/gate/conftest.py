@@ -1,0 +1,23 @@
+"""Fixtures of the gate test: the built-in law and the invented place's, a clock at `now`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import time_machine
+
+from yard import law
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+__all__ = ["law"]
+
+
+@pytest.fixture(autouse=True)
+def clock_of_the_shop(now: datetime) -> Iterator[None]:
+    """Let pages and commands, which read the clock, see the instant that the tests speak of."""
+    with time_machine.travel(now, tick=False):
+        yield

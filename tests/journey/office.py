@@ -1,0 +1,76 @@
+"""What staff of the open demo shop do, run as a program of its own with the shop's settings.
+
+python office.py vouchers 3      sell vouchers for a month, print their codes
+python office.py books           print what does not agree, and how much was fulfilled
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import django
+
+django.setup()
+
+from ferriage.cli.demo import shop  # noqa: E402 -- models need Django set up
+from ferriage.core import clock  # noqa: E402 -- the same
+from ferriage.core.money import Money  # noqa: E402 -- the same
+from ferriage.devices.models import Device  # noqa: E402 -- the same
+from ferriage.orders.actions import end_subscription  # noqa: E402 -- the same
+from ferriage.orders.models import Order  # noqa: E402 -- the same
+from ferriage.payments.models import Payment, Voucher  # noqa: E402 -- the same
+from ferriage.payments.queries import check  # noqa: E402 -- the same
+from ferriage.plans import actions as plans  # noqa: E402 -- the same
+
+
+def main(verb: str, *arguments: str) -> None:
+    if verb == "vouchers":
+        answer: object = shop.issue_vouchers(shop.month_price(), int(arguments[0]))
+    elif verb == "fast":
+        answer = _fast(int(arguments[0]))
+    elif verb == "end":
+        answer = _end(arguments[0], int(arguments[1]))
+    else:
+        answer = {
+            "findings": [str(finding) for finding in check()],
+            "fulfilled": Order.objects.filter(state="fulfilled").count(),
+            "settled": Payment.objects.filter(outcome="settled").count(),
+            "used": Voucher.objects.filter(used_at__isnull=False).count(),
+        }
+    json.dump(answer, sys.stdout)
+
+
+def _fast(count: int) -> dict[str, object]:
+    """Open a service at 10 Gbit/s on the same line, and sell vouchers for it."""
+    line = shop.month_price().plan.offers.get().line
+    now = clock.now()
+    service = plans.create_service(slug="fast", name="Fast", now=now, actor=shop.OLGA)
+    plan = plans.create_plan(
+        service=service,
+        name="Fast",
+        rate_down_bps=10**10,
+        rate_up_bps=10**10,
+        now=now,
+        actor=shop.OLGA,
+    )
+    plans.add_offer(plan=plan, line=line, now=now, actor=shop.OLGA)
+    money = Money(1000, "CNY")
+    price = plans.set_price(plan=plan, term_months=1, money=money, now=now, actor=shop.OLGA)
+    return {"price": price.code, "vouchers": shop.issue_vouchers(price, count)}
+
+
+def _end(public_key: str, seconds: int) -> float:
+    found = Device.objects.get(public_key=public_key, removed_at=None)
+    at = clock.from_unix(clock.unix(clock.now()) + seconds)
+    end_subscription(
+        subscription=found.subscription,
+        at=at,
+        reason="measured",
+        now=clock.now(),
+        actor=shop.OLGA,
+    )
+    return at.timestamp()
+
+
+main(*sys.argv[1:])

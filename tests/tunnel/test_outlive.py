@@ -1,0 +1,299 @@
+"""Agents come and go, batches lie; what runs keeps running and what is counted is exact."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from ferriage import wire
+from support import eventually
+from tunnel_world import steady_ping
+
+if TYPE_CHECKING:
+    from tunnel_world import World
+
+pytestmark = pytest.mark.tunnel
+
+
+def _peer_facts(world: World) -> list[str]:
+    """Return endpoint and handshake of every peer on the gateway."""
+    out = world.gateway.run("wg", "show", world.interface, "dump")
+    return ["\t".join(line.split("\t")[i] for i in (0, 2, 3, 4)) for line in out.splitlines()[1:]]
+
+
+def _sum(world: World) -> tuple[str, int, int]:
+    usage = world.site.reports[-1].usage[-1]
+    return usage.incarnation, usage.bytes_down, usage.bytes_up
+
+
+def _reported(world: World) -> None:
+    """Wait for a report that was begun after this call."""
+    seen = len(world.site.reports)
+    eventually(lambda: len(world.site.reports) > seen + 1, within=10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_restart_of_the_agent_touches_no_live_peer(world: World, number: int) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    assert alice.ping("203.0.113.9") == 1
+    before = _peer_facts(world)
+    resolver = (world.directory / "run" / "unbound.pid").read_text()
+
+    with steady_ping(alice, "203.0.113.9", world.directory) as lines:
+        world.kill_agent(number)
+        world.start_agent()
+        _reported(world)
+
+    assert _peer_facts(world) == before
+    assert (world.directory / "run" / "unbound.pid").read_text() == resolver
+    assert re.search(r" 0% packet loss", "\n".join(lines))
+
+
+def test_restarted_agent_serves_from_its_cache_without_the_site(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    world.kill_agent()
+    world.site.stop()
+    world.gateway.run("ip", "link", "delete", "dev", world.interface)
+    world.gateway.run("nft", "flush", "ruleset")
+
+    world.start_agent()
+
+    assert eventually(lambda: alice.ping("203.0.113.9", wait=0.3), within=20) == 1
+
+
+@pytest.mark.parametrize(
+    "attack", [("delete", "table", "inet", "ferriage"), ("flush", "ruleset")], ids=" ".join
+)
+def test_lost_rules_let_nothing_pass_unmetered_and_are_mended(
+    world: World, attack: tuple[str, ...]
+) -> None:
+    world.internet.run("ip", "route", "add", "10.64.0.0/16", "via", "203.0.113.1")
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    assert alice.ping("203.0.113.9") == 1
+    os.kill(world.agent.pid, signal.SIGSTOP)
+
+    world.gateway.run("nft", *attack)
+    assert alice.ping("203.0.113.9", count=3, wait=0.3) == 0
+    os.kill(world.agent.pid, signal.SIGCONT)
+
+    assert eventually(lambda: alice.ping("203.0.113.9", wait=0.1), within=10) == 1
+
+
+def test_foreign_peer_and_lost_wireguard_are_mended(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    own = _peer_facts(world)
+    foreign = wire.new_private_key()
+
+    world.gateway.run("wg", "set", world.interface, "peer", foreign, "allowed-ips", "10.64.9.9/32")
+    eventually(lambda: len(_peer_facts(world)) == len(own), within=10)
+    world.gateway.run("ip", "link", "delete", "dev", world.interface)
+
+    assert eventually(lambda: alice.ping("203.0.113.9", wait=0.3), within=20) == 1
+
+
+BAD = {
+    "html": lambda _: (200, b"<html>portal</html>"),
+    "empty": lambda _: (200, b""),
+    "null": lambda _: (200, b"null"),
+    "list": lambda _: (200, b"[]"),
+    "truncated": lambda data: (200, data[: len(data) // 2]),
+    "altered": lambda data: (200, data.replace(b"epoch-1", b"epoch-9")),
+    "error": lambda _: (500, b"oops"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(BAD))
+def test_bad_batch_changes_nothing(world: World, name: str) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    assert alice.ping("203.0.113.9") == 1
+    before = _peer_facts(world)
+    rev = world.site.reports[-1].pools[0].rev
+
+    world.site.spoil = BAD[name]
+    world.site.delete(alice.record.id)
+    calls = len(world.site.calls)
+    eventually(
+        lambda: (
+            "/gateway/v1/snapshot" in world.site.calls[calls - 1 :] or "watch.failed" in world.log
+        ),
+        within=10,
+    )
+    _reported(world)
+
+    assert world.site.reports[-1].pools[0].rev == rev
+    assert _peer_facts(world) == before
+    assert alice.ping("203.0.113.9") == 1
+
+
+def test_unsigned_answers_are_not_used(world: World) -> None:
+    world.site.sign_answers = False
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+
+    eventually(lambda: "is not signed by the site" in world.log, within=10)
+
+    assert world.site.devices.keys() == {alice.record.id}
+    assert world.gateway.run("wg", "show", world.interface, "peers") == ""
+
+
+def test_second_agent_on_the_same_directory_is_refused_with_a_clear_message(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+
+    second = world.program("run")
+
+    assert second.wait(20) == 75
+    assert f"Another agent (process {world.agent.pid}) runs with" in world.log
+    assert alice.ping("203.0.113.9") == 1
+
+
+def test_copied_identity_is_refused_by_the_lease_and_says_so(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    world.kill_agent()
+    shutil.copytree(world.directory / "state", world.directory / "copy")
+    other = world.directory / "other.toml"
+    other.write_text(world.config_path.read_text().replace('"state"', '"copy"'))
+    first = world.site.lease
+
+    world.program("run", other)
+    eventually(lambda: "Another agent with this identity" in world.log, within=10)
+    world.site.put(msgspec.structs.replace(alice.record, generation=2, slot=77))
+    told = world.log.count("Another agent with this identity")
+    eventually(lambda: world.log.count("Another agent with this identity") > told, within=20)
+
+    assert world.site.lease == first
+    assert world.elements("use_up") != [77]
+    assert alice.ping("203.0.113.9") == 1
+
+
+def test_usage_is_exact_over_removal_return_and_restart(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    size = 28 + 1000
+
+    assert alice.space.run("ping", "-n", "-c", "10", "-i", "0.01", "-s", "1000", "203.0.113.9")
+    _reported(world)
+    first = _sum(world)
+    world.site.delete(alice.record.id)
+    world.applied()
+    _reported(world)
+    removed = _sum(world)
+    world.kill_agent()
+    world.start_agent()
+    _reported(world)
+    restarted = _sum(world)
+    world.site.put(alice.record)
+    world.applied()
+    alice.reconnect()
+    assert alice.space.run("ping", "-n", "-c", "10", "-i", "0.01", "-s", "1000", "203.0.113.9")
+    _reported(world)
+    last = _sum(world)
+
+    assert first[1:] == (10 * size, 10 * size)
+    assert removed == restarted == first
+    assert last == (first[0], 20 * size, 20 * size)
+
+
+def test_lost_table_closes_the_incarnation_and_reports_it_as_final(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    assert alice.space.run("ping", "-n", "-c", "10", "-i", "0.01", "-s", "1000", "203.0.113.9")
+    _reported(world)
+    first = _sum(world)
+
+    world.gateway.run("nft", "delete", "table", "inet", "ferriage")
+    eventually(lambda: _sum(world)[0] != first[0], within=10)
+
+    finals = [u for r in world.site.reports for u in r.usage if u.final]
+    assert {(u.incarnation, u.bytes_down, u.bytes_up) for u in finals} == {first}
+
+
+def test_rotated_key_and_resold_address_move_only_what_they_name(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice, bob = world.client(), world.client()
+    world.applied()
+    assert (alice.ping("203.0.113.9"), bob.ping("203.0.113.9")) == (1, 1)
+
+    with steady_ping(bob, "203.0.113.9", world.directory) as lines:
+        world.site.delete(alice.record.id)
+        world.site.put(
+            msgspec.structs.replace(
+                alice.record, id="dev_new", slot=4000, public_key=wire.new_private_key()
+            )
+        )
+        world.applied()
+
+    assert alice.ping("203.0.113.9", wait=0.3) == 0
+    assert re.search(r" 0% packet loss", "\n".join(lines))
+    assert sorted(world.elements("use_up"), key=str) != []
+
+
+def test_resolver_whose_pid_file_is_lost_is_adopted_not_doubled(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    pid_file = world.directory / "run" / "unbound.pid"
+    number = pid_file.read_text().strip()
+    world.kill_agent()
+    pid_file.unlink()
+
+    world.start_agent()
+    _reported(world)
+
+    pattern = f"^unbound .*{world.directory}/run/unbound.conf"
+    assert world.gateway.run("pgrep", "-f", pattern).split() == [number]
+    assert alice.lookup("www.example.net") == "203.0.113.9"
+
+
+def test_lost_cache_is_filled_again_and_no_number_is_used_twice(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    assert alice.ping("203.0.113.9") == 1
+    _reported(world)
+    last = world.site.reports[-1]
+    world.kill_agent()
+    for file in (world.directory / "state").glob("state.sqlite3*"):
+        file.unlink()
+
+    world.start_agent()
+    eventually(lambda: world.site.reports[-1].sequence > last.sequence, within=10)
+    world.applied()
+
+    assert alice.ping("203.0.113.9") == 1
+    _reported(world)
+    assert world.site.reports[-1].usage[-1].incarnation != last.usage[-1].incarnation
