@@ -118,7 +118,8 @@ def test_newcomer_gets_in_and_saves_vouchers_without_scripts(
         expect(page.get_by_role("heading", name="How far the shop is")).to_be_visible()
         page.goto(site + reverse("staff-voucher-new"))
         page.get_by_label("Name of the batch").fill("Kiosk")
-        page.get_by_label("Plan").select_option(label=shop_of_its_own.plan.name)
+        plan = shop_of_its_own.plan
+        page.get_by_label("Plan").select_option(label=f"{plan.service.name} · {plan.name}")
         page.get_by_label("How many codes").fill("3")
         page.get_by_label("Worth of each code").fill("10")
         page.get_by_label("free: given away").check()
