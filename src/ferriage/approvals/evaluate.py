@@ -59,7 +59,8 @@ def evaluate(facts: Facts, packs: Packs, at: datetime) -> Verdict:
         return Verdict(allowed=False, reasons=faults, grounds=(), valid_until=at)
     case = _Case(facts, packs)
     asked = questions(facts.line, customer_place=facts.customer_place, packs=packs)
-    findings = [_follow(case, question, at) for question in asked]
+    limit = horizon(at)
+    findings = [_follow(case, question, at, limit=limit) for question in asked]
     reasons = tuple(finding.reason for finding in findings if not finding.passed)
     return Verdict(
         allowed=not reasons,
@@ -67,6 +68,26 @@ def evaluate(facts: Facts, packs: Packs, at: datetime) -> Verdict:
         grounds=tuple(finding.reason for finding in findings if finding.passed),
         valid_until=at if reasons else min(finding.until for finding in findings),
     )
+
+
+def rests_until(facts: Facts, packs: Packs, at: datetime) -> datetime | None:
+    """Return the end of the approvals that an allowed verdict rests on; None is without end.
+
+    This bounds the terms that may be sold (rule R4), however far away it is. Renewals without a
+    gap count as one, and so does a rule that is known to change. A determination bounds what may
+    stay open, not what may be sold: one that is in force at `at` is taken to go on.
+
+    Returns:
+        `at` itself where the verdict denies.
+
+    Source: docs/decisions/0014-terms-end-with-approvals.md
+    """
+    if not evaluate(facts, packs, at).allowed:
+        return at
+    case = _Case(facts, packs, sold_at=at)
+    asked = questions(facts.line, customer_place=facts.customer_place, packs=packs)
+    until = min(_follow(case, question, at, limit=_NEVER).until for question in asked)
+    return None if until == _NEVER else until
 
 
 def questions(line: LineFacts, *, customer_place: str | None, packs: Packs) -> tuple[Question, ...]:
@@ -156,8 +177,11 @@ class _Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
+    """What is judged. With `sold_at`, conclusions in force at that instant do not lapse."""
+
     facts: Facts
     packs: Packs
+    sold_at: datetime | None = None
 
     def row(self, question: Question, at: datetime) -> Row | None:
         pack = self.pack(question)
@@ -189,9 +213,12 @@ class _Case:
 
     def determination(self, question: Question, at: datetime) -> DeterminationFacts | None:
         latest = self.latest(question, at)
-        if latest is None or determination_end(latest, self.packs) <= at:
-            return None
-        return latest
+        return None if latest is None or self.conclusion_end(latest) <= at else latest
+
+    def conclusion_end(self, determination: DeterminationFacts) -> datetime:
+        """Return the instant from which a conclusion answers nothing any more, for this case."""
+        end = determination_end(determination, self.packs)
+        return end if self.sold_at is None or end <= self.sold_at else _NEVER
 
     def changes(self, question: Question, at: datetime) -> Iterator[datetime]:
         """Yield the instants after `at` at which another rule or conclusion may take over."""
@@ -204,10 +231,10 @@ class _Case:
         yield from (item.made_at for item in self.determinations(question) if item.made_at > at)
 
 
-def _follow(case: _Case, question: Question, at: datetime) -> _Finding:
+def _follow(case: _Case, question: Question, at: datetime, *, limit: datetime) -> _Finding:
     """Judge a question, and follow it through renewals to the instant it would be denied."""
     finding = _judge(case, question, at)
-    until, limit = finding.until, horizon(at)
+    until = finding.until
     while finding.passed and until < limit:
         later = _judge(case, question, until)
         if not later.passed or later.until <= until:
@@ -244,7 +271,7 @@ def _judge_unknown(case: _Case, question: Question, row: Row | None, at: datetim
     latest = case.latest(question, at)
     if latest is None:
         return _deny(cited, "unknown", at)
-    end = determination_end(latest, case.packs)
+    end = case.conclusion_end(latest)
     cited = replace(cited, params=(("determination", latest.code),))
     if end <= at:
         return _deny(cited, "determination-overdue", at)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.db.models import Exists, OuterRef, Q
 
 from ferriage.approvals import chainfile
-from ferriage.approvals.evaluate import evaluate, open_questions
+from ferriage.approvals.evaluate import evaluate, open_questions, rests_until
 from ferriage.approvals.facts import (
     ROLES,
     ApprovalFacts,
@@ -68,6 +68,12 @@ class Register:
     def judge(self, *, line: LineFacts, at: datetime, customer_place: str | None = None) -> Verdict:
         """Judge a line; see `ferriage.approvals.evaluate.evaluate`."""
         return evaluate(self.facts(line, customer_place), self.packs, at)
+
+    def rests_until(
+        self, *, line: LineFacts, at: datetime, customer_place: str | None = None
+    ) -> datetime | None:
+        """Return where terms on a line must end; see `ferriage.approvals.evaluate.rests_until`."""
+        return rests_until(self.facts(line, customer_place), self.packs, at)
 
 
 def load_register() -> Register:

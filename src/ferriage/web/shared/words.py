@@ -15,6 +15,7 @@ REASONS: Final[Mapping[str, object]] = {
     "order-expired": _("the order had run out"),
     "order-cancelled": _("the order was cancelled"),
     "not-authorised": _("the register does not allow this sale any more"),
+    "term-outlives-approval": _("the term would have run past the end of the line's approval"),
     "other-plan-held": _("the customer holds another plan of the service"),
     # why money fits no order
     "unknown-reference": _("nobody was given this reference"),

@@ -46,13 +46,16 @@ def purchase(request: VisitorRequest, price_code: str) -> dict[str, Any]:
     card = catalogue.plan_card(price.plan, now=request.now, language=get_language() or "en")
     if card is None:
         raise Http404
+    ends_at = purse.end_if_bought(customer=request.customer, price=price, now=request.now)
+    if card.sold_until is not None and ends_at > card.sold_until:
+        raise orders.TermOutlivesApproval(card.sold_until)
     if not card.on_sale:
         raise orders.NotOnSale(catalogue.why_not_on_sale(price.plan, now=request.now))
     return {
         "card": card,
         "term": next(term for term in card.terms if term.price == price),
         "places": catalogue.places_to_choose(card),
-        "ends_at": purse.end_if_bought(customer=request.customer, price=price, now=request.now),
+        "ends_at": ends_at,
     }
 
 
