@@ -86,7 +86,7 @@ def test_packs_are_checked_and_the_faulty_file_is_named(tmp_path: Path) -> None:
 
     assert (shipped.returncode, len(shipped.stdout.splitlines())) == (0, 3)
     assert faulty.returncode == 1
-    assert "XD.toml: XD Demoland (invented), version 2026-11-24.1, INVENTED" in faulty.stdout
+    assert "XD.toml: XD Demoland (invented), version 2026-11-25.1, INVENTED" in faulty.stdout
     assert "JP.toml" in faulty.stderr
 
 

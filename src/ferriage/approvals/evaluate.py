@@ -26,7 +26,7 @@ from ferriage.approvals.facts import (
     Reason,
     Verdict,
 )
-from ferriage.approvals.packfile import Kind, Row, is_place
+from ferriage.approvals.packfile import Kind, Obligation, Row, is_place
 from ferriage.approvals.packs import Pack, Packs, end_of, midnight
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _judge(case: _Case, question: Question, at: datetime) -> _Finding:
         finding = _judge_unknown(case, question, row, at)
     else:
         cited = _cite(case, question, row)
-        finding = _apply(case, cited, row.answer, row.kinds, at)
+        finding = _apply(case, cited, row.answer, row.kinds, at, row.obligations)
     return replace(finding, until=min((finding.until, *case.changes(question, at))))
 
 
@@ -283,14 +283,31 @@ def _judge_unknown(case: _Case, question: Question, row: Row | None, at: datetim
 
 
 def _apply(
-    case: _Case, cited: Reason, answer: Answer, kinds: tuple[str, ...], at: datetime
+    case: _Case,
+    cited: Reason,
+    answer: Answer,
+    kinds: tuple[str, ...],
+    at: datetime,
+    duties: tuple[str, ...] = (),
 ) -> _Finding:
+    packs = case.packs
+    borne = tuple(kind for kind in kinds if not packs.unsupported(packs.brought_by(kind)))
+    every = () if borne else tuple(duty for kind in kinds for duty in packs.brought_by(kind))
+    if unsupported := packs.unsupported((*duties, *every)):
+        return _deny_duty(case, cited, unsupported, at)
     if answer == "not_required":
         reason = replace(cited, slug="not-required")
         return _Finding(reason, passed=True, until=_NEVER)
     if answer in {"required", "notify"}:
-        return _seek_approval(case, cited, kinds, at)
+        return _seek_approval(case, cited, borne, at)
     return _deny(cited, answer.replace("_", "-"), at)
+
+
+def _deny_duty(case: _Case, cited: Reason, duty: Obligation, at: datetime) -> _Finding:
+    """Deny with the duty's own clause and source, which may differ from the row's."""
+    pack = case.packs.by_place[case.packs.obligation_places[duty.code]]
+    cited = replace(cited, clause=duty.clause, source=pack.sources[duty.source].title)
+    return _deny(cited, "duty-not-supported", at, ("duty", duty.code))
 
 
 def _deny(cited: Reason, slug: str, at: datetime, *params: tuple[str, str]) -> _Finding:
