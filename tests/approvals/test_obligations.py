@@ -141,6 +141,7 @@ def test_packs_that_ship_deny_nobody_for_a_duty() -> None:
 
 # --- what makes a pack unusable ---------------------------------------------------------------
 
+BY_KIND = row("required", kinds='["JP-LICENCE"]')
 BROUGHT = row("required", kinds='["JP-LICENCE"]', obligations='["JP-RECORDS"]')
 
 
@@ -156,6 +157,11 @@ BROUGHT = row("required", kinds='["JP-LICENCE"]', obligations='["JP-RECORDS"]')
             BROUGHT,
             {"source": '"paper"'},
             "obligation JP-RECORDS needs a primary source that was read, with the date",
+        ),
+        (
+            BROUGHT,
+            {"due": "{ days_after_grant = 30 }"},
+            "obligation JP-RECORDS: a row grants nothing, so days_after_grant is a kind's",
         ),
         (
             row("unknown", obligations='["JP-RECORDS"]'),
@@ -186,14 +192,14 @@ def test_pack_with_a_faulty_duty_is_refused(
 )
 def test_pack_whose_duty_falls_due_on_no_day_is_refused(tmp_path: Path, due: str) -> None:
     with pytest.raises(PackError, match="obligation JP-RECORDS: `due` takes one of"):
-        pack(tmp_path, BROUGHT, obligation(due=due))
+        duty_of_kind(tmp_path, "JP-LICENCE", BY_KIND, due=due)
 
 
 @pytest.mark.parametrize(
     "due", ['{ yearly_on = "02-28" }', "{ days_after_grant = 1 }", "{ hours_after_incident = 24 }"]
 )
 def test_pack_whose_duty_falls_due_is_loaded(tmp_path: Path, due: str) -> None:
-    found = pack(tmp_path, BROUGHT, obligation(due=due))
+    found = duty_of_kind(tmp_path, "JP-LICENCE", BY_KIND, due=due)
 
     assert list(found.obligations) == ["CN-USER-FILE", "JP-RECORDS"]
 

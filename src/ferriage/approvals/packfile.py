@@ -275,7 +275,10 @@ def _obligation_faults(document: Document) -> Iterable[str]:
             yield f"row {number}: answer {row.answer} and obligations do not go together"
     for code in sorted(brought - known):
         yield f"obligation {code} is not listed"
+    by_rows = {code for row in document.rows for code in row.obligations}
     for item in document.obligations:
+        if item.code in by_rows and item.due.days_after_grant is not None:
+            yield f"obligation {item.code}: a row grants nothing, so days_after_grant is a kind's"
         faulty = _one_obligation_faults(document.place, item, sources)
         yield from (f"obligation {item.code}{fault}" for fault in faulty)
         if item.code not in brought:

@@ -28,6 +28,14 @@ from ferriage.approvals.actions.determinations import (
     end_determination,
     record_determination,
 )
+from ferriage.approvals.actions.diary import (
+    NotShown,
+    TaskNotBegun,
+    fulfil,
+    note_incident,
+    take_back,
+    tick,
+)
 from ferriage.approvals.actions.evidence import EvidenceFile, EvidenceRefused, add_evidence
 
 __all__ = [
@@ -41,16 +49,20 @@ __all__ = [
     "IssuedWrong",
     "NotInThisState",
     "NotReasoned",
+    "NotShown",
     "PlaceUnreadable",
     "QuestionAnswered",
     "SamePerson",
+    "TaskNotBegun",
     "UnknownKind",
     "add_evidence",
     "check_clock",
     "create_party",
     "end_determination",
+    "fulfil",
     "grant",
     "lodge",
+    "note_incident",
     "record_approval",
     "record_determination",
     "refuse",
@@ -58,6 +70,8 @@ __all__ = [
     "revoke",
     "surrender",
     "suspend",
+    "take_back",
+    "tick",
     "verify",
     "write_decision",
 ]
