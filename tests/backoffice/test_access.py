@@ -73,6 +73,13 @@ EXPECTED: Final = {
     "staff-approval-verify": ("", "o"),
     "staff-approval-change": ("o", "o"),
     "staff-evidence": ("oa", ""),
+    "staff-calendar": ("oa", ""),
+    "staff-task-tick": ("", "o"),
+    "staff-duty-done": ("o", "o"),
+    "staff-duty-undone": ("o", "o"),
+    "staff-incident-new": ("o", "o"),
+    "staff-feed-new": ("", "oa"),
+    "staff-feed-end": ("", "oa"),
     "staff-customers": ("osa", "osa"),  # a search is posted, to keep numbers out of addresses
     "staff-subscription": ("osa", ""),
     "staff-subscription-grant": ("os", "os"),
@@ -84,8 +91,8 @@ EXPECTED: Final = {
     "staff-reset": ("o", "o"),
     "staff-role": ("o", "o"),
 }
-OPEN: Final = {"account_login", "account_logout", "account_inactive", "staff-link"}
-"""Pages before log-in. A log-out of nobody does nothing."""
+OPEN: Final = {"account_login", "account_logout", "account_inactive", "staff-link", "staff-feed"}
+"""Pages before log-in. A log-out of nobody does nothing; link and feed ask for their token."""
 OWN: Final = {
     "account_reauthenticate",
     "account_change_password",
@@ -101,6 +108,7 @@ OWN: Final = {
 ARGUMENTS: Final = {
     "code": "none",
     "pk": 0,
+    "lead": 30,
     "token": "none",
     "verb": "suspend",
     "form": "csv",

@@ -97,10 +97,13 @@ class Deadline:
         begun = (lead for lead in LEADS if (start := self.begins_at(lead)) and start <= at)
         return min(begun, default=None)
 
+    def leads_after(self, at: datetime) -> tuple[int, ...]:
+        """Return the tasks that have not begun, by their days before, soonest first."""
+        return tuple(lead for lead in LEADS if (start := self.begins_at(lead)) and start > at)
+
     def next_lead(self, at: datetime) -> int | None:
         """Return the task that begins next, by its days before; None when all have."""
-        coming = (lead for lead in LEADS if (start := self.begins_at(lead)) and start > at)
-        return max(coming, default=None)
+        return next(iter(self.leads_after(at)), None)
 
     def is_over(self, at: datetime) -> bool:
         """Tell whether it is too late."""

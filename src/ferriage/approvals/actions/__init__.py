@@ -29,6 +29,7 @@ from ferriage.approvals.actions.determinations import (
     record_determination,
 )
 from ferriage.approvals.actions.diary import (
+    LONGEST_NOTE,
     NotShown,
     TaskNotBegun,
     fulfil,
@@ -39,6 +40,7 @@ from ferriage.approvals.actions.diary import (
 from ferriage.approvals.actions.evidence import EvidenceFile, EvidenceRefused, add_evidence
 
 __all__ = [
+    "LONGEST_NOTE",
     "Asked",
     "ClockBehind",
     "Conclusion",

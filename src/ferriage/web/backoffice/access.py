@@ -123,6 +123,13 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-approval-verify": _button(OWNER),
     "staff-approval-change": _form(OWNER),
     "staff-evidence": RECORDS,
+    "staff-calendar": RECORDS,
+    "staff-task-tick": _button(OWNER),
+    "staff-duty-done": _form(OWNER),
+    "staff-duty-undone": _form(OWNER),
+    "staff-incident-new": _form(OWNER),
+    "staff-feed-new": _button(OWNER, AUDITOR),
+    "staff-feed-end": _button(OWNER, AUDITOR),
     # customers
     "staff-customers": Access(read=MACHINES.read, write=MACHINES.read),
     "staff-subscription": MACHINES,

@@ -19,6 +19,7 @@ from ferriage.fleet.models import Gateway, Line
 from ferriage.fleet.queries import line_facts
 from ferriage.payments.models import Voucher
 from ferriage.plans.models import Price
+from ferriage.web.backoffice import agenda
 from ferriage.web.backoffice.views.gateways import SILENT_AFTER
 
 if TYPE_CHECKING:
@@ -40,7 +41,26 @@ class Row:
 
 def rows(*, now: datetime) -> list[Row]:
     """Return the whole list in the order in which a newcomer works through it."""
-    return [_seller(), _line(now), _prices(now), _paid(), _gateway(now), _own_device()]
+    found = [_seller(), _line(now), _prices(now), _paid(), _gateway(now), _own_device()]
+    return [*_due(now), *found]
+
+
+def _due(now: datetime) -> list[Row]:
+    """Return a row while the calendar holds something that nobody saw to."""
+    titles = [row.title for row in agenda.rows(now=now) if row.entry.is_due]
+    if not titles:
+        return []
+    more = len(titles) - MOST_REASONS
+    named = [*titles[:MOST_REASONS], *([_("and %s more") % more] if more > 0 else [])]
+    return [
+        Row(
+            title=_("What is due"),
+            done=False,
+            detail="\n".join(named),
+            url_name="staff-calendar",
+            action=_("Calendar"),
+        )
+    ]
 
 
 def _seller() -> Row:
