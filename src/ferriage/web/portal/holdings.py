@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from ferriage.devices import queries as devices
 from ferriage.plans import queries as plans
 from ferriage.plans.entitlement import entitlement
-from ferriage.web.portal import catalogue, register
+from ferriage.web.portal import catalogue, notices, register
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ferriage.plans.models import Subscription
     from ferriage.plans.queries import OfferView
     from ferriage.web.portal.catalogue import Term
+    from ferriage.web.portal.notices import Notice
 
 _DAY: Final = timedelta(days=1)
 
@@ -48,6 +49,7 @@ class Holding:
     devices: tuple[DeviceRow, ...]
     terms: tuple[Term, ...]
     sold_until: datetime | None
+    notices: tuple[Notice, ...]
 
     @property
     def has_too_long(self) -> bool:
@@ -102,6 +104,7 @@ def _holding(
         devices=device_rows(subscription),
         terms=catalogue.terms(prices, sold_until=sold_until, now=now, held=subscription),
         sold_until=sold_until,
+        notices=() if is_over else notices.coming(views, ends_at=ends_at, now=now),
     )
 
 
