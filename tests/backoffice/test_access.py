@@ -43,6 +43,7 @@ EXPECTED: Final = {
     "staff-unallocated-refund": ("os", "os"),
     "staff-orders": ("opsa", ""),
     "staff-order": ("opsa", ""),
+    "staff-order-shown": ("os", "os"),
     "staff-ledger": ("opa", ""),
     "staff-ledger-account": ("opa", ""),
     "staff-ledger-source": ("opa", ""),

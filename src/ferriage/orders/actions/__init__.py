@@ -1,5 +1,6 @@
 """Everything that changes an order."""
 
+from ferriage.orders.actions.places import NotShowable, note_shown
 from ferriage.orders.actions.sales import (
     NotForSale,
     NotOnSale,
@@ -18,6 +19,7 @@ from ferriage.orders.actions.service import end_subscription, recognise
 __all__ = [
     "NotForSale",
     "NotOnSale",
+    "NotShowable",
     "PriceGone",
     "RefusalReason",
     "Refused",
@@ -26,6 +28,7 @@ __all__ = [
     "cancel",
     "end_subscription",
     "expire_due",
+    "note_shown",
     "place",
     "recognise",
     "settle",

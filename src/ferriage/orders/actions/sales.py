@@ -15,7 +15,9 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
 from ferriage.ledger.actions import TransferLine, post
+from ferriage.orders.actions.places import keep
 from ferriage.orders.models import Order
+from ferriage.orders.places import Kind, contradicting
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
 
@@ -36,6 +38,7 @@ RefusalReason = Literal[
     "order-cancelled",
     "not-authorised",
     "term-outlives-approval",
+    "place-contradicted",
     "other-plan-held",
 ]
 
@@ -95,7 +98,8 @@ class Settled:
 class Refused:
     """The order does not take the money; nothing of the order was changed.
 
-    `verdict` is the register's word when the reason is `not-authorised`.
+    `verdict` is the register's word when the reason is `not-authorised`, or its word on the place
+    that the payment presumes when that stands against the customer's (`place-contradicted`).
     """
 
     reason: RefusalReason
@@ -153,6 +157,7 @@ def place(
             created_at=now,
             expires_at=expires_at,
         )
+        keep(order=order, kind=Kind.SELF_DECLARED, place=place, now=now, actor=actor)
         _decide(order, chosen, now)
         audit.record(
             now=now,
@@ -166,7 +171,7 @@ def place(
 
 
 def settle(
-    *, order: Order, refundable_minor: int, now: datetime, actor: Actor
+    *, order: Order, refundable_minor: int, payer_place: str = "", now: datetime, actor: Actor
 ) -> Settled | Refused:
     """Fulfil an open order with money that stands in `liabilities:unallocated`.
 
@@ -175,6 +180,7 @@ def settle(
 
     Args:
         refundable_minor: How much of the amount somebody really paid.
+        payer_place: Where the means of payment presumes the payer; empty presumes nothing.
 
     Raises:
         StaleState: Another writer changed the order between two statements; roll back.
@@ -187,6 +193,11 @@ def settle(
         refusal, chosen = _refusal(order, now)
         if refusal or chosen is None or order.account is None:
             return _refused(order, refusal or "not-authorised", chosen, now)
+        if payer_place:
+            kind = Kind.PAYMENT_COUNTRY
+            keep(order=order, kind=kind, place=payer_place, now=now, actor=actor)
+        if contrary := contradicting(order, payer_place=payer_place, now=now):
+            return _refused(order, "place-contradicted", contrary, now, place=payer_place)
         _decide(order, chosen, now)
         _change(order, Order.State.OPEN, state=Order.State.PAID, paid_at=now)
         if order.amount_minor:
@@ -264,13 +275,22 @@ def _refusal(order: Order, now: datetime) -> tuple[RefusalReason | None, OfferVi
 
 
 def _refused(
-    order: Order, reason: RefusalReason, chosen: OfferView | None, now: datetime
+    order: Order,
+    reason: RefusalReason,
+    chosen: OfferView | None,
+    now: datetime,
+    *,
+    place: str = "",
 ) -> Refused:
-    """Return a refusal; what the register denied stays on record as a Decision."""
+    """Return a refusal; what the register denied stays on record as a Decision.
+
+    Args:
+        place: What `chosen` was judged for, when it is not the order's own.
+    """
     if chosen is None:
         return Refused(reason)
     if not chosen.verdict.allowed:
-        _decide(order, chosen, now)
+        _decide(order, chosen, now, place=place)
     return Refused(reason, chosen.verdict)
 
 
@@ -299,12 +319,12 @@ def _not_sold(chosen: OfferView | None) -> NotOnSale | TermOutlivesApproval:
     return NotOnSale(chosen.verdict if chosen else None)
 
 
-def _decide(order: Order, chosen: OfferView, now: datetime) -> None:
+def _decide(order: Order, chosen: OfferView, now: datetime, *, place: str = "") -> None:
     write_decision(
         subject=order.code,
         line=line_facts(chosen.line),
         verdict=chosen.verdict,
-        customer_place=order.place,
+        customer_place=place or order.place,
         now=now,
     )
 

@@ -91,6 +91,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-unallocated-refund": _form(OWNER, SUPPORT),
     "staff-orders": EVERYBODY,
     "staff-order": EVERYBODY,
+    "staff-order-shown": _form(OWNER, SUPPORT),
     "staff-ledger": MONEY,
     "staff-ledger-account": MONEY,
     "staff-ledger-source": MONEY,

@@ -78,6 +78,7 @@ _pages: list[URLPattern] = [
     route("bank/payments/<str:code>/refund/", bank.refund_unallocated, "staff-unallocated-refund"),
     route("orders/", orders.index, "staff-orders"),
     route("orders/<str:code>/", orders.order, "staff-order"),
+    route("orders/<str:code>/shown/", orders.note_shown, "staff-order-shown"),
     route("ledger/", ledger.trial_balance, "staff-ledger"),
     route("ledger/account/", ledger.account, "staff-ledger-account"),
     route("ledger/source/<str:code>/", ledger.source, "staff-ledger-source"),

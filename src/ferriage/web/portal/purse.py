@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from ferriage.approvals.queries import denial_of
 from ferriage.approvals.reasons import sentence
 from ferriage.approvals.site import packs_in_force
+from ferriage.orders import places
 from ferriage.payments.models import Payment, Refund
 from ferriage.plans import queries as plans
+from ferriage.web.portal.register import why_not
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,6 +34,13 @@ def bank_payment(order: Order) -> Payment | None:
     """Return the order's latest bank transfer that is waited for, if one was begun."""
     begun = Payment.objects.filter(order=order, provider="bank")
     return begun.exclude(reference=None).order_by("-pk").first()
+
+
+def why_no_transfer(order: Order, *, now: datetime, language: str) -> tuple[str, ...]:
+    """Return why an order may not be paid by bank transfer; nothing where it may."""
+    country = settings.FERRIAGE.shop.bank_country
+    contrary = places.contradicting(order, payer_place=country, now=now)
+    return why_not(contrary.verdict, language) if contrary else ()
 
 
 def refunds(order: Order) -> tuple[Refund, ...]:

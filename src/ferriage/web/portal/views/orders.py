@@ -136,10 +136,11 @@ def pay_by_voucher(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def pay_by_bank(request: CustomerRequest, code: str) -> HttpResponse:
     """Give the order a reference to quote in a bank transfer."""
-    if not settings.FERRIAGE.shop.bank_details:
+    shop = settings.FERRIAGE.shop
+    if not shop.bank_details:
         raise Http404
     mine = _own(request, code)
-    payments.start_bank(order=mine, now=request.now, actor=CUSTOMER)
+    payments.start_bank(order=mine, payer_place=shop.bank_country, now=request.now, actor=CUSTOMER)
     return redirect("order", mine.code)
 
 
@@ -170,6 +171,8 @@ def _place(request: CustomerRequest, price: Price, chosen: str) -> Order:
 def _order_page(
     request: CustomerRequest, mine: Order, error: FerriageError | None = None
 ) -> HttpResponse:
+    language = get_language() or "en"
+    open_now = mine.state == "open"
     context = {
         "order": mine,
         "ends_at": purse.end_if_bought(
@@ -177,8 +180,12 @@ def _order_page(
         ),
         "bank": purse.bank_payment(mine),
         "bank_details": settings.FERRIAGE.shop.bank_details,
+        "bank_country": settings.FERRIAGE.shop.bank_country,
+        "no_transfer": purse.why_no_transfer(mine, now=request.now, language=language)
+        if open_now
+        else (),
         "refunds": purse.refunds(mine),
-        "why_refused": purse.why_refused(mine, get_language() or "en"),
+        "why_refused": purse.why_refused(mine, language),
         "error": error,
     }
     status = status_of(error) if error else 200
