@@ -54,7 +54,8 @@ def recorded(*lines: LineFacts, law: Packs = DEMO, **more: Any) -> Recorded:
 
 def ends(found: Recorded, at: datetime = AT) -> list[tuple[str, datetime | None]]:
     """Return the approvals and determinations that end."""
-    return [(item.subject, item.at) for item in deadlines(found, at) if item.about != "duty"]
+    abouts = {"approval", "determination"}
+    return [(item.subject, item.at) for item in deadlines(found, at) if item.about in abouts]
 
 
 def duties(found: Recorded, at: datetime = AT) -> list[tuple[str, str, datetime | None]]:
@@ -257,6 +258,16 @@ source = "act"
         ("JP-REPORT", "ln_1", datetime(2026, 6, 30, 15, tzinfo=UTC)),
         ("JP-REPORT", "ln_1", datetime(2027, 6, 30, 15, tzinfo=UTC)),
     ]
+
+
+def test_duty_that_ferriage_fulfils_is_named_and_never_due() -> None:
+    found = deadlines(recorded(approvals=(approval(),)), AT)
+
+    kept = [item for item in found if item.about == "kept"]
+    assert [(item.duty, item.subject, item.at) for item in kept] == [
+        ("XD-RECORD-OF-LINES", "apr_1", None)
+    ]
+    assert found[-1] == kept[0]
 
 
 def test_nothing_recorded_is_an_empty_calendar() -> None:

@@ -144,6 +144,16 @@ def test_incident_brings_a_duty_with_its_hour(olga: Client, line: Line, now: dat
 
 
 @pytest.mark.usefixtures("line")
+def test_duty_that_ferriage_fulfils_is_shown_without_a_button(olga: Client) -> None:
+    assert table(text(olga), "Duties without a day") == (
+        "What Public record of lines and their licences (invented) [XD-RECORD-OF-LINES] "
+        "XD-2026-17 Ferriage does this"
+    )
+    key = f"{Approval.objects.get().code}~XD-RECORD-OF-LINES~open"
+    assert olga.get(reverse("staff-duty-done", args=[key])).status_code == 404
+
+
+@pytest.mark.usefixtures("line")
 def test_key_that_is_on_no_calendar_is_not_found(olga: Client) -> None:
     approval = Approval.objects.get()
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 import time_machine
 from django.test import Client
 
+from ferriage.accounts.actions import start_session
 from ferriage.orders.models import Order
+from ferriage.web.portal.customer import COOKIE
 
 if TYPE_CHECKING:
     from conftest import Customer, NewVoucher  # type: ignore[import-not-found]
@@ -81,3 +83,23 @@ def test_renewal_offers_what_ends_in_time_from_where_the_term_ends(
 
     assert bought(text) == codes(shop, 1)
     assert text.count(END) == 1
+
+
+def test_open_order_that_fits_no_more_says_so_and_asks_for_no_money(
+    alice: Customer, shop: Shop
+) -> None:
+    evening = datetime(2026, 8, 31, 23, tzinfo=UTC)
+    alice.client.cookies[COOKIE] = start_session(account=alice.account, now=evening)
+    with time_machine.travel(evening, tick=True):
+        order = alice.order(shop, 6)
+        before = alice.client.get(f"/orders/{order}/").content.decode()
+    with time_machine.travel(evening + timedelta(hours=2), tick=True):
+        after = alice.client.get(f"/orders/{order}/").content.decode()
+
+    shown = "it is not sold any more"
+    assert [(shown in page, "voucher-title" in page) for page in (before, after)] == [
+        (False, True),
+        (True, False),
+    ]
+    assert END in after
+    assert "Cancel this order" in after

@@ -32,7 +32,7 @@ AHEAD: Final = timedelta(days=400)
 
 _TICK: Final = timedelta(microseconds=1)
 
-About = Literal["approval", "determination", "duty"]
+About = Literal["approval", "determination", "duty", "kept"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Deadline:
 
     `subject` is the code of an approval or determination, or of the line for a duty that a row
     brings; `duty` is the duty's own code. `at` is the first instant that is too late; a duty
-    without a day has none.
+    without a day has none, and neither has one that is `kept`: Ferriage fulfils it by itself.
     """
 
     about: About
@@ -245,11 +245,12 @@ def _duty(
 ) -> Iterator[Deadline]:
     """Yield each time that a duty falls due from the first day of a span to its last."""
     duty = packs.obligations[code]
-    if duty.standing != "fulfilled_by_operator":
-        return
     zone = packs.zone(packs.obligation_places[code])
-    for instant in _due(duty.due, span, incidents, zone):
-        yield Deadline(about="duty", subject=subject, zone=zone, at=instant, duty=code)
+    if duty.standing == "fulfilled_by_ferriage":
+        yield Deadline(about="kept", subject=subject, zone=zone, at=None, duty=code)
+    elif duty.standing == "fulfilled_by_operator":
+        for instant in _due(duty.due, span, incidents, zone):
+            yield Deadline(about="duty", subject=subject, zone=zone, at=instant, duty=code)
 
 
 def _due(

@@ -114,7 +114,7 @@ def _row(entry: Entry, names: _Names, now: datetime) -> Row:
 
 def _title(deadline: Deadline, names: _Names) -> str:
     packs, language = site.packs_in_force(), get_language() or "en"
-    if deadline.about == "duty":
+    if deadline.duty:
         return reasons.duty_name(deadline.duty, language, packs)
     if deadline.about == "approval":
         kind = reasons.kind_name(names.approvals[deadline.subject].kind, language, packs)

@@ -30,6 +30,15 @@ def end_if_bought(*, customer: Account | None, price: Price, now: datetime) -> d
     return plans.preview(subscription=held, term_months=price.term_months, now=now).ends_at
 
 
+def too_long(order: Order, *, ends_at: datetime, now: datetime) -> datetime | None:
+    """Return the end of the line's approval if an open order's term would now run past it."""
+    if order.state != "open":
+        return None
+    views = plans.offers_of(plan=order.plan, now=now, place=order.place)
+    sold_until = plans.end_of_sale(views)
+    return None if plans.fits(ends_at, sold_until) else sold_until
+
+
 def bank_payment(order: Order) -> Payment | None:
     """Return the order's latest bank transfer that is waited for, if one was begun."""
     begun = Payment.objects.filter(order=order, provider="bank")

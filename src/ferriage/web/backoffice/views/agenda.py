@@ -78,7 +78,7 @@ def index(request: StaffRequest) -> HttpResponse:
     context = {
         "due": [row for row in open_rows if row.entry.is_due],
         "coming": [row for row in open_rows if not row.entry.is_due and row.deadline.at],
-        "standing": [row for row in open_rows if row.deadline.at is None],
+        "standing": [row for row in open_rows if row.deadline.at is None],  # kept ones too
         "done": [row for row in reversed(rows) if row.entry.is_done],
         "ticks": TaskTick.objects.order_by("-pk")[:_HISTORY],
         "notes": Fulfilment.objects.order_by("-pk")[:_HISTORY],

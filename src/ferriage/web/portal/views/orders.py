@@ -172,12 +172,12 @@ def _order_page(
     request: CustomerRequest, mine: Order, error: FerriageError | None = None
 ) -> HttpResponse:
     language = get_language() or "en"
+    ends_at = purse.end_if_bought(customer=request.customer, price=mine.price, now=request.now)
     open_now = mine.state == "open"
     context = {
         "order": mine,
-        "ends_at": purse.end_if_bought(
-            customer=request.customer, price=mine.price, now=request.now
-        ),
+        "ends_at": ends_at,
+        "too_long": purse.too_long(mine, ends_at=ends_at, now=request.now),
         "bank": purse.bank_payment(mine),
         "bank_details": settings.FERRIAGE.shop.bank_details,
         "bank_country": settings.FERRIAGE.shop.bank_country,
