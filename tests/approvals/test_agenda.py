@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from register_cases import (
     AT,
@@ -112,6 +112,7 @@ def test_duty_without_a_day_has_no_tasks() -> None:
     assert (item.lead(AT), item.next_lead(AT), item.is_over(AT)) == (None, None, False)
 
 
+@settings(deadline=None)
 @given(
     end=st.datetimes(datetime(2025, 1, 1), datetime(2045, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 -- hypothesis adds the zone
     zone=st.sampled_from(["UTC", "Asia/Shanghai", "Europe/Stockholm", "America/St_Johns"]),

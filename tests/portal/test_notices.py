@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import time_machine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferriage.accounts import actions as accounts
@@ -92,6 +92,7 @@ def test_line_that_is_held_or_not_for_this_place_is_no_news(
     assert told(two_years, LAPSE - DAY) == []
 
 
+@settings(deadline=None)
 @given(left=st.timedeltas(timedelta(microseconds=-1), timedelta(days=40)))
 def test_notice_is_there_exactly_in_the_last_14_days(left: timedelta) -> None:
     found: list[Notice] = list(notices.coming([], ends_at=LAPSE, now=LAPSE - left))
