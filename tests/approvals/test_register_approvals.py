@@ -301,14 +301,14 @@ def test_judging_one_line_agrees_with_the_snapshot(register: Register) -> None:
 def test_notification_opens_from_its_lodging_and_its_confirmation_changes_nothing(
     register: Register, settings: SettingsWrapper, tmp_path: Path
 ) -> None:
-    rows = row("notify", roles=EVERY_ROLE, kinds='["JP-NOTICE"]')
-    pack = write_pack(tmp_path / "JP.toml", rows=rows)
+    rows = row("notify", roles=EVERY_ROLE, kinds='["NZ-NOTICE"]')
+    pack = write_pack(tmp_path / "NZ.toml", place="NZ", rows=rows)
     config = settings.FERRIAGE
     settings.FERRIAGE = replace(config, approvals=replace(config.approvals, packs=(str(pack),)))
     notified = replace(register, law=packs_in_force())
-    subject = replace(line("JP", "JP", "JP"), operator=party_facts(register.party))
-    subject = replace(subject, operator=replace(subject.operator, place="JP"))
-    approval = notified.record(kind="JP-NOTICE")
+    subject = replace(line("NZ", "NZ", "NZ"), operator=party_facts(register.party))
+    subject = replace(subject, operator=replace(subject.operator, place="NZ"))
+    approval = notified.record(kind="NZ-NOTICE")
     found = [judge(line=subject, at=register.now).allowed]
     notified.lodge(approval)
     found.append(judge(line=subject, at=register.now).allowed)
