@@ -35,7 +35,7 @@ def test_places_authorities_and_kinds_are_named_in_every_language(pack: packs.Pa
 def test_every_source_that_carries_no_answer_says_what_to_read(pack: packs.Pack) -> None:
     answered = {row.source for row in pack.rows if row.answer != "unknown"}
     silent = [source for key, source in pack.sources.items() if key not in answered]
-    assert [source.title for source in silent if "To be read: " not in source.note] == []
+    assert [source.title for source in silent if "To be read:" not in source.note] == []
     assert [row.clause for row in pack.rows if row.answer == "unknown" and not row.note] == []
 
 

@@ -103,7 +103,7 @@ def put_in_service(*, line: Line, now: datetime, actor: Actor) -> Line:
     """
     with writing():
         approvals.check_clock(now=now)
-        verdict = judge_line(line=line, at=now)
+        verdict = judge_line(line=line, at=now, begins=True)
         if not verdict.allowed:
             raise _refused(verdict)
         return _change(line, (State.PLANNED,), State.IN_SERVICE, "opened", now, actor)
