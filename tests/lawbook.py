@@ -30,6 +30,22 @@ def receive(*found: packs.Pack, at: datetime) -> list[PackVersion]:
     ]
 
 
+def newer(place: str, *changes: tuple[str, str]) -> packs.Pack:
+    """Return the next version of a pack that ships, with texts of it replaced."""
+    path = packs.demo_path() if place == "XD" else packs.demo_path().parents[1] / f"{place}.toml"
+    text = path.read_text(encoding="utf-8")
+    for before, after in (("2026-11-25.1", "2027-01-01.1"), *changes):
+        assert before in text
+        text = text.replace(before, after)
+    return packs.parse(text, name=place, allow_user_assigned=True)
+
+
+def stricter() -> packs.Pack:
+    """Return a version of the demo's pack by which nobody can be allowed a public VPN."""
+    required = 'answer = "required"\nkinds = ["XD-PUBLIC-VPN"]'
+    return newer("XD", (required, 'answer = "not_obtainable"'))
+
+
 def everyday() -> Iterable[packs.Pack]:
     """Return the built-in packs and the demo's."""
     return packs.load([packs.demo_path()], allow_user_assigned=True).by_place.values()
