@@ -7,6 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
+from register_cases import row, write_pack
 
 from ferriage.approvals.packs import demo_path
 from running_ferriage import ferriage
@@ -138,6 +139,27 @@ def test_packs_diff_in_a_shop_says_what_its_lines_would_lose(shop: Path, tmp_pat
     )
     assert opens.returncode == 1
     assert f"✓ {_line(shop)} SE – SE, the permit: denied → until " in opens.stdout
+
+
+def test_pack_that_comes_later_waits_and_check_says_so(seed: Path, tmp_path: Path) -> None:
+    before = ferriage(seed, "check").stdout
+    pack = write_pack(tmp_path / "NZ.toml", place="NZ", rows=row("unknown"))
+    with (seed / "ferriage.toml").open("a") as file:
+        file.write(f'\n[approvals]\npacks = ["{pack}"]\n')
+
+    met = ferriage(seed, "check").stdout
+    worked = ferriage(seed, "worker", "--once")
+    waits = ferriage(seed, "check")
+    told = ferriage(seed, "packs", "diff")
+    write_pack(pack, place="NZ", rows=row("not_obtainable"))
+    changed = ferriage(seed, "check")
+
+    assert ("NZ" in before, worked.returncode) == (False, 0)
+    assert "! rule pack NZ 1 was not received yet" in met
+    assert "! rule pack NZ 1 waits to take effect" in waits.stdout
+    assert (told.returncode, "NZ Somewhere: nothing → 1\n" in told.stdout) == (1, True)
+    assert "It waits for an owner" in told.stdout
+    assert "✗ rule pack NZ 1 was changed without a newer version" in changed.stdout
 
 
 READ = 'read = "text"\nread_on = 2026-11-25'

@@ -26,7 +26,14 @@ from ferriage.approvals.facts import (
     Use,
     Verdict,
 )
-from ferriage.approvals.models import Approval, ApprovalLine, Decision, Determination, Evidence
+from ferriage.approvals.models import (
+    Approval,
+    ApprovalLine,
+    Decision,
+    Determination,
+    Evidence,
+    PackVersion,
+)
 from ferriage.approvals.site import packs_in_force
 from ferriage.core import chain
 
@@ -184,6 +191,11 @@ def inputs_digest(facts: Facts) -> str:
     """Return 64 hex digits that cover every fact of one judgement."""
     text = chain.canonical(cast("dict[str, Any]", _plain(asdict(facts))))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def newest_packs() -> dict[str, PackVersion]:
+    """Return the newest version of each place's pack that came to the shop, without its text."""
+    return {row.place: row for row in PackVersion.objects.defer("text").order_by("pk")}
 
 
 def latest_decision() -> Decision | None:
