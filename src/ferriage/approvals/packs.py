@@ -13,7 +13,7 @@ import tomllib
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -155,6 +155,7 @@ def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
+@lru_cache(maxsize=4096)
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """Return the instant at which a day begins in a zone, in UTC."""
     # Dates at the ends of the calendar would overflow; centuries away, the difference is none.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, cast
 
@@ -59,6 +59,9 @@ class Register:
     packs: Packs
     approvals: dict[str, tuple[ApprovalFacts, ...]]
     determinations: dict[str, tuple[DeterminationFacts, ...]]
+    _judged: dict[tuple[object, ...], Verdict] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def facts(self, line: LineFacts, customer_place: str | None = None) -> Facts:
         """Return what concerns one line, in a fixed order."""
@@ -83,12 +86,20 @@ class Register:
     ) -> Verdict:
         """Judge a line; see `ferriage.approvals.evaluate.evaluate`.
 
+        What was read does not change, so each question is judged once, for however many devices
+        and offers it is asked.
+
         Args:
             begins: Something would begin by it, such as a sale. Then what a waiting pack denies
                 is denied already, since it would end within days.
         """
-        packs = self.packs.at_once if begins else self.packs
-        return evaluate(self.facts(line, customer_place), packs, at)
+        asked = (line, at, customer_place, begins)
+        verdict = self._judged.get(asked)
+        if verdict is None:
+            packs = self.packs.at_once if begins else self.packs
+            verdict = evaluate(self.facts(line, customer_place), packs, at)
+            self._judged[asked] = verdict
+        return verdict
 
 
 def load_register(*, packs: Packs | None = None) -> Register:
