@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from ferriage.core.models import AuditEntry
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_django.fixtures import DjangoAssertNumQueries
+    from pytest_django.fixtures import DjangoAssertNumQueries, SettingsWrapper
 
     from ferriage.approvals.facts import Answer
     from ferriage.core.actors import Actor
@@ -234,6 +235,21 @@ def test_database_keeps_what_came_and_who_accepted(statement: str) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("table", ["packversion", "packacceptance"])
+def test_database_lets_rows_be_neither_replaced_nor_emptied(table: str) -> None:
+    statements = {
+        "sqlite": f"INSERT OR REPLACE INTO approvals_{table} SELECT * FROM approvals_{table}",  # noqa: S608 -- the test's own words
+        "postgresql": f"TRUNCATE approvals_{table} CASCADE",
+    }
+    with (
+        pytest.raises(IntegrityError, match="append-only|newer version"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statements[connection.vendor])
+
+
+@pytest.mark.django_db
 def test_database_refuses_to_go_back_to_an_older_version(pack_of: Write, now: datetime) -> None:
     first, second = lawbook.receive(
         pack_of("1", "not_required"), pack_of("2", "not_obtainable"), at=now
@@ -251,6 +267,20 @@ def test_text_that_was_altered_in_the_database_is_no_law(pack_of: Write, now: da
 
     with pytest.raises(packs.PackError, match="NZ 7 in the database is not the one that came"):
         site.packs_in_force()
+
+
+@pytest.mark.django_db
+def test_shop_that_went_public_forgets_the_place_it_was_tried_in(
+    settings: SettingsWrapper, now: datetime
+) -> None:
+    lawbook.receive(lawbook.stricter(), at=now)
+    tried = ("XD" in site.packs_in_force().by_place, [one.place for one in site.waiting()])
+    config = settings.FERRIAGE
+    public = replace(config.site, url="https://vpn.company.com")
+    settings.FERRIAGE = replace(config, site=public)
+
+    assert tried == (True, ["XD"])
+    assert ("XD" in site.packs_in_force().by_place, site.waiting()) == (False, ())
 
 
 # --- what is kept and what it costs -----------------------------------------------------------

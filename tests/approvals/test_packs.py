@@ -148,6 +148,13 @@ def test_pack_of_a_wrong_place_is_refused(
     assert str(refusal.value) == f"{path}: {fault}."
 
 
+@pytest.mark.parametrize("version", ["", "v" * 41])
+def test_version_that_cannot_be_kept_is_refused(version: str) -> None:
+    text = packs.demo_path().read_text(encoding="utf-8").replace("2026-11-25.1", version)
+    with pytest.raises(packs.PackError, match="version must have 1 to 40 characters"):
+        packs.parse(text, name="XD", allow_user_assigned=True)
+
+
 def test_pack_that_is_not_there_or_not_toml_is_refused(tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_text("place = ", encoding="utf-8")

@@ -289,6 +289,22 @@ def test_judging_many_lines_takes_the_same_four_queries(
     assert [verdict.allowed for verdict in verdicts] == [True] * lines
 
 
+def test_snapshot_judges_each_question_once(register: Register) -> None:
+    register.in_force("ln_1")
+    snapshot, subject = load_register(), demo_line(register.party)
+
+    first = snapshot.judge(line=subject, at=register.now, customer_place="XD")
+    others = [
+        snapshot.judge(line=subject, at=register.now),
+        snapshot.judge(line=subject, at=register.now + timedelta(days=1), customer_place="XD"),
+        snapshot.judge(line=subject, at=register.now, customer_place="SE"),
+        snapshot.judge(line=replace(subject, exit="SE"), at=register.now, customer_place="XD"),
+    ]
+
+    assert snapshot.judge(line=subject, at=register.now, customer_place="XD") is first
+    assert [verdict.allowed for verdict in (first, *others)] == [True, True, True, False, False]
+
+
 def test_judging_one_line_agrees_with_the_snapshot(register: Register) -> None:
     register.in_force("ln_1")
     register.record("ln_2")

@@ -54,6 +54,7 @@ def test_planned_line_is_not_opened_when_what_waits_denies_it(yard: Yard, now: d
         actions.put_in_service(line=line, now=now, actor=OWNER)
 
     assert {reason.slug for reason in refusal.value.verdict.reasons} == {"not-obtainable"}
+    assert str(refusal.value.remedy) == "A newer rule pack that waits denies it: see Rule packs."
 
 
 def test_accepting_closes_what_it_denies_in_the_same_transaction(yard: Yard, now: datetime) -> None:

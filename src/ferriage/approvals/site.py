@@ -19,10 +19,10 @@ from django.conf import settings
 
 from ferriage.approvals import packs as rule_packs
 from ferriage.approvals.models import PackVersion
+from ferriage.approvals.packfile import is_user_assigned
 from ferriage.approvals.packs import Later, Pack, PackError, Packs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from ferriage.config import Config
@@ -57,7 +57,7 @@ def packs_in_force() -> Packs:
             opened or sold.
     """
     packs_on_file()
-    return _law(_rows(), allow_user_assigned=not is_public(settings.FERRIAGE))
+    return _law(_rows())
 
 
 def packs_on_file() -> Packs:
@@ -85,7 +85,7 @@ def pack_of(digest: str) -> Pack:
     Raises:
         PackError: It cannot be used, or is not what came.
     """
-    return _pack(digest, allow_user_assigned=not is_public(settings.FERRIAGE))
+    return _pack(digest)
 
 
 def evidence_dir() -> Path:
@@ -117,8 +117,12 @@ def _is_public_host(host: str) -> bool:
 
 
 def _rows() -> tuple[_Row, ...]:
-    found = PackVersion.objects.order_by("pk")
-    return tuple(found.values_list("place", "digest", "came_at", "acceptance"))
+    """Return what came, in order; a shop that went public forgets the invented place it tried."""
+    rows = PackVersion.objects.order_by("pk")
+    found = tuple(rows.values_list("place", "digest", "came_at", "acceptance"))
+    if not is_public(settings.FERRIAGE):
+        return found
+    return tuple(row for row in found if not is_user_assigned(row[0]))
 
 
 def _sorted(rows: tuple[_Row, ...]) -> tuple[dict[str, str], dict[str, Waiting]]:
@@ -137,28 +141,23 @@ def _sorted(rows: tuple[_Row, ...]) -> tuple[dict[str, str], dict[str, Waiting]]
 
 
 @lru_cache(maxsize=8)
-def _law(rows: tuple[_Row, ...], *, allow_user_assigned: bool) -> Packs:
-    def read(digests: Mapping[str, str]) -> dict[str, Pack]:
-        return {
-            place: _pack(digest, allow_user_assigned=allow_user_assigned)
-            for place, digest in digests.items()
-        }
-
+def _law(rows: tuple[_Row, ...]) -> Packs:
     accepted, waits = _sorted(rows)
-    in_force = read(accepted)
+    in_force = {place: _pack(digest) for place, digest in accepted.items()}
     later = []
     for instant in sorted({item.counts_at for item in waits.values()}):
-        due = {place: item.digest for place, item in waits.items() if item.counts_at <= instant}
-        later.append(Later(instant, Packs({**in_force, **read(due)})))
+        due = [item for item in waits.values() if item.counts_at <= instant]
+        newer = {item.place: _pack(item.digest) for item in due}
+        later.append(Later(instant, Packs({**in_force, **newer})))
     return Packs(in_force, tuple(later))
 
 
 @lru_cache(maxsize=256)
-def _pack(digest: str, *, allow_user_assigned: bool) -> Pack:
+def _pack(digest: str) -> Pack:
     row = PackVersion.objects.get(digest=digest)
     if rule_packs.digest_of(row.text) != digest:
         raise PackError(f"The rule pack {row} in the database is not the one that came.")
-    return rule_packs.parse(row.text, name=str(row), allow_user_assigned=allow_user_assigned)
+    return rule_packs.parse(row.text, name=str(row), allow_user_assigned=True)
 
 
 @cache
