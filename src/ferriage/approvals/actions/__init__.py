@@ -29,6 +29,12 @@ from ferriage.approvals.actions.determinations import (
     record_determination,
 )
 from ferriage.approvals.actions.evidence import EvidenceFile, EvidenceRefused, add_evidence
+from ferriage.approvals.actions.packs import (
+    NothingWaits,
+    accept_pack,
+    begin_with_packs,
+    receive_packs,
+)
 
 __all__ = [
     "Asked",
@@ -41,16 +47,20 @@ __all__ = [
     "IssuedWrong",
     "NotInThisState",
     "NotReasoned",
+    "NothingWaits",
     "PlaceUnreadable",
     "QuestionAnswered",
     "SamePerson",
     "UnknownKind",
+    "accept_pack",
     "add_evidence",
+    "begin_with_packs",
     "check_clock",
     "create_party",
     "end_determination",
     "grant",
     "lodge",
+    "receive_packs",
     "record_approval",
     "record_determination",
     "refuse",
