@@ -253,7 +253,7 @@ due = { yearly_on = "06-30" }
 clause = "3"
 source = "act"
 """
-    law = packs.load([write_pack(tmp_path / "JP.toml", rows=rows + duty)])
+    law = packs.Packs({"JP": packs.load_file(write_pack(tmp_path / "JP.toml", rows=rows + duty))})
 
     assert duties(recorded(line("JP", "JP", "JP"), law=law)) == [
         ("JP-REPORT", "ln_1", datetime(2026, 6, 30, 15, tzinfo=UTC)),

@@ -23,17 +23,9 @@ from register_cases import (
 )
 
 from ferriage.approvals import packs
-from ferriage.approvals.evaluate import (
-    LONGEST,
-    add_months,
-    determination_end,
-    evaluate,
-    horizon,
-    open_questions,
-    questions,
-    rests_until,
-)
+from ferriage.approvals.evaluate import evaluate, open_questions, questions, rests_until
 from ferriage.approvals.facts import ApprovalFacts, LineFacts, Question, Verdict
+from ferriage.approvals.spans import LONGEST, add_months, determination_end, horizon
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -575,7 +567,7 @@ def test_determinations_and_open_ended_approvals_bound_no_term(tmp_path: Path) -
     concluded = tuple(determination(question, subject) for question in asked_of_it)
     found = facts(subject, "SE", determinations=concluded)
     rows = row("notify", roles=EVERY_ROLE, kinds='["JP-NOTICE"]')
-    pack = packs.load([write_pack(tmp_path / "JP.toml", rows=rows)])
+    pack = packs.Packs({"JP": packs.load_file(write_pack(tmp_path / "JP.toml", rows=rows))})
     notified = approval(kind="JP-NOTICE", valid_to=None)
 
     assert evaluate(found, BUILTIN, AT).valid_until < horizon(AT)
@@ -611,7 +603,7 @@ def test_rule_that_is_known_to_change_bounds_the_term(tmp_path: Path) -> None:
     rows = row("not_required", roles=EVERY_ROLE) + row(
         "not_obtainable", roles=EVERY_ROLE, effective_from="2028-01-01"
     )
-    pack = packs.load([write_pack(tmp_path / "JP.toml", rows=rows)])
+    pack = packs.Packs({"JP": packs.load_file(write_pack(tmp_path / "JP.toml", rows=rows))})
 
     assert rests_until(facts(line("JP", "JP", "JP")), pack, AT) == datetime(
         2027, 12, 31, 15, tzinfo=UTC

@@ -46,7 +46,9 @@ def obligation(**more: str) -> str:
 
 
 def pack(tmp_path: Path, *parts: str) -> Packs:
-    return packs.load([write_pack(tmp_path / "JP.toml", rows="".join(parts))])
+    return packs.Packs(
+        {"JP": packs.load_file(write_pack(tmp_path / "JP.toml", rows="".join(parts)))}
+    )
 
 
 def judge(found: Packs, *approvals: ApprovalFacts) -> Verdict:
@@ -59,7 +61,7 @@ def duty_of_kind(tmp_path: Path, kind: str, rows: str, **more: str) -> Packs:
     text = path.read_text(encoding="utf-8")
     named = f'code = "{kind}"\n'
     path.write_text(text.replace(named, named + 'obligations = ["JP-RECORDS"]\n'), "utf-8")
-    return packs.load([path])
+    return packs.Packs({"JP": packs.load_file(path)})
 
 
 # --- what denies ------------------------------------------------------------------------------
@@ -201,7 +203,7 @@ def test_pack_whose_duty_falls_due_on_no_day_is_refused(tmp_path: Path, due: str
 def test_pack_whose_duty_falls_due_is_loaded(tmp_path: Path, due: str) -> None:
     found = duty_of_kind(tmp_path, "JP-LICENCE", BY_KIND, due=due)
 
-    assert list(found.obligations) == ["CN-USER-FILE", "JP-RECORDS"]
+    assert list(found.obligations) == ["JP-RECORDS"]
 
 
 def test_unknown_standing_is_refused(tmp_path: Path) -> None:

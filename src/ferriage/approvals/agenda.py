@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
-from ferriage.approvals.evaluate import determination_end, questions
+from ferriage.approvals.evaluate import questions
 from ferriage.approvals.packs import end_of, midnight
+from ferriage.approvals.spans import determination_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

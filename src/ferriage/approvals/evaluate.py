@@ -9,9 +9,8 @@ Source: docs/explanation/register.md
 
 from __future__ import annotations
 
-import calendar
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ferriage.approvals.facts import (
@@ -20,7 +19,6 @@ from ferriage.approvals.facts import (
     ApprovalFacts,
     DeterminationFacts,
     Facts,
-    Grade,
     LineFacts,
     Question,
     Reason,
@@ -28,19 +26,13 @@ from ferriage.approvals.facts import (
 )
 from ferriage.approvals.packfile import Kind, Obligation, Row, is_place
 from ferriage.approvals.packs import Pack, Packs, end_of, midnight
+from ferriage.approvals.spans import determination_end, horizon
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from zoneinfo import ZoneInfo
 
-LONGEST: Final = timedelta(days=400)
-"""No verdict is good for longer, so that none is ever without an end."""
-
-_HORIZON_MONTHS: Final = 13
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
-
-REVIEW_MONTHS: Final[dict[Grade, int]] = {"own": 6, "counsel": 12}
-"""Calendar months after which a determination lapses, whatever its `review_by` says."""
 
 
 def evaluate(facts: Facts, packs: Packs, at: datetime) -> Verdict:
@@ -49,11 +41,31 @@ def evaluate(facts: Facts, packs: Packs, at: datetime) -> Verdict:
     Without a customer's place the line's permit is judged: everything but the sale, for every
     place written on the line. With one, the sale to that place too.
 
+    Packs that wait are asked too, as they will be when they count: they can shorten an
+    allowed verdict or turn it, and never the other way.
+
     Args:
         at: Aware. Each authority's date is taken in its own time zone.
 
     Source: docs/explanation/register.md
     """
+    verdict = _by_one_law(facts, packs, at)
+    for waiting in packs.later:
+        then = _by_one_law(facts, waiting.packs, max(at, waiting.at))
+        verdict = _stricter(verdict, then, counts_from=waiting.at, at=at)
+    return verdict
+
+
+def _stricter(now: Verdict, then: Verdict, *, counts_from: datetime, at: datetime) -> Verdict:
+    """Return what is allowed by two laws, of which the second counts from an instant on."""
+    if not now.allowed:
+        return now
+    if then.allowed:
+        return replace(now, valid_until=min(now.valid_until, then.valid_until))
+    return replace(now, valid_until=min(now.valid_until, counts_from)) if counts_from > at else then
+
+
+def _by_one_law(facts: Facts, packs: Packs, at: datetime) -> Verdict:
     faults = tuple(_line_faults(facts, packs))
     if faults:
         return Verdict(allowed=False, reasons=faults, grounds=(), valid_until=at)
@@ -74,8 +86,9 @@ def rests_until(facts: Facts, packs: Packs, at: datetime) -> datetime | None:
     """Return the end of the approvals that an allowed verdict rests on; None is without end.
 
     This bounds the terms that may be sold (rule R4), however far away it is. Renewals without a
-    gap count as one, and so does a rule that is known to change. A determination bounds what may
-    stay open, not what may be sold: one that is in force at `at` is taken to go on.
+    gap count as one; a rule that is known to change, or a pack that waits, bounds it too. A
+    determination bounds what may stay open, not what may be sold: one that is in force at `at` is
+    taken to go on.
 
     Returns:
         `at` itself where the verdict denies.
@@ -84,10 +97,19 @@ def rests_until(facts: Facts, packs: Packs, at: datetime) -> datetime | None:
     """
     if not evaluate(facts, packs, at).allowed:
         return at
-    case = _Case(facts, packs, sold_at=at)
-    asked = questions(facts.line, customer_place=facts.customer_place, packs=packs)
-    until = min(_follow(case, question, at, limit=_NEVER).until for question in asked)
+    laws = ((packs, at), *((waiting.packs, max(at, waiting.at)) for waiting in packs.later))
+    until = min(_term_end(facts, law, start, sold_at=at) for law, start in laws)
     return None if until == _NEVER else until
+
+
+def _term_end(facts: Facts, packs: Packs, start: datetime, *, sold_at: datetime) -> datetime:
+    """Return where a term sold at an instant must end by one law, which counts from `start` on."""
+    if any(_line_faults(facts, packs)):
+        return start
+    case = _Case(facts, packs, sold_at=sold_at)
+    asked = questions(facts.line, customer_place=facts.customer_place, packs=packs)
+    findings = [_follow(case, question, start, limit=_NEVER) for question in asked]
+    return min(finding.until if finding.passed else start for finding in findings)
 
 
 def questions(line: LineFacts, *, customer_place: str | None, packs: Packs) -> tuple[Question, ...]:
@@ -116,30 +138,6 @@ def open_questions(facts: Facts, packs: Packs, at: datetime) -> tuple[Question, 
         for question in asked
         if case.answer(question, at) == "unknown" and case.determination(question, at) is None
     )
-
-
-def determination_end(determination: DeterminationFacts, packs: Packs) -> datetime:
-    """Return the instant from which a determination answers nothing any more."""
-    zone = packs.zone(determination.place)
-    made_on = determination.made_at.astimezone(zone).date()
-    longest = add_months(made_on, REVIEW_MONTHS[determination.grade])
-    return end_of(min(determination.review_by, longest), zone)
-
-
-def horizon(at: datetime) -> datetime:
-    """Return the instant beyond which no verdict of `at` reaches: 365 to 400 days ahead.
-
-    It is the beginning of a month, so that a verdict without another end does not change with
-    every instant at which it is asked for, and with it every permit.
-    """
-    first = at.astimezone(UTC).date().replace(day=1)
-    return datetime.combine(add_months(first, _HORIZON_MONTHS), time.min, tzinfo=UTC)
-
-
-def add_months(day: date, months: int) -> date:
-    """Return the same day of a later month, or that month's last day."""
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def _line_faults(facts: Facts, packs: Packs) -> Iterator[Reason]:

@@ -38,6 +38,12 @@ from ferriage.approvals.actions.diary import (
     tick,
 )
 from ferriage.approvals.actions.evidence import EvidenceFile, EvidenceRefused, add_evidence
+from ferriage.approvals.actions.packs import (
+    NothingWaits,
+    accept_pack,
+    begin_with_packs,
+    receive_packs,
+)
 
 __all__ = [
     "LONGEST_NOTE",
@@ -52,12 +58,15 @@ __all__ = [
     "NotInThisState",
     "NotReasoned",
     "NotShown",
+    "NothingWaits",
     "PlaceUnreadable",
     "QuestionAnswered",
     "SamePerson",
     "TaskNotBegun",
     "UnknownKind",
+    "accept_pack",
     "add_evidence",
+    "begin_with_packs",
     "check_clock",
     "create_party",
     "end_determination",
@@ -65,6 +74,7 @@ __all__ = [
     "grant",
     "lodge",
     "note_incident",
+    "receive_packs",
     "record_approval",
     "record_determination",
     "refuse",

@@ -21,6 +21,7 @@ from ferriage.fleet.actions.lines import (
     put_in_service,
     release_line,
 )
+from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
 from ferriage.fleet.actions.reports import LeaseHeld, NotItsPool, ReportWrong, take_report
 
@@ -37,6 +38,7 @@ __all__ = [
     "NotItsPool",
     "ReportWrong",
     "TokenRefused",
+    "accept_pack",
     "assign",
     "close_gateway",
     "close_line",

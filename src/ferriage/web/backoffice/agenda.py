@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ferriage.approvals.agenda import Deadline
     from ferriage.approvals.diary import Entry
+    from ferriage.approvals.packs import Packs
 
 _REFRESH: Final = timedelta(hours=6)
 
@@ -57,6 +58,7 @@ def rows(*, now: datetime) -> list[Row]:
     entries = calendar(now=now)
     subjects = [entry.deadline.subject for entry in entries]
     names = _Names(
+        packs=site.packs_in_force(),
         approvals={row.code: row for row in Approval.objects.filter(code__in=subjects)},
         determinations={row.code: row for row in Determination.objects.filter(code__in=subjects)},
         lines={row.code: row for row in Line.objects.filter(code__in=subjects)},
@@ -93,6 +95,7 @@ def ical(found: Iterable[Row], *, now: datetime) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Names:
+    packs: Packs
     approvals: dict[str, Approval]
     determinations: dict[str, Determination]
     lines: dict[str, Line]
@@ -113,11 +116,11 @@ def _row(entry: Entry, names: _Names, now: datetime) -> Row:
 
 
 def _title(deadline: Deadline, names: _Names) -> str:
-    packs, language = site.packs_in_force(), get_language() or "en"
+    language = get_language() or "en"
     if deadline.duty:
-        return reasons.duty_name(deadline.duty, language, packs)
+        return reasons.duty_name(deadline.duty, language, names.packs)
     if deadline.about == "approval":
-        kind = reasons.kind_name(names.approvals[deadline.subject].kind, language, packs)
+        kind = reasons.kind_name(names.approvals[deadline.subject].kind, language, names.packs)
         return _("The approval ends: %(kind)s") % {"kind": kind}
     made = names.determinations[deadline.subject]
     question = str(ROLE_NAMES[made.role] % made.place)

@@ -12,7 +12,7 @@ WITHOUT_DAY = (
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('approvals', '0002_triggers'),
+        ('approvals', '0003_packs'),
     ]
 
     operations = [
