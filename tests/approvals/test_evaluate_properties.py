@@ -135,7 +135,7 @@ def test_denial_has_reasons_and_an_allowed_verdict_has_none(
 
 
 @settings(deadline=None)
-@given(law=laws(), case=judged(), at=instants)
+@given(law=laws() | waited_for(), case=judged(), at=instants)
 def test_terms_may_run_at_least_as_long_as_the_line_may_stay_open(
     law: Packs, case: Facts, at: datetime
 ) -> None:
@@ -148,7 +148,12 @@ def test_terms_may_run_at_least_as_long_as_the_line_may_stay_open(
 
 
 @settings(deadline=None)
-@given(law=laws(), rows=st.lists(recorded(), max_size=4), at=instants, share=st.floats(0, 1))
+@given(
+    law=laws() | waited_for(),
+    rows=st.lists(recorded(), max_size=4),
+    at=instants,
+    share=st.floats(0, 1),
+)
 def test_terms_on_approvals_alone_end_exactly_where_the_verdict_turns(
     law: Packs, rows: list[ApprovalFacts], at: datetime, share: float
 ) -> None:
