@@ -10,7 +10,8 @@ Every row is made by the action that makes it in a real shop. Use the fixture `s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +23,7 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.devices.keys import new_keypair
 from ferriage.plans import actions as plans
-from yard import OWNER
+from yard import ISSUED, OWNER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,10 @@ class Shop:
     @property
     def pool(self) -> Pool:
         return self.line.pool
+
+    def approve_for_years(self) -> None:
+        """Add an approval until 2030, so that every term may be sold."""
+        self.yard.approve(self.line, replace(ISSUED, valid_to=date(2030, 12, 31)))
 
     def account(self, place: str = "XD") -> Account:
         """Open a customer's account; `accounts.open_account` gives its number too."""

@@ -140,4 +140,5 @@ def received() -> int:
 
 @pytest.fixture
 def till(shop: Shop) -> Till:
+    shop.approve_for_years()
     return Till(shop, shop.now)

@@ -68,7 +68,7 @@ class Yard:
             actor=OWNER,
         )
 
-    def approve(self, line: Line) -> Approval:
+    def approve(self, line: Line, issued: approvals.Issued = ISSUED) -> Approval:
         approval = approvals.record_approval(
             kind="XD-PUBLIC-VPN",
             holder=self.party,
@@ -79,7 +79,7 @@ class Yard:
         )
         approvals.grant(
             approval=approval,
-            issued=ISSUED,
+            issued=issued,
             file=PAPER,
             store_dir=self.store,
             now=self.now,

@@ -73,6 +73,8 @@ class ShopConfig:
     """How long an unpaid order stays open."""
     bank_details: str = ""
     """Shown to customers who pay by bank transfer; empty turns that way to pay off."""
+    bank_country: str = ""
+    """ISO code of the country whose banks pay to the account; customers are presumed there."""
     inner4: str = "10.64.0.0/10"
     """Inner IPv4 network of devices."""
     inner6: str = ""

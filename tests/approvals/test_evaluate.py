@@ -23,16 +23,9 @@ from register_cases import (
 )
 
 from ferriage.approvals import packs
-from ferriage.approvals.evaluate import (
-    LONGEST,
-    add_months,
-    determination_end,
-    evaluate,
-    horizon,
-    open_questions,
-    questions,
-)
+from ferriage.approvals.evaluate import evaluate, open_questions, questions, rests_until
 from ferriage.approvals.facts import ApprovalFacts, LineFacts, Question, Verdict
+from ferriage.approvals.spans import LONGEST, add_months, determination_end, horizon
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -538,3 +531,80 @@ def test_subdivision_with_a_pack_of_its_own_is_a_jurisdiction(tmp_path: Path) ->
     found = questions(subject, customer_place=None, packs=law)
     assert {question.place for question in found if question.role == "cross"} == {"US", "US-CA"}
     assert ("operate", "US-CA", "not-obtainable") in refusals(evaluate(facts(subject), law, AT))
+
+
+# --- what a term may rest on ------------------------------------------------------------------
+
+
+def test_terms_end_with_the_approval_however_far_away() -> None:
+    long = approval(valid_to=date(2099, 12, 31))
+    found = facts(DEMO_LINE, "XD", approvals=(long,))
+
+    assert rests_until(found, DEMO, AT) == datetime(2100, 1, 1, tzinfo=UTC)
+    assert evaluate(found, DEMO, AT).valid_until == horizon(AT)
+
+
+def test_terms_go_on_through_a_renewal_but_not_over_a_gap() -> None:
+    first = approval(valid_to=date(2027, 2, 28))
+    renewal = approval(code="apr_2", valid_from=date(2027, 3, 1), valid_to=date(2029, 6, 30))
+    late = approval(code="apr_2", valid_from=date(2027, 3, 2), valid_to=date(2029, 6, 30))
+
+    assert rests_until(facts(DEMO_LINE, approvals=(first, renewal)), DEMO, AT) == datetime(
+        2029, 7, 1, tzinfo=UTC
+    )
+    assert rests_until(facts(DEMO_LINE, approvals=(first, late)), DEMO, AT) == datetime(
+        2027, 3, 1, tzinfo=UTC
+    )
+
+
+def test_terms_of_a_line_that_is_denied_end_at_once() -> None:
+    assert rests_until(facts(DEMO_LINE), DEMO, AT) == AT
+
+
+def test_determinations_and_open_ended_approvals_bound_no_term(tmp_path: Path) -> None:
+    subject = line("SE", "SE", "SE")
+    asked_of_it = questions(subject, customer_place="SE", packs=BUILTIN)
+    concluded = tuple(determination(question, subject) for question in asked_of_it)
+    found = facts(subject, "SE", determinations=concluded)
+    rows = row("notify", roles=EVERY_ROLE, kinds='["JP-NOTICE"]')
+    pack = packs.Packs({"JP": packs.load_file(write_pack(tmp_path / "JP.toml", rows=rows))})
+    notified = approval(kind="JP-NOTICE", valid_to=None)
+
+    assert evaluate(found, BUILTIN, AT).valid_until < horizon(AT)
+    assert rests_until(found, BUILTIN, AT) is None
+    assert rests_until(facts(line("JP", "JP", "JP"), approvals=(notified,)), pack, AT) is None
+
+
+def test_determination_that_is_overdue_when_asked_bounds_everything() -> None:
+    subject = line("SE", "SE", "SE")
+    asked_of_it = questions(subject, customer_place="SE", packs=BUILTIN)
+    concluded = tuple(determination(question, subject) for question in asked_of_it)
+    later = determination_end(concluded[0], BUILTIN)
+
+    assert rests_until(facts(subject, "SE", determinations=concluded), BUILTIN, later) == later
+
+
+def test_approval_that_a_determination_asks_for_bounds_the_term() -> None:
+    subject = office_line("CN", "US", "CN", operator="CN")
+    asked_of_it = questions(subject, customer_place="CN", packs=BUILTIN)
+    concluded = tuple(
+        determination(question, subject)
+        for question in asked_of_it
+        if (question.role, question.place) != ("cross", "CN")
+    )
+    found = facts(
+        subject, "CN", approvals=(lease(valid_to=date(2029, 12, 31)),), determinations=concluded
+    )
+
+    assert rests_until(found, BUILTIN, AT) == datetime(2029, 12, 31, 16, tzinfo=UTC)
+
+
+def test_rule_that_is_known_to_change_bounds_the_term(tmp_path: Path) -> None:
+    rows = row("not_required", roles=EVERY_ROLE) + row(
+        "not_obtainable", roles=EVERY_ROLE, effective_from="2028-01-01"
+    )
+    pack = packs.Packs({"JP": packs.load_file(write_pack(tmp_path / "JP.toml", rows=rows))})
+
+    assert rests_until(facts(line("JP", "JP", "JP")), pack, AT) == datetime(
+        2027, 12, 31, 15, tzinfo=UTC
+    )

@@ -4,14 +4,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from register_cases import DEMO, approval, determination, facts, line
 
-from ferriage.approvals.evaluate import LONGEST, evaluate, horizon
+from ferriage.approvals.evaluate import evaluate, rests_until
 from ferriage.approvals.facts import ROLES, ApprovalFacts, Facts, Question
 from ferriage.approvals.packfile import Row
 from ferriage.approvals.packs import Later, Pack, Packs
+from ferriage.approvals.spans import LONGEST, horizon
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
@@ -131,3 +132,35 @@ def test_denial_has_reasons_and_an_allowed_verdict_has_none(
     verdict = evaluate(case, law, at)
     assert verdict.allowed is not bool(verdict.reasons)
     assert verdict.allowed or verdict.valid_until == at
+
+
+@settings(deadline=None)
+@given(law=laws() | waited_for(), case=judged(), at=instants)
+def test_terms_may_run_at_least_as_long_as_the_line_may_stay_open(
+    law: Packs, case: Facts, at: datetime
+) -> None:
+    until = rests_until(case, law, at)
+    verdict = evaluate(case, law, at)
+    if verdict.allowed:
+        assert until is None or until >= verdict.valid_until
+    else:
+        assert until == at
+
+
+@settings(deadline=None)
+@given(
+    law=laws() | waited_for(),
+    rows=st.lists(recorded(), max_size=4),
+    at=instants,
+    share=st.floats(0, 1),
+)
+def test_terms_on_approvals_alone_end_exactly_where_the_verdict_turns(
+    law: Packs, rows: list[ApprovalFacts], at: datetime, share: float
+) -> None:
+    case = facts(LINE, approvals=tuple(rows))
+    until = rests_until(case, law, at)
+    if until is None or until == at:
+        assert evaluate(case, law, at).allowed is (until is None)
+        return
+    assert evaluate(case, law, at + (until - at - TICK) * share).allowed
+    assert not evaluate(case, law, until).allowed

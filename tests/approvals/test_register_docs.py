@@ -8,7 +8,7 @@ import msgspec
 from register_cases import AT, BUILTIN, facts, line
 
 from ferriage.approvals.evaluate import evaluate
-from ferriage.approvals.packfile import Authority, Document, Kind, Row, Source
+from ferriage.approvals.packfile import Authority, Document, Due, Kind, Obligation, Row, Source
 from ferriage.approvals.reasons import explain
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -16,7 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_page_about_packs_names_every_key_of_the_file() -> None:
     page = (DOCS / "reference" / "packs.md").read_text(encoding="utf-8")
-    structs = (Document, Authority, Source, Kind, Row)
+    structs = (Document, Authority, Source, Kind, Row, Obligation, Due)
     keys = {field.name for struct in structs for field in msgspec.structs.fields(struct)}
     assert {key for key in keys if f"`{key}`" not in page} == set()
 

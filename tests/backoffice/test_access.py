@@ -47,6 +47,7 @@ EXPECTED: Final = {
     "staff-unallocated-assign": ("os", "os"),
     "staff-orders": ("opsa", ""),
     "staff-order": ("opsa", ""),
+    "staff-order-shown": ("os", "os"),
     "staff-ledger": ("opa", ""),
     "staff-ledger-account": ("opa", ""),
     "staff-ledger-source": ("opa", ""),
@@ -80,6 +81,13 @@ EXPECTED: Final = {
     "staff-approval-verify": ("", "o"),
     "staff-approval-change": ("o", "o"),
     "staff-evidence": ("oa", ""),
+    "staff-calendar": ("oa", ""),
+    "staff-task-tick": ("", "o"),
+    "staff-duty-done": ("o", "o"),
+    "staff-duty-undone": ("o", "o"),
+    "staff-incident-new": ("o", "o"),
+    "staff-feed-new": ("", "oa"),
+    "staff-feed-end": ("", "oa"),
     "staff-customers": ("osa", "osa"),  # a search is posted, to keep numbers out of addresses
     "staff-subscription": ("osa", ""),
     "staff-subscription-grant": ("os", "os"),
@@ -91,8 +99,8 @@ EXPECTED: Final = {
     "staff-reset": ("o", "o"),
     "staff-role": ("o", "o"),
 }
-OPEN: Final = {"account_login", "account_logout", "account_inactive", "staff-link"}
-"""Pages before log-in. A log-out of nobody does nothing."""
+OPEN: Final = {"account_login", "account_logout", "account_inactive", "staff-link", "staff-feed"}
+"""Pages before log-in. A log-out of nobody does nothing; link and feed ask for their token."""
 OWN: Final = {
     "account_reauthenticate",
     "account_change_password",
@@ -108,6 +116,7 @@ OWN: Final = {
 ARGUMENTS: Final = {
     "code": "none",
     "pk": 0,
+    "lead": 30,
     "token": "none",
     "verb": "suspend",
     "place": "XX",

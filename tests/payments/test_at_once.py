@@ -27,7 +27,9 @@ CLERKS = 8
 
 @pytest.fixture
 def till(own_database: Config, make_shop: Callable[[datetime], Shop], now: datetime) -> Till:  # noqa: ARG001 -- rows go there
-    return Till(make_shop(now), now)
+    shop = make_shop(now)
+    shop.approve_for_years()
+    return Till(shop, now)
 
 
 def kinds() -> Counter[str]:

@@ -56,6 +56,7 @@ class BusyShop(RuleBasedStateMachine):
     def __init__(self, shop: Shop) -> None:
         super().__init__()
         self.savepoint = transaction.savepoint_create()
+        shop.approve_for_years()
         self.till = Till(shop, shop.now)
         self.till.shop.prices.update(
             {price.term_months: price for price in shop.plan.prices.filter(valid_to=None)}
@@ -70,8 +71,8 @@ class BusyShop(RuleBasedStateMachine):
     def place(self, months: int, who: int) -> Any:
         try:
             return self.till.order(months, account=self.customers[who])
-        except (ClockBehind, orders.NotOnSale, orders.PriceGone):
-            return multiple()  # the clock stands before the shop, or a year after its approval
+        except (ClockBehind, orders.NotOnSale, orders.PriceGone, orders.TermOutlivesApproval):
+            return multiple()  # the clock stands before the shop, or near its approval's end
 
     @rule(months=_TERMS, minor=_AMOUNTS)
     def change_price(self, months: int, minor: int) -> None:

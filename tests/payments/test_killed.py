@@ -35,7 +35,9 @@ MOST_WRITES = 80
 
 @pytest.fixture
 def till(own_database: Config, make_shop: Callable[[datetime], Shop], now: datetime) -> Till:  # noqa: ARG001 -- rows go there
-    return Till(make_shop(now), now)
+    shop = make_shop(now)
+    shop.approve_for_years()
+    return Till(shop, now)
 
 
 def kill_at_every_write(

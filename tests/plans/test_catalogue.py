@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from ferriage.core.money import Money
 from ferriage.fleet import actions as fleet
 from ferriage.plans import actions, queries
 from ferriage.plans.models import Offer, Price
-from yard import OWNER
+from yard import ISSUED, OWNER
 
 if TYPE_CHECKING:
     from shop import Shop
@@ -72,10 +73,43 @@ def test_short_name_of_a_service_is_unique(shop: Shop, now: datetime) -> None:
         actions.create_service(slug=shop.service.slug, name="Again", now=now, actor=OWNER)
 
 
-def test_offer_is_on_sale_until_the_approval_ends(shop: Shop) -> None:
+def test_offer_is_on_sale_while_the_shortest_term_ends_before_the_approval(shop: Shop) -> None:
+    last = LAPSE - timedelta(days=28)  # a month that begins on 1 February
+
     assert states(shop.now) == ["on_sale"]
-    assert states(LAPSE - SECOND) == ["on_sale"]
+    assert states(last) == ["on_sale"]
+    assert states(last + SECOND) == ["stop_sale"]
     assert states(LAPSE) == ["stop_sale"]
+
+
+def test_offer_that_ran_out_of_time_differs_from_one_that_is_denied(shop: Shop) -> None:
+    ran_out, lapsed = (
+        queries.offers_of(plan=shop.plan, now=at, place="XD")[0]
+        for at in (LAPSE - timedelta(days=20), LAPSE)
+    )
+
+    assert (ran_out.runs_out, ran_out.sold_until, ran_out.verdict.allowed) == (True, LAPSE, True)
+    assert (lapsed.runs_out, lapsed.sold_until, lapsed.verdict.allowed) == (False, LAPSE, False)
+
+
+def test_offer_sells_up_to_the_end_of_its_approval_and_not_a_second_more(shop: Shop) -> None:
+    view = queries.offers(now=shop.now, place="XD")[0]
+
+    assert view.sells(LAPSE)
+    assert not view.sells(LAPSE + SECOND)
+
+
+def test_longest_on_sale_is_the_offer_whose_approval_ends_last(shop: Shop, now: datetime) -> None:
+    other = shop.yard.plan("XD second")
+    shop.yard.approve(other, replace(ISSUED, valid_to=date(2028, 2, 29)))
+    fleet.put_in_service(line=other, now=now, actor=OWNER)
+    actions.add_offer(plan=shop.plan, line=other, now=now, actor=OWNER)
+
+    views = queries.offers_of(plan=shop.plan, now=now, place="XD")
+
+    assert [view.line for view in views] == [shop.line, other]
+    assert queries.longest_on_sale(views) == views[1]
+    assert queries.longest_on_sale([]) is None
 
 
 def test_offer_is_not_on_sale_where_the_line_may_not_be_sold(shop: Shop, now: datetime) -> None:

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.usefixtures("shop")
 
 
 def test_landing_shows_every_term_with_its_price(shop: Shop) -> None:
+    shop.approve_for_years()
     text = Client().get("/").content.decode()
 
     prices = re.findall(r'tabular-nums">([^<]+)<', text)
@@ -62,7 +63,8 @@ def test_page_allows_no_inline_script_or_style() -> None:
     assert "unsafe" not in policy
 
 
-def test_language_is_chosen_with_one_button() -> None:
+def test_language_is_chosen_with_one_button(shop: Shop) -> None:
+    shop.approve_for_years()
     client = Client()
 
     answer = client.post("/language/", {"language": "zh-hans", "next": "/"})

@@ -11,7 +11,13 @@ from django.db import IntegrityError
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.accounts import queries
-from ferriage.accounts.models import Account, CustomerSession, StaffLink, StaffProfile
+from ferriage.accounts.models import (
+    Account,
+    CalendarFeed,
+    CustomerSession,
+    StaffLink,
+    StaffProfile,
+)
 from ferriage.core import audit, codes
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
@@ -184,6 +190,29 @@ def use_staff_link(*, token: str, username: str, password: str, now: datetime) -
     except IntegrityError as error:
         raise StaffWrong(_("This name is taken."), _("Choose another one.")) from error
     return user
+
+
+def make_calendar_feed(*, user: User, now: datetime, actor: Actor) -> str:
+    """Give somebody's calendar program a token to read with; a former one ends.
+
+    It reads and does nothing else, for as long as they have a role that may look at the calendar.
+    """
+    token = new_token()
+    with writing():
+        CalendarFeed.objects.filter(user=user, ended_at=None).update(ended_at=now)
+        CalendarFeed.objects.create(
+            user=user, token_hash=hash_secret("calendar-feed", token), created_at=now
+        )
+        audit.record(now=now, actor=actor, action="calendar_feed.made", subject=user.get_username())
+    return token
+
+
+def end_calendar_feed(*, user: User, now: datetime, actor: Actor) -> None:
+    """Let nobody read with somebody's token any more; without one nothing changes."""
+    with writing():
+        if CalendarFeed.objects.filter(user=user, ended_at=None).update(ended_at=now):
+            name = user.get_username()
+            audit.record(now=now, actor=actor, action="calendar_feed.ended", subject=name)
 
 
 def _new_user(username: str, role: str) -> User:

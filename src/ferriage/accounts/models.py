@@ -79,3 +79,22 @@ class StaffLink(models.Model):
 
     class Meta:
         db_table = "accounts_stafflink"
+
+
+class CalendarFeed(models.Model):
+    """An address from which the calendar program of a member of staff reads what is due."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "accounts_calendarfeed"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"],
+                condition=models.Q(ended_at__isnull=True),
+                name="accounts_calendarfeed_one_each",
+            )
+        ]

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferriage.accounts.models import Account, CustomerSession, StaffLink, StaffProfile
+from ferriage.accounts.models import (
+    Account,
+    CalendarFeed,
+    CustomerSession,
+    StaffLink,
+    StaffProfile,
+)
 from ferriage.core import codes
 from ferriage.core.hashing import hash_secret
 
@@ -41,6 +47,23 @@ def staff_link(token: str, now: datetime) -> StaffLink | None:
         .select_related("user")
         .first()
     )
+
+
+def calendar_reader(token: str) -> User | None:
+    """Return whose calendar program reads with a token, or nothing when it was ended."""
+    feed = (
+        CalendarFeed.objects.filter(
+            token_hash=hash_secret("calendar-feed", token), ended_at__isnull=True
+        )
+        .select_related("user")
+        .first()
+    )
+    return feed.user if feed else None
+
+
+def calendar_feed_of(user: User) -> CalendarFeed | None:
+    """Return the feed that somebody's calendar program may read with, if there is one."""
+    return CalendarFeed.objects.filter(user=user, ended_at=None).first()
 
 
 def role_of(user: User | AnonymousUser) -> str:

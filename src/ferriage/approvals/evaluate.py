@@ -9,9 +9,8 @@ Source: docs/explanation/register.md
 
 from __future__ import annotations
 
-import calendar
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ferriage.approvals.facts import (
@@ -20,27 +19,20 @@ from ferriage.approvals.facts import (
     ApprovalFacts,
     DeterminationFacts,
     Facts,
-    Grade,
     LineFacts,
     Question,
     Reason,
     Verdict,
 )
-from ferriage.approvals.packfile import Kind, Row, is_place
+from ferriage.approvals.packfile import Kind, Obligation, Row, is_place
 from ferriage.approvals.packs import Pack, Packs, end_of, midnight
+from ferriage.approvals.spans import determination_end, horizon
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from zoneinfo import ZoneInfo
 
-LONGEST: Final = timedelta(days=400)
-"""No verdict is good for longer, so that none is ever without an end."""
-
-_HORIZON_MONTHS: Final = 13
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
-
-REVIEW_MONTHS: Final[dict[Grade, int]] = {"own": 6, "counsel": 12}
-"""Calendar months after which a determination lapses, whatever its `review_by` says."""
 
 
 def evaluate(facts: Facts, packs: Packs, at: datetime) -> Verdict:
@@ -79,7 +71,8 @@ def _by_one_law(facts: Facts, packs: Packs, at: datetime) -> Verdict:
         return Verdict(allowed=False, reasons=faults, grounds=(), valid_until=at)
     case = _Case(facts, packs)
     asked = questions(facts.line, customer_place=facts.customer_place, packs=packs)
-    findings = [_follow(case, question, at) for question in asked]
+    limit = horizon(at)
+    findings = [_follow(case, question, at, limit=limit) for question in asked]
     reasons = tuple(finding.reason for finding in findings if not finding.passed)
     return Verdict(
         allowed=not reasons,
@@ -87,6 +80,36 @@ def _by_one_law(facts: Facts, packs: Packs, at: datetime) -> Verdict:
         grounds=tuple(finding.reason for finding in findings if finding.passed),
         valid_until=at if reasons else min(finding.until for finding in findings),
     )
+
+
+def rests_until(facts: Facts, packs: Packs, at: datetime) -> datetime | None:
+    """Return the end of the approvals that an allowed verdict rests on; None is without end.
+
+    This bounds the terms that may be sold (rule R4), however far away it is. Renewals without a
+    gap count as one; a rule that is known to change, or a pack that waits, bounds it too. A
+    determination bounds what may stay open, not what may be sold: one that is in force at `at` is
+    taken to go on.
+
+    Returns:
+        `at` itself where the verdict denies.
+
+    Source: docs/decisions/0014-terms-end-with-approvals.md
+    """
+    if not evaluate(facts, packs, at).allowed:
+        return at
+    laws = ((packs, at), *((waiting.packs, max(at, waiting.at)) for waiting in packs.later))
+    until = min(_term_end(facts, law, start, sold_at=at) for law, start in laws)
+    return None if until == _NEVER else until
+
+
+def _term_end(facts: Facts, packs: Packs, start: datetime, *, sold_at: datetime) -> datetime:
+    """Return where a term sold at an instant must end by one law, which counts from `start` on."""
+    if any(_line_faults(facts, packs)):
+        return start
+    case = _Case(facts, packs, sold_at=sold_at)
+    asked = questions(facts.line, customer_place=facts.customer_place, packs=packs)
+    findings = [_follow(case, question, start, limit=_NEVER) for question in asked]
+    return min(finding.until if finding.passed else start for finding in findings)
 
 
 def questions(line: LineFacts, *, customer_place: str | None, packs: Packs) -> tuple[Question, ...]:
@@ -115,30 +138,6 @@ def open_questions(facts: Facts, packs: Packs, at: datetime) -> tuple[Question, 
         for question in asked
         if case.answer(question, at) == "unknown" and case.determination(question, at) is None
     )
-
-
-def determination_end(determination: DeterminationFacts, packs: Packs) -> datetime:
-    """Return the instant from which a determination answers nothing any more."""
-    zone = packs.zone(determination.place)
-    made_on = determination.made_at.astimezone(zone).date()
-    longest = add_months(made_on, REVIEW_MONTHS[determination.grade])
-    return end_of(min(determination.review_by, longest), zone)
-
-
-def horizon(at: datetime) -> datetime:
-    """Return the instant beyond which no verdict of `at` reaches: 365 to 400 days ahead.
-
-    It is the beginning of a month, so that a verdict without another end does not change with
-    every instant at which it is asked for, and with it every permit.
-    """
-    first = at.astimezone(UTC).date().replace(day=1)
-    return datetime.combine(add_months(first, _HORIZON_MONTHS), time.min, tzinfo=UTC)
-
-
-def add_months(day: date, months: int) -> date:
-    """Return the same day of a later month, or that month's last day."""
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def _line_faults(facts: Facts, packs: Packs) -> Iterator[Reason]:
@@ -176,8 +175,11 @@ class _Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
+    """What is judged. With `sold_at`, conclusions in force at that instant do not lapse."""
+
     facts: Facts
     packs: Packs
+    sold_at: datetime | None = None
 
     def row(self, question: Question, at: datetime) -> Row | None:
         pack = self.pack(question)
@@ -209,9 +211,12 @@ class _Case:
 
     def determination(self, question: Question, at: datetime) -> DeterminationFacts | None:
         latest = self.latest(question, at)
-        if latest is None or determination_end(latest, self.packs) <= at:
-            return None
-        return latest
+        return None if latest is None or self.conclusion_end(latest) <= at else latest
+
+    def conclusion_end(self, determination: DeterminationFacts) -> datetime:
+        """Return the instant from which a conclusion answers nothing any more, for this case."""
+        end = determination_end(determination, self.packs)
+        return end if self.sold_at is None or end <= self.sold_at else _NEVER
 
     def changes(self, question: Question, at: datetime) -> Iterator[datetime]:
         """Yield the instants after `at` at which another rule or conclusion may take over."""
@@ -224,10 +229,10 @@ class _Case:
         yield from (item.made_at for item in self.determinations(question) if item.made_at > at)
 
 
-def _follow(case: _Case, question: Question, at: datetime) -> _Finding:
+def _follow(case: _Case, question: Question, at: datetime, *, limit: datetime) -> _Finding:
     """Judge a question, and follow it through renewals to the instant it would be denied."""
     finding = _judge(case, question, at)
-    until, limit = finding.until, horizon(at)
+    until = finding.until
     while finding.passed and until < limit:
         later = _judge(case, question, until)
         if not later.passed or later.until <= until:
@@ -242,7 +247,7 @@ def _judge(case: _Case, question: Question, at: datetime) -> _Finding:
         finding = _judge_unknown(case, question, row, at)
     else:
         cited = _cite(case, question, row)
-        finding = _apply(case, cited, row.answer, row.kinds, at)
+        finding = _apply(case, cited, row.answer, row.kinds, at, row.obligations)
     return replace(finding, until=min((finding.until, *case.changes(question, at))))
 
 
@@ -264,7 +269,7 @@ def _judge_unknown(case: _Case, question: Question, row: Row | None, at: datetim
     latest = case.latest(question, at)
     if latest is None:
         return _deny(cited, "unknown", at)
-    end = determination_end(latest, case.packs)
+    end = case.conclusion_end(latest)
     cited = replace(cited, params=(("determination", latest.code),))
     if end <= at:
         return _deny(cited, "determination-overdue", at)
@@ -276,14 +281,31 @@ def _judge_unknown(case: _Case, question: Question, row: Row | None, at: datetim
 
 
 def _apply(
-    case: _Case, cited: Reason, answer: Answer, kinds: tuple[str, ...], at: datetime
+    case: _Case,
+    cited: Reason,
+    answer: Answer,
+    kinds: tuple[str, ...],
+    at: datetime,
+    duties: tuple[str, ...] = (),
 ) -> _Finding:
+    packs = case.packs
+    borne = tuple(kind for kind in kinds if not packs.unsupported(packs.brought_by(kind)))
+    every = () if borne else tuple(duty for kind in kinds for duty in packs.brought_by(kind))
+    if unsupported := packs.unsupported((*duties, *every)):
+        return _deny_duty(case, cited, unsupported, at)
     if answer == "not_required":
         reason = replace(cited, slug="not-required")
         return _Finding(reason, passed=True, until=_NEVER)
     if answer in {"required", "notify"}:
-        return _seek_approval(case, cited, kinds, at)
+        return _seek_approval(case, cited, borne, at)
     return _deny(cited, answer.replace("_", "-"), at)
+
+
+def _deny_duty(case: _Case, cited: Reason, duty: Obligation, at: datetime) -> _Finding:
+    """Deny with the duty's own clause and source, which may differ from the row's."""
+    pack = case.packs.by_place[case.packs.obligation_places[duty.code]]
+    cited = replace(cited, clause=duty.clause, source=pack.sources[duty.source].title)
+    return _deny(cited, "duty-not-supported", at, ("duty", duty.code))
 
 
 def _deny(cited: Reason, slug: str, at: datetime, *params: tuple[str, str]) -> _Finding:

@@ -8,6 +8,7 @@ Source: docs/reference/packs.md
 
 from __future__ import annotations
 
+import calendar
 import re
 from datetime import date  # noqa: TC003 -- msgspec reads the annotations
 from typing import TYPE_CHECKING, Final, Literal
@@ -20,12 +21,17 @@ from ferriage.approvals.facts import Answer, CustomerClass, Role, Use
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+_DAY_OF_YEAR: Final = re.compile(r"[0-9]{2}-[0-9]{2}")
+_COMMON_YEAR: Final = 2027
+_MONTHS: Final = 12
 _PLACE: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 _USER_ASSIGNED: Final = re.compile(r"AA|Q[M-Z]|X[A-Z]|ZZ")
 
 LONGEST_VERSION: Final = 40
 
 Key = tuple[Role, CustomerClass, Use]
+Duty = Literal["user_file", "retention", "incident", "annual_report", "fee", "other"]
+Standing = Literal["fulfilled_by_ferriage", "fulfilled_by_operator", "not_supported"]
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -58,8 +64,36 @@ class Source(_Struct, frozen=True):
     note: str = ""
 
 
+class Due(_Struct, frozen=True):
+    """When a duty falls due; at most one is given, and none is for as long as the line is open.
+
+    `yearly_on` is a day as MM-DD. Days and dates are of the authority's calendar, and the last
+    one is included.
+    """
+
+    yearly_on: str = ""
+    days_after_grant: int | None = None
+    hours_after_incident: int | None = None
+
+
+class Obligation(_Struct, frozen=True):
+    """A duty that a kind of approval or a row brings with it, and who fulfils it.
+
+    `not_supported` denies every line whose rule brings it: nobody could fulfil it here.
+    """
+
+    code: str
+    names: dict[str, str]
+    duty: Duty
+    standing: Standing
+    clause: str
+    source: str
+    due: Due = Due()
+    note: str = ""
+
+
 class Kind(_Struct, frozen=True):
-    """A kind of approval, and what an approval of this kind can cover."""
+    """A kind of approval, what it can cover, and the duties that it brings."""
 
     code: str
     names: dict[str, str]
@@ -72,13 +106,15 @@ class Kind(_Struct, frozen=True):
     open_ended: bool = False
     counts: Literal["on_grant", "on_lodging"] = "on_grant"
     renewal_lead_days: int = 0
+    obligations: tuple[str, ...] = ()
     note: str = ""
 
 
 class Row(_Struct, frozen=True):
     """One answer, for every combination of the roles, classes and uses it lists.
 
-    Any one of `kinds` satisfies a row that asks for an approval. The row holds from the start
+    Any one of `kinds` satisfies a row that asks for an approval. Whoever passes by the row has
+    its `obligations`. The row holds from the start
     of `effective_from` in the authority's time zone until a later row for the same question.
     """
 
@@ -90,6 +126,7 @@ class Row(_Struct, frozen=True):
     source: str
     effective_from: date
     kinds: tuple[str, ...] = ()
+    obligations: tuple[str, ...] = ()
     note: str = ""
 
     def answers(self) -> Iterable[Key]:
@@ -112,6 +149,7 @@ class Document(_Struct, frozen=True):
     sources: tuple[Source, ...]
     rows: tuple[Row, ...]
     kinds: tuple[Kind, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
     invented: bool = False
 
 
@@ -139,6 +177,7 @@ def faults(document: Document, *, allow_user_assigned: bool) -> Iterable[str]:
     for number, row in enumerate(document.rows, start=1):
         yield from (f"row {number}: {fault}" for fault in _row_faults(row, kinds, sources))
     yield from _doubles(document.rows)
+    yield from _obligation_faults(document)
 
 
 def _head_faults(document: Document, *, allow_user_assigned: bool) -> Iterable[str]:
@@ -228,3 +267,57 @@ def _doubles(rows: Iterable[Row]) -> Iterable[str]:
             if (key, row.effective_from) in seen:
                 yield f"row {number}: {' '.join(key)} is answered twice from the same day"
             seen.add((key, row.effective_from))
+
+
+def _obligation_faults(document: Document) -> Iterable[str]:
+    sources = {item.key: item for item in document.sources}
+    known = {item.code for item in document.obligations}
+    brought = {code for kind in document.kinds for code in kind.obligations}
+    for number, row in enumerate(document.rows, start=1):
+        brought |= set(row.obligations)
+        if row.obligations and row.answer in {"unknown", "not_obtainable"}:
+            yield f"row {number}: answer {row.answer} and obligations do not go together"
+    for code in sorted(brought - known):
+        yield f"obligation {code} is not listed"
+    by_rows = {code for row in document.rows for code in row.obligations}
+    for item in document.obligations:
+        if item.code in by_rows and item.due.days_after_grant is not None:
+            yield f"obligation {item.code}: a row grants nothing, so days_after_grant is a kind's"
+        faulty = _one_obligation_faults(document.place, item, sources)
+        yield from (f"obligation {item.code}{fault}" for fault in faulty)
+        if item.code not in brought:
+            yield f"obligation {item.code} is brought by no kind and no row"
+
+
+def _one_obligation_faults(
+    place: str, item: Obligation, sources: Mapping[str, Source]
+) -> Iterable[str]:
+    if not item.code.startswith(f"{place}-"):
+        yield f" must begin with {place}-"
+    if "en" not in item.names:
+        yield ": names has no `en`"
+    if not item.clause:
+        yield " needs a clause"
+    source = sources.get(item.source)
+    if source is None:
+        yield f": source {item.source} is not listed"
+    elif source.standing != "primary" or source.read == "nothing" or source.read_on is None:
+        yield " needs a primary source that was read, with the date"
+    if not _is_due_rule(item.due):
+        yield ": `due` takes one of yearly_on (MM-DD), days_after_grant, hours_after_incident"
+
+
+def _is_due_rule(due: Due) -> bool:
+    given = [due.yearly_on or None, due.days_after_grant, due.hours_after_incident]
+    if sum(value is not None for value in given) > 1:
+        return False
+    if due.yearly_on:
+        # A day that every year has: 29 February would fall due in one year out of four.
+        return _DAY_OF_YEAR.fullmatch(due.yearly_on) is not None and _is_day(due.yearly_on)
+    numbers = (due.days_after_grant, due.hours_after_incident)
+    return all(number is None or number > 0 for number in numbers)
+
+
+def _is_day(text: str) -> bool:
+    month, day = (int(part) for part in text.split("-"))
+    return 1 <= month <= _MONTHS and 1 <= day <= calendar.monthrange(_COMMON_YEAR, month)[1]

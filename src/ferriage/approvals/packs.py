@@ -20,7 +20,16 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ferriage.approvals.packfile import Authority, Document, Key, Kind, Row, Source, faults
+from ferriage.approvals.packfile import (
+    Authority,
+    Document,
+    Key,
+    Kind,
+    Obligation,
+    Row,
+    Source,
+    faults,
+)
 from ferriage.core.errors import FerriageError
 
 if TYPE_CHECKING:
@@ -50,6 +59,7 @@ class Pack:
     authorities: Mapping[str, Authority]
     kinds: Mapping[str, Kind]
     sources: Mapping[str, Source]
+    obligations: Mapping[str, Obligation]
     rows: tuple[Row, ...]
     invented: bool
 
@@ -123,6 +133,28 @@ class Packs:
     def kind_places(self) -> Mapping[str, str]:
         """The place whose authority grants each kind."""
         return {code: place for place, pack in self.by_place.items() for code in pack.kinds}
+
+    @cached_property
+    def obligations(self) -> Mapping[str, Obligation]:
+        """Every duty by its code."""
+        return {
+            code: item for pack in self.by_place.values() for code, item in pack.obligations.items()
+        }
+
+    @cached_property
+    def obligation_places(self) -> Mapping[str, str]:
+        """The place whose law asks for each duty."""
+        return {code: place for place, pack in self.by_place.items() for code in pack.obligations}
+
+    def brought_by(self, kind: str) -> tuple[str, ...]:
+        """Return the codes of the duties that a kind of approval brings."""
+        found = self.kinds.get(kind)
+        return found.obligations if found else ()
+
+    def unsupported(self, duties: Iterable[str]) -> Obligation | None:
+        """Return the first of some duties, by code, that nobody can fulfil here."""
+        listed = (self.obligations[code] for code in duties)
+        return next((duty for duty in listed if duty.standing == "not_supported"), None)
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -256,6 +288,7 @@ def _build(document: Document, text: str) -> Pack:
         authorities={item.code: item for item in document.authorities},
         kinds={item.code: item for item in document.kinds},
         sources={item.key: item for item in document.sources},
+        obligations={item.code: item for item in document.obligations},
         rows=document.rows,
         invented=document.invented,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.db.models import Exists, OuterRef, Q
 
 from ferriage.approvals import chainfile
-from ferriage.approvals.evaluate import evaluate, open_questions
+from ferriage.approvals.evaluate import evaluate, open_questions, rests_until
 from ferriage.approvals.facts import (
     ROLES,
     ApprovalFacts,
@@ -100,6 +100,12 @@ class Register:
             verdict = evaluate(self.facts(line, customer_place), packs, at)
             self._judged[asked] = verdict
         return verdict
+
+    def rests_until(
+        self, *, line: LineFacts, at: datetime, customer_place: str | None = None
+    ) -> datetime | None:
+        """Return where terms sold on a line now must end; see `evaluate.rests_until`."""
+        return rests_until(self.facts(line, customer_place), self.packs.at_once, at)
 
 
 def load_register(*, packs: Packs | None = None) -> Register:

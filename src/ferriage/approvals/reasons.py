@@ -79,6 +79,14 @@ def kind_name(code: str, language: str, packs: Packs) -> str:
     return f"{kind.names.get(language, kind.names['en'])} [{code}]"
 
 
+def duty_name(code: str, language: str, packs: Packs) -> str:
+    """Return a duty's name with its code, or the code alone where no pack lists it."""
+    duty = packs.obligations.get(code)
+    if duty is None:
+        return code
+    return f"{duty.names.get(language, duty.names['en'])} [{code}]"
+
+
 def _role(reason: Reason, language: str, packs: Packs) -> str:
     text: str = _texts()["roles"][language][reason.role]
     return text.format(place=place_name(reason.place, language, packs))
@@ -89,5 +97,7 @@ def _filled(reason: Reason, language: str, packs: Packs) -> str:
     if "kind" in params:
         codes = params["kind"].split(", ")
         params["kind"] = " / ".join(kind_name(code, language, packs) for code in codes)
+    if "duty" in params:
+        params["duty"] = duty_name(params["duty"], language, packs)
     text: str = _texts()["reasons"][language][reason.slug]
     return text.format(**params)

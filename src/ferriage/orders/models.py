@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
 
@@ -76,3 +77,31 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+
+class PlaceEvidence(models.Model):
+    """One thing that says where the customer of an order is. Append-only.
+
+    Only the kind and the place are kept, never what was shown, and never a network address.
+    """
+
+    class Kind(models.TextChoices):
+        SELF_DECLARED = "self_declared", _("the customer's own word")
+        PAYMENT_COUNTRY = "payment_country", _("the country that the payment came from")
+        RESIDENCE_PAPER = "residence_paper", _("a paper of residence that staff saw")
+        LOCAL_BILL = "local_bill", _("a bill of water, power or rent that staff saw")
+        TELEPHONE = "telephone", _("a telephone number of the country that staff called")
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="place_evidence")
+    kind = models.CharField(max_length=16, choices=Kind)
+    place = models.CharField(max_length=6)
+    noted_by = models.CharField(max_length=150)
+    noted_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "orders_placeevidence"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["order", "kind", "place"], name="orders_placeevidence_once"
+            )
+        ]

@@ -13,7 +13,12 @@ from ferriage.orders.actions import Refused, settle
 from ferriage.payments import queries
 from ferriage.payments.capture import Captured, change_once, owe_back
 from ferriage.payments.models import Payment, Refund
-from ferriage.payments.providers.bank.actions import LONGEST_NUMBER, book_receipt, start_bank
+from ferriage.payments.providers.bank.actions import (
+    LONGEST_NUMBER,
+    MeansNotOffered,
+    book_receipt,
+    start_bank,
+)
 from ferriage.payments.providers.voucher.actions import issue_vouchers, redeem_voucher
 
 if TYPE_CHECKING:
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Captured",
+    "MeansNotOffered",
     "NotAssignable",
     "NotRefundable",
     "assign_unallocated",

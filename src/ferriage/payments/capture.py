@@ -54,11 +54,26 @@ def post_receipt(payment: Payment, *, from_accounts: list[tuple[str, int]], now:
 
 
 def settle_or_refund(
-    payment: Payment, *, refundable_minor: int, now: datetime, actor: Actor
+    payment: Payment,
+    *,
+    refundable_minor: int,
+    payer_place: str = "",
+    now: datetime,
+    actor: Actor,
 ) -> Captured:
-    """Settle the payment's order; what the order does not take is queued for refund."""
+    """Settle the payment's order; what the order does not take is queued for refund.
+
+    Args:
+        payer_place: Where the means of payment presumes the payer; empty presumes nothing.
+    """
     assert payment.order is not None  # noqa: S101 -- only called for a matched payment
-    result = settle(order=payment.order, refundable_minor=refundable_minor, now=now, actor=actor)
+    result = settle(
+        order=payment.order,
+        refundable_minor=refundable_minor,
+        payer_place=payer_place,
+        now=now,
+        actor=actor,
+    )
     if isinstance(result, Refused):
         finish(payment, outcome="refund", now=now, actor=actor, reason=result.reason)
         owe_back(payment, kind=Refund.Kind.NOT_SETTLED, reason=result.reason, now=now)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from django.db.models import Q
@@ -14,24 +15,36 @@ from ferriage.plans.models import Offer, Period, Plan, Price, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from ferriage.accounts.models import Account
     from ferriage.approvals.facts import Verdict
     from ferriage.plans.models import Service
+
+_NO_END: Final = datetime.max.replace(tzinfo=UTC)
 
 OfferState = Literal["hidden", "on_sale", "stop_sale", "withdrawn"]
 
 
 @dataclass(frozen=True, slots=True)
 class OfferView:
-    """A plan on a line, judged at one instant; `verdict` says why."""
+    """A plan on a line, judged at one instant; `verdict` says why.
+
+    `sold_until` is the end of the approvals that the line rests on, None without end: no term
+    may run past it. `runs_out` tells that the offer stopped for that alone, since not even the
+    shortest term ends before it.
+    """
 
     offer: Offer
     plan: Plan
     line: Line
     state: OfferState
     verdict: Verdict
+    sold_until: datetime | None
+    runs_out: bool = False
+
+    def sells(self, ends_at: datetime) -> bool:
+        """Tell whether a term that ends at an instant may be sold on the line now."""
+        return self.state == "on_sale" and fits(ends_at, self.sold_until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +90,36 @@ def offers(
         verdict = register.judge(line=facts, at=now, customer_place=place, begins=True)
         permit_open = is_open(permits.get(offer.line_id), at=now)
         state = _offer_state(offer.line, verdict, permit_open=permit_open)
-        views.append(OfferView(offer, offer.plan, offer.line, state, verdict))
+        sold_until = register.rests_until(line=facts, at=now, customer_place=place)
+        view = OfferView(offer, offer.plan, offer.line, state, verdict, sold_until)
+        views.append(_stopped_in_time(view, now))
     return views
+
+
+def longest_on_sale(views: Iterable[OfferView]) -> OfferView | None:
+    """Return the offer on sale whose approvals last longest, the first of equals."""
+    on_sale = [view for view in views if view.state == "on_sale"]
+    return max(on_sale, key=lambda view: view.sold_until or _NO_END, default=None)
+
+
+def end_of_sale(views: Iterable[OfferView]) -> datetime | None:
+    """Return where terms must end on the offers of one plan; None without end, or not on sale."""
+    found = list(views)
+    run_out = next((view for view in found if view.runs_out), None)
+    chosen = longest_on_sale(found) or run_out
+    return chosen.sold_until if chosen else None
+
+
+def fits(ends_at: datetime, sold_until: datetime | None) -> bool:
+    """Tell whether a term that ends at an instant stays within what it rests on (rule R4)."""
+    return sold_until is None or ends_at <= sold_until
+
+
+def _stopped_in_time(view: OfferView, now: datetime) -> OfferView:
+    """Stop an offer when not even the shortest term would end in time: from about T-30."""
+    if view.state != "on_sale" or view.sells(terms.boundary(now, terms.TERMS[0])):
+        return view
+    return replace(view, state="stop_sale", runs_out=True)
 
 
 def _offer_state(line: Line, verdict: Verdict, *, permit_open: bool) -> OfferState:

@@ -28,6 +28,15 @@ from ferriage.approvals.actions.determinations import (
     end_determination,
     record_determination,
 )
+from ferriage.approvals.actions.diary import (
+    LONGEST_NOTE,
+    NotShown,
+    TaskNotBegun,
+    fulfil,
+    note_incident,
+    take_back,
+    tick,
+)
 from ferriage.approvals.actions.evidence import EvidenceFile, EvidenceRefused, add_evidence
 from ferriage.approvals.actions.packs import (
     NothingWaits,
@@ -37,6 +46,7 @@ from ferriage.approvals.actions.packs import (
 )
 
 __all__ = [
+    "LONGEST_NOTE",
     "Asked",
     "ClockBehind",
     "Conclusion",
@@ -47,10 +57,12 @@ __all__ = [
     "IssuedWrong",
     "NotInThisState",
     "NotReasoned",
+    "NotShown",
     "NothingWaits",
     "PlaceUnreadable",
     "QuestionAnswered",
     "SamePerson",
+    "TaskNotBegun",
     "UnknownKind",
     "accept_pack",
     "add_evidence",
@@ -58,8 +70,10 @@ __all__ = [
     "check_clock",
     "create_party",
     "end_determination",
+    "fulfil",
     "grant",
     "lodge",
+    "note_incident",
     "receive_packs",
     "record_approval",
     "record_determination",
@@ -68,6 +82,8 @@ __all__ = [
     "revoke",
     "surrender",
     "suspend",
+    "take_back",
+    "tick",
     "verify",
     "write_decision",
 ]

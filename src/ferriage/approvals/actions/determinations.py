@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy as _
 
-from ferriage.approvals.evaluate import REVIEW_MONTHS, add_months
 from ferriage.approvals.models import Determination
+from ferriage.approvals.spans import REVIEW_MONTHS, add_months
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState

@@ -85,7 +85,7 @@ def enter_approval(line: Line) -> Approval:
     )
     today = clock.now().date()
     issued = actions.Issued(
-        number="XD-2026-0001", valid_from=today, valid_to=today + timedelta(days=365)
+        number="XD-2026-0001", valid_from=today, valid_to=today + 3 * timedelta(days=365)
     )
     document = actions.EvidenceFile(
         data=b"Line Office of Demoland (invented): licence XD-2026-0001\n",

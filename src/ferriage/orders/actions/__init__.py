@@ -1,5 +1,6 @@
 """Everything that changes an order."""
 
+from ferriage.orders.actions.places import NotShowable, note_shown
 from ferriage.orders.actions.sales import (
     NotForSale,
     NotOnSale,
@@ -7,6 +8,7 @@ from ferriage.orders.actions.sales import (
     RefusalReason,
     Refused,
     Settled,
+    TermOutlivesApproval,
     cancel,
     expire_due,
     place,
@@ -17,13 +19,16 @@ from ferriage.orders.actions.service import end_subscription, recognise
 __all__ = [
     "NotForSale",
     "NotOnSale",
+    "NotShowable",
     "PriceGone",
     "RefusalReason",
     "Refused",
     "Settled",
+    "TermOutlivesApproval",
     "cancel",
     "end_subscription",
     "expire_due",
+    "note_shown",
     "place",
     "recognise",
     "settle",

@@ -15,7 +15,9 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
 from ferriage.ledger.actions import TransferLine, post
+from ferriage.orders.actions.places import keep
 from ferriage.orders.models import Order
+from ferriage.orders.places import Kind, contradicting
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
 
@@ -25,13 +27,19 @@ if TYPE_CHECKING:
     from ferriage.accounts.models import Account
     from ferriage.approvals.facts import Verdict
     from ferriage.core.actors import Actor
-    from ferriage.plans.models import Plan, Price
+    from ferriage.plans.models import Plan, Price, Subscription
     from ferriage.plans.queries import OfferView
 
 PAGE: Final = 500
 
 RefusalReason = Literal[
-    "order-fulfilled", "order-expired", "order-cancelled", "not-authorised", "other-plan-held"
+    "order-fulfilled",
+    "order-expired",
+    "order-cancelled",
+    "not-authorised",
+    "term-outlives-approval",
+    "place-contradicted",
+    "other-plan-held",
 ]
 
 
@@ -46,6 +54,23 @@ class NotOnSale(FerriageError):
             _("The line's page says what is missing."),
         )
         self.verdict = verdict
+
+
+class TermOutlivesApproval(FerriageError):
+    """The term would run past the end of the approvals that its line rests on (rule R4).
+
+    `sold_until` is how far a term may run at most.
+    """
+
+    slug = "term-outlives-approval"
+
+    def __init__(self, sold_until: datetime) -> None:
+        super().__init__(
+            _("This term would run too long: the approval of its line ends on %(end)s.")
+            % {"end": f"{sold_until:%Y-%m-%d %H:%M} UTC"},
+            _("Choose a term that ends before, if there is one."),
+        )
+        self.sold_until = sold_until
 
 
 class PriceGone(FerriageError):
@@ -73,7 +98,8 @@ class Settled:
 class Refused:
     """The order does not take the money; nothing of the order was changed.
 
-    `verdict` is the register's word when the reason is `not-authorised`.
+    `verdict` is the register's word when the reason is `not-authorised`, or its word on the place
+    that the payment presumes when that stands against the customer's (`place-contradicted`).
     """
 
     reason: RefusalReason
@@ -96,6 +122,7 @@ def place(
 
     Raises:
         NotOnSale: The register, or a line's state, does not allow the sale.
+        TermOutlivesApproval: Bought now it would end after the approvals that it rests on.
         PriceGone: Another price holds now.
         OtherPlanHeld: The account holds another plan of the service.
         NotForSale: The account belongs to a closed service.
@@ -110,9 +137,10 @@ def place(
     held = plan_queries.subscription_for(account=account, service=plan.service)
     plans.refuse_other_plan(held, plan, now)
     with writing():
-        chosen = _offer_on_sale(plan, place, now)
-        if chosen is None or chosen.state != "on_sale":
-            raise NotOnSale(chosen.verdict if chosen else None)
+        chosen = _best_offer(plan, place, now)
+        ends_at = _term_end(held, price.term_months, now)
+        if chosen is None or not chosen.sells(ends_at):
+            raise _not_sold(chosen)
         same = Order.objects.filter(
             account=account, price=price, place=place, state=Order.State.OPEN, expires_at__gt=now
         ).first()
@@ -129,6 +157,7 @@ def place(
             created_at=now,
             expires_at=expires_at,
         )
+        keep(order=order, kind=Kind.SELF_DECLARED, place=place, now=now, actor=actor)
         _decide(order, chosen, now)
         audit.record(
             now=now,
@@ -142,7 +171,7 @@ def place(
 
 
 def settle(
-    *, order: Order, refundable_minor: int, now: datetime, actor: Actor
+    *, order: Order, refundable_minor: int, payer_place: str = "", now: datetime, actor: Actor
 ) -> Settled | Refused:
     """Fulfil an open order with money that stands in `liabilities:unallocated`.
 
@@ -151,6 +180,7 @@ def settle(
 
     Args:
         refundable_minor: How much of the amount somebody really paid.
+        payer_place: Where the means of payment presumes the payer; empty presumes nothing.
 
     Raises:
         StaleState: Another writer changed the order between two statements; roll back.
@@ -163,6 +193,11 @@ def settle(
         refusal, chosen = _refusal(order, now)
         if refusal or chosen is None or order.account is None:
             return _refused(order, refusal or "not-authorised", chosen, now)
+        if payer_place:
+            kind = Kind.PAYMENT_COUNTRY
+            keep(order=order, kind=kind, place=payer_place, now=now, actor=actor)
+        if contrary := contradicting(order, payer_place=payer_place, now=now):
+            return _refused(order, "place-contradicted", contrary, now, place=payer_place)
         _decide(order, chosen, now)
         _change(order, Order.State.OPEN, state=Order.State.PAID, paid_at=now)
         if order.amount_minor:
@@ -233,36 +268,63 @@ def _refusal(order: Order, now: datetime) -> tuple[RefusalReason | None, OfferVi
         plans.refuse_other_plan(held, order.plan, now)
     except plans.OtherPlanHeld:
         return "other-plan-held", None
-    chosen = _offer_on_sale(order.plan, order.place, now)
-    if chosen is None or chosen.state != "on_sale":
-        return "not-authorised", chosen
-    return None, chosen
+    chosen = _best_offer(order.plan, order.place, now)
+    if chosen is not None and chosen.sells(_term_end(held, order.term_months, now)):
+        return None, chosen
+    return ("term-outlives-approval" if _outlives(chosen) else "not-authorised"), chosen
 
 
 def _refused(
-    order: Order, reason: RefusalReason, chosen: OfferView | None, now: datetime
+    order: Order,
+    reason: RefusalReason,
+    chosen: OfferView | None,
+    now: datetime,
+    *,
+    place: str = "",
 ) -> Refused:
-    """Return a refusal; what the register denied stays on record as a Decision."""
+    """Return a refusal; what the register denied stays on record as a Decision.
+
+    Args:
+        place: What `chosen` was judged for, when it is not the order's own.
+    """
     if chosen is None:
         return Refused(reason)
     if not chosen.verdict.allowed:
-        _decide(order, chosen, now)
+        _decide(order, chosen, now, place=place)
     return Refused(reason, chosen.verdict)
 
 
-def _offer_on_sale(plan: Plan, place: str, now: datetime) -> OfferView | None:
-    """Return the plan's first offer on sale in a place, else the first that is not."""
+def _best_offer(plan: Plan, place: str, now: datetime) -> OfferView | None:
+    """Return the plan's offer on sale in a place that lasts longest, else the first that is not.
+
+    Among those not sold, one that only ran out of time says best what can be done.
+    """
     judged = plan_queries.offers_of(plan=plan, now=now, place=place)
-    on_sale = [view for view in judged if view.state == "on_sale"]
-    return next(iter(on_sale or judged), None)
+    run_out = (view for view in judged if view.runs_out)
+    return plan_queries.longest_on_sale(judged) or next(run_out, next(iter(judged), None))
 
 
-def _decide(order: Order, chosen: OfferView, now: datetime) -> None:
+def _term_end(held: Subscription | None, term_months: int, now: datetime) -> datetime:
+    return plan_queries.preview(subscription=held, term_months=term_months, now=now).ends_at
+
+
+def _outlives(chosen: OfferView | None) -> bool:
+    """Tell whether an offer that does not sell a term would sell a shorter one, or did."""
+    return chosen is not None and (chosen.state == "on_sale" or chosen.runs_out)
+
+
+def _not_sold(chosen: OfferView | None) -> NotOnSale | TermOutlivesApproval:
+    if chosen is not None and chosen.sold_until is not None and _outlives(chosen):
+        return TermOutlivesApproval(chosen.sold_until)
+    return NotOnSale(chosen.verdict if chosen else None)
+
+
+def _decide(order: Order, chosen: OfferView, now: datetime, *, place: str = "") -> None:
     write_decision(
         subject=order.code,
         line=line_facts(chosen.line),
         verdict=chosen.verdict,
-        customer_place=order.place,
+        customer_place=place or order.place,
         now=now,
     )
 

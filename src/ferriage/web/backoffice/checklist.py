@@ -19,6 +19,7 @@ from ferriage.fleet.models import Gateway, Line
 from ferriage.fleet.queries import line_facts
 from ferriage.payments.models import Voucher
 from ferriage.plans.models import Price
+from ferriage.web.backoffice import agenda
 from ferriage.web.backoffice.views.gateways import SILENT_AFTER
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Row:
 def rows(*, now: datetime) -> list[Row]:
     """Return the whole list in the order in which a newcomer works through it."""
     steps = [_seller(), _line(now), _prices(now), _paid(), _gateway(now), _own_device()]
-    return [*_packs(), *steps]
+    return [*_packs(), *_due(now), *steps]
 
 
 def _packs() -> list[Row]:
@@ -60,6 +61,24 @@ def _packs() -> list[Row]:
             detail="\n".join(waits),
             url_name="staff-packs",
             action=_("Rule packs"),
+        )
+    ]
+
+
+def _due(now: datetime) -> list[Row]:
+    """Return a row while the calendar holds something that nobody saw to."""
+    titles = [row.title for row in agenda.rows(now=now) if row.entry.is_due]
+    if not titles:
+        return []
+    more = len(titles) - MOST_REASONS
+    named = [*titles[:MOST_REASONS], *([_("and %s more") % more] if more > 0 else [])]
+    return [
+        Row(
+            title=_("What is due"),
+            done=False,
+            detail="\n".join(named),
+            url_name="staff-calendar",
+            action=_("Calendar"),
         )
     ]
 

@@ -41,6 +41,7 @@ NAVIGATION: Final = (
     (
         _("Register"),
         (
+            ("staff-calendar", _("Calendar")),
             ("staff-approvals", _("Approvals")),
             ("staff-determinations", _("Determinations")),
             ("staff-parties", _("Parties")),

@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from ferriage.web.backoffice import rawtables
 from ferriage.web.backoffice.access import route
 from ferriage.web.backoffice.views import (
+    agenda,
     approvals,
     audit,
     bank,
@@ -57,6 +58,7 @@ _log_in: list[URLPattern] = [
     _secret("2fa/codes/", codes.view_recovery_codes, "mfa_view_recovery_codes"),
     _secret("2fa/codes/new/", codes.generate_recovery_codes, "mfa_generate_recovery_codes"),
     _secret("link/<str:token>/", welcome.staff_link, "staff-link"),
+    _secret("calendar/<str:token>/ferriage.ics", agenda.feed, "staff-feed"),
 ]
 
 _pages: list[URLPattern] = [
@@ -81,6 +83,7 @@ _pages: list[URLPattern] = [
     route("bank/payments/<str:code>/assign/", bank.assign, "staff-unallocated-assign"),
     route("orders/", orders.index, "staff-orders"),
     route("orders/<str:code>/", orders.order, "staff-order"),
+    route("orders/<str:code>/shown/", orders.note_shown, "staff-order-shown"),
     route("ledger/", ledger.trial_balance, "staff-ledger"),
     route("ledger/account/", ledger.account, "staff-ledger-account"),
     route("ledger/source/<str:code>/", ledger.source, "staff-ledger-source"),
@@ -114,6 +117,13 @@ _pages: list[URLPattern] = [
     route("approvals/<str:code>/verify/", approvals.verify, "staff-approval-verify"),
     route("approvals/<str:code>/change/<str:verb>/", approvals.change, "staff-approval-change"),
     route("evidence/<int:pk>/", approvals.evidence, "staff-evidence"),
+    route("calendar/", agenda.index, "staff-calendar"),
+    route("calendar/incident/", agenda.new_incident, "staff-incident-new"),
+    route("calendar/feed/", agenda.make_feed, "staff-feed-new"),
+    route("calendar/feed/end/", agenda.end_feed, "staff-feed-end"),
+    route("calendar/<str:code>/tick/<int:lead>/", agenda.tick, "staff-task-tick"),
+    route("calendar/<str:code>/done/", agenda.done, "staff-duty-done"),
+    route("calendar/<str:code>/undone/", agenda.undone, "staff-duty-undone"),
     route("customers/", customers.find, "staff-customers"),
     route("customers/<str:code>/", customers.subscription, "staff-subscription"),
     route("customers/<str:code>/grant/", customers.grant, "staff-subscription-grant"),

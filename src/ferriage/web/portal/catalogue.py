@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ferriage.approvals.facts import Verdict
     from ferriage.fleet.models import Line
-    from ferriage.plans.models import Plan, Service
+    from ferriage.plans.models import Plan, Service, Subscription
     from ferriage.plans.queries import OfferView
 
 _BITS_IN_A_MEGABIT: Final = 1_000_000
@@ -28,12 +28,16 @@ _SHOWN: Final = {"on_sale", "stop_sale"}
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A price as a card: what it costs, per month, and saved against the shortest term."""
+    """A price as a card: what it costs, per month, and saved against the shortest term.
+
+    `too_long` tells that it would run past the end of what it rests on, so it is not sold.
+    """
 
     price: Price
     money: Money
     per_month: Money
     saving_percent: int
+    too_long: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +51,26 @@ class LineCard:
 
 @dataclass(frozen=True, slots=True)
 class PlanCard:
-    """A plan with its terms; without a line on sale it is shown, but cannot be bought."""
+    """A plan with its terms; without a line on sale it is shown, but cannot be bought.
+
+    No term is sold beyond `sold_until`; None is without end.
+    """
 
     plan: Plan
     terms: tuple[Term, ...]
     lines: tuple[LineCard, ...]
+    sold_until: datetime | None
 
     @property
     def on_sale(self) -> bool:
         """Tell whether there is anything to buy."""
-        return bool(self.terms) and any(card.on_sale for card in self.lines)
+        sold = [term for term in self.terms if not term.too_long]
+        return bool(sold) and any(card.on_sale for card in self.lines)
+
+    @property
+    def has_too_long(self) -> bool:
+        """Tell whether a term is not sold for its length alone."""
+        return any(term.too_long for term in self.terms)
 
     @property
     def speed_megabits(self) -> int:
@@ -109,20 +123,48 @@ def places_to_choose(card: PlanCard) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *known)))
 
 
-def terms(prices: Sequence[Price]) -> tuple[Term, ...]:
-    """Return prices as cards, shortest term first; savings are against the first."""
+def terms(
+    prices: Sequence[Price],
+    *,
+    sold_until: datetime | None,
+    now: datetime,
+    held: Subscription | None = None,
+) -> tuple[Term, ...]:
+    """Return prices as cards, shortest term first; savings are against the first.
+
+    Args:
+        held: What a term bought now would go on from.
+    """
     ordered = sorted(prices, key=lambda price: (price.currency, price.term_months))
-    return tuple(_term(price, _shortest(price, ordered)) for price in ordered)
+    cards = []
+    for price in ordered:
+        bought = plans.preview(subscription=held, term_months=price.term_months, now=now)
+        too_long = not plans.fits(bought.ends_at, sold_until)
+        cards.append(_term(price, _shortest(price, ordered), too_long=too_long))
+    return tuple(cards)
 
 
 def _plan_cards(*, now: datetime, language: str) -> list[PlanCard]:
     # Closed services have no public page, and lines that are only planned none in the window.
     shown = [view for view in plans.offers(now=now) if view.state in _SHOWN]
     prices = _prices({view.plan for view in shown}, now)
+    grouped = groupby(shown, key=lambda view: view.plan)
     return [
-        PlanCard(plan, terms(prices[plan.pk]), tuple(_lines(offers, language)))
-        for plan, offers in groupby(shown, key=lambda view: view.plan)
+        _plan_card(plan, list(offers), prices[plan.pk], now=now, language=language)
+        for plan, offers in grouped
     ]
+
+
+def _plan_card(
+    plan: Plan, offers: list[OfferView], prices: list[Price], *, now: datetime, language: str
+) -> PlanCard:
+    sold_until = plans.end_of_sale(offers)
+    return PlanCard(
+        plan=plan,
+        terms=terms(prices, sold_until=sold_until, now=now),
+        lines=tuple(_lines(offers, language)),
+        sold_until=sold_until,
+    )
 
 
 def _prices(found: set[Plan], now: datetime) -> defaultdict[int, list[Price]]:
@@ -149,7 +191,7 @@ def _shortest(price: Price, ordered: Sequence[Price]) -> Price:
     return next(other for other in ordered if other.currency == price.currency)
 
 
-def _term(price: Price, shortest: Price) -> Term:
+def _term(price: Price, shortest: Price, *, too_long: bool) -> Term:
     per_month = price.amount_minor // price.term_months
     dear = shortest.amount_minor * price.term_months
     saving = (dear - price.amount_minor * shortest.term_months) * 100
@@ -159,4 +201,5 @@ def _term(price: Price, shortest: Price) -> Term:
         money=Money(price.amount_minor, price.currency),
         per_month=Money(per_month, price.currency),
         saving_percent=max(0, saving // whole),
+        too_long=too_long,
     )

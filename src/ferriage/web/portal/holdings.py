@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from ferriage.devices import queries as devices
 from ferriage.plans import queries as plans
 from ferriage.plans.entitlement import entitlement
-from ferriage.web.portal import catalogue, register
+from ferriage.web.portal import catalogue, notices, register
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from ferriage.accounts.models import Account
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from ferriage.devices.models import Device
     from ferriage.devices.queries import Live
     from ferriage.plans.entitlement import Entitlement
-    from ferriage.plans.models import Plan, Subscription
+    from ferriage.plans.models import Subscription
+    from ferriage.plans.queries import OfferView
     from ferriage.web.portal.catalogue import Term
+    from ferriage.web.portal.notices import Notice
 
 _DAY: Final = timedelta(days=1)
 
@@ -45,6 +48,18 @@ class Holding:
     reasons: tuple[str, ...]
     devices: tuple[DeviceRow, ...]
     terms: tuple[Term, ...]
+    sold_until: datetime | None
+    notices: tuple[Notice, ...]
+
+    @property
+    def has_too_long(self) -> bool:
+        """Tell whether a renewal is not sold because it would run past `sold_until`."""
+        return any(term.too_long for term in self.terms)
+
+    @property
+    def can_renew(self) -> bool:
+        """Tell whether a term short enough is sold."""
+        return any(not term.too_long for term in self.terms)
 
     @property
     def is_full(self) -> bool:
@@ -70,7 +85,10 @@ def subscriptions(
 def _holding(
     subscription: Subscription, account: Account, *, now: datetime, language: str, hold_days: int
 ) -> Holding:
-    verdict = _best_verdict(subscription.plan, account.place, now)
+    views = plans.offers_of(plan=subscription.plan, now=now, place=account.place)
+    verdict = _best_verdict(views)
+    sold_until = plans.end_of_sale(views)
+    prices = plans.current_prices(plan=subscription.plan, now=now)
     right = _right(subscription, verdict, now)
     is_over = right.state == "none" or right.reason == "term"
     ends_at = plans.subscription_end(subscription).at
@@ -84,7 +102,9 @@ def _holding(
         days_left=days_left(ends_at, now),
         reasons=register.why_not(verdict, language) if is_denied and verdict else (),
         devices=device_rows(subscription),
-        terms=catalogue.terms(plans.current_prices(plan=subscription.plan, now=now)),
+        terms=catalogue.terms(prices, sold_until=sold_until, now=now, held=subscription),
+        sold_until=sold_until,
+        notices=() if is_over else notices.coming(views, ends_at=ends_at, now=now),
     )
 
 
@@ -102,9 +122,8 @@ def days_left(ends_at: datetime | None, now: datetime) -> int:
     return -((now - ends_at) // _DAY)
 
 
-def _best_verdict(plan: Plan, place: str, now: datetime) -> Verdict | None:
+def _best_verdict(views: Iterable[OfferView]) -> Verdict | None:
     """Return the verdict of the plan's line that stays open longest; one open line is enough."""
-    views = plans.offers_of(plan=plan, now=now, place=place)
     verdicts = [view.verdict for view in views]
     return max(verdicts, key=lambda one: (one.allowed, one.valid_until), default=None)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from ferriage.approvals.queries import denial_of
 from ferriage.approvals.reasons import sentence
 from ferriage.approvals.site import packs_on_file
+from ferriage.orders import places
 from ferriage.payments.models import Payment, Refund
 from ferriage.plans import queries as plans
+from ferriage.web.portal.register import why_not
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,10 +30,26 @@ def end_if_bought(*, customer: Account | None, price: Price, now: datetime) -> d
     return plans.preview(subscription=held, term_months=price.term_months, now=now).ends_at
 
 
+def too_long(order: Order, *, ends_at: datetime, now: datetime) -> datetime | None:
+    """Return the end of the line's approval if an open order's term would now run past it."""
+    if order.state != "open":
+        return None
+    views = plans.offers_of(plan=order.plan, now=now, place=order.place)
+    sold_until = plans.end_of_sale(views)
+    return None if plans.fits(ends_at, sold_until) else sold_until
+
+
 def bank_payment(order: Order) -> Payment | None:
     """Return the order's latest bank transfer that is waited for, if one was begun."""
     begun = Payment.objects.filter(order=order, provider="bank")
     return begun.exclude(reference=None).order_by("-pk").first()
+
+
+def why_no_transfer(order: Order, *, now: datetime, language: str) -> tuple[str, ...]:
+    """Return why an order may not be paid by bank transfer; nothing where it may."""
+    country = settings.FERRIAGE.shop.bank_country
+    contrary = places.contradicting(order, payer_place=country, now=now)
+    return why_not(contrary.verdict, language) if contrary else ()
 
 
 def refunds(order: Order) -> tuple[Refund, ...]:

@@ -30,6 +30,7 @@ STATUSES: Final[Mapping[str, HTTPStatus]] = {
     "not-found": HTTPStatus.NOT_FOUND,
     # the law, or what is recorded of it
     "not-on-sale": HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS,
+    "term-outlives-approval": HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS,
     # outside trouble
     "outside": HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -15,6 +15,8 @@ REASONS: Final[Mapping[str, object]] = {
     "order-expired": _("the order had run out"),
     "order-cancelled": _("the order was cancelled"),
     "not-authorised": _("the register does not allow this sale any more"),
+    "term-outlives-approval": _("the term would have run past the end of the line's approval"),
+    "place-contradicted": _("the payment came from a place where this may not be sold"),
     "other-plan-held": _("the customer holds another plan of the service"),
     # why money fits no order
     "unknown-reference": _("nobody was given this reference"),

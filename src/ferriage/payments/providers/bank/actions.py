@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import IntegrityError
 from django.utils.translation import gettext_lazy as _
 
+from ferriage.approvals.packfile import is_place
 from ferriage.core import audit
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.orders.models import Order
+from ferriage.orders.places import contradicting
 from ferriage.payments.capture import Captured, change_once, finish, post_receipt, settle_or_refund
 from ferriage.payments.models import InboxEvent, Payment
 from ferriage.payments.providers.bank import reference as references
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from ferriage.approvals.facts import Verdict
 
 PROVIDER: Final = "bank"
 ACCOUNT: Final = "assets:bank"
@@ -40,18 +44,39 @@ class ReceiptWrong(FerriageError):
     status = 422
 
 
-def start_bank(*, order: Order, now: datetime, actor: Actor) -> Payment:
+class MeansNotOffered(FerriageError):
+    """The means presumes a place where the plan may not be sold; `verdict` says why."""
+
+    slug = "means-not-offered"
+    status = 409
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(
+            _("Bank transfers come from a place where this plan may not be sold."),
+            _("Pay by voucher, or show the shop two things that say where you are."),
+        )
+        self.verdict = verdict
+
+
+def start_bank(*, order: Order, payer_place: str = "", now: datetime, actor: Actor) -> Payment:
     """Begin a bank transfer for an open order, or return the one that was begun.
+
+    Args:
+        payer_place: Where transfers to the shop's account presume the payer; empty presumes
+            nothing.
 
     Raises:
         NotPayable: The order is paid, cancelled or expired.
+        MeansNotOffered: The payer's presumable place stands against the order's.
     """
     with writing():
-        order = Order.objects.get(pk=order.pk)
+        order = Order.objects.select_related("plan").get(pk=order.pk)
         if order.state != Order.State.OPEN or order.expires_at <= now:
             raise NotPayable(
                 _("This order is not open any more."), _("Place a new one; nothing was charged.")
             )
+        if contrary := contradicting(order, payer_place=payer_place, now=now):
+            raise MeansNotOffered(contrary.verdict)
         begun = Payment.objects.filter(
             order=order, provider=PROVIDER, state=Payment.State.PENDING
         ).first()
@@ -82,6 +107,7 @@ def book_receipt(
     reference: str,
     transaction_id: str,
     money: Money,
+    payer_place: str = "",
     now: datetime,
     actor: Actor,
     note: str = "",
@@ -94,10 +120,11 @@ def book_receipt(
     Args:
         reference: As the payer wrote it, with whatever stands around it.
         transaction_id: The bank's own name of the receipt; one is booked once.
+        payer_place: The country of the payer's bank; empty where nobody knows.
 
     Raises:
         ReceiptWrong: No transaction number, or an amount that is not above zero; both in bounds;
-            or a number that was kept with another amount.
+            or a number that was kept with another amount; or a place that is none.
     """
     transaction_id = transaction_id.strip()
     plausible = 0 < money.amount_minor <= MOST_MINOR
@@ -106,6 +133,11 @@ def book_receipt(
             _("A receipt needs the bank's number of it and an amount above zero."),
             _("Copy both from the statement; nothing was booked."),
         )
+    if payer_place and not is_place(payer_place):
+        raise ReceiptWrong(
+            _("“%s” is not the code of a country.") % payer_place,
+            _("Use the ISO 3166 code, such as SE or CN, or leave it empty; nothing was booked."),
+        )
     event = _keep(
         transaction_id,
         {
@@ -113,6 +145,7 @@ def book_receipt(
             "amount_minor": money.amount_minor,
             "currency": money.currency,
             "note": note,
+            "payer_place": payer_place,
             "actor": [actor.kind, actor.code],
         },
         now,
@@ -169,7 +202,13 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
     payment = _captured_row(asked if expected else None, asked, event.event_id, money, now)
     post_receipt(payment, from_accounts=[(ACCOUNT, money.amount_minor)], now=now)
     if asked is not None and (expected or money == Money(asked.amount_minor, asked.currency)):
-        return settle_or_refund(payment, refundable_minor=money.amount_minor, now=now, actor=actor)
+        return settle_or_refund(
+            payment,
+            refundable_minor=money.amount_minor,
+            payer_place=event.raw.get("payer_place", ""),
+            now=now,
+            actor=actor,
+        )
     reason = _mismatch(asked, money) if asked else _unmatched(candidates, named)
     finish(payment, outcome="unallocated", now=now, actor=actor, reason=reason)
     return Captured(payment, "unallocated", reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -14,7 +15,7 @@ from ferriage.core.money import Money
 from ferriage.orders.models import Order
 from ferriage.payments import actions, queries
 from ferriage.payments.models import InboxEvent, Payment, Refund
-from ferriage.web.backoffice.fields import AmountForm, row
+from ferriage.web.backoffice.fields import AmountForm, PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
 from ferriage.web.backoffice.words import OUTCOMES
 from ferriage.web.shared.tags import sold_as
@@ -46,8 +47,13 @@ class ReceiptForm(AmountForm):
         max_length=100,
         help_text=gettext_lazy("One number is booked once, however often it is typed."),
     )
+    payer_place = PlaceField(
+        label=gettext_lazy("Country of the payer's bank"),
+        required=False,
+        help_text=gettext_lazy("ISO 3166 code, as the statement shows it; empty if it does not."),
+    )
     note = forms.CharField(label=gettext_lazy("Note"), max_length=200, required=False)
-    field_order = ["reference", "amount", "currency", "transaction_id", "note"]
+    field_order = ["reference", "amount", "currency", "transaction_id", "payer_place", "note"]
 
 
 class PaidForm(forms.Form):
@@ -102,6 +108,7 @@ def book(request: StaffRequest) -> HttpResponse:
             reference=typed["reference"],
             transaction_id=typed["transaction_id"],
             money=typed["money"],
+            payer_place=typed["payer_place"],
             note=typed["note"],
             now=request.now,
             actor=request.staff.actor,
@@ -111,6 +118,7 @@ def book(request: StaffRequest) -> HttpResponse:
     typed = {
         key: request.GET[key] for key in ("reference", "amount", "currency") if key in request.GET
     }
+    typed.setdefault("payer_place", settings.FERRIAGE.shop.bank_country)
     return form_page(
         request,
         ReceiptForm(request.POST or None, initial=typed),

@@ -1,15 +1,21 @@
-"""Orders, to look at: their states are moved by payments and dates, never by hand."""
+"""Orders: their states are moved by payments and dates, never by hand."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.core.paginator import Paginator
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from ferriage.orders import actions, places
 from ferriage.orders.models import Order
 from ferriage.payments.models import Payment
 from ferriage.web.backoffice.fields import row
+from ferriage.web.backoffice.pages import form_page, said
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -17,6 +23,16 @@ if TYPE_CHECKING:
     from ferriage.web.backoffice.access import StaffRequest
 
 PER_PAGE = 50
+
+
+class ShownForm(forms.Form):
+    """One of the kinds that a customer can show to staff."""
+
+    kind = forms.ChoiceField(
+        label=gettext_lazy("What you saw"),
+        choices=[(kind.value, kind.label) for kind in places.SHOWN],
+        widget=forms.RadioSelect,
+    )
 
 
 def index(request: StaffRequest) -> HttpResponse:
@@ -32,7 +48,34 @@ def index(request: StaffRequest) -> HttpResponse:
 
 
 def order(request: StaffRequest, code: str) -> HttpResponse:
-    """Show one order with its payments and refunds."""
+    """Show one order with its payments, refunds, and what says where the customer is."""
     found = row(Order, code)
     payments = Payment.objects.filter(order=found).prefetch_related("refunds").order_by("pk")
-    return render(request, "backoffice/order.html", {"order": found, "payments": payments})
+    evidence = places.evidence_of(found)
+    context = {"order": found, "payments": payments, "place_evidence": evidence}
+    return render(request, "backoffice/order.html", context)
+
+
+def note_shown(request: StaffRequest, code: str) -> HttpResponse:
+    """Note what a customer showed that says where they are: its kind, nothing of it."""
+    found = row(Order, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.note_shown(
+            order=found, kind=typed["kind"], now=request.now, actor=request.staff.actor
+        )
+        return said(request, _("Noted."), "staff-order", code)
+
+    return form_page(
+        request,
+        ShownForm(request.POST or None),
+        title=_("What the customer showed"),
+        submit=_("Note"),
+        back=reverse("staff-order", args=[code]),
+        act=act,
+        intro=_(
+            "Only if it says that they are in %(place)s. Two kinds outweigh a payment from a place "
+            "where the plan may not be sold. Keep no copy: the kind is all that is stored."
+        )
+        % {"place": found.place},
+    )

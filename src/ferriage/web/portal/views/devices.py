@@ -20,6 +20,7 @@ from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
 from ferriage.devices import actions, files, keys, queries
 from ferriage.plans.models import Subscription
+from ferriage.web.portal import notices
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.account import account_page
 
@@ -76,7 +77,9 @@ def add(request: CustomerRequest, code: str) -> HttpResponse:
 def device(request: CustomerRequest, code: str) -> HttpResponse:
     """Show a device, without its private key: nobody has it but the device."""
     mine = _own(request, code)
-    return render(request, "portal/device.html", {"device": mine, "live": _live(mine)})
+    told = notices.of_subscription(mine.subscription, place=request.customer.place, now=request.now)
+    context = {"device": mine, "live": _live(mine), "notices": told}
+    return render(request, "portal/device.html", context)
 
 
 @require_safe

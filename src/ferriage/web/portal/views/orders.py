@@ -46,13 +46,16 @@ def purchase(request: VisitorRequest, price_code: str) -> dict[str, Any]:
     card = catalogue.plan_card(price.plan, now=request.now, language=get_language() or "en")
     if card is None:
         raise Http404
+    ends_at = purse.end_if_bought(customer=request.customer, price=price, now=request.now)
+    if card.sold_until is not None and ends_at > card.sold_until:
+        raise orders.TermOutlivesApproval(card.sold_until)
     if not card.on_sale:
         raise orders.NotOnSale(catalogue.why_not_on_sale(price.plan, now=request.now))
     return {
         "card": card,
         "term": next(term for term in card.terms if term.price == price),
         "places": catalogue.places_to_choose(card),
-        "ends_at": purse.end_if_bought(customer=request.customer, price=price, now=request.now),
+        "ends_at": ends_at,
     }
 
 
@@ -133,10 +136,11 @@ def pay_by_voucher(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def pay_by_bank(request: CustomerRequest, code: str) -> HttpResponse:
     """Give the order a reference to quote in a bank transfer."""
-    if not settings.FERRIAGE.shop.bank_details:
+    shop = settings.FERRIAGE.shop
+    if not shop.bank_details:
         raise Http404
     mine = _own(request, code)
-    payments.start_bank(order=mine, now=request.now, actor=CUSTOMER)
+    payments.start_bank(order=mine, payer_place=shop.bank_country, now=request.now, actor=CUSTOMER)
     return redirect("order", mine.code)
 
 
@@ -167,15 +171,21 @@ def _place(request: CustomerRequest, price: Price, chosen: str) -> Order:
 def _order_page(
     request: CustomerRequest, mine: Order, error: FerriageError | None = None
 ) -> HttpResponse:
+    language = get_language() or "en"
+    ends_at = purse.end_if_bought(customer=request.customer, price=mine.price, now=request.now)
+    open_now = mine.state == "open"
     context = {
         "order": mine,
-        "ends_at": purse.end_if_bought(
-            customer=request.customer, price=mine.price, now=request.now
-        ),
+        "ends_at": ends_at,
+        "too_long": purse.too_long(mine, ends_at=ends_at, now=request.now),
         "bank": purse.bank_payment(mine),
         "bank_details": settings.FERRIAGE.shop.bank_details,
+        "bank_country": settings.FERRIAGE.shop.bank_country,
+        "no_transfer": purse.why_no_transfer(mine, now=request.now, language=language)
+        if open_now
+        else (),
         "refunds": purse.refunds(mine),
-        "why_refused": purse.why_refused(mine, get_language() or "en"),
+        "why_refused": purse.why_refused(mine, language),
         "error": error,
     }
     status = status_of(error) if error else 200
