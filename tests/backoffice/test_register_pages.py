@@ -8,6 +8,7 @@ from django.urls import reverse
 from people import logged_in, make_staff
 
 from ferriage.approvals.models import Approval, Determination, Party
+from ferriage.approvals.site import evidence_dir
 from ferriage.core.models import AuditEntry
 from ferriage.fleet.models import Line
 from ferriage.fleet.queries import judge_line
@@ -100,7 +101,32 @@ def test_evidence_comes_back_as_it_was_handed_in(olga: Client, yard: Yard) -> No
     file = olga.get(reverse("staff-evidence", args=[approval.evidence.get().pk]))
 
     assert b"".join(file.streaming_content) == b"%PDF-1.7 paper"  # type: ignore[attr-defined]
-    assert file.headers["Content-Disposition"] == 'attachment; filename="licence.pdf"'
+    said = {
+        name: file.headers[name]
+        for name in ("Content-Disposition", "Content-Type", "X-Content-Type-Options")
+    }
+    assert said == {
+        "Content-Disposition": 'attachment; filename="licence.pdf"',
+        "Content-Type": "application/pdf",
+        "X-Content-Type-Options": "nosniff",
+    }
+    assert "no-store" in file.headers["Cache-Control"]
+
+
+def test_altered_evidence_is_not_handed_out(olga: Client, yard: Yard) -> None:
+    typed = {"kind": "XD-PUBLIC-VPN", "holder": yard.party.pk, "lines": [yard.plan().pk]}
+    olga.post(reverse("staff-approval-new"), typed)
+    approval = Approval.objects.get()
+    olga.post(reverse("staff-approval-grant", args=[approval.code]), _granted())
+    (stored,) = evidence_dir().iterdir()
+    before = stored.read_bytes()
+    stored.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+
+    answer = olga.get(reverse("staff-evidence", args=[approval.evidence.get().pk]))
+
+    stored.write_bytes(before)
+    assert answer.status_code == 503
+    assert "was altered, so it is not shown" in answer.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ class Determination(models.Model):
 
 
 class Evidence(models.Model):
-    """A file that proves something, known by its hash. Append-only."""
+    """A file that proves something, known by its hash; kept sealed on disk. Append-only."""
 
     sha256 = models.CharField(max_length=64)
     title = models.CharField(max_length=120)
@@ -161,6 +161,12 @@ class Evidence(models.Model):
 
     class Meta:
         db_table = "approvals_evidence"
+
+    @property
+    def subject(self) -> str:
+        """Code of what it proves."""
+        owner = self.approval or self.determination
+        return owner.code if owner else ""
 
 
 class Decision(models.Model):

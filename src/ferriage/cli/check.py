@@ -60,12 +60,18 @@ def findings(config: Config) -> Iterator[Finding]:
     yield _packs(config)
     if not fault:
         yield _clock()
+        yield from _evidence()
         yield _held_reach(config)
     yield from _gateway(config)
 
 
 def _modes(config: Config) -> Iterator[Finding]:
-    for path in (config.permit_key_path, config.feed_key_path, config.data_dir / "secret.key"):
+    for path in (
+        config.permit_key_path,
+        config.feed_key_path,
+        config.evidence_key_path,
+        config.data_dir / "secret.key",
+    ):
         if path.exists() and path.stat().st_mode & 0o077:
             yield Finding("bad", f"others may read {path}", f"chmod 600 {path}")
 
@@ -92,6 +98,24 @@ def _clock() -> Finding:
     except ClockBehind as error:
         return Finding("bad", str(error.message), str(error.remedy))
     return Finding("good", "the clock is not behind the register's records")
+
+
+def _evidence() -> Iterator[Finding]:
+    """Open every file of evidence, as an auditor would ask for it."""
+    from ferriage.approvals.site import evidence_dir
+    from ferriage.approvals.store import EvidenceUnreadable, unreadable
+
+    sound = True
+    try:
+        for evidence, fault in unreadable(store_dir=evidence_dir()):
+            sound = False
+            what = f"“{evidence.title}” of {evidence.subject}: {fault.message}"
+            yield Finding("bad", what, str(fault.remedy))
+    except EvidenceUnreadable as fault:
+        yield Finding("bad", str(fault.message), str(fault.remedy))
+        return
+    if sound:
+        yield Finding("good", "every file of evidence opens and is as it was handed in")
 
 
 def _held_reach(config: Config) -> Finding:

@@ -234,7 +234,7 @@ def _register(commands: Commands) -> None:
     )
     place.add_argument("place", metavar="PLACE", help="ISO 3166 code, such as CN")
     place.add_argument("--file", action="append", default=[], help="a pack that does not ship")
-    register = _group(commands, "register", "the chain of decisions, for auditors")
+    register = _group(commands, "register", "the chain of decisions and the evidence, for auditors")
     _command(
         register,
         "export",
@@ -251,6 +251,12 @@ def _register(commands: Commands) -> None:
     )
     verify.add_argument("file", metavar="FILE")
     verify.add_argument("--head", help="hash of the last decision, as it was noted elsewhere")
+    _command(
+        register,
+        "evidence",
+        "register:evidence",
+        "open every file of evidence and hold it against its hash",
+    )
 
 
 def _scenario(commands: Commands) -> None:

@@ -41,6 +41,23 @@ def export(_: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def evidence(_: argparse.Namespace) -> int:
+    """Open every file of evidence and say which are not as they were handed in."""
+    house.enter()
+    from ferriage.approvals.models import Evidence
+    from ferriage.approvals.site import evidence_dir
+    from ferriage.approvals.store import unreadable
+
+    faults = 0
+    for file, fault in unreadable(store_dir=evidence_dir()):
+        faults += 1
+        complain(f"“{file.title}” of {file.subject}: {fault}")
+    if faults:
+        return Exit.REFUSED
+    say(f"{Evidence.objects.count()} files of evidence, each as it was handed in")
+    return Exit.DONE
+
+
 def _instant(text: str | None) -> datetime:
     from ferriage.core import clock
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
-from django.http import FileResponse, Http404
+from django.http import Http404
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import get_language, gettext_lazy
@@ -16,12 +16,13 @@ from ferriage.approvals.models import Approval, Evidence, Party
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import Line
 from ferriage.web.backoffice.fields import DayField, EvidenceForm, PlaceField, row
+from ferriage.web.backoffice.files import evidence_file
 from ferriage.web.backoffice.pages import form_page, said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.http import HttpResponse
+    from django.http import FileResponse, HttpResponse
 
     from ferriage.web.backoffice.access import StaffRequest
 
@@ -261,13 +262,4 @@ def change(request: StaffRequest, code: str, verb: str) -> HttpResponse:
 
 def evidence(_request: StaffRequest, pk: int) -> FileResponse:
     """Hand out a file of evidence as it was handed in."""
-    found = get_object_or_404(Evidence, pk=pk)
-    path = site.evidence_dir() / found.sha256
-    if not path.exists():
-        raise Http404
-    return FileResponse(
-        path.open("rb"),
-        as_attachment=True,
-        filename=found.title,
-        content_type=found.media_type,
-    )
+    return evidence_file(get_object_or_404(Evidence, pk=pk))
