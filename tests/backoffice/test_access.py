@@ -71,6 +71,8 @@ EXPECTED: Final = {
     "staff-approval-lodge": ("o", "o"),
     "staff-approval-grant": ("o", "o"),
     "staff-approval-verify": ("", "o"),
+    "staff-approval-outside": ("", "o"),
+    "staff-approval-correct": ("o", "o"),
     "staff-approval-change": ("o", "o"),
     "staff-evidence": ("oa", ""),
     "staff-customers": ("osa", "osa"),  # a search is posted, to keep numbers out of addresses

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,10 +9,10 @@ from django.urls import reverse
 from people import logged_in, make_staff
 
 from ferriage.approvals.models import Approval, Determination, Party
-from ferriage.approvals.site import evidence_dir
 from ferriage.core.models import AuditEntry
 from ferriage.fleet.models import Line
 from ferriage.fleet.queries import judge_line
+from tampering import harmed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -118,13 +119,11 @@ def test_altered_evidence_is_not_handed_out(olga: Client, yard: Yard) -> None:
     olga.post(reverse("staff-approval-new"), typed)
     approval = Approval.objects.get()
     olga.post(reverse("staff-approval-grant", args=[approval.code]), _granted())
-    (stored,) = evidence_dir().iterdir()
-    before = stored.read_bytes()
-    stored.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    found = approval.evidence.get()
 
-    answer = olga.get(reverse("staff-evidence", args=[approval.evidence.get().pk]))
+    with harmed(found):
+        answer = olga.get(reverse("staff-evidence", args=[found.pk]))
 
-    stored.write_bytes(before)
     assert answer.status_code == 503
     assert "was altered, so it is not shown" in answer.content.decode()
 
@@ -231,3 +230,49 @@ def test_hold_and_release_by_staff(olga: Client, yard: Yard) -> None:
 
     assert held == ("held", "Fibre cut")
     assert Line.objects.get().state == "in_service"
+
+
+def test_correction_goes_through_the_pages_and_shows_both_versions(
+    olga: Client, yard: Yard
+) -> None:
+    line = yard.open_line()
+    former = Approval.objects.get()
+    form = olga.get(reverse("staff-approval-correct", args=[former.code])).context["form"]
+    typed = {
+        "reason": "The end date was read wrongly.",
+        "kind": form.initial["kind"],
+        "holder": form.initial["holder"].pk,
+        "lines": [found.pk for found in form.initial["lines"]],
+    }
+
+    olga.post(reverse("staff-approval-correct", args=[former.code]), typed)
+    version = Approval.objects.get(supersedes=former)
+    prefilled = olga.get(reverse("staff-approval-grant", args=[version.code])).context["form"]
+    document = _granted(number=prefilled.initial["number"], valid_to="2026-08-31")
+    olga.post(reverse("staff-approval-grant", args=[version.code]), document)
+    viktor = logged_in(make_staff("viktor", "owner"))
+    viktor.post(reverse("staff-approval-verify", args=[version.code]))
+
+    former.refresh_from_db()
+    page = olga.get(reverse("staff-approval", args=[former.code])).content.decode()
+    public = olga.get(reverse("line", args=[line.code])).content.decode()
+    assert (former.state, former.valid_to) == ("superseded", date(2027, 2, 28))
+    assert "The end date was read wrongly." in page
+    assert reverse("staff-approval", args=[version.code]) in page
+    assert ("2026-08-31" in public, "2027-02-28" in public) == (True, False)
+
+
+def test_stopped_approval_offers_no_correction(olga: Client, yard: Yard) -> None:
+    yard.open_line()
+    approval = Approval.objects.get()
+    address = reverse("staff-approval-correct", args=[approval.code])
+    offered = [
+        address in olga.get(reverse("staff-approval", args=[approval.code])).content.decode()
+    ]
+
+    olga.post(reverse("staff-approval-change", args=[approval.code, "suspend"]))
+    offered.append(
+        address in olga.get(reverse("staff-approval", args=[approval.code])).content.decode()
+    )
+
+    assert offered == [True, False]

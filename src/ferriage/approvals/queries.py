@@ -4,8 +4,9 @@ import hashlib
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from django.core import signing
 from django.db.models import Exists, OuterRef, Q
 
 from ferriage.approvals import chainfile
@@ -26,9 +27,18 @@ from ferriage.approvals.facts import (
     Use,
     Verdict,
 )
-from ferriage.approvals.models import Approval, ApprovalLine, Decision, Determination, Evidence
+from ferriage.approvals.models import (
+    Approval,
+    ApprovalLine,
+    ClockRepair,
+    Decision,
+    Determination,
+    Evidence,
+    OutsideLink,
+)
 from ferriage.approvals.site import packs_in_force
 from ferriage.core import chain
+from ferriage.core.hashing import hash_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +48,8 @@ if TYPE_CHECKING:
 
     from ferriage.approvals.models import Party
     from ferriage.approvals.packs import Packs
+
+OUTSIDE_SALT: Final = "outside-link"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +123,41 @@ def questions_left(
     return tuple(sorted(left, key=lambda question: (ROLES.index(question.role), question.place)))
 
 
+def versions_of(approval: Approval) -> list[Approval]:
+    """Return an approval with all that it supersedes and that supersedes it, newest first."""
+    found = {approval.pk: approval}
+    new = [approval]
+    while new:
+        rows = Approval.objects.filter(
+            Q(pk__in=[row.supersedes_id for row in new if row.supersedes_id])
+            | Q(supersedes__in=[row.pk for row in new])
+        )
+        new = [row for row in rows if row.pk not in found]
+        found |= {row.pk: row for row in new}
+    return sorted(found.values(), key=lambda row: row.pk, reverse=True)
+
+
+def outside_link(token: str, now: datetime) -> OutsideLink | None:
+    """Return a link from outside that can still be answered, or nothing.
+
+    What it shows must still wait: an approval granted and not verified, a repair not confirmed.
+    """
+    try:
+        signing.Signer(salt=OUTSIDE_SALT, sep=".").unsign(token)
+    except signing.BadSignature:
+        return None
+    waiting = Q(approval__state=Approval.State.GRANTED, approval__verified_by="") | Q(
+        repair__confirmed_by="", repair__dropped_at=None, repair__isnull=False
+    )
+    links = OutsideLink.objects.filter(
+        waiting,
+        token_hash=hash_secret(OUTSIDE_SALT, token),
+        used_at=None,
+        expires_at__gt=now,
+    )
+    return links.select_related("approval__holder", "repair").first()
+
+
 def party_facts(party: Party) -> PartyFacts:
     """Return a party as the register judges it."""
     return PartyFacts(party.code, party.place)
@@ -125,6 +172,16 @@ def inputs_digest(facts: Facts) -> str:
 def latest_decision() -> Decision | None:
     """Return the newest Decision of the chain."""
     return Decision.objects.order_by("-sequence").first()
+
+
+def guarding_decision() -> Decision | None:
+    """Return the newest Decision that no confirmed clock repair names: the guard's measure."""
+    repaired = ClockRepair.objects.filter(
+        confirmed_at__isnull=False,
+        first_sequence__lte=OuterRef("sequence"),
+        last_sequence__gte=OuterRef("sequence"),
+    )
+    return Decision.objects.exclude(Exists(repaired)).order_by("-sequence").first()
 
 
 def denial_of(subject: str) -> tuple[Reason, ...]:
@@ -182,7 +239,9 @@ def exported_decisions() -> Iterator[str]:
 def _register(approvals: QuerySet[Approval], determinations: QuerySet[Determination]) -> Register:
     packs = packs_in_force()
     by_key: defaultdict[str, list[ApprovalFacts]] = defaultdict(list)
-    with_evidence = approvals.annotate(
+    # A version that was corrected says nothing any more: the one in its place speaks.
+    current = approvals.exclude(state=Approval.State.SUPERSEDED)
+    with_evidence = current.annotate(
         has_evidence=Exists(Evidence.objects.filter(approval=OuterRef("pk")))
     )
     for row in with_evidence.select_related("holder").prefetch_related("lines").order_by("pk"):
@@ -208,7 +267,7 @@ def _approval_facts(row: Approval, packs: Packs) -> ApprovalFacts:
         kind=row.kind,
         holder=row.holder.code,
         state=cast("ApprovalState", row.state),
-        counts_from=row.lodged_at if on_lodging else row.verified_at,
+        counts_from=(row.lodged_at if on_lodging else None) or row.verified_at,
         valid_from=row.valid_from,
         valid_to=row.valid_to,
         lines=frozenset(scope.line_code for scope in row.lines.all()),

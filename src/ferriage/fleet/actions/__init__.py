@@ -23,6 +23,11 @@ from ferriage.fleet.actions.lines import (
 )
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
 from ferriage.fleet.actions.reports import LeaseHeld, NotItsPool, ReportWrong, take_report
+from ferriage.fleet.actions.secondperson import (
+    answer_outside_link,
+    confirm_clock_repair,
+    verify_approval,
+)
 
 __all__ = [
     "EnrolmentWrong",
@@ -37,9 +42,11 @@ __all__ = [
     "NotItsPool",
     "ReportWrong",
     "TokenRefused",
+    "answer_outside_link",
     "assign",
     "close_gateway",
     "close_line",
+    "confirm_clock_repair",
     "create_gateway",
     "create_line",
     "enrol",
@@ -51,4 +58,5 @@ __all__ = [
     "revoke_approval",
     "suspend_approval",
     "take_report",
+    "verify_approval",
 ]

@@ -121,6 +121,8 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-approval-lodge": _form(OWNER),
     "staff-approval-grant": _form(OWNER),
     "staff-approval-verify": _button(OWNER),
+    "staff-approval-outside": _button(OWNER),
+    "staff-approval-correct": _form(OWNER),
     "staff-approval-change": _form(OWNER),
     "staff-evidence": RECORDS,
     # customers

@@ -26,6 +26,7 @@ from ferriage.web.backoffice.views import (
     people,
     plans,
     start,
+    versions,
     vouchers,
     welcome,
 )
@@ -104,6 +105,8 @@ _pages: list[URLPattern] = [
     route("approvals/<str:code>/lodge/", approvals.lodge, "staff-approval-lodge"),
     route("approvals/<str:code>/grant/", approvals.grant, "staff-approval-grant"),
     route("approvals/<str:code>/verify/", approvals.verify, "staff-approval-verify"),
+    route("approvals/<str:code>/outside/", versions.invite_outside, "staff-approval-outside"),
+    route("approvals/<str:code>/correct/", versions.correct, "staff-approval-correct"),
     route("approvals/<str:code>/change/<str:verb>/", approvals.change, "staff-approval-change"),
     route("evidence/<int:pk>/", approvals.evidence, "staff-evidence"),
     route("customers/", customers.find, "staff-customers"),
