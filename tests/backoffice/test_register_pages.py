@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -276,3 +277,52 @@ def test_stopped_approval_offers_no_correction(olga: Client, yard: Yard) -> None
     )
 
     assert offered == [True, False]
+
+
+def test_lawyers_opinion_is_recorded_for_a_year_and_handed_out_to_staff(olga: Client) -> None:
+    line = _line(olga, _party(olga, "SE"), "SE", "SE", "SE")
+    page = olga.get(reverse("staff-line", args=[line.code]))
+    keys = [key for key, _text in page.context["questions"]]
+    query = "?q=" + "&q=".join(keys)
+    own = olga.get(reverse("staff-determination-new", args=[line.code]) + query)
+    address = html.unescape(own.context["other"])
+    typed = {
+        "file": _paper("opinion.pdf"),
+        "author_name": "Astrid Lund",
+        "source_read_on": "2026-02-27",
+        "words": "The act asks operators of this size for nothing.",
+        "source_clause": "Lag (2022:482), chapter 2",
+        "statement": "on",
+    }
+
+    answer = olga.post(address, typed)
+
+    rows = Determination.objects.all()
+    assert answer.status_code == 302
+    assert {(row.grade, row.author_name, row.review_by) for row in rows} == {
+        ("counsel", "Astrid Lund", date(2027, 2, 27))
+    }
+    assert len(rows) == len(keys)
+    listed = olga.get(reverse("staff-determinations")).content.decode()
+    file = reverse("staff-evidence", args=[rows[0].evidence.get().pk])
+    assert file in listed
+    assert olga.get(file).status_code == 200
+
+
+@pytest.mark.parametrize("left_out", ["file", "author_name", "source_read_on", "statement"])
+def test_opinion_without_one_of_its_parts_is_refused(olga: Client, left_out: str) -> None:
+    line = _line(olga, _party(olga, "SE"), "SE", "SE", "SE")
+    key = olga.get(reverse("staff-line", args=[line.code])).context["questions"][0][0]
+    typed: dict[str, object] = {
+        "file": _paper("opinion.pdf"),
+        "author_name": "Astrid Lund",
+        "source_read_on": "2026-02-27",
+        "words": "The act asks operators of this size for nothing.",
+        "source_clause": "Lag (2022:482), chapter 2",
+        "statement": "on",
+    }
+    del typed[left_out]
+
+    answer = olga.post(reverse("staff-opinion-new", args=[line.code]) + f"?q={key}", typed)
+
+    assert (answer.status_code, Determination.objects.exists()) == (422, False)

@@ -18,7 +18,6 @@ from ferriage.approvals.facts import (
     CustomerClass,
     DeterminationFacts,
     Facts,
-    Grade,
     LineFacts,
     PartyFacts,
     Question,
@@ -249,8 +248,10 @@ def _register(approvals: QuerySet[Approval], determinations: QuerySet[Determinat
         for key in {found.holder, *found.lines}:
             by_key[key].append(found)
     by_party: defaultdict[str, list[DeterminationFacts]] = defaultdict(list)
-    in_use = determinations.filter(ended_at=None).select_related("party").order_by("pk")
-    for concluded in in_use:
+    in_use = determinations.filter(ended_at=None).annotate(
+        has_opinion=Exists(Evidence.objects.filter(determination=OuterRef("pk")))
+    )
+    for concluded in in_use.select_related("party").order_by("pk"):
         by_party[concluded.party.code].append(_determination_facts(concluded))
     return Register(
         packs=packs,
@@ -286,7 +287,8 @@ def _determination_facts(row: Determination) -> DeterminationFacts:
         customer_class=cast("CustomerClass", row.customer_class),
         use=cast("Use", row.use),
         answer=cast("Any", row.answer),
-        grade=cast("Grade", row.grade),
+        # What says that it is a lawyer's, and holds no opinion, lasts as anybody's own.
+        grade="counsel" if row.grade == "counsel" and cast("Any", row).has_opinion else "own",
         made_at=row.made_at,
         review_by=row.review_by,
         line=row.line_code or None,

@@ -90,14 +90,23 @@ def _packs(config: Config) -> Finding:
 
 
 def _clock() -> Finding:
-    from ferriage.approvals.actions import ClockBehind, check_clock
-    from ferriage.core import clock
+    from ferriage.approvals.actions import ClockBehind, check_clock, first_wrong
+    from ferriage.core import clock, timesync
 
+    now = clock.now()
     try:
-        check_clock(now=clock.now())
+        check_clock(now=now)
     except ClockBehind as error:
-        return Finding("bad", str(error.message), str(error.remedy))
-    return Finding("good", "the clock is not behind the register's records")
+        wrong = first_wrong(now)
+        how = f" `ferriage register repair --first {wrong.sequence}` proposes one." if wrong else ""
+        return Finding("bad", str(error.message), f"{error.remedy}{how}")
+    if timesync.state() == "unknown":
+        return Finding(
+            "warning",
+            "the clock is not behind the register's records; who keeps it right is not known here",
+            "Run a time daemon such as systemd-timesyncd on this host, or on the one it runs on.",
+        )
+    return Finding("good", "the clock is set, and not behind the register's records")
 
 
 def _evidence() -> Iterator[Finding]:

@@ -257,6 +257,15 @@ def _register(commands: Commands) -> None:
         "register:evidence",
         "open every file of evidence and hold it against its hash",
     )
+    repair = _command(
+        register,
+        "repair",
+        "register:repair",
+        "name the decisions of a clock that ran ahead, for a second person to confirm",
+        example='register repair --first 812 --reason "The host showed 2031 until NTP set it."',
+    )
+    repair.add_argument("--first", required=True, type=int, metavar="NUMBER")
+    repair.add_argument("--reason", required=True, help="how it came, and how you know it is right")
 
 
 def _scenario(commands: Commands) -> None:

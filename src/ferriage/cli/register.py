@@ -58,6 +58,26 @@ def evidence(_: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def repair(parsed: argparse.Namespace) -> int:
+    """Propose a clock repair, and print a link with which somebody outside confirms it."""
+    config = house.enter()
+    from django.urls import reverse
+
+    from ferriage.approvals import actions
+    from ferriage.core import clock
+    from ferriage.core.actors import Actor
+
+    actor, now = Actor("command", "register repair"), clock.now()
+    proposed = actions.propose_clock_repair(
+        first_sequence=parsed.first, reason=parsed.reason, now=now, actor=actor
+    )
+    token = actions.create_outside_link(subject=proposed, now=now, actor=actor)
+    say(f"Proposed: decisions {proposed.first_sequence} to {proposed.last_sequence} are wrong.")
+    say("An owner confirms it in the back office under Clock, or one person from outside here:")
+    say(f"  {config.site.url.rstrip('/')}{reverse('outside-link', args=[token])}")
+    return Exit.DONE
+
+
 def _instant(text: str | None) -> datetime:
     from ferriage.core import clock
 

@@ -36,6 +36,7 @@ from ferriage.approvals.actions.determinations import (
     QuestionAnswered,
     end_determination,
     record_determination,
+    record_opinion,
 )
 from ferriage.approvals.actions.evidence import EvidenceFile, EvidenceRefused, add_evidence
 from ferriage.approvals.actions.outside import (
@@ -93,6 +94,7 @@ __all__ = [
     "propose_clock_repair",
     "record_approval",
     "record_determination",
+    "record_opinion",
     "refuse",
     "reinstate",
     "revoke",

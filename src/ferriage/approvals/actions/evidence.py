@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.approvals import store
-from ferriage.approvals.models import Evidence
+from ferriage.approvals.models import Approval, Determination, Evidence
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ferriage.approvals.models import Approval
     from ferriage.core.actors import Actor
 
 LARGEST_BYTES: Final = 20 * 1024 * 1024
@@ -42,9 +41,14 @@ class EvidenceFile:
 
 
 def add_evidence(
-    *, approval: Approval, file: EvidenceFile, store_dir: Path, now: datetime, actor: Actor
+    *,
+    approval: Approval | Determination,
+    file: EvidenceFile,
+    store_dir: Path,
+    now: datetime,
+    actor: Actor,
 ) -> Evidence:
-    """Keep a file as evidence of an approval.
+    """Keep a file as evidence of an approval, or as the opinion behind a determination.
 
     The file is on disk before its row is written, so a row never names a file that is not there.
 
@@ -66,7 +70,8 @@ def add_evidence(
             original_at=file.original_at,
             uploaded_by=str(actor),
             uploaded_at=now,
-            approval=approval,
+            approval=approval if isinstance(approval, Approval) else None,
+            determination=approval if isinstance(approval, Determination) else None,
         )
         audit.record(
             now=now, actor=actor, action="evidence.added", subject=approval.code, sha256=sha256

@@ -44,6 +44,7 @@ NAVIGATION: Final = (
             ("staff-approvals", _("Approvals")),
             ("staff-determinations", _("Determinations")),
             ("staff-parties", _("Parties")),
+            ("staff-clock", _("Clock")),
         ),
     ),
     (
