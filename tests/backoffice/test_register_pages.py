@@ -326,3 +326,27 @@ def test_opinion_without_one_of_its_parts_is_refused(olga: Client, left_out: str
     answer = olga.post(reverse("staff-opinion-new", args=[line.code]) + f"?q={key}", typed)
 
     assert (answer.status_code, Determination.objects.exists()) == (422, False)
+
+
+def test_leased_line_names_its_lessor_and_only_staff_see_the_contract(olga: Client) -> None:
+    typed = {
+        "name": "Leased",
+        "party": _party(olga, "SE").pk,
+        "enter_place": "SE",
+        "exit_place": "SE",
+        "sell_places": "SE",
+        "customer_class": "public",
+        "use": "resale",
+        "lessor": "Carrier AB",
+        "lease_contract": "L-2026-7 of 2026-01-15",
+        "capacity": "100 Mbit/s",
+    }
+    olga.post(reverse("staff-line-new"), typed)
+    line = Line.objects.get()
+
+    staff = olga.get(reverse("staff-line", args=[line.code])).content.decode()
+    public = olga.get(reverse("line", args=[line.code])).content.decode()
+
+    shown = ("Carrier AB", "L-2026-7", "100 Mbit/s")
+    assert [part in staff for part in shown] == [True, True, True]
+    assert [part in public for part in shown] == [True, False, True]

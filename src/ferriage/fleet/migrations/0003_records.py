@@ -1,4 +1,4 @@
-from django.db import migrations
+from django.db import migrations, models
 
 from ferriage.core.triggers import per_vendor
 
@@ -41,8 +41,16 @@ END $$
 class Migration(migrations.Migration):
     dependencies = [("fleet", "0002_triggers"), ("approvals", "0003_records")]
     operations = [
-        per_vendor(
-            sqlite=("DROP TRIGGER fleet_permit_rests_on_decision", SQLITE),
-            postgresql=(POSTGRES_FUNCTION,),
+        # SQLite rebuilds no table that a trigger of another one names.
+        per_vendor(sqlite=("DROP TRIGGER fleet_permit_rests_on_decision",), postgresql=()),
+        migrations.AddField(
+            "line", "lessor", models.CharField(blank=True, db_default="", max_length=120)
         ),
+        migrations.AddField(
+            "line", "lease_contract", models.CharField(blank=True, db_default="", max_length=120)
+        ),
+        migrations.AddField(
+            "line", "capacity", models.CharField(blank=True, db_default="", max_length=120)
+        ),
+        per_vendor(sqlite=(SQLITE,), postgresql=(POSTGRES_FUNCTION,)),
     ]
