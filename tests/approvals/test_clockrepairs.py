@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import transaction
 from register_cases import line
 from register_office import SECOND, Register
 from test_frozen import refused
@@ -25,6 +26,7 @@ from ferriage.core import timesync
 from ferriage.core.actors import Actor
 from ferriage.core.errors import StaleState
 from ferriage.core.models import AuditEntry
+from tampering import tampering
 
 if TYPE_CHECKING:
     from ferriage.approvals.facts import LineFacts
@@ -241,3 +243,28 @@ def test_database_refuses_one_person_for_both_and_a_repair_that_begins_confirmed
     assert refused(insert, ahead.now, ahead.now)
     repair.refresh_from_db()
     assert repair.confirmed_by == ""
+
+
+def test_backup_from_before_the_repair_is_blocked_until_it_is_repaired_anew(
+    ahead: Register,
+) -> None:
+    repair = propose(ahead)
+    backup = transaction.savepoint_create()
+    confirm(ahead, repair)
+    before = blocked(ahead)
+
+    transaction.savepoint_rollback(backup)  # the database as the backup holds it
+
+    assert (before, blocked(ahead)) == (False, True)
+    confirm(ahead, repair)
+    assert (blocked(ahead), first_broken_decision()) == (False, None)
+
+
+def test_guard_asks_the_repair_itself_when_the_chain_was_cut_off_behind_it(
+    ahead: Register,
+) -> None:
+    confirm(ahead, propose(ahead))
+    with tampering():
+        Decision.objects.filter(sequence=6).delete()
+    assert not blocked(ahead)
+    assert blocked(ahead, ahead.now - timedelta(hours=1))

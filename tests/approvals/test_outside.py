@@ -267,3 +267,19 @@ def test_database_refuses_a_second_answer_to_a_link(register: Register, token: s
             confirmed=True,
             at=register.now,
         )
+
+
+def test_backup_from_before_the_answer_opens_nothing_and_its_link_ends_with_its_week(
+    register: Register, approval: Approval, token: str
+) -> None:
+    backup = transaction.savepoint_create()
+    answer(register, token)
+    before = allowed(register)
+
+    transaction.savepoint_rollback(backup)  # the database as the backup holds it
+
+    approval.refresh_from_db()
+    later = register.now + timedelta(days=8)
+    assert (before, allowed(register), approval.verified_by) == (True, False, "")
+    assert outside_link(token, later) is None
+    assert not OutsideAnswer.objects.exists()

@@ -350,3 +350,22 @@ def test_leased_line_names_its_lessor_and_only_staff_see_the_contract(olga: Clie
     shown = ("Carrier AB", "L-2026-7", "100 Mbit/s")
     assert [part in staff for part in shown] == [True, True, True]
     assert [part in public for part in shown] == [True, False, True]
+
+
+def test_renewal_names_the_one_before_and_leaves_it(olga: Client, yard: Yard) -> None:
+    line = yard.open_line()
+    former = Approval.objects.get()
+    typed = {
+        "kind": former.kind,
+        "holder": former.holder.pk,
+        "lines": [line.pk],
+        "renews": former.pk,
+    }
+
+    olga.post(reverse("staff-approval-new"), typed)
+
+    renewal = Approval.objects.get(supersedes=former)
+    former.refresh_from_db()
+    page = olga.get(reverse("staff-approval", args=[former.code])).content.decode()
+    assert (renewal.is_correction, former.state) == (False, "granted")
+    assert "Renewal" in page

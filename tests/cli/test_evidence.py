@@ -65,9 +65,9 @@ def test_sound_evidence_is_said_to_be_so(proven: Path) -> None:
         (lambda shop: _sealed(shop).unlink(), "A file of evidence is missing"),
         (_cut_off, "A file of evidence was altered"),
         (_other_key, "were sealed with another key"),
-        (lambda shop: (shop / "data/evidence.key").unlink(), "cannot be read"),
+        (lambda shop: (shop / "data/evidence.key").write_text("no key\n"), "is not one"),
     ],
-    ids=["missing", "altered", "another key", "no key"],
+    ids=["missing", "altered", "another key", "no key in the file"],
 )
 def test_harm_is_named_with_what_to_do(
     proven: Path, harm: Callable[[Path], None], said: str
@@ -91,3 +91,19 @@ def test_init_makes_no_new_key_where_files_need_the_old_one(proven: Path) -> Non
     assert again.returncode == 0, again.stderr
     assert not (proven / "data/evidence.key").exists()
     assert "Put it back from a backup" in ferriage(proven, "check").stdout
+
+
+def test_lost_key_is_named_with_and_without_evidence(shop: Path, proven: Path) -> None:
+    (proven / "data/evidence.key").unlink()
+    with_evidence = ferriage(proven, "check")
+    opened = ferriage(proven, "register", "evidence")
+    for path in (shop / "data/evidence").iterdir():
+        path.unlink()
+    without = ferriage(shop, "check")
+    again = ferriage(shop, "init", "--url", "https://shop.se")
+
+    assert [with_evidence.returncode, opened.returncode, without.returncode] == [1, 1, 1]
+    assert "✗ there is no key" in with_evidence.stdout
+    assert "✗ there is no key" in without.stdout
+    assert again.returncode == 0
+    assert (shop / "data/evidence.key").stat().st_mode & 0o777 == 0o600

@@ -60,7 +60,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield _packs(config)
     if not fault:
         yield _clock()
-        yield from _evidence()
+        yield from _evidence(config)
         yield _held_reach(config)
     yield from _gateway(config)
 
@@ -109,8 +109,15 @@ def _clock() -> Finding:
     return Finding("good", "the clock is set, and not behind the register's records")
 
 
-def _evidence() -> Iterator[Finding]:
+def _evidence(config: Config) -> Iterator[Finding]:
     """Open every file of evidence, as an auditor would ask for it."""
+    if not config.evidence_key_path.exists():
+        yield Finding(
+            "bad",
+            f"there is no key {config.evidence_key_path}, so no evidence can be kept or opened",
+            "Put it back from a backup. `ferriage init` makes one where there is no evidence yet.",
+        )
+        return
     from ferriage.approvals.site import evidence_dir
     from ferriage.approvals.store import EvidenceUnreadable, unreadable
 

@@ -62,6 +62,12 @@ class ApprovalForm(forms.Form):
     conditions = forms.CharField(
         label=gettext_lazy("Conditions"), required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
+    renews = forms.ModelChoiceField(
+        Approval.objects.filter(state__in=[State.GRANTED, State.SUSPENDED]).order_by("-pk"),
+        label=gettext_lazy("Renews"),
+        required=False,
+        help_text=gettext_lazy("The one before runs to its own end."),
+    )
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -69,6 +75,11 @@ class ApprovalForm(forms.Form):
         language = get_language() or "en"
         kinds = [(code, reasons.kind_name(code, language, packs)) for code in sorted(packs.kinds)]
         self.fields["kind"].choices = kinds  # type: ignore[attr-defined]
+
+    def renewed(self) -> Approval | None:
+        """Return what it renews, where the form asks for it."""
+        found: Approval | None = self.cleaned_data.get("renews")
+        return found
 
     def says(self) -> dict[str, Any]:
         """Return what was typed as the register takes it."""
@@ -161,6 +172,7 @@ def new(request: StaffRequest) -> HttpResponse:
     def act(_typed: dict[str, Any]) -> HttpResponse:
         approval = actions.record_approval(
             **form.says(),
+            supersedes=form.renewed(),
             packs=site.packs_in_force(),
             now=request.now,
             actor=request.staff.actor,

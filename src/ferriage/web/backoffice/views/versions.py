@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class CorrectionForm(ApprovalForm):
     """The record anew, and what was wrong with the one before."""
 
+    renews = None  # type: ignore[assignment]  # how Django takes a field out of a form
     reason = forms.CharField(
         label=gettext_lazy("What is wrong with the version before"), max_length=200
     )
