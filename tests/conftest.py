@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ferriage.core.actors import Actor
+
+if TYPE_CHECKING:
+    from pytest_django.plugin import DjangoDbBlocker
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:  # noqa: ARG001 -- makes the database
+    """Let the suite's shop have accepted its rule packs, as `ferriage init` does."""
+    import lawbook
+
+    with django_db_blocker.unblock():
+        lawbook.accept(*lawbook.everyday())
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from django.test import Client
 from people import logged_in, make_staff
 
+import lawbook
 from ferriage.accounts import actions as accounts
 from ferriage.approvals import actions as approvals
 from ferriage.approvals.models import Approval, ApprovalLine, Determination, Party
 from ferriage.approvals.queries import questions_left
-from ferriage.approvals.site import packs_in_force
+from ferriage.approvals.site import GRACE, packs_in_force
 from ferriage.core.actors import CUSTOMER
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import Line
@@ -184,6 +185,10 @@ def _other_operator(world: World) -> None:
     _line(party=other)(world)
 
 
+def _newer_pack_put_off(world: World) -> None:
+    lawbook.receive(lawbook.stricter(), at=world.now - GRACE)
+
+
 DAY = timedelta(days=1)
 AT = datetime.fromisoformat("2026-03-01T12:00+00:00")
 UNKNOWN = "What the law asks is not known here"
@@ -220,6 +225,7 @@ MISSING = (
         place="SE",
     ),
     Situation("somebody else's conclusion", UNKNOWN, _other_operator, place="SE"),
+    Situation("newer pack put off", "No approval can be obtained", _newer_pack_put_off),
 )
 
 

@@ -20,6 +20,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connections
 
+import lawbook
 from ferriage.config import Config, DatabaseConfig
 from ferriage.core.codes import random_characters
 
@@ -70,6 +71,7 @@ def own_database(
         mine.settings_dict["NAME"] = _name(config)
         connections["default"] = mine
         settings.FERRIAGE = config
+        lawbook.accept(*lawbook.everyday())
         try:
             yield config
         finally:

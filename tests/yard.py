@@ -13,7 +13,7 @@ import pytest
 from ferriage import wire
 from ferriage.approvals import actions as approvals
 from ferriage.approvals import packs
-from ferriage.approvals.site import packs_in_force
+from ferriage.approvals.site import packs_in_force, packs_on_file
 from ferriage.core import site
 from ferriage.core.actors import Actor
 from ferriage.core.models import SiteState
@@ -218,11 +218,11 @@ def prepare_site(epoch: str = "e1") -> None:
 
 @pytest.fixture
 def law(settings: SettingsWrapper) -> packs.Packs:
-    """The built-in packs and the demo's, in force on the site."""
+    """The built-in packs and the demo's, on file; the suite's shop has accepted them."""
     config = settings.FERRIAGE
     demo = replace(config.approvals, packs=(str(packs.demo_path()),))
     settings.FERRIAGE = replace(config, approvals=demo)
-    return packs_in_force()
+    return packs_on_file()
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ KEY = "A" * 43 + "="
 
 
 def _device(number: int = 1, hold_in: float = 60) -> plane.Plane:
-    return plane.of_device(feed.device(number, public_key=KEY, hold_at=NOW + hold_in), NOW)
+    device = feed.device(number, public_key=KEY, hold_at=NOW + hold_in)
+    return plane.of_device(device, NOW, "fer0")
 
 
 def test_open_device_has_all_elements_and_a_held_one_is_absent_from_open() -> None:
@@ -25,7 +26,7 @@ def test_open_device_has_all_elements_and_a_held_one_is_absent_from_open() -> No
         "cap_dl": {1001: (12_500_000, 1 << 20)},
         "use_up": {1001: None},
         "use_dl": {1001: None},
-        "open": {1001: NOW + 60},
+        "open": {"fer0 . 0x000003e9": NOW + 60},
     }
     assert held == {name: value for name, value in opened.items() if name != "open"}
 
@@ -38,9 +39,9 @@ def test_renewal_replaces_only_the_element_in_open_even_when_it_just_expired() -
     steps = plane.diff(_device(hold_in=1), _device(hold_in=3600), NOW)
 
     assert plane.render(steps, table="t", guard="g", now=NOW) == (
-        "add element inet t open { 1001 }\n"
-        "delete element inet t open { 1001 }\n"
-        "add element inet t open { 1001 timeout 3600s0ms }\n"
+        "add element inet t open { fer0 . 0x000003e9 }\n"
+        "delete element inet t open { fer0 . 0x000003e9 }\n"
+        "add element inet t open { fer0 . 0x000003e9 timeout 3600s0ms }\n"
     )
 
 
@@ -112,10 +113,10 @@ LISTED = """table inet ferriage {
 	}
 
 	set open {
-		type mark
+		type ifname . mark
 		flags timeout
-		elements = { 0x00000005 timeout 700d expires 1d2h3m4s5ms,
-				0x00000007 timeout 10s expires 9s996ms }
+		elements = { "fer0" . 0x00000005 timeout 700d expires 1d2h3m4s5ms,
+				"fer1" . 0x00000005 timeout 10s expires 9s996ms }
 	}
 
 	map dev6 {
@@ -141,7 +142,7 @@ LISTED = """table inet ferriage {
 	}
 
 	chain up {
-		iifname @lines meta mark @open goto up_open
+		iifname @lines iifname . meta mark @open goto up_open
 	}
 }
 """
@@ -153,8 +154,8 @@ def test_listing_is_parsed_into_plane_and_counters() -> None:
     assert observed.comment == "life 3"
     assert observed.plane["lines"] == {"fer0": pytest.approx(NOW + 999.996)}
     assert observed.plane["open"] == {
-        5: pytest.approx(NOW + 93784.005),
-        7: pytest.approx(NOW + 9.996),
+        "fer0 . 0x00000005": pytest.approx(NOW + 93784.005),
+        "fer1 . 0x00000005": pytest.approx(NOW + 9.996),
     }
     assert observed.plane["dev6"] == {"fd00::2": 5}
     assert observed.plane["cap_up"] == {5: (125_000, 65_536)}
@@ -172,8 +173,8 @@ def _layout(**changes: object) -> str:
 def test_open_and_lines_are_asked_before_anything_established() -> None:
     text = _layout()
 
-    up = text.index("iifname @lines meta mark @open goto up_open")
-    down = text.index("oifname @lines meta mark @open ct state established,related")
+    up = text.index("iifname @lines iifname . meta mark @open goto up_open")
+    down = text.index("oifname @lines oifname . meta mark @open ct state established,related")
     assert "established" not in text[text.index("chain through {\n") : up]
     assert text[text.index("chain down {\n") : down].count("established") == 2  # only of the shop
 

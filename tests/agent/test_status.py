@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def _status(refused: dict[str, str]) -> wire.PoolStatus:
     return status.of_pool(
         Pool(feed.ASSIGNMENT),
+        interface="fer0",
         peers={},
         live=plane.empty(),
         line_open=False,

@@ -9,7 +9,7 @@ import pytest
 from register_office import Register
 
 from ferriage.approvals import actions, packs
-from ferriage.approvals.site import packs_in_force
+from ferriage.approvals.site import packs_on_file
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def law(settings: SettingsWrapper) -> packs.Packs:
-    """The built-in packs and the demo's, in force on the site."""
+    """The built-in packs and the demo's, on file; the suite's shop has accepted them."""
     config = settings.FERRIAGE
     demo = replace(config.approvals, packs=(str(packs.demo_path()),))
     settings.FERRIAGE = replace(config, approvals=demo)
-    return packs_in_force()
+    return packs_on_file()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from register_cases import DEMO, approval, determination, facts, line
 from ferriage.approvals.evaluate import LONGEST, evaluate, horizon
 from ferriage.approvals.facts import ROLES, ApprovalFacts, Facts, Question
 from ferriage.approvals.packfile import Row
-from ferriage.approvals.packs import Pack, Packs
+from ferriage.approvals.packs import Later, Pack, Packs
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
@@ -83,7 +83,19 @@ def judged(draw: DrawFn) -> Facts:
     return facts(LINE, approvals=approvals, determinations=concluded)
 
 
-@given(law=laws(), case=judged(), moments=st.lists(instants, min_size=4), share=st.floats(0, 1))
+@st.composite
+def waited_for(draw: DrawFn) -> Packs:
+    """A law beside which one or two others wait, each from an instant of its own."""
+    later = draw(st.lists(st.tuples(instants, laws()), min_size=1, max_size=2))
+    return Packs(draw(laws()).by_place, tuple(Later(at, packs) for at, packs in later))
+
+
+@given(
+    law=laws() | waited_for(),
+    case=judged(),
+    moments=st.lists(instants, min_size=4),
+    share=st.floats(0, 1),
+)
 def test_allowed_verdict_holds_exactly_until_it_says(
     law: Packs, case: Facts, moments: list[datetime], share: float
 ) -> None:
@@ -99,7 +111,20 @@ def test_allowed_verdict_holds_exactly_until_it_says(
             assert not evaluate(case, law, verdict.valid_until).allowed
 
 
-@given(law=laws(), case=judged(), at=instants)
+@given(law=waited_for(), case=judged(), at=instants)
+def test_what_waits_only_takes_away(law: Packs, case: Facts, at: datetime) -> None:
+    verdict, accepted = evaluate(case, law, at), evaluate(case, Packs(law.by_place), at)
+    waiting = [evaluate(case, later.packs, at) for later in law.later if later.at <= at]
+    begun = evaluate(case, law.at_once, at)
+
+    assert verdict.allowed == (accepted.allowed and all(one.allowed for one in waiting))
+    assert verdict.valid_until <= accepted.valid_until
+    assert begun.allowed == (
+        accepted.allowed and all(evaluate(case, one.packs, at).allowed for one in law.later)
+    )
+
+
+@given(law=laws() | waited_for(), case=judged(), at=instants)
 def test_denial_has_reasons_and_an_allowed_verdict_has_none(
     law: Packs, case: Facts, at: datetime
 ) -> None:

@@ -19,7 +19,24 @@ PUBLIC_OPERATE = ("operate", "public", "resale")
 
 
 def test_builtin_packs_are_these_places() -> None:
-    assert set(BUILTIN.by_place) == {"CN", "DE", "SE"}
+    assert set(BUILTIN.by_place) == {
+        *("CN", "DE", "FR", "GB", "HK", "IN", "JP", "NL", "SE", "US"),
+    }
+
+
+@pytest.mark.parametrize("pack", DEMO.by_place.values(), ids=lambda pack: pack.place)
+def test_places_authorities_and_kinds_are_named_in_every_language(pack: packs.Pack) -> None:
+    named = [pack.names, *(item.names for item in pack.authorities.values())]
+    named += [kind.names for kind in pack.kinds.values()]
+    assert [set(names) for names in named] == [{"en", "zh-hans", "de", "fa"}] * len(named)
+
+
+@pytest.mark.parametrize("pack", BUILTIN.by_place.values(), ids=lambda pack: pack.place)
+def test_every_source_that_carries_no_answer_says_what_to_read(pack: packs.Pack) -> None:
+    answered = {row.source for row in pack.rows if row.answer != "unknown"}
+    silent = [source for key, source in pack.sources.items() if key not in answered]
+    assert [source.title for source in silent if "To be read:" not in source.note] == []
+    assert [row.clause for row in pack.rows if row.answer == "unknown" and not row.note] == []
 
 
 def test_demo_pack_is_not_built_in_and_says_it_is_invented() -> None:
@@ -41,17 +58,17 @@ def test_crossing_cns_border_for_others_is_not_obtainable(customer_class: str, u
     assert "工信部信管函〔2017〕32号" in BUILTIN.by_place["CN"].sources[found.source].title
 
 
-@pytest.mark.parametrize("place", ["SE", "DE"])
+@pytest.mark.parametrize("place", sorted({*BUILTIN.by_place} - {"CN"}))
 def test_places_whose_law_was_not_read_answer_unknown_everywhere(place: str) -> None:
     at = datetime(2026, 11, 24, tzinfo=UTC)
-    answers = {
+    answers = [
         found.answer
         for role in ROLES
         for customer_class in CUSTOMER_CLASSES
         for use in USES
         if (found := BUILTIN.by_place[place].row((role, customer_class, use), at))
-    }
-    assert answers == {"unknown"}
+    ]
+    assert answers == ["unknown"] * (len(ROLES) * len(CUSTOMER_CLASSES) * len(USES))
 
 
 def test_pack_carries_the_digest_of_its_file() -> None:
@@ -129,6 +146,13 @@ def test_pack_of_a_wrong_place_is_refused(
     with pytest.raises(packs.PackError) as refusal:
         packs.load_file(path, allow_user_assigned=True)
     assert str(refusal.value) == f"{path}: {fault}."
+
+
+@pytest.mark.parametrize("version", ["", "v" * 41])
+def test_version_that_cannot_be_kept_is_refused(version: str) -> None:
+    text = packs.demo_path().read_text(encoding="utf-8").replace("2026-11-25.1", version)
+    with pytest.raises(packs.PackError, match="version must have 1 to 40 characters"):
+        packs.parse(text, name="XD", allow_user_assigned=True)
 
 
 def test_pack_that_is_not_there_or_not_toml_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from django.db import IntegrityError, connection, transaction
 from register_cases import EVERY_ROLE, line, row, write_pack
 from register_office import ISSUED, PAPER, SECOND, Register
 
-from ferriage.approvals import actions
+import lawbook
+from ferriage.approvals import actions, packs
 from ferriage.approvals.models import Approval, Evidence, Party
 from ferriage.approvals.queries import judge, load_register, party_facts
 from ferriage.approvals.site import packs_in_force
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_django.fixtures import DjangoAssertNumQueries, SettingsWrapper
+    from pytest_django.fixtures import DjangoAssertNumQueries
 
     from ferriage.approvals.facts import LineFacts
 
@@ -271,18 +272,34 @@ def test_refusal_names_an_approval_of_another_holder_or_line(register: Register)
 
 
 @pytest.mark.parametrize("lines", [1, 3])
-def test_judging_many_lines_takes_the_same_three_queries(
+def test_judging_many_lines_takes_the_same_four_queries(
     register: Register, lines: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     codes = [f"ln_{number}" for number in range(lines)]
     for code in codes:
         register.in_force(code)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         snapshot = load_register()
         verdicts = [
             snapshot.judge(line=demo_line(register.party, code), at=register.now) for code in codes
         ]
     assert [verdict.allowed for verdict in verdicts] == [True] * lines
+
+
+def test_snapshot_judges_each_question_once(register: Register) -> None:
+    register.in_force("ln_1")
+    snapshot, subject = load_register(), demo_line(register.party)
+
+    first = snapshot.judge(line=subject, at=register.now, customer_place="XD")
+    others = [
+        snapshot.judge(line=subject, at=register.now),
+        snapshot.judge(line=subject, at=register.now + timedelta(days=1), customer_place="XD"),
+        snapshot.judge(line=subject, at=register.now, customer_place="SE"),
+        snapshot.judge(line=replace(subject, exit="SE"), at=register.now, customer_place="XD"),
+    ]
+
+    assert snapshot.judge(line=subject, at=register.now, customer_place="XD") is first
+    assert [verdict.allowed for verdict in (first, *others)] == [True, True, True, False, False]
 
 
 def test_judging_one_line_agrees_with_the_snapshot(register: Register) -> None:
@@ -296,16 +313,15 @@ def test_judging_one_line_agrees_with_the_snapshot(register: Register) -> None:
 
 
 def test_notification_opens_from_its_lodging_and_its_confirmation_changes_nothing(
-    register: Register, settings: SettingsWrapper, tmp_path: Path
+    register: Register, tmp_path: Path
 ) -> None:
-    rows = row("notify", roles=EVERY_ROLE, kinds='["JP-NOTICE"]')
-    pack = write_pack(tmp_path / "JP.toml", rows=rows)
-    config = settings.FERRIAGE
-    settings.FERRIAGE = replace(config, approvals=replace(config.approvals, packs=(str(pack),)))
+    rows = row("notify", roles=EVERY_ROLE, kinds='["NZ-NOTICE"]')
+    pack = write_pack(tmp_path / "NZ.toml", place="NZ", rows=rows)
+    lawbook.accept(packs.load_file(pack))
     notified = replace(register, law=packs_in_force())
-    subject = replace(line("JP", "JP", "JP"), operator=party_facts(register.party))
-    subject = replace(subject, operator=replace(subject.operator, place="JP"))
-    approval = notified.record(kind="JP-NOTICE")
+    subject = replace(line("NZ", "NZ", "NZ"), operator=party_facts(register.party))
+    subject = replace(subject, operator=replace(subject.operator, place="NZ"))
+    approval = notified.record(kind="NZ-NOTICE")
     found = [judge(line=subject, at=register.now).allowed]
     notified.lodge(approval)
     found.append(judge(line=subject, at=register.now).allowed)

@@ -8,7 +8,7 @@ import pytest
 
 from ferriage import config
 from ferriage.approvals import packs
-from ferriage.approvals.site import evidence_dir, is_public, packs_in_force
+from ferriage.approvals.site import evidence_dir, is_public, packs_on_file
 
 if TYPE_CHECKING:
     from pytest_django.fixtures import SettingsWrapper
@@ -52,9 +52,9 @@ def test_invented_place_is_refused_on_a_public_site(settings: SettingsWrapper) -
     demo = config.ApprovalsConfig(packs=(str(packs.demo_path()),))
     settings.FERRIAGE = replace(shop("https://vpn.company.com"), approvals=demo)
     with pytest.raises(packs.PackError, match="invented place"):
-        packs_in_force()
+        packs_on_file()
     settings.FERRIAGE = replace(shop("http://localhost:8000"), approvals=demo)
-    assert packs_in_force().by_place["XD"].invented
+    assert packs_on_file().by_place["XD"].invented
 
 
 def test_evidence_lies_in_the_data_directory(settings: SettingsWrapper) -> None:

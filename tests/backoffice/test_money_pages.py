@@ -18,6 +18,7 @@ from ferriage.ledger.queries import balance, trial_balance
 from ferriage.orders import actions as orders
 from ferriage.payments import actions as payments
 from ferriage.payments.models import Payment, Refund, Voucher, VoucherBatch
+from ferriage.payments.queries import check
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -104,6 +105,50 @@ def test_money_that_fits_no_order_is_kept_and_can_be_sent_back(
     assert "it belonged to no order" in listed
     assert (order.state, refund.state, refund.paid_reference) == ("open", "paid", "OUT-1")
     assert all(row.balance_minor == 0 for row in trial_balance())
+
+
+def test_money_with_a_mistyped_reference_is_assigned_to_its_order(
+    olga: Client, shop: Shop, now: datetime
+) -> None:
+    order, _reference = _ordered(shop, now)
+    dearer = orders.place(
+        account=shop.account(),
+        price=shop.prices[6],
+        place="XD",
+        now=now,
+        expires_at=now + timedelta(hours=72),
+        actor=CUSTOMER,
+    )
+    _book(olga, "thanks")
+    payment = Payment.objects.get(outcome="unallocated")
+    address = reverse("staff-unallocated-assign", args=[payment.code])
+
+    offered = olga.get(address).content.decode()
+    refused = olga.post(address, {"order": dearer.pk})
+    olga.post(address, {"order": order.pk})
+
+    order.refresh_from_db()
+    payment.refresh_from_db()
+    assert (order.code in offered, dearer.code in offered) == (True, False)
+    assert refused.status_code == 422
+    assert (order.state, payment.order, payment.outcome) == ("fulfilled", order, "settled")
+    assert balance("liabilities:unallocated", "CNY") == 0
+    assert balance("liabilities:unearned", "CNY") == -1000
+    assert check() == []
+
+
+def test_refund_to_pay_names_the_receipt_it_came_by(
+    olga: Client, shop: Shop, now: datetime
+) -> None:
+    _ordered(shop, now)
+    _book(olga, "thanks", note="ACME Ltd, account 42")
+    payment = Payment.objects.get(outcome="unallocated")
+
+    olga.post(reverse("staff-unallocated-refund", args=[payment.code]))
+
+    listed = olga.get(reverse("staff-bank")).content.decode()
+    assert "Bank receipt <code>B-1</code>" in listed
+    assert "ACME Ltd, account 42" in listed
 
 
 def test_receipt_without_amount_keeps_what_was_typed(olga: Client) -> None:

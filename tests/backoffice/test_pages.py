@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.core.actors import Actor
+    from shop import Shop
     from yard import Yard
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +108,37 @@ def test_price_is_replaced_never_edited(olga: Client) -> None:
     assert prices == [(1000, False), (1250, True)]
     assert wrong.status_code == 422
     assert (plan.device_limit, plan.rate_up_bps) == (5, 50_000_000)
+
+
+def test_price_in_no_currency_is_refused_and_one_in_force_can_end(olga: Client, shop: Shop) -> None:
+    address = reverse("staff-price-set", args=[shop.plan.code])
+    month = shop.prices[1]
+
+    wrong = olga.post(address, {"term_months": "1", "amount": "5", "currency": "XYZ"})
+    olga.post(reverse("staff-price-end", args=[month.code]))
+
+    month.refresh_from_db()
+    assert wrong.status_code == 422
+    assert "No currency has this code." in wrong.content.decode()
+    assert sorted(Price.objects.filter(valid_to=None).values_list("term_months", flat=True)) == [
+        6,
+        12,
+        24,
+    ]
+    assert month.valid_to is not None
+    assert month.code not in Client().get("/").content.decode()
+
+
+def test_plan_and_service_can_be_called_otherwise(olga: Client, shop: Shop) -> None:
+    olga.post(reverse("staff-plan-rename", args=[shop.plan.code]), {"name": "Wide"})
+    olga.post(
+        reverse("staff-service", args=[shop.service.code]), {"name": "Lotus", "description": "Calm"}
+    )
+
+    shop.plan.refresh_from_db()
+    shop.service.refresh_from_db()
+    assert (shop.plan.name, shop.service.name) == ("Wide", "Lotus")
+    assert shop.service.description == "Calm"
 
 
 def test_invitation_link_is_shown_once_and_works(olga: Client) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
+from register_cases import row, write_pack
 
 from ferriage.approvals.packs import demo_path
 from running_ferriage import ferriage
@@ -84,15 +85,15 @@ def test_packs_are_checked_and_the_faulty_file_is_named(tmp_path: Path) -> None:
     shipped = ferriage(tmp_path, "packs", "check")
     faulty = ferriage(tmp_path, "packs", "check", str(demo_path()), "JP.toml")
 
-    assert (shipped.returncode, len(shipped.stdout.splitlines())) == (0, 3)
+    assert (shipped.returncode, len(shipped.stdout.splitlines())) == (0, 10)
     assert faulty.returncode == 1
-    assert "XD.toml: XD Demoland (invented), version 2026-11-24.1, INVENTED" in faulty.stdout
+    assert "XD.toml: XD Demoland (invented), version 2026-11-25.1, INVENTED" in faulty.stdout
     assert "JP.toml" in faulty.stderr
 
 
 def test_packs_explain_lists_kinds_and_answers_with_sources(tmp_path: Path) -> None:
     known = ferriage(tmp_path, "packs", "explain", "cn")
-    unknown = ferriage(tmp_path, "packs", "explain", "JP")
+    unknown = ferriage(tmp_path, "packs", "explain", "NZ")
 
     assert known.returncode == 0
     assert "kind CN-INTL-LINE-LEASE: " in known.stdout
@@ -118,3 +119,70 @@ def test_repair_of_a_clock_that_ran_ahead_is_proposed_with_a_link(seed: Path) ->
     assert (right.returncode, checked.returncode, proposed.returncode) == (1, 1, 0)
     assert "`ferriage register repair --first 2` proposes one." in checked.stdout
     assert "https://shop.se/verify/" in proposed.stdout
+
+
+def test_packs_diff_of_two_files_ends_like_diff(tmp_path: Path) -> None:
+    _newer_demo(tmp_path / "new.toml")
+    (tmp_path / "broken.toml").write_text("schema = 2\n")
+
+    def diff(*files: str) -> tuple[int, str, str]:
+        done = ferriage(tmp_path, "packs", "diff", *files)
+        return done.returncode, done.stdout, done.stderr
+
+    other, same = diff(str(demo_path()), "new.toml"), diff("new.toml", "new.toml")
+    broken, third = diff("new.toml", "broken.toml"), diff(*["new.toml"] * 3)
+
+    assert (other[0], same[0], broken[0], third[0]) == (1, 0, 2, 2)
+    assert other[1] == (
+        "XD Demoland (invented): 2026-11-25.1 → 2027-01-01.1\n"
+        "\n~ sell | public | resale\n"
+        "    answer          not_required → not_obtainable\n"
+        "    cites           section 2, Demoland Lines Act (invented)\n"
+    )
+    assert "broken.toml" in broken[2]
+
+
+def test_packs_diff_in_a_shop_says_what_its_lines_would_lose(shop: Path, tmp_path: Path) -> None:
+    ferriage(shop, "init", "--local", stdin="SE\n\n\nHarbour AB\n\n\n\n")
+    text = (demo_path().parents[1] / "SE.toml").read_text(encoding="utf-8")
+    newer = text.replace("2026-11-25.1", "2027-01-01.1").replace('read = "nothing"', READ)
+    (tmp_path / "SE.toml").write_text(newer.replace('"unknown"', '"not_required"'))
+
+    waits = ferriage(shop, "packs", "diff")
+    opens = ferriage(shop, "packs", "diff", str(tmp_path / "SE.toml"))
+
+    assert (waits.returncode, waits.stdout) == (
+        0,
+        "No rule pack waits: what came to this shop is in force.\n",
+    )
+    assert opens.returncode == 1
+    assert f"✓ {_line(shop)} SE – SE, the permit: denied → until " in opens.stdout
+
+
+def test_pack_that_comes_later_waits_and_check_says_so(seed: Path, tmp_path: Path) -> None:
+    before = ferriage(seed, "check").stdout
+    pack = write_pack(tmp_path / "NZ.toml", place="NZ", rows=row("unknown"))
+    with (seed / "ferriage.toml").open("a") as file:
+        file.write(f'\n[approvals]\npacks = ["{pack}"]\n')
+
+    met = ferriage(seed, "check").stdout
+    worked = ferriage(seed, "worker", "--once")
+    waits = ferriage(seed, "check")
+    told = ferriage(seed, "packs", "diff")
+    write_pack(pack, place="NZ", rows=row("not_obtainable"))
+    changed = ferriage(seed, "check")
+
+    assert ("NZ" in before, worked.returncode) == (False, 0)
+    assert "! rule pack NZ 1 was not received yet" in met
+    assert "! rule pack NZ 1 waits to take effect" in waits.stdout
+    assert (told.returncode, "NZ Somewhere: nothing → 1\n" in told.stdout) == (1, True)
+    assert "It waits for an owner" in told.stdout
+    assert "✗ rule pack NZ 1 was changed without a newer version" in changed.stdout
+
+
+READ = 'read = "text"\nread_on = 2026-11-25'
+
+
+def _newer_demo(path: Path) -> None:
+    text = demo_path().read_text(encoding="utf-8").replace("2026-11-25.1", "2027-01-01.1")
+    path.write_text(text.replace('answer = "not_required"', 'answer = "not_obtainable"', 1))

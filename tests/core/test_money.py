@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferriage.core.money import Money, split
+from ferriage.core.money import Money, is_currency, split
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,14 @@ def test_amounts_with_too_many_decimals_or_digits_or_words_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Money.parse(text, currency)
+
+
+@pytest.mark.parametrize(
+    ("code", "known"),
+    [("CNY", True), ("ISK", True), ("XYZ", False), ("XAU", False), ("cny", False)],
+)
+def test_currency_is_one_that_people_pay_with(code: str, *, known: bool) -> None:
+    assert is_currency(code) is known
 
 
 @given(st.integers(-(10**12), 10**12), st.sampled_from(["CNY", "JPY", "KWD"]))

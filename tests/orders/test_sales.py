@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import lawbook
 from ferriage.accounts import actions as accounts
 from ferriage.approvals.models import Decision
 from ferriage.core.actors import CUSTOMER
@@ -18,7 +19,7 @@ from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
 from ferriage.plans.models import Period
 from till import THREE_DAYS, Till, assert_sound
-from yard import OWNER
+from yard import OWNER, last_permit
 
 if TYPE_CHECKING:
     from ferriage.accounts.models import Account
@@ -47,6 +48,22 @@ def test_order_copies_price_and_term_and_asks_the_register(till: Till) -> None:
         "order.placed",
         {"amount": "50.00 CNY", "place": "XD"},
     )
+
+
+def test_nothing_is_sold_that_a_waiting_pack_denies_and_money_under_way_goes_back(
+    till: Till,
+) -> None:
+    order = till.order()
+    reference = till.transfer(order).reference
+    lawbook.receive(lawbook.stricter(), at=till.now)
+
+    with pytest.raises(actions.NotOnSale):
+        till.order()
+    captured = till.receive(reference, 1000)
+    fleet.refresh_permits(now=till.now, actor=OWNER)
+
+    assert captured.outcome == "refund"
+    assert last_permit(till.shop.line).state == "open"
 
 
 def test_later_price_leaves_the_order_as_it_was(till: Till) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from support import eventually
@@ -161,3 +162,25 @@ def test_device_on_two_lines_is_told_the_reason_of_the_one_it_uses(world: World)
 
     assert eventually(lambda: told(alice), within=5) == "Your term has ended"
     assert eventually(lambda: told(bob), within=5) == "The other line is closed."
+
+
+@pytest.mark.parametrize("world", [2], indirect=True)
+def test_device_held_on_one_line_passes_on_the_other_alone(world: World) -> None:
+    other = "pool_0000000000000002"
+    world.permit()
+    world.permit(pool=other)
+    world.start_agent()
+    alice = world.client()
+    bob = world.client(pool=other)
+    held = {"hold_at": int(world.site.now()) - 60}
+    world.site.put(msgspec.structs.replace(alice.record, **held), pool=other)
+    world.site.put(msgspec.structs.replace(bob.record, **held))
+    world.applied()
+
+    assert (alice.ping("203.0.113.9"), bob.ping("203.0.113.9")) == (1, 1)
+    assert len(world.elements("open")) == 2
+
+    world.site.put(msgspec.structs.replace(alice.record, **held))
+    world.applied()
+
+    assert (alice.ping("203.0.113.9", wait=0.3), bob.ping("203.0.113.9")) == (0, 1)

@@ -186,8 +186,9 @@ class Engine:
     def _wanted(self, now: float) -> Plane:
         wanted = self._frame(now)
         for pool in self.pools.values():
+            name = self.interface(pool)
             for device in pool.usable():
-                plane.merge(wanted, plane.of_device(device, now))
+                plane.merge(wanted, plane.of_device(device, now, name))
         return wanted
 
     def _frame(self, now: float) -> Plane:
@@ -254,21 +255,27 @@ class Engine:
     ) -> None:
         now = self._clock.now()
         old, new = self._frame(now), self._frame(now)
+        here = self.interface(pool)
         for device in before.values():
-            plane.merge(old, plane.of_device(device, 0))
+            plane.merge(old, plane.of_device(device, 0, here))
+        for name in before.keys() | change.puts.keys():
+            plane.merge(new, self._elsewhere(name, pool, now))
         for name in change.puts:
             if name not in pool.refused:
-                plane.merge(new, plane.of_device(pool.devices[name], now))
-        self._keep_shared(old, new, now)
+                plane.merge(new, plane.of_device(pool.devices[name], now, here))
         live = plane.restrict(self._live, old, new)
         live |= {name: self._live[name] for name in self._frame(now)}
         self._change(plane.diff(live, new, now), now)
         self._set_peers(pool, self._peer_changes(pool, before.values(), change.puts))
 
-    def _keep_shared(self, old: Plane, new: Plane, now: float) -> None:
-        """Leave elements alone that a device of another pool still holds."""
-        if len(self.pools) > 1:
-            plane.merge(new, plane.restrict(self._wanted(now), old))
+    def _elsewhere(self, name: str, here: feed.Pool, now: float) -> Plane:
+        """Return what a device holds on other lines: addresses and limits are the same there."""
+        found: Plane = {}
+        for pool in self.pools.values():
+            if pool is not here and name in pool.devices and name not in pool.refused:
+                held = plane.of_device(pool.devices[name], now, self.interface(pool))
+                plane.merge(found, held)
+        return found
 
     def _forget(
         self, pool: feed.Pool, before: Mapping[str, wire.Device], *, was_open: bool
@@ -380,6 +387,7 @@ class Engine:
         return tuple(
             status.of_pool(
                 pool,
+                interface=self.interface(pool),
                 peers=self._peers.get(self.interface(pool), {}),
                 live=self._live,
                 line_open=self._line_open(pool),

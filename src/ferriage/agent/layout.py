@@ -66,7 +66,7 @@ table inet {table} {{
     set uplink {{ type ifname; }}
     set wgport {{ type inet_service; }}
     set lines {{ type ifname; flags timeout; }}
-    set open {{ type mark; flags timeout; }}
+    set open {{ type ifname . mark; flags timeout; }}
     map dev4 {{ type ipv4_addr : mark; }}
     map dev6 {{ type ipv6_addr : mark; }}
     set cap_up {{ type mark; limit rate over 1000 bytes/second burst 1000 bytes; }}
@@ -122,10 +122,10 @@ table inet {table} {{
         iifname != @inner return
         ip daddr . tcp dport @shop4 return
         ip6 daddr . tcp dport @shop6 return
-        iifname @lines meta mark @open tcp dport 53 redirect to :53
+        iifname @lines iifname . meta mark @open tcp dport 53 redirect to :53
         iifname @lines udp dport 53 redirect to :53
         meta l4proto {{ tcp, udp }} th dport 53 redirect to :{held_dns_port}
-        iifname @lines meta mark @open return
+        iifname @lines iifname . meta mark @open return
         tcp dport 80 redirect to :{hold_port}
     }}
     chain nat_out {{
@@ -135,7 +135,7 @@ table inet {table} {{
         iifname != @inner return
         ip daddr . tcp dport @shop4 accept
         ip6 daddr . tcp dport @shop6 accept
-        iifname @lines meta mark @open meta l4proto {{ tcp, udp }} th dport 53 accept
+        iifname @lines iifname . meta mark @open meta l4proto {{ tcp, udp }} th dport 53 accept
         iifname @lines udp dport 53 goto held_dns_up
         udp dport {held_dns_port} goto held_dns_up
         tcp dport {held_dns_port} accept
@@ -159,7 +159,7 @@ table inet {table} {{
     chain up {{
         ip daddr . tcp dport @shop4 goto count_up
         ip6 daddr . tcp dport @shop6 goto count_up
-        iifname @lines meta mark @open goto up_open
+        iifname @lines iifname . meta mark @open goto up_open
         goto refused
     }}
     chain up_open {{
@@ -181,7 +181,7 @@ table inet {table} {{
         meta mark set ip6 daddr map @dev6
         ip saddr . tcp sport @shop4 ct state established goto count_dl
         ip6 saddr . tcp sport @shop6 ct state established goto count_dl
-        oifname @lines meta mark @open ct state established,related goto count_dl
+        oifname @lines oifname . meta mark @open ct state established,related goto count_dl
         drop
     }}
     chain count_dl {{

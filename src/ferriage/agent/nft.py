@@ -116,7 +116,8 @@ def _elements(name: str, body: str, now: float) -> Iterator[tuple[Key, Value]]:
         if name in plane.MAPS:
             yield words[0].strip('"'), int(words[2], 16)
         elif name in plane.TIMED:
-            yield _key(words[0]), now + seconds(words[words.index("expires") + 1])
+            key = " ".join(words[: words.index("timeout")]).replace('"', "")
+            yield key, now + seconds(words[words.index("expires") + 1])
         elif name in {"cap_up", "cap_dl"}:
             yield _key(words[0]), _limit(raw)
         elif name in {"shop4", "shop6"}:

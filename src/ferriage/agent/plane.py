@@ -1,7 +1,8 @@
 """Which elements nft's sets must hold, what they hold, and the shortest way from one to the other.
 
 A plane maps set name → key → value. Values: an instant in site time (`open`, `lines`), a slot
-(`dev4`, `dev6`), bytes per second with burst (`cap_*`), nothing elsewhere. Pure: no kernel here.
+(`dev4`, `dev6`), bytes per second with burst (`cap_*`), nothing elsewhere. A device is open on an
+interface, since what holds it on one line need not hold it on another. Pure: no kernel here.
 """
 
 from __future__ import annotations
@@ -66,8 +67,13 @@ def empty() -> Plane:
     return {name: {} for name in SETS}
 
 
-def of_device(device: wire.Device, now: float) -> Plane:
-    """Return the elements of one device. Held is absence from `open`."""
+def open_key(interface: str, slot: int) -> str:
+    """Return the key in `open` of a device on one line, as nft prints it but for the quotes."""
+    return f"{interface} . 0x{slot:08x}"
+
+
+def of_device(device: wire.Device, now: float, interface: str) -> Plane:
+    """Return the elements of one device on one line. Held is absence from `open`."""
     slot = device.slot
     plane: Plane = {
         "dev4": {device.ip4: slot},
@@ -78,7 +84,7 @@ def of_device(device: wire.Device, now: float) -> Plane:
         "use_dl": {slot: None},
     }
     if device.hold_at > now:
-        plane["open"] = {slot: float(device.hold_at)}
+        plane["open"] = {open_key(interface, slot): float(device.hold_at)}
     return plane
 
 

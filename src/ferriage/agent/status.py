@@ -25,6 +25,7 @@ _EDGE_SECONDS: Final = 2
 def of_pool(
     pool: Pool,
     *,
+    interface: str,
     peers: Mapping[str, frozenset[str]],
     live: Plane,
     line_open: bool,
@@ -41,7 +42,7 @@ def of_pool(
         pool.hashes[device.id]
         for device in pool.usable()
         if peers.get(device.public_key) == frozenset(allowed_ips(device))
-        and _holds(live, device, now)
+        and _holds(live, device, interface=interface, now=now)
     )
     return wire.PoolStatus(
         pool=pool.assignment.pool,
@@ -80,20 +81,20 @@ def allowed_ips(device: wire.Device) -> tuple[str, ...]:
     return (f"{device.ip4}/32", f"{plane.normal_address(device.ip6)}/128")
 
 
-def _holds(live: Plane, device: wire.Device, now: float) -> bool:
+def _holds(live: Plane, device: wire.Device, *, interface: str, now: float) -> bool:
     """Say whether the kernel holds all elements of a device as its record asks."""
-    wanted = plane.of_device(device, now)
+    wanted = plane.of_device(device, now, interface)
     wanted.pop("open", None)
     static = all(
         key in live[name] and live[name][key] == value
         for name, elements in wanted.items()
         for key, value in elements.items()
     )
-    return static and _open_rightly(live, device, now)
+    return static and _open_rightly(live, device, interface=interface, now=now)
 
 
-def _open_rightly(live: Plane, device: wire.Device, now: float) -> bool:
+def _open_rightly(live: Plane, device: wire.Device, *, interface: str, now: float) -> bool:
     if abs(device.hold_at - now) <= _EDGE_SECONDS:
         return True
-    ends = live["open"].get(device.slot)
+    ends = live["open"].get(plane.open_key(interface, device.slot))
     return (isinstance(ends, float) and ends > now) == (device.hold_at > now)

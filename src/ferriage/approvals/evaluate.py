@@ -49,11 +49,31 @@ def evaluate(facts: Facts, packs: Packs, at: datetime) -> Verdict:
     Without a customer's place the line's permit is judged: everything but the sale, for every
     place written on the line. With one, the sale to that place too.
 
+    Packs that wait are asked too, as they will be when they count: they can shorten an
+    allowed verdict or turn it, and never the other way.
+
     Args:
         at: Aware. Each authority's date is taken in its own time zone.
 
     Source: docs/explanation/register.md
     """
+    verdict = _by_one_law(facts, packs, at)
+    for waiting in packs.later:
+        then = _by_one_law(facts, waiting.packs, max(at, waiting.at))
+        verdict = _stricter(verdict, then, counts_from=waiting.at, at=at)
+    return verdict
+
+
+def _stricter(now: Verdict, then: Verdict, *, counts_from: datetime, at: datetime) -> Verdict:
+    """Return what is allowed by two laws, of which the second counts from an instant on."""
+    if not now.allowed:
+        return now
+    if then.allowed:
+        return replace(now, valid_until=min(now.valid_until, then.valid_until))
+    return replace(now, valid_until=min(now.valid_until, counts_from)) if counts_from > at else then
+
+
+def _by_one_law(facts: Facts, packs: Packs, at: datetime) -> Verdict:
     faults = tuple(_line_faults(facts, packs))
     if faults:
         return Verdict(allowed=False, reasons=faults, grounds=(), valid_until=at)

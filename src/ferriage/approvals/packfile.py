@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _PLACE: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 _USER_ASSIGNED: Final = re.compile(r"AA|Q[M-Z]|X[A-Z]|ZZ")
 
+LONGEST_VERSION: Final = 40
+
 Key = tuple[Role, CustomerClass, Use]
 
 
@@ -156,6 +158,8 @@ def _head_faults(document: Document, *, allow_user_assigned: bool) -> Iterable[s
         yield f"time_zone {document.time_zone!r} is not known"
     if "en" not in document.names:
         yield "names has no `en`"
+    if not 0 < len(document.version) <= LONGEST_VERSION:
+        yield f"version must have 1 to {LONGEST_VERSION} characters"
 
 
 def _kind_faults(

@@ -8,11 +8,12 @@ Source: docs/reference/packs.md
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -38,11 +39,12 @@ class PackError(FerriageError):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pack:
-    """A checked rule pack. `digest` is the SHA-256 of the file it came from."""
+    """A checked rule pack. `text` is the whole file it came from, `digest` its SHA-256."""
 
     place: str
     version: str
     digest: str
+    text: str = field(repr=False)
     zone: ZoneInfo
     names: Mapping[str, str]
     authorities: Mapping[str, Authority]
@@ -76,9 +78,28 @@ class Pack:
 
 @dataclass(frozen=True, eq=False)
 class Packs:
-    """The packs in force together, by place."""
+    """The packs in force together, by place, and in `later` those that wait beside them.
+
+    What waits may only take away: `evaluate` denies from its instant what it denies, and never
+    allows what `by_place` denies.
+
+    Source: docs/decisions/0010-packs-take-effect.md
+    """
 
     by_place: Mapping[str, Pack]
+    later: tuple[Later, ...] = ()
+
+    @cached_property
+    def at_once(self) -> Packs:
+        """The same, with what waits denying already: for whatever would begin now."""
+        long_since = datetime.min.replace(tzinfo=UTC)
+        return Packs(
+            self.by_place, tuple(replace(waiting, at=long_since) for waiting in self.later)
+        )
+
+    def with_pack(self, pack: Pack) -> Packs:
+        """Return the packs with one in its place, and without what waits."""
+        return Packs({**self.by_place, pack.place: pack})
 
     def jurisdiction(self, place: str) -> str:
         """Return whose law a place follows: its own pack's, else its country's."""
@@ -105,12 +126,36 @@ class Packs:
 
     @cached_property
     def versions(self) -> dict[str, str]:
-        """Version and digest of every pack by place, as Decisions record them."""
-        return {
-            place: f"{pack.version} {pack.digest}" for place, pack in sorted(self.by_place.items())
-        }
+        """Version and digest of every pack, waiting ones too, as Decisions record them."""
+        versions = {place: _named(pack) for place, pack in sorted(self.by_place.items())}
+        for waiting in self.later:
+            for place, pack in sorted(waiting.packs.by_place.items()):
+                if _named(pack) != versions.get(place):
+                    versions[f"{place} from {waiting.at:%Y-%m-%dT%H:%M:%SZ}"] = _named(pack)
+        return versions
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Later:
+    """Packs that wait: from `at` on, what they deny is denied."""
+
+    at: datetime
+    packs: Packs
+
+
+def _named(pack: Pack) -> str:
+    return f"{pack.version} {pack.digest}"
+
+
+def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Return what versions are ordered by: numbers as numbers, so that .10 follows .9."""
+    return tuple(
+        (1, int(part), "") if part.isdecimal() else (0, 0, part)
+        for part in re.findall(r"\d+|\D+", version)
+    )
+
+
+@lru_cache(maxsize=4096)
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """Return the instant at which a day begins in a zone, in UTC."""
     # Dates at the ends of the calendar would overflow; centuries away, the difference is none.
@@ -169,25 +214,43 @@ def load_file(path: Path, *, allow_user_assigned: bool = False) -> Pack:
         PackError: Unreadable, not TOML, or not what docs/reference/packs.md asks for.
     """
     try:
-        data = path.read_bytes()
-        document = msgspec.convert(tomllib.loads(data.decode()), Document)
+        text = path.read_bytes().decode()
     except OSError as error:
         raise PackError(f"{path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise PackError(f"{path}: not TOML: {error}.") from error
+    return parse(text, name=str(path), allow_user_assigned=allow_user_assigned)
+
+
+def parse(text: str, *, name: str, allow_user_assigned: bool = False) -> Pack:
+    """Check the text of one pack; `name` is what a fault is said of.
+
+    Raises:
+        PackError: Not TOML, or not what docs/reference/packs.md asks for.
+    """
+    try:
+        document = msgspec.convert(tomllib.loads(text), Document)
+    except tomllib.TOMLDecodeError as error:
+        raise PackError(f"{name}: not TOML: {error}.") from error
     except msgspec.ValidationError as error:
-        raise PackError(f"{path}: {error}.") from error
+        raise PackError(f"{name}: {error}.") from error
     found = list(faults(document, allow_user_assigned=allow_user_assigned))
     if found:
-        raise PackError(f"{path}: {found[0]}.")
-    return _build(document, hashlib.sha256(data).hexdigest())
+        raise PackError(f"{name}: {found[0]}.")
+    return _build(document, text)
 
 
-def _build(document: Document, digest: str) -> Pack:
+def digest_of(text: str) -> str:
+    """Return the SHA-256 of a pack's file, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _build(document: Document, text: str) -> Pack:
     return Pack(
         place=document.place,
         version=document.version,
-        digest=digest,
+        digest=digest_of(text),
+        text=text,
         zone=ZoneInfo(document.time_zone),
         names=document.names,
         authorities={item.code: item for item in document.authorities},

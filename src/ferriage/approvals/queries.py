@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -34,6 +34,7 @@ from ferriage.approvals.models import (
     Determination,
     Evidence,
     OutsideLink,
+    PackVersion,
 )
 from ferriage.approvals.site import packs_in_force
 from ferriage.core import chain
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from ferriage.approvals.models import Party
-    from ferriage.approvals.packs import Packs
+    from ferriage.approvals.packfile import Row
+    from ferriage.approvals.packs import Pack, Packs
 
 OUTSIDE_SALT: Final = "outside-link"
 
@@ -62,6 +64,9 @@ class Register:
     packs: Packs
     approvals: dict[str, tuple[ApprovalFacts, ...]]
     determinations: dict[str, tuple[DeterminationFacts, ...]]
+    _judged: dict[tuple[object, ...], Verdict] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def facts(self, line: LineFacts, customer_place: str | None = None) -> Facts:
         """Return what concerns one line, in a fixed order."""
@@ -76,27 +81,55 @@ class Register:
             determinations=self.determinations.get(line.operator.code, ()),
         )
 
-    def judge(self, *, line: LineFacts, at: datetime, customer_place: str | None = None) -> Verdict:
-        """Judge a line; see `ferriage.approvals.evaluate.evaluate`."""
-        return evaluate(self.facts(line, customer_place), self.packs, at)
+    def judge(
+        self,
+        *,
+        line: LineFacts,
+        at: datetime,
+        customer_place: str | None = None,
+        begins: bool = False,
+    ) -> Verdict:
+        """Judge a line; see `ferriage.approvals.evaluate.evaluate`.
+
+        What was read does not change, so each question is judged once, for however many devices
+        and offers it is asked.
+
+        Args:
+            begins: Something would begin by it, such as a sale. Then what a waiting pack denies
+                is denied already, since it would end within days.
+        """
+        asked = (line, at, customer_place, begins)
+        verdict = self._judged.get(asked)
+        if verdict is None:
+            packs = self.packs.at_once if begins else self.packs
+            verdict = evaluate(self.facts(line, customer_place), packs, at)
+            self._judged[asked] = verdict
+        return verdict
 
 
-def load_register() -> Register:
-    """Read the whole register with three queries, however many lines it covers."""
-    return _register(Approval.objects.all(), Determination.objects.all())
+def load_register(*, packs: Packs | None = None) -> Register:
+    """Read the whole register with four queries, however many lines it covers.
+
+    Args:
+        packs: Judge by these instead of those in force, to see what they would change.
+    """
+    return _register(Approval.objects.all(), Determination.objects.all(), packs)
 
 
-def judge(*, line: LineFacts, at: datetime, customer_place: str | None = None) -> Verdict:
+def judge(
+    *, line: LineFacts, at: datetime, customer_place: str | None = None, begins: bool = False
+) -> Verdict:
     """Judge one line with what is recorded now; use `load_register` for many lines.
 
     Raises:
         PackError: A rule pack cannot be used.
     """
-    return register_of(line).judge(line=line, at=at, customer_place=customer_place)
+    register = register_of(line)
+    return register.judge(line=line, at=at, customer_place=customer_place, begins=begins)
 
 
 def register_of(line: LineFacts) -> Register:
-    """Read the part of the register that concerns one line, with three queries."""
+    """Read the part of the register that concerns one line, with four queries."""
     named = ApprovalLine.objects.filter(line_code=line.code).values("approval")
     return _register(
         Approval.objects.filter(Q(pk__in=named) | Q(holder__code=line.operator.code)),
@@ -157,6 +190,49 @@ def outside_link(token: str, now: datetime) -> OutsideLink | None:
     return links.select_related("approval__holder", "repair").first()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voided:
+    """A conclusion that a pack makes void: the row that answers its question, and since when."""
+
+    determination: Determination
+    row: Row
+    source: str
+    since: datetime
+
+
+def voided_by(pack: Pack, *, packs: Packs, at: datetime) -> list[Voided]:
+    """Return the conclusions in use whose question a pack answers, now or at a day it names.
+
+    Args:
+        packs: Those in force together with the pack, which say whose law a place follows.
+    """
+    in_use = _in_use(Determination.objects.all())
+    found = []
+    for made in in_use:
+        if packs.jurisdiction(made.place) != pack.place:
+            continue
+        answer = _first_answer(pack, _determination_facts(made), at)
+        if answer is not None:
+            since, row = answer
+            title = pack.sources[row.source].title
+            found.append(Voided(determination=made, row=row, source=title, since=since))
+    return found
+
+
+def _first_answer(
+    pack: Pack, made: DeterminationFacts, at: datetime
+) -> tuple[datetime, Row] | None:
+    """Return from when a pack answers what was concluded on; nothing while it stays unknown."""
+    key = (made.role, made.customer_class, made.use)
+    instant: datetime | None = at
+    while instant is not None:
+        row = pack.row(key, instant)
+        if row is not None and row.answer != "unknown":
+            return instant, row
+        instant = pack.next_change(key, instant)
+    return None
+
+
 def party_facts(party: Party) -> PartyFacts:
     """Return a party as the register judges it."""
     return PartyFacts(party.code, party.place)
@@ -166,6 +242,11 @@ def inputs_digest(facts: Facts) -> str:
     """Return 64 hex digits that cover every fact of one judgement."""
     text = chain.canonical(cast("dict[str, Any]", _plain(asdict(facts))))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def newest_packs() -> dict[str, PackVersion]:
+    """Return the newest version of each place's pack that came to the shop, without its text."""
+    return {row.place: row for row in PackVersion.objects.defer("text").order_by("pk")}
 
 
 def latest_decision() -> Decision | None:
@@ -235,8 +316,12 @@ def exported_decisions() -> Iterator[str]:
 # --- rows as facts ----------------------------------------------------------------------------
 
 
-def _register(approvals: QuerySet[Approval], determinations: QuerySet[Determination]) -> Register:
-    packs = packs_in_force()
+def _register(
+    approvals: QuerySet[Approval],
+    determinations: QuerySet[Determination],
+    packs: Packs | None = None,
+) -> Register:
+    packs = packs_in_force() if packs is None else packs
     by_key: defaultdict[str, list[ApprovalFacts]] = defaultdict(list)
     # A version that was corrected says nothing any more: the one in its place speaks.
     current = approvals.exclude(state=Approval.State.SUPERSEDED)
@@ -248,16 +333,20 @@ def _register(approvals: QuerySet[Approval], determinations: QuerySet[Determinat
         for key in {found.holder, *found.lines}:
             by_key[key].append(found)
     by_party: defaultdict[str, list[DeterminationFacts]] = defaultdict(list)
-    in_use = determinations.filter(ended_at=None).annotate(
-        has_opinion=Exists(Evidence.objects.filter(determination=OuterRef("pk")))
-    )
-    for concluded in in_use.select_related("party").order_by("pk"):
+    for concluded in _in_use(determinations):
         by_party[concluded.party.code].append(_determination_facts(concluded))
     return Register(
         packs=packs,
         approvals={key: tuple(rows) for key, rows in by_key.items()},
         determinations={key: tuple(rows) for key, rows in by_party.items()},
     )
+
+
+def _in_use(determinations: QuerySet[Determination]) -> QuerySet[Determination]:
+    """Return those that are not ended, as `_determination_facts` takes them."""
+    opinions = Evidence.objects.filter(determination=OuterRef("pk"))
+    in_use = determinations.filter(ended_at=None).annotate(has_opinion=Exists(opinions))
+    return in_use.select_related("party").order_by("pk")
 
 
 def _approval_facts(row: Approval, packs: Packs) -> ApprovalFacts:

@@ -57,7 +57,7 @@ def findings(config: Config) -> Iterator[Finding]:
     fault = house.first_fault(config)
     yield Finding("bad", fault) if fault else Finding("good", "keys, secret and database fit")
     yield from _modes(config)
-    yield _packs(config)
+    yield from _packs(config, fault=fault)
     if not fault:
         yield _clock()
         yield from _evidence(config)
@@ -76,17 +76,45 @@ def _modes(config: Config) -> Iterator[Finding]:
             yield Finding("bad", f"others may read {path}", f"chmod 600 {path}")
 
 
-def _packs(config: Config) -> Finding:
+def _packs(config: Config, *, fault: str) -> Iterator[Finding]:
     from ferriage.approvals.packs import PackError
-    from ferriage.approvals.site import is_public, packs_in_force
+    from ferriage.approvals.site import is_public, packs_in_force, packs_on_file
 
     try:
-        packs = packs_in_force()
+        # Before there is a database, what it would be made with.
+        packs = packs_on_file() if fault else packs_in_force()
     except PackError as error:
         remedy = "Mend or remove it in [approvals] packs; until then nothing opens or is sold."
-        return Finding("bad", str(error), remedy)
+        yield Finding("bad", str(error), remedy)
+        return
     kind = "a public address" if is_public(config) else "no public address"
-    return Finding("good", f"rule packs for {', '.join(sorted(packs.by_place))}; {kind}")
+    yield Finding("good", f"rule packs for {', '.join(sorted(packs.by_place))}; {kind}")
+    if not fault:
+        yield from _newer_packs()
+
+
+def _newer_packs() -> Iterator[Finding]:
+    """Name each pack that waits, that the worker has not met yet, or that nobody can receive."""
+    from ferriage.approvals.packs import version_key
+    from ferriage.approvals.queries import newest_packs
+    from ferriage.approvals.site import packs_on_file, waiting
+
+    came = newest_packs()
+    for place, pack in sorted(packs_on_file().by_place.items()):
+        newest = came.get(place)
+        if newest is None or version_key(pack.version) > version_key(newest.version):
+            what = f"rule pack {place} {pack.version} was not received yet"
+            yield Finding("warning", what, "The worker does so; start it.")
+        elif pack.version == newest.version and pack.digest != newest.digest:
+            what = f"rule pack {place} {pack.version} was changed without a newer version"
+            yield Finding("bad", what, "What came first stays in force; raise its version.")
+    for found in waiting():
+        yield Finding(
+            "warning",
+            f"rule pack {found.place} {came[found.place].version} waits to take effect",
+            f"See what it changes under Rule packs, or by `ferriage packs diff`. What it denies "
+            f"is held from {found.counts_at:%Y-%m-%d %H:%M} UTC.",
+        )
 
 
 def _clock() -> Finding:

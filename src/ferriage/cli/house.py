@@ -114,15 +114,23 @@ def make_keys(config: Config) -> list[str]:
 
 
 def make_database(config: Config) -> bool:
-    """Bring the database up to this release and write its first row; tell whether it is new."""
+    """Bring the database up to this release and write its first rows; tell whether it is new.
+
+    A shop that has judged nothing yet accepts the rule packs that it is made with; in any other
+    they wait for its owner.
+    """
     from django.core.management import call_command
 
-    from ferriage.core import site
+    from ferriage.approvals.actions import begin_with_packs
+    from ferriage.approvals.site import packs_on_file
+    from ferriage.core import clock, site
+    from ferriage.core.actors import Actor
     from ferriage.core.models import SiteState
 
     call_command("migrate", verbosity=0, interactive=False)
     is_new = not SiteState.objects.exists()
     site.prepare(inner4=config.shop.inner4, inner6=config.shop.inner6)
+    begin_with_packs(packs=packs_on_file(), now=clock.now(), actor=Actor("command", "init"))
     return is_new
 
 

@@ -222,7 +222,7 @@ def _register(commands: Commands) -> None:
     explain.add_argument("--customer", metavar="PLACE", help="judge a sale there (the permit)")
     explain.add_argument("--at", metavar="INSTANT", help="ISO 8601 with its offset (now)")
     explain.add_argument("--language", default="en", choices=("en", "zh-hans"))
-    packs = _group(commands, "packs", "rule packs; needs no shop")
+    packs = _group(commands, "packs", "rule packs: files need no shop")
     check = _command(packs, "check", "packs:check", "check files of rule packs, or those shipped")
     check.add_argument("files", nargs="*", metavar="FILE")
     place = _command(
@@ -234,6 +234,16 @@ def _register(commands: Commands) -> None:
     )
     place.add_argument("place", metavar="PLACE", help="ISO 3166 code, such as CN")
     place.add_argument("--file", action="append", default=[], help="a pack that does not ship")
+    diff = _command(
+        packs,
+        "diff",
+        "packdiff:run",
+        "say what a newer version changes; exit code 1 when something differs, 2 for trouble",
+        example="packs diff old/DE.toml new/DE.toml\n"
+        "  ferriage packs diff new/DE.toml     against what is in force here, and for its lines\n"
+        "  ferriage packs diff                 what waits here to take effect",
+    )
+    diff.add_argument("files", nargs="*", metavar="FILE", help="old and new; or new; or none")
     register = _group(commands, "register", "the chain of decisions and the evidence, for auditors")
     _command(
         register,

@@ -149,14 +149,15 @@ class _Round(NamedTuple):
 
 def _round(now: datetime) -> _Round:
     """Let each room do what is due; a fault in one is told and keeps no other from its work."""
+    from ferriage.approvals import tasks as approvals
     from ferriage.devices import tasks as devices
     from ferriage.fleet import tasks as fleet
     from ferriage.orders import tasks as orders
     from ferriage.payments import tasks as payments
 
     done = failed = 0
-    # Permits first: what is lapsed must be closed before anything is sold or extended.
-    for room in (fleet, orders, payments, devices):
+    # The law, then permits: what is lapsed must be closed before anything is sold or extended.
+    for room in (approvals, fleet, orders, payments, devices):
         try:
             done += room.run(now)
         except Exception:  # noqa: BLE001 -- whatever it is, the other rooms' work is due

@@ -10,9 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EXPONENTS: Final = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF",
+    2: (
+        "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD "
+        "CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS "
+        "GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP "
+        "LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK "
+        "NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS "
+        "SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST "
+        "XCD XCG YER ZAR ZMW ZWG"
+    ),
     3: "BHD IQD JOD KWD LYD OMR TND",
 }
+"""Currencies in use (ISO 4217) by their number of decimals; funds and metals are no prices."""
+
 _BY_CODE: Final = {code: exp for exp, codes in _EXPONENTS.items() for code in codes.split()}
 _MOST_MINOR: Final = 10**14
 """Nobody types more, and 10,000 vouchers of it still fit a column of the books."""
@@ -20,8 +31,13 @@ _AMOUNT: Final = re.compile(r"(-?)(\d+)(?:[.,](\d+))?")
 
 
 def exponent(currency: str) -> int:
-    """Return how many decimals the currency has (ISO 4217): 2 but for those listed."""
+    """Return how many decimals the currency has (ISO 4217); 2 where it is not listed."""
     return _BY_CODE.get(currency, 2)
+
+
+def is_currency(code: str) -> bool:
+    """Tell whether ISO 4217 lists it as a currency that people pay with."""
+    return code in _BY_CODE
 
 
 @dataclass(frozen=True, slots=True, order=False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from django.db.models import Max
@@ -7,6 +8,8 @@ from django.db.models import Max
 from ferriage import wire
 from ferriage.approvals import queries as register
 from ferriage.approvals.facts import LineFacts
+from ferriage.approvals.packs import Packs
+from ferriage.approvals.site import packs_in_force
 from ferriage.fleet import site
 from ferriage.fleet.models import Line, Permit, PoolGateway
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.approvals.facts import CustomerClass, Use, Verdict
+    from ferriage.approvals.packs import Pack
     from ferriage.fleet.models import Gateway
 
 
@@ -31,13 +35,66 @@ def line_facts(line: Line) -> LineFacts:
     )
 
 
-def judge_line(*, line: Line, at: datetime, customer_place: str | None = None) -> Verdict:
+def judge_line(
+    *, line: Line, at: datetime, customer_place: str | None = None, begins: bool = False
+) -> Verdict:
     """Ask the register about a line: for its permit, or for a customer of one place.
+
+    Args:
+        begins: It would be opened by it, so what a waiting rule pack denies is denied already.
 
     Raises:
         PackError: A rule pack cannot be used, so nothing may be opened or sold.
     """
-    return register.judge(line=line_facts(line), at=at, customer_place=customer_place)
+    facts = line_facts(line)
+    return register.judge(line=facts, at=at, customer_place=customer_place, begins=begins)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A verdict that a rule pack would change: on a line's permit, or on a sale in a place."""
+
+    line: Line
+    customer_place: str | None
+    before: Verdict
+    after: Verdict
+
+    @property
+    def closes(self) -> bool:
+        """Tell whether what was allowed would be denied."""
+        return self.before.allowed and not self.after.allowed
+
+    @property
+    def opens(self) -> bool:
+        """Tell whether what was denied would be allowed."""
+        return self.after.allowed and not self.before.allowed
+
+
+def turns(pack: Pack, *, at: datetime) -> list[Turn]:
+    """Return which verdicts on the shop's lines a pack would change, in order of lines.
+
+    Each line that is not closed is judged twice, for its permit and for each place that it is
+    sold in: by the packs that were accepted, and by them with this one in its place.
+    """
+    accepted = Packs(packs_in_force().by_place)
+    old = register.load_register(packs=accepted)
+    new = register.load_register(packs=accepted.with_pack(pack))
+    found = []
+    for line in (
+        Line.objects.exclude(state=Line.State.CLOSED).select_related("party").order_by("pk")
+    ):
+        facts = line_facts(line)
+        for place in (None, *line.sell_places):
+            before = old.judge(line=facts, at=at, customer_place=place)
+            after = new.judge(line=facts, at=at, customer_place=place)
+            if _outcome(before) != _outcome(after):
+                found.append(Turn(line=line, customer_place=place, before=before, after=after))
+    return found
+
+
+def _outcome(verdict: Verdict) -> tuple[object, ...]:
+    """Return what of a verdict somebody would notice; a denial's instant is only when it was."""
+    return verdict.allowed, verdict.reasons, verdict.allowed and verdict.valid_until
 
 
 def newest_permits(lines: Iterable[Line]) -> dict[int, Permit]:

@@ -9,6 +9,7 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
+from ferriage.orders.actions import Refused, settle
 from ferriage.payments import queries
 from ferriage.payments.capture import Captured, change_once, owe_back
 from ferriage.payments.models import Payment, Refund
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Captured",
+    "NotAssignable",
     "NotRefundable",
+    "assign_unallocated",
     "book_receipt",
     "issue_vouchers",
     "mark_refund_paid",
@@ -39,6 +42,42 @@ class NotRefundable(FerriageError):
 
     slug = "not-refundable"
     status = 422
+
+
+class NotAssignable(FerriageError):
+    """The order does not take this money; both stay as they were."""
+
+    slug = "not-assignable"
+
+
+def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: Actor) -> Payment:
+    """Give money that came without a usable reference to the order it was meant for.
+
+    Raises:
+        NotAssignable: Another amount or currency, or the order cannot be settled now.
+        StaleState: The money is not unallocated any more.
+    """
+    with writing():
+        change_once(
+            Payment.objects.filter(pk=payment.pk, outcome="unallocated").update(
+                order=order, outcome="settled"
+            )
+        )
+        payment = Payment.objects.get(pk=payment.pk)
+        received = payment.received_minor or 0
+        if Money(received, payment.currency) != Money(order.amount_minor, order.currency):
+            raise NotAssignable(
+                _("The order asks for another amount."), _("Send the money back instead.")
+            )
+        result = settle(order=order, refundable_minor=received, now=now, actor=actor)
+        if isinstance(result, Refused):
+            raise NotAssignable(
+                _("The order cannot take the money now."), _("Send the money back instead.")
+            )
+        audit.record(
+            now=now, actor=actor, action="payment.assigned", subject=payment.code, order=order.code
+        )
+    return payment
 
 
 def refund_unallocated(*, payment: Payment, now: datetime, actor: Actor) -> Refund:

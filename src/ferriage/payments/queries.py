@@ -51,6 +51,20 @@ def worklist(now: datetime) -> Worklist:
     )
 
 
+def orders_that_fit(payment: Payment, now: datetime) -> QuerySet[Order]:
+    """Return the open orders that ask for exactly what came, newest first."""
+    return (
+        Order.objects.filter(
+            state=Order.State.OPEN,
+            expires_at__gt=now,
+            amount_minor=payment.received_minor or 0,
+            currency=payment.currency,
+        )
+        .select_related("plan__service")
+        .order_by("-pk")
+    )
+
+
 def ended_without_refund() -> list[Order]:
     """Return orders that were ended early and owe something that is not queued yet."""
     queued = (

@@ -73,7 +73,8 @@ def offers(
     permits = newest_permits([offer.line for offer in found])
     views = []
     for offer in found:
-        verdict = register.judge(line=line_facts(offer.line), at=now, customer_place=place)
+        facts = line_facts(offer.line)
+        verdict = register.judge(line=facts, at=now, customer_place=place, begins=True)
         permit_open = is_open(permits.get(offer.line_id), at=now)
         state = _offer_state(offer.line, verdict, permit_open=permit_open)
         views.append(OfferView(offer, offer.plan, offer.line, state, verdict))

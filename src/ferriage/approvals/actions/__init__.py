@@ -47,6 +47,12 @@ from ferriage.approvals.actions.outside import (
     answer_outside_link,
     create_outside_link,
 )
+from ferriage.approvals.actions.packs import (
+    NothingWaits,
+    accept_pack,
+    begin_with_packs,
+    receive_packs,
+)
 from ferriage.approvals.actions.steps import NotInThisState
 from ferriage.approvals.actions.verification import (
     EvidenceMissing,
@@ -71,6 +77,7 @@ __all__ = [
     "NotInThisState",
     "NotReasoned",
     "NothingToRepair",
+    "NothingWaits",
     "OutsideLinkGone",
     "PlaceUnreadable",
     "QuestionAnswered",
@@ -79,8 +86,10 @@ __all__ = [
     "RepairWrong",
     "SamePerson",
     "UnknownKind",
+    "accept_pack",
     "add_evidence",
     "answer_outside_link",
+    "begin_with_packs",
     "check_clock",
     "confirm_clock_repair",
     "correct",
@@ -92,6 +101,7 @@ __all__ = [
     "grant",
     "lodge",
     "propose_clock_repair",
+    "receive_packs",
     "record_approval",
     "record_determination",
     "record_opinion",

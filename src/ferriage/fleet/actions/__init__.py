@@ -21,6 +21,7 @@ from ferriage.fleet.actions.lines import (
     put_in_service,
     release_line,
 )
+from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
 from ferriage.fleet.actions.reports import LeaseHeld, NotItsPool, ReportWrong, take_report
 from ferriage.fleet.actions.secondperson import (
@@ -42,6 +43,7 @@ __all__ = [
     "NotItsPool",
     "ReportWrong",
     "TokenRefused",
+    "accept_pack",
     "answer_outside_link",
     "assign",
     "close_gateway",

@@ -110,9 +110,10 @@ def put_in_service(*, line: Line, now: datetime, actor: Actor) -> Line:
     """
     with writing():
         approvals.check_clock(now=now)
-        verdict = judge_line(line=line, at=now)
+        verdict = judge_line(line=line, at=now, begins=True)
         if not verdict.allowed:
-            raise _refused(verdict)
+            waits = judge_line(line=line, at=now).allowed
+            raise _refused(verdict, waits=waits)
         return _change(line, (State.PLANNED,), State.IN_SERVICE, "opened", now, actor)
 
 
@@ -169,13 +170,16 @@ def _change(
     return line
 
 
-def _refused(verdict: Verdict) -> LineRefused:
+def _refused(verdict: Verdict, *, waits: bool) -> LineRefused:
+    """Return the refusal; `waits` says that only a rule pack that waits denies the line."""
     packs = packs_in_force()
     language = get_language() or "en"
     said = "\n".join(reasons.sentence(reason, language, packs) for reason in verdict.reasons)
     return LineRefused(
         _("The register does not allow this line:\n%s") % said,
-        _("Record what is missing under Approvals, or plan another line."),
+        _("A newer rule pack that waits denies it: see Rule packs.")
+        if waits
+        else _("Record what is missing under Approvals, or plan another line."),
         verdict,
     )
 

@@ -39,7 +39,7 @@ END $$
 
 
 class Migration(migrations.Migration):
-    dependencies = [("fleet", "0002_triggers"), ("approvals", "0003_records")]
+    dependencies = [("fleet", "0002_triggers"), ("approvals", "0004_records")]
     operations = [
         # SQLite rebuilds no table that a trigger of another one names.
         per_vendor(sqlite=("DROP TRIGGER fleet_permit_rests_on_decision",), postgresql=()),

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
+from ferriage.core.money import is_currency
 from ferriage.plans import queries, terms
 from ferriage.plans.actions.plain import change_once
 from ferriage.plans.models import Offer, Plan, Price, Service
@@ -56,6 +57,25 @@ def create_service(
     return service
 
 
+def describe_service(
+    *, service: Service, name: str, description: str, now: datetime, actor: Actor
+) -> Service:
+    """Say otherwise what a service is called and what it is; its short name stays.
+
+    Raises:
+        CatalogueWrong: No name.
+    """
+    if not name.strip():
+        raise CatalogueWrong(_("A service needs a name."))
+    with writing():
+        Service.objects.filter(pk=service.pk).update(name=name.strip(), description=description)
+        service.refresh_from_db()
+        audit.record(
+            now=now, actor=actor, action="service.described", subject=service.code, name=name
+        )
+    return service
+
+
 def create_plan(
     *,
     service: Service,
@@ -88,15 +108,35 @@ def create_plan(
     return plan
 
 
+def rename_plan(*, plan: Plan, name: str, now: datetime, actor: Actor) -> Plan:
+    """Call a plan otherwise, for everybody who sees it from now on.
+
+    Raises:
+        CatalogueWrong: No name.
+    """
+    if not name.strip():
+        raise CatalogueWrong(_("A plan needs a name."))
+    with writing():
+        Plan.objects.filter(pk=plan.pk).update(name=name.strip())
+        plan.name = name.strip()
+        audit.record(now=now, actor=actor, action="plan.renamed", subject=plan.code, name=name)
+    return plan
+
+
 def set_price(*, plan: Plan, term_months: int, money: Money, now: datetime, actor: Actor) -> Price:
     """Put a price on a term from now on; the one before keeps its dates and its orders.
 
     Raises:
-        CatalogueWrong: A term that is not sold, an amount below zero, or a clock that stands
-            before the price in force.
+        CatalogueWrong: A term that is not sold, an amount below zero, a currency that nobody has,
+            or a clock that stands before the price in force.
     """
     if term_months not in terms.TERMS or money.amount_minor < 0:
         raise CatalogueWrong(_("Prices are for 1, 6, 12 or 24 months and not below zero."))
+    if not is_currency(money.currency):
+        raise CatalogueWrong(
+            _("%(code)s is no currency.") % {"code": money.currency},
+            _("Use a code of ISO 4217 such as CNY, EUR or SEK."),
+        )
     with writing():
         current = Price.objects.filter(
             plan=plan, term_months=term_months, currency=money.currency, valid_to__isnull=True
@@ -122,6 +162,22 @@ def set_price(*, plan: Plan, term_months: int, money: Money, now: datetime, acto
             plan=plan.code,
             term_months=term_months,
             price=str(money),
+        )
+    return price
+
+
+def end_price(*, price: Price, now: datetime, actor: Actor) -> Price:
+    """Sell a term at this price no more; orders that were placed keep it.
+
+    Raises:
+        StaleState: It ended before.
+    """
+    with writing():
+        in_force = Price.objects.filter(pk=price.pk, valid_to=None, valid_from__lte=now)
+        change_once(in_force.update(valid_to=now))
+        price.valid_to = now
+        audit.record(
+            now=now, actor=actor, action="price.ended", subject=price.code, plan=price.plan.code
         )
     return price
 

@@ -40,7 +40,28 @@ class Row:
 
 def rows(*, now: datetime) -> list[Row]:
     """Return the whole list in the order in which a newcomer works through it."""
-    return [_seller(), _line(now), _prices(now), _paid(), _gateway(now), _own_device()]
+    steps = [_seller(), _line(now), _prices(now), _paid(), _gateway(now), _own_device()]
+    return [*_packs(), *steps]
+
+
+def _packs() -> list[Row]:
+    """Return, before everything else, what waits for an owner's word; no row when nothing does."""
+    told = _("%(place)s: what the newer version denies is held by itself from %(at)s UTC.")
+    waits = [
+        told % {"place": found.place, "at": f"{found.counts_at:%Y-%m-%d %H:%M}"}
+        for found in site.waiting()
+    ]
+    if not waits:
+        return []
+    return [
+        Row(
+            title=_("Rule packs that wait for you"),
+            done=False,
+            detail="\n".join(waits),
+            url_name="staff-packs",
+            action=_("Rule packs"),
+        )
+    ]
 
 
 def _seller() -> Row:

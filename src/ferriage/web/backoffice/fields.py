@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ferriage.approvals.actions import EvidenceFile
-from ferriage.core.money import Money
+from ferriage.core.money import Money, is_currency
+from ferriage.plans.models import Price
 
 if TYPE_CHECKING:
     from django.core.files.uploadedfile import UploadedFile
@@ -59,6 +60,12 @@ class PlacesField(forms.CharField):
         return list(dict.fromkeys(text.upper().replace(",", " ").split()))
 
 
+def usual_currency() -> str:
+    """Return the currency that the shop set a price in last."""
+    newest = Price.objects.order_by("-pk").values_list("currency", flat=True).first()
+    return newest or "CNY"
+
+
 class AmountForm(forms.Form):
     """An amount and its currency, read exactly; `cleaned_data["money"]` holds both."""
 
@@ -67,16 +74,22 @@ class AmountForm(forms.Form):
         max_length=20,
         widget=forms.TextInput(attrs={"inputmode": "decimal"}),
     )
-    currency = forms.CharField(label=gettext_lazy("Currency"), max_length=3, initial="CNY")
+    currency = forms.CharField(label=gettext_lazy("Currency"), max_length=3, initial=usual_currency)
 
     def clean(self) -> dict[str, Any]:
         """Put the amount in minor units beside what was typed."""
         cleaned: dict[str, Any] = super().clean() or {}
         if {"amount", "currency"} <= cleaned.keys():
+            currency = cleaned["currency"].upper()
+            if not is_currency(currency):
+                self.add_error("currency", _("No currency has this code."))
+                return cleaned
             try:
-                cleaned["money"] = Money.parse(cleaned["amount"], cleaned["currency"].upper())
+                cleaned["money"] = Money.parse(cleaned["amount"], currency)
             except ValueError:
-                self.add_error("amount", _("This is not an amount of this currency."))
+                self.add_error(
+                    "amount", _("This is not an amount of this currency. Write 1250 or 1250.50.")
+                )
         return cleaned
 
 

@@ -44,6 +44,7 @@ NAVIGATION: Final = (
             ("staff-approvals", _("Approvals")),
             ("staff-determinations", _("Determinations")),
             ("staff-parties", _("Parties")),
+            ("staff-packs", _("Rule packs")),
             ("staff-clock", _("Clock")),
         ),
     ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from ferriage.approvals.site import packs_in_force
+from ferriage.approvals.site import packs_on_file
 from ferriage.core.money import Money
 from ferriage.plans import queries as plans
 from ferriage.plans.models import Price
@@ -105,7 +105,7 @@ def places_to_choose(card: PlanCard) -> tuple[str, ...]:
     """
     sold = (place for line in card.lines if line.on_sale for place in line.line.sell_places)
     first = sorted(set(sold))
-    known = sorted(place for place, pack in packs_in_force().by_place.items() if not pack.invented)
+    known = sorted(place for place, pack in packs_on_file().by_place.items() if not pack.invented)
     return tuple(dict.fromkeys((*first, *known)))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ferriage.approvals.queries import denial_of
 from ferriage.approvals.reasons import sentence
-from ferriage.approvals.site import packs_in_force
+from ferriage.approvals.site import packs_on_file
 from ferriage.payments.models import Payment, Refund
 from ferriage.plans import queries as plans
 
@@ -39,5 +39,5 @@ def refunds(order: Order) -> tuple[Refund, ...]:
 
 def why_refused(order: Order, language: str) -> tuple[str, ...]:
     """Return what the register said when money came that the order could not take."""
-    packs = packs_in_force()
+    packs = packs_on_file()
     return tuple(sentence(reason, language, packs) for reason in denial_of(order.code))

@@ -13,7 +13,7 @@ from ferriage.approvals import queries as register
 from ferriage.approvals import reasons
 from ferriage.approvals.facts import Verdict
 from ferriage.approvals.models import Approval, ApprovalLine, Determination
-from ferriage.approvals.site import packs_in_force
+from ferriage.approvals.site import packs_on_file
 from ferriage.fleet import queries as fleet
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def why_not(verdict: Verdict, language: str) -> tuple[str, ...]:
 
 
 def _sentences(found: Iterable[Reason], language: str) -> tuple[str, ...]:
-    packs = packs_in_force()
+    packs = packs_on_file()
     return tuple(reasons.sentence(reason, language, packs) for reason in found)
 
 
@@ -112,7 +112,7 @@ def _page(
     approvals: tuple[ApprovalCard, ...],
     determinations: tuple[Determination, ...],
 ) -> LinePage:
-    packs = packs_in_force()
+    packs = packs_on_file()
     places = (line.enter_place, line.exit_place, line.party.place)
     return LinePage(
         line=line,
@@ -151,7 +151,7 @@ def _determinations(lines: list[Line]) -> defaultdict[int, list[Determination]]:
 def _card(row: Approval, language: str) -> ApprovalCard:
     return ApprovalCard(
         approval=row,
-        kind=reasons.kind_name(row.kind, language, packs_in_force()),
+        kind=reasons.kind_name(row.kind, language, packs_on_file()),
         authority=_authority(row.kind, language),
         state=STATES[Approval.State(row.state)],
         verified=bool(row.verified_by),
@@ -161,7 +161,7 @@ def _card(row: Approval, language: str) -> ApprovalCard:
 
 def _authority(kind_code: str, language: str) -> str:
     """Return an authority's name in its own script, and the reader's beside it if there is one."""
-    packs = packs_in_force()
+    packs = packs_on_file()
     kind = packs.kinds.get(kind_code)
     if kind is None:
         return ""

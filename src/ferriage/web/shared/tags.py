@@ -12,7 +12,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from ferriage.approvals import reasons
-from ferriage.approvals.site import packs_in_force
+from ferriage.approvals.site import packs_on_file
 from ferriage.core.codes import grouped
 from ferriage.core.money import Money
 from ferriage.web.shared.words import reason
@@ -77,7 +77,7 @@ def groups(code: str) -> str:
 @register.filter
 def place(code: str) -> str:
     """Return a place's name in the reader's language, with its code."""
-    return reasons.place_name(code, get_language() or "en", packs_in_force())
+    return reasons.place_name(code, get_language() or "en", packs_on_file())
 
 
 @register.filter
@@ -87,7 +87,7 @@ def why(refusal: Any) -> list[str]:
     if verdict is None:
         return []
     language = get_language() or "en"
-    return [reasons.sentence(found, language, packs_in_force()) for found in verdict.reasons]
+    return [reasons.sentence(found, language, packs_on_file()) for found in verdict.reasons]
 
 
 @register.filter

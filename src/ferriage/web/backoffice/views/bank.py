@@ -10,18 +10,29 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ferriage.core.money import Money
+from ferriage.orders.models import Order
 from ferriage.payments import actions, queries
 from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.web.backoffice.fields import AmountForm, row
 from ferriage.web.backoffice.pages import form_page, said
 from ferriage.web.backoffice.words import OUTCOMES
+from ferriage.web.shared.tags import sold_as
 from ferriage.web.shared.words import REASONS
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.http import HttpResponse
 
     from ferriage.payments.actions import Captured
     from ferriage.web.backoffice.access import StaffRequest
+
+
+if TYPE_CHECKING:
+    _OrderChoice = forms.ModelChoiceField[Order]
+else:
+    _OrderChoice = forms.ModelChoiceField
 
 
 class ReceiptForm(AmountForm):
@@ -47,13 +58,40 @@ class PaidForm(forms.Form):
     )
 
 
+class OrderField(_OrderChoice):
+    """An open order, said with what it asks for and the reference that was given out for it."""
+
+    def label_from_instance(self, obj: Order) -> str:
+        """Return what the choice says."""
+        money = Money(obj.amount_minor, obj.currency)
+        day = f"{obj.created_at:%Y-%m-%d}"
+        return f"{obj.code} · {sold_as(obj.plan)} · {money} · {day}"
+
+
+class AssignForm(forms.Form):
+    """The order that money was meant for."""
+
+    order = OrderField(Order.objects.none(), label=gettext_lazy("Order"), empty_label=None)
+
+    def __init__(self, *args: Any, payment: Payment, now: datetime, **options: Any) -> None:
+        super().__init__(*args, **options)
+        field = self.fields["order"]
+        assert isinstance(field, OrderField)  # noqa: S101 -- declared above
+        field.queryset = queries.orders_that_fit(payment, now)
+
+
 def worklist(request: StaffRequest) -> HttpResponse:
     """Show what waits: orders that expect money, money without an order, refunds to pay."""
     work = queries.worklist(request.now)
-    events = InboxEvent.objects.filter(payment__in=work.unallocated)
+    came = [refund.payment for refund in work.refunds]
+    events = InboxEvent.objects.filter(payment__in=[*work.unallocated, *came])
     as_written = {event.payment_id: event.raw for event in events}
-    unallocated = [(payment, as_written.get(payment.pk)) for payment in work.unallocated]
-    return render(request, "backoffice/bank.html", {"work": work, "unallocated": unallocated})
+    context = {
+        "work": work,
+        "unallocated": [(payment, as_written.get(payment.pk)) for payment in work.unallocated],
+        "refunds": [(refund, as_written.get(refund.payment_id)) for refund in work.refunds],
+    }
+    return render(request, "backoffice/bank.html", context)
 
 
 def book(request: StaffRequest) -> HttpResponse:
@@ -123,8 +161,36 @@ def refund_unallocated(request: StaffRequest, code: str) -> HttpResponse:
         submit=_("Queue the refund"),
         back=reverse("staff-bank"),
         act=act,
-        intro=_("Money that no order takes goes back to where it came from."),
+        intro=_("%(money)s, %(payment)s, goes back to where it came from.")
+        % {"money": _received(found), "payment": found.code},
     )
+
+
+def assign(request: StaffRequest, code: str) -> HttpResponse:
+    """Give money that came without a usable reference to the order it was meant for."""
+    found = row(Payment, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.assign_unallocated(
+            payment=found, order=typed["order"], now=request.now, actor=request.staff.actor
+        )
+        return said(request, _("The order is paid and fulfilled."), "staff-bank")
+
+    form = AssignForm(request.POST or None, payment=found, now=request.now)
+    return form_page(
+        request,
+        form,
+        title=_("Assign money to an order"),
+        submit=_("Assign"),
+        back=reverse("staff-bank"),
+        act=act,
+        intro=_("%(money)s came. Only open orders of exactly this amount are listed.")
+        % {"money": _received(found)},
+    )
+
+
+def _received(payment: Payment) -> Money:
+    return Money(payment.received_minor or 0, payment.currency)
 
 
 def _told(captured: Captured) -> str:

@@ -191,7 +191,8 @@ def question_text(question: Question) -> str:
 
 def _sources(questions: Iterable[Question]) -> list[Source]:
     """Return what the packs of the places name for reading; never an answer."""
-    packs = (site.packs_in_force().get(place) for place in sorted({q.place for q in questions}))
+    law = site.packs_in_force()
+    packs = (law.get(place) for place in sorted({q.place for q in questions}))
     return [source for pack in packs if pack for source in pack.sources.values()]
 
 

@@ -39,6 +39,21 @@ class ServiceForm(forms.Form):
     )
 
 
+class DescriptionForm(forms.Form):
+    """What customers read of a service."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=60)
+    description = forms.CharField(
+        label=gettext_lazy("What customers read"), max_length=300, required=False
+    )
+
+
+class NameForm(forms.Form):
+    """What a plan is called."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=60)
+
+
 class PlanForm(forms.Form):
     """What a customer gets."""
 
@@ -115,6 +130,43 @@ def new_service(request: StaffRequest) -> HttpResponse:
     )
 
 
+def describe_service(request: StaffRequest, code: str) -> HttpResponse:
+    """Change what a service is called and what customers read of it."""
+    found = row(Service, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.describe_service(service=found, **typed, now=request.now, actor=request.staff.actor)
+        return said(request, _("The service is described."), "staff-plans")
+
+    held = {"name": found.name, "description": found.description}
+    return form_page(
+        request,
+        DescriptionForm(request.POST or None, initial=held),
+        title=found.name,
+        submit=_("Save"),
+        back=reverse("staff-plans"),
+        act=act,
+    )
+
+
+def rename_plan(request: StaffRequest, code: str) -> HttpResponse:
+    """Change what a plan is called."""
+    found = row(Plan, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.rename_plan(plan=found, **typed, now=request.now, actor=request.staff.actor)
+        return said(request, _("The plan is renamed."), "staff-plan", code)
+
+    return form_page(
+        request,
+        NameForm(request.POST or None, initial={"name": found.name}),
+        title=_("Rename %(plan)s") % {"plan": found.name},
+        submit=_("Save"),
+        back=reverse("staff-plan", args=[code]),
+        act=act,
+    )
+
+
 def new_plan(request: StaffRequest) -> HttpResponse:
     """Create a plan of a service."""
 
@@ -163,6 +215,13 @@ def set_price(request: StaffRequest, code: str) -> HttpResponse:
         act=act,
         intro=_("It replaces the price of that term from now on. Orders placed keep theirs."),
     )
+
+
+def end_price(request: StaffRequest, code: str) -> HttpResponse:
+    """Sell a term at this price no more, without another price in its place."""
+    found = get_object_or_404(Price.objects.select_related("plan"), code=code)
+    actions.end_price(price=found, now=request.now, actor=request.staff.actor)
+    return said(request, _("The price has ended."), "staff-plan", found.plan.code)
 
 
 def add_offer(request: StaffRequest, code: str) -> HttpResponse:

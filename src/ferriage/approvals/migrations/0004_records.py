@@ -9,7 +9,7 @@ from ferriage.core.triggers import append_only
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('approvals', '0002_triggers'),
+        ('approvals', '0003_packs'),
     ]
 
     operations = [
