@@ -27,6 +27,7 @@ from ferriage.fleet.queries import line_facts
 from ferriage.orders import actions as orders
 from ferriage.web.portal.customer import COOKIE
 from shop import Shop, open_shop
+from tampering import tampering
 from till import THREE_DAYS, Till
 from yard import OWNER, Yard, prepare_site
 
@@ -231,5 +232,7 @@ MISSING = (
 def world_in(situation: Situation, store: Path, now: datetime) -> World:
     """Return a shop in business whose record stands as the situation says."""
     world = build(situation.place, store, now)
-    situation.spoil(world)
+    # No page can do this to a record; a bad restore can, and the gate must hold.
+    with tampering():
+        situation.spoil(world)
     return replace(world, shop=replace(world.shop, line=world.line))

@@ -33,7 +33,7 @@ def _start_postgres() -> str:
 
 atexit.register(_remove)
 (_home / "data").mkdir()
-for _name in ("permit.key", "feed.key"):
+for _name in ("permit.key", "feed.key", "evidence.key"):
     (_home / "data" / _name).write_text(wire.new_private_key())
 (_home / "ferriage.toml").write_text(
     '[site]\nurl = "http://shop.example:8000"\nname = "Test shop"\nsecure_cookies = false\n'

@@ -155,6 +155,11 @@ class Config:
         return self.data_dir / "feed.key"
 
     @property
+    def evidence_key_path(self) -> Path:
+        """Key that seals the files of evidence: base64 of 32 bytes, mode 0600."""
+        return self.data_dir / "evidence.key"
+
+    @property
     def inner_address(self) -> str:
         """A gateway's own inner IPv4 address: the first of the network, on each of them.
 

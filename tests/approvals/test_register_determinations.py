@@ -12,8 +12,10 @@ from ferriage.approvals import actions
 from ferriage.approvals.facts import LineFacts, Question
 from ferriage.approvals.models import Determination
 from ferriage.approvals.queries import judge, party_facts, questions_left
+from ferriage.approvals.store import read_evidence
 from ferriage.core.errors import StaleState
 from ferriage.core.models import AuditEntry
+from tampering import tampering
 
 if TYPE_CHECKING:
     from register_office import Register
@@ -159,6 +161,99 @@ def test_conclusion_is_audited_with_its_author(swede: Register) -> None:
     assert entry.subject == swede.party.code
     assert entry.details == {
         "answer": "not_required",
+        "grade": "own",
         "author": "Astrid Lund",
         "determinations": [row.code for row in rows],
     }
+
+
+# --- a lawyer's opinion -----------------------------------------------------------------------
+
+OPINION = actions.EvidenceFile(
+    data=b"%PDF-1.7 opinion", title="Opinion", media_type="application/pdf"
+)
+SALE = (Question("sell", "SE"), Question("exit", "SE"))
+
+
+def opine(
+    register: Register, conclusion: actions.Conclusion = WORDS, **more: Any
+) -> list[Determination]:
+    values: dict[str, Any] = {
+        "asked": actions.Asked(questions=SALE, customer_class="public", use="resale"),
+        "opinion": OPINION,
+        **more,
+    }
+    return actions.record_opinion(
+        party=register.party,
+        conclusion=conclusion,
+        store_dir=register.store,
+        packs=register.law,
+        now=register.now,
+        actor=register.owner,
+        **values,
+    )
+
+
+def test_opinion_is_kept_sealed_once_and_named_by_each_question(swede: Register) -> None:
+    rows = opine(swede)
+    assert [row.grade for row in rows] == ["counsel", "counsel"]
+    for row in rows:
+        assert read_evidence(row.evidence.get(), store_dir=swede.store) == OPINION.data
+    (stored,) = swede.store.iterdir()
+    assert OPINION.data not in stored.read_bytes()
+
+
+def test_opinion_lasts_twelve_months_from_its_day(swede: Register) -> None:
+    subject = path(swede, "SE", "SE", "SE")
+    asked = actions.Asked(
+        questions=questions_left(line=subject, at=swede.now, customer_place="SE"),
+        customer_class="public",
+        use="resale",
+    )
+    rows = opine(swede, asked=asked)
+    assert {row.review_by for row in rows} == {date(2027, 2, 27)}
+    verdict = judge(line=subject, at=swede.now, customer_place="SE")
+    assert verdict.valid_until == datetime(2027, 2, 27, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"source_read_on": date(2025, 3, 1)}, "twelve months"),
+        ({"review_by": date(2027, 2, 28)}, "twelve months"),
+        ({"source_read_on": date(2026, 3, 2)}, "lies in the future"),
+        ({"author_name": "Ferry AB"}, "Name the person"),
+        ({"statement": False}, "The statement is missing"),
+    ],
+)
+def test_opinion_that_is_not_whole_is_refused(
+    swede: Register, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(actions.NotReasoned, match=message):
+        opine(swede, replace(WORDS, **change))
+    assert Determination.objects.count() == 0
+
+
+def test_opinion_without_its_file_is_refused_whole(swede: Register) -> None:
+    with pytest.raises(actions.EvidenceRefused):
+        opine(swede, opinion=replace(OPINION, data=b""))
+    assert Determination.objects.count() == 0
+
+
+def test_opinion_answers_nothing_that_a_pack_answers(register: Register) -> None:
+    seller = actions.create_party(name="Seller", place="CN", now=register.now, actor=register.owner)
+    asked = actions.Asked(
+        questions=(Question("cross", "CN"),), customer_class="public", use="resale"
+    )
+    with pytest.raises(actions.QuestionAnswered):
+        opine(replace(register, party=seller), asked=asked)
+    assert not register.store.exists()
+
+
+def test_row_that_only_says_counsel_lasts_as_ones_own(swede: Register) -> None:
+    subject = path(swede, "SE", "SE", "SE")
+    conclude(swede, questions_left(line=subject, at=swede.now, customer_place="SE"))
+    with tampering():
+        Determination.objects.update(grade="counsel", review_by=date(2027, 2, 27))
+    verdict = judge(line=subject, at=swede.now, customer_place="SE")
+    assert verdict.valid_until == datetime(2026, 9, 1, 22, tzinfo=UTC)

@@ -17,8 +17,11 @@ from people import PASSWORD, code
 from playwright.sync_api import expect, sync_playwright
 
 from ferriage.accounts import actions as accounts
+from ferriage.approvals import actions as approvals
+from ferriage.approvals.models import Approval
+from ferriage.approvals.site import evidence_dir, packs_in_force
 from ferriage.core import clock
-from yard import OWNER
+from yard import ISSUED, OWNER, PAPER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,8 +153,19 @@ def test_picture_of_the_secret_is_shown_under_the_policy(shop_of_its_own: Shop, 
 
 
 def test_pages_fit_a_telephone(shop_of_its_own: Shop, page: Page) -> None:
-    wide = {"staff-line": [shop_of_its_own.line.code], "staff-plan": [shop_of_its_own.plan.code]}
-    plain = ("staff-start", "staff-bank", "staff-ledger", "staff-lines", "staff-audit")
+    wide = {
+        "staff-line": [shop_of_its_own.line.code],
+        "staff-plan": [shop_of_its_own.plan.code],
+        "staff-approval": [Approval.objects.get().code],
+    }
+    plain = (
+        "staff-start",
+        "staff-bank",
+        "staff-ledger",
+        "staff-lines",
+        "staff-audit",
+        "staff-clock",
+    )
     addresses = [reverse(name, args=wide.get(name)) for name in (*plain, *wide)]
     widths = {}
     with _serving() as site:
@@ -161,3 +175,46 @@ def test_pages_fit_a_telephone(shop_of_its_own: Shop, page: Page) -> None:
             widths[address] = page.evaluate("document.documentElement.scrollWidth")
 
     assert {address: width for address, width in widths.items() if width > 360} == {}
+
+
+def test_outsider_verifies_on_a_telephone_without_scripts_and_cookies(
+    shop_of_its_own: Shop, page: Page
+) -> None:
+    yard = shop_of_its_own.yard
+    former = Approval.objects.get()
+    version = approvals.correct(
+        approval=former,
+        says=approvals.Record(
+            kind=former.kind, holder=former.holder, line_codes=[shop_of_its_own.line.code]
+        ),
+        reason="The end date was read wrongly.",
+        packs=packs_in_force(),
+        now=yard.now,
+        actor=OWNER,
+    )
+    approvals.grant(
+        approval=version,
+        issued=ISSUED,
+        file=PAPER,
+        store_dir=evidence_dir(),
+        now=yard.now,
+        actor=OWNER,
+    )
+    token = approvals.create_outside_link(subject=version, now=yard.now, actor=OWNER)
+    with _serving() as site:
+        page.goto(site + reverse("outside-link", args=[token]))
+        width = page.evaluate("document.documentElement.scrollWidth")
+        with page.expect_download() as waiting:
+            page.get_by_role("link", name="Licence").click()
+        saved = waiting.value.path().read_bytes()
+        page.get_by_label("Your name").fill("Karin Öberg")
+        page.get_by_label("What you are to the operator").fill("Bookkeeper")
+        page.get_by_label("What you looked at").fill("The licence as a file.")
+        page.get_by_label("I confirm").check()
+        page.get_by_role("button", name="Send my answer").click()
+        expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+        cookies = page.context.cookies()
+
+    version.refresh_from_db()
+    assert (saved, width <= 360, cookies) == (PAPER.data, True, [])
+    assert version.verified_by == "outside:Karin Öberg"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import html
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +13,7 @@ from ferriage.approvals.models import Approval, Determination, Party
 from ferriage.core.models import AuditEntry
 from ferriage.fleet.models import Line
 from ferriage.fleet.queries import judge_line
+from tampering import harmed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -100,7 +103,30 @@ def test_evidence_comes_back_as_it_was_handed_in(olga: Client, yard: Yard) -> No
     file = olga.get(reverse("staff-evidence", args=[approval.evidence.get().pk]))
 
     assert b"".join(file.streaming_content) == b"%PDF-1.7 paper"  # type: ignore[attr-defined]
-    assert file.headers["Content-Disposition"] == 'attachment; filename="licence.pdf"'
+    said = {
+        name: file.headers[name]
+        for name in ("Content-Disposition", "Content-Type", "X-Content-Type-Options")
+    }
+    assert said == {
+        "Content-Disposition": 'attachment; filename="licence.pdf"',
+        "Content-Type": "application/pdf",
+        "X-Content-Type-Options": "nosniff",
+    }
+    assert "no-store" in file.headers["Cache-Control"]
+
+
+def test_altered_evidence_is_not_handed_out(olga: Client, yard: Yard) -> None:
+    typed = {"kind": "XD-PUBLIC-VPN", "holder": yard.party.pk, "lines": [yard.plan().pk]}
+    olga.post(reverse("staff-approval-new"), typed)
+    approval = Approval.objects.get()
+    olga.post(reverse("staff-approval-grant", args=[approval.code]), _granted())
+    found = approval.evidence.get()
+
+    with harmed(found):
+        answer = olga.get(reverse("staff-evidence", args=[found.pk]))
+
+    assert answer.status_code == 503
+    assert "was altered, so it is not shown" in answer.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -205,3 +231,141 @@ def test_hold_and_release_by_staff(olga: Client, yard: Yard) -> None:
 
     assert held == ("held", "Fibre cut")
     assert Line.objects.get().state == "in_service"
+
+
+def test_correction_goes_through_the_pages_and_shows_both_versions(
+    olga: Client, yard: Yard
+) -> None:
+    line = yard.open_line()
+    former = Approval.objects.get()
+    form = olga.get(reverse("staff-approval-correct", args=[former.code])).context["form"]
+    typed = {
+        "reason": "The end date was read wrongly.",
+        "kind": form.initial["kind"],
+        "holder": form.initial["holder"].pk,
+        "lines": [found.pk for found in form.initial["lines"]],
+    }
+
+    olga.post(reverse("staff-approval-correct", args=[former.code]), typed)
+    version = Approval.objects.get(supersedes=former)
+    prefilled = olga.get(reverse("staff-approval-grant", args=[version.code])).context["form"]
+    document = _granted(number=prefilled.initial["number"], valid_to="2026-08-31")
+    olga.post(reverse("staff-approval-grant", args=[version.code]), document)
+    viktor = logged_in(make_staff("viktor", "owner"))
+    viktor.post(reverse("staff-approval-verify", args=[version.code]))
+
+    former.refresh_from_db()
+    page = olga.get(reverse("staff-approval", args=[former.code])).content.decode()
+    public = olga.get(reverse("line", args=[line.code])).content.decode()
+    assert (former.state, former.valid_to) == ("superseded", date(2027, 2, 28))
+    assert "The end date was read wrongly." in page
+    assert reverse("staff-approval", args=[version.code]) in page
+    assert ("2026-08-31" in public, "2027-02-28" in public) == (True, False)
+
+
+def test_stopped_approval_offers_no_correction(olga: Client, yard: Yard) -> None:
+    yard.open_line()
+    approval = Approval.objects.get()
+    address = reverse("staff-approval-correct", args=[approval.code])
+    offered = [
+        address in olga.get(reverse("staff-approval", args=[approval.code])).content.decode()
+    ]
+
+    olga.post(reverse("staff-approval-change", args=[approval.code, "suspend"]))
+    offered.append(
+        address in olga.get(reverse("staff-approval", args=[approval.code])).content.decode()
+    )
+
+    assert offered == [True, False]
+
+
+def test_lawyers_opinion_is_recorded_for_a_year_and_handed_out_to_staff(olga: Client) -> None:
+    line = _line(olga, _party(olga, "SE"), "SE", "SE", "SE")
+    page = olga.get(reverse("staff-line", args=[line.code]))
+    keys = [key for key, _text in page.context["questions"]]
+    query = "?q=" + "&q=".join(keys)
+    own = olga.get(reverse("staff-determination-new", args=[line.code]) + query)
+    address = html.unescape(own.context["other"])
+    typed = {
+        "file": _paper("opinion.pdf"),
+        "author_name": "Astrid Lund",
+        "source_read_on": "2026-02-27",
+        "words": "The act asks operators of this size for nothing.",
+        "source_clause": "Lag (2022:482), chapter 2",
+        "statement": "on",
+    }
+
+    answer = olga.post(address, typed)
+
+    rows = Determination.objects.all()
+    assert answer.status_code == 302
+    assert {(row.grade, row.author_name, row.review_by) for row in rows} == {
+        ("counsel", "Astrid Lund", date(2027, 2, 27))
+    }
+    assert len(rows) == len(keys)
+    listed = olga.get(reverse("staff-determinations")).content.decode()
+    file = reverse("staff-evidence", args=[rows[0].evidence.get().pk])
+    assert file in listed
+    assert olga.get(file).status_code == 200
+
+
+@pytest.mark.parametrize("left_out", ["file", "author_name", "source_read_on", "statement"])
+def test_opinion_without_one_of_its_parts_is_refused(olga: Client, left_out: str) -> None:
+    line = _line(olga, _party(olga, "SE"), "SE", "SE", "SE")
+    key = olga.get(reverse("staff-line", args=[line.code])).context["questions"][0][0]
+    typed: dict[str, object] = {
+        "file": _paper("opinion.pdf"),
+        "author_name": "Astrid Lund",
+        "source_read_on": "2026-02-27",
+        "words": "The act asks operators of this size for nothing.",
+        "source_clause": "Lag (2022:482), chapter 2",
+        "statement": "on",
+    }
+    del typed[left_out]
+
+    answer = olga.post(reverse("staff-opinion-new", args=[line.code]) + f"?q={key}", typed)
+
+    assert (answer.status_code, Determination.objects.exists()) == (422, False)
+
+
+def test_leased_line_names_its_lessor_and_only_staff_see_the_contract(olga: Client) -> None:
+    typed = {
+        "name": "Leased",
+        "party": _party(olga, "SE").pk,
+        "enter_place": "SE",
+        "exit_place": "SE",
+        "sell_places": "SE",
+        "customer_class": "public",
+        "use": "resale",
+        "lessor": "Carrier AB",
+        "lease_contract": "L-2026-7 of 2026-01-15",
+        "capacity": "100 Mbit/s",
+    }
+    olga.post(reverse("staff-line-new"), typed)
+    line = Line.objects.get()
+
+    staff = olga.get(reverse("staff-line", args=[line.code])).content.decode()
+    public = olga.get(reverse("line", args=[line.code])).content.decode()
+
+    shown = ("Carrier AB", "L-2026-7", "100 Mbit/s")
+    assert [part in staff for part in shown] == [True, True, True]
+    assert [part in public for part in shown] == [True, False, True]
+
+
+def test_renewal_names_the_one_before_and_leaves_it(olga: Client, yard: Yard) -> None:
+    line = yard.open_line()
+    former = Approval.objects.get()
+    typed = {
+        "kind": former.kind,
+        "holder": former.holder.pk,
+        "lines": [line.pk],
+        "renews": former.pk,
+    }
+
+    olga.post(reverse("staff-approval-new"), typed)
+
+    renewal = Approval.objects.get(supersedes=former)
+    former.refresh_from_db()
+    page = olga.get(reverse("staff-approval", args=[former.code])).content.decode()
+    assert (renewal.is_correction, former.state) == (False, "granted")
+    assert "Renewal" in page

@@ -18,7 +18,13 @@ from running_ferriage import ferriage
 if TYPE_CHECKING:
     from pathlib import Path
 
-KEPT = ("ferriage.toml", "data/secret.key", "data/permit.key", "data/feed.key")
+KEPT = (
+    "ferriage.toml",
+    "data/secret.key",
+    "data/permit.key",
+    "data/feed.key",
+    "data/evidence.key",
+)
 """What running twice must never change."""
 
 CONCLUSION = (
@@ -181,9 +187,10 @@ def test_worker_goes_on_to_the_next_room_when_one_fails(shop: Path) -> None:
     assert "no such table: payments_inboxevent" in done.stderr
 
 
-def test_check_names_a_key_that_others_may_read(shop: Path) -> None:
+@pytest.mark.parametrize("name", ["permit.key", "evidence.key"])
+def test_check_names_a_key_that_others_may_read(shop: Path, name: str) -> None:
     healthy = ferriage(shop, "check")
-    (shop / "data/permit.key").chmod(0o644)
+    (shop / "data" / name).chmod(0o644)
 
     ill = ferriage(shop, "check")
 

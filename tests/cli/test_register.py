@@ -103,6 +103,24 @@ def test_packs_explain_lists_kinds_and_answers_with_sources(tmp_path: Path) -> N
     assert "everything there is unknown and refused" in unknown.stderr
 
 
+def test_repair_of_a_clock_that_ran_ahead_is_proposed_with_a_link(seed: Path) -> None:
+    right = ferriage(seed, "register", "repair", "--first", "1", "--reason", "It ran ahead.")
+    with contextlib.closing(sqlite3.connect(seed / "data/ferriage.sqlite3")) as database, database:
+        columns = "subject, line_code, inputs_digest, packs, allowed, reasons, previous_hash"
+        database.execute(
+            f"INSERT INTO approvals_decision (sequence, at, valid_until, hash, {columns})"  # noqa: S608 -- ours
+            f" SELECT 2, '2099-01-01 00:00:00', '2099-01-01 00:00:00', 'x', {columns}"
+            " FROM approvals_decision"
+        )
+
+    checked = ferriage(seed, "check")
+    proposed = ferriage(seed, "register", "repair", "--first", "2", "--reason", "It ran ahead.")
+
+    assert (right.returncode, checked.returncode, proposed.returncode) == (1, 1, 0)
+    assert "`ferriage register repair --first 2` proposes one." in checked.stdout
+    assert "https://shop.se/verify/" in proposed.stdout
+
+
 def test_packs_diff_of_two_files_ends_like_diff(tmp_path: Path) -> None:
     _newer_demo(tmp_path / "new.toml")
     (tmp_path / "broken.toml").write_text("schema = 2\n")

@@ -58,7 +58,11 @@ class PackAcceptance(models.Model):
 class Approval(models.Model):
     """An authority's recorded permission. Expiry is computed from its dates, never stored.
 
-    It counts only when granted, verified by somebody who did not enter it, with evidence.
+    It counts only when granted, verified by somebody who did not enter it, with evidence. What it
+    says is written once: a renewal or correction is a row of its own that supersedes this one, and
+    a correction takes its place when it counts. The database refuses everything else, by trigger.
+
+    `capacity` and `customers` are its scope in the document's own words.
     """
 
     class State(models.TextChoices):
@@ -69,6 +73,7 @@ class Approval(models.Model):
         REVOKED = "revoked", _("Revoked")
         SURRENDERED = "surrendered", _("Surrendered")
         REFUSED = "refused", _("Refused")
+        SUPERSEDED = "superseded", _("Corrected by a later version")
 
     code = CodeField("apr")
     kind = models.CharField(max_length=40)
@@ -79,11 +84,15 @@ class Approval(models.Model):
     valid_from = models.DateField(null=True)
     valid_to = models.DateField(null=True)
     conditions = models.TextField(blank=True)
+    capacity = models.CharField(max_length=120, blank=True, db_default="")
+    customers = models.CharField(max_length=200, blank=True, db_default="")
     lodged_at = models.DateTimeField(null=True)
     entered_by = models.CharField(max_length=150)
     verified_by = models.CharField(max_length=150, blank=True)
     verified_at = models.DateTimeField(null=True)
     supersedes = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
+    is_correction = models.BooleanField(default=False, db_default=False)
+    correction_reason = models.CharField(max_length=200, blank=True, db_default="")
     created_at = models.DateTimeField()
 
     class Meta:
@@ -98,10 +107,25 @@ class Approval(models.Model):
                 | (~Q(number="") & Q(valid_from__isnull=False)),
                 name="approvals_approval_granted_whole",
             ),
+            models.CheckConstraint(
+                condition=Q(is_correction=False)
+                | (Q(supersedes__isnull=False) & ~Q(correction_reason="")),
+                name="approvals_approval_correction_whole",
+            ),
+            models.UniqueConstraint(
+                fields=["supersedes"],
+                condition=Q(is_correction=True),
+                name="approvals_approval_corrected_once",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.number}".strip()
+
+    @property
+    def verified_outside(self) -> bool:
+        """Whether the second person came from outside the house, by a link."""
+        return self.verified_by.startswith("outside:")
 
 
 class ApprovalLine(models.Model):
@@ -176,7 +200,7 @@ class Determination(models.Model):
 
 
 class Evidence(models.Model):
-    """A file that proves something, known by its hash. Append-only."""
+    """A file that proves something, known by its hash; kept sealed on disk. Append-only."""
 
     sha256 = models.CharField(max_length=64)
     title = models.CharField(max_length=120)
@@ -194,6 +218,12 @@ class Evidence(models.Model):
 
     class Meta:
         db_table = "approvals_evidence"
+
+    @property
+    def subject(self) -> str:
+        """Code of what it proves."""
+        owner = self.approval or self.determination
+        return owner.code if owner else ""
 
 
 class Decision(models.Model):
@@ -294,5 +324,108 @@ class Fulfilment(models.Model):
             models.CheckConstraint(
                 condition=~Q(note="") | Q(evidence__isnull=False),
                 name="approvals_fulfilment_shown",
+            ),
+        ]
+
+
+class ClockRepair(models.Model):
+    """Two people's word that Decisions were written while the site's clock ran ahead.
+
+    Confirmed, the clock guard measures against the newest Decision outside its range. The
+    Decisions stay; `last_hash` says which chain was looked at.
+    """
+
+    code = CodeField("rep")
+    first_sequence = models.PositiveBigIntegerField()
+    last_sequence = models.PositiveBigIntegerField()
+    last_hash = models.CharField(max_length=64)
+    reason = models.CharField(max_length=500)
+    proposed_by = models.CharField(max_length=150)
+    proposed_at = models.DateTimeField()
+    confirmed_by = models.CharField(max_length=150, blank=True)
+    confirmed_at = models.DateTimeField(null=True)
+    dropped_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "approvals_clockrepair"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(first_sequence__gte=1)
+                & Q(first_sequence__lte=models.F("last_sequence"))
+                & ~Q(reason=""),
+                name="approvals_clockrepair_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(confirmed_by="", confirmed_at__isnull=True)
+                | (
+                    ~Q(confirmed_by="")
+                    & ~Q(confirmed_by=models.F("proposed_by"))
+                    & Q(confirmed_at__isnull=False, dropped_at__isnull=True)
+                ),
+                name="approvals_clockrepair_two_people",
+            ),
+        ]
+
+
+class OutsideLink(models.Model):
+    """A link with which somebody outside the house looks at one record and answers once."""
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    approval = models.ForeignKey(
+        Approval, on_delete=models.PROTECT, null=True, related_name="links"
+    )
+    repair = models.ForeignKey(
+        ClockRepair, on_delete=models.PROTECT, null=True, related_name="links"
+    )
+    made_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "approvals_outsidelink"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(approval__isnull=False, repair__isnull=True)
+                | Q(approval__isnull=True, repair__isnull=False),
+                name="approvals_outsidelink_one_subject",
+            )
+        ]
+
+
+class OutsideAnswer(models.Model):
+    """What an outside person answered: who they are, what they looked at, yes or no. Append-only.
+
+    `relation` is theirs to the operator, in their own words, as is all of it.
+    """
+
+    link = models.OneToOneField(OutsideLink, on_delete=models.PROTECT, related_name="answer")
+    approval = models.ForeignKey(
+        Approval, on_delete=models.PROTECT, null=True, related_name="outside_answers"
+    )
+    repair = models.ForeignKey(
+        ClockRepair, on_delete=models.PROTECT, null=True, related_name="outside_answers"
+    )
+    name = models.CharField(max_length=100)
+    relation = models.CharField(max_length=200)
+    looked_at = models.TextField()
+    confirmed = models.BooleanField()
+    reason = models.TextField(blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "approvals_outsideanswer"
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(name="")
+                & ~Q(relation="")
+                & ~Q(looked_at="")
+                & (Q(confirmed=True) | ~Q(reason="")),
+                name="approvals_outsideanswer_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(approval__isnull=False, repair__isnull=True)
+                | Q(approval__isnull=True, repair__isnull=False),
+                name="approvals_outsideanswer_one_subject",
             ),
         ]

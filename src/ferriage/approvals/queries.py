@@ -4,8 +4,9 @@ import hashlib
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from django.core import signing
 from django.db.models import Exists, OuterRef, Q
 
 from ferriage.approvals import chainfile
@@ -17,7 +18,6 @@ from ferriage.approvals.facts import (
     CustomerClass,
     DeterminationFacts,
     Facts,
-    Grade,
     LineFacts,
     PartyFacts,
     Question,
@@ -29,13 +29,16 @@ from ferriage.approvals.facts import (
 from ferriage.approvals.models import (
     Approval,
     ApprovalLine,
+    ClockRepair,
     Decision,
     Determination,
     Evidence,
+    OutsideLink,
     PackVersion,
 )
 from ferriage.approvals.site import packs_in_force
 from ferriage.core import chain
+from ferriage.core.hashing import hash_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     from ferriage.approvals.models import Party
     from ferriage.approvals.packfile import Row
     from ferriage.approvals.packs import Pack, Packs
+
+OUTSIDE_SALT: Final = "outside-link"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +161,41 @@ def questions_left(
     return tuple(sorted(left, key=lambda question: (ROLES.index(question.role), question.place)))
 
 
+def versions_of(approval: Approval) -> list[Approval]:
+    """Return an approval with all that it supersedes and that supersedes it, newest first."""
+    found = {approval.pk: approval}
+    new = [approval]
+    while new:
+        rows = Approval.objects.filter(
+            Q(pk__in=[row.supersedes_id for row in new if row.supersedes_id])
+            | Q(supersedes__in=[row.pk for row in new])
+        )
+        new = [row for row in rows if row.pk not in found]
+        found |= {row.pk: row for row in new}
+    return sorted(found.values(), key=lambda row: row.pk, reverse=True)
+
+
+def outside_link(token: str, now: datetime) -> OutsideLink | None:
+    """Return a link from outside that can still be answered, or nothing.
+
+    What it shows must still wait: an approval granted and not verified, a repair not confirmed.
+    """
+    try:
+        signing.Signer(salt=OUTSIDE_SALT, sep=".").unsign(token)
+    except signing.BadSignature:
+        return None
+    waiting = Q(approval__state=Approval.State.GRANTED, approval__verified_by="") | Q(
+        repair__confirmed_by="", repair__dropped_at=None, repair__isnull=False
+    )
+    links = OutsideLink.objects.filter(
+        waiting,
+        token_hash=hash_secret(OUTSIDE_SALT, token),
+        used_at=None,
+        expires_at__gt=now,
+    )
+    return links.select_related("approval__holder", "repair").first()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voided:
     """A conclusion that a pack makes void: the row that answers its question, and since when."""
@@ -172,7 +212,7 @@ def voided_by(pack: Pack, *, packs: Packs, at: datetime) -> list[Voided]:
     Args:
         packs: Those in force together with the pack, which say whose law a place follows.
     """
-    in_use = Determination.objects.filter(ended_at=None).select_related("party").order_by("pk")
+    in_use = _in_use(Determination.objects.all())
     found = []
     for made in in_use:
         if packs.jurisdiction(made.place) != pack.place:
@@ -218,6 +258,16 @@ def newest_packs() -> dict[str, PackVersion]:
 def latest_decision() -> Decision | None:
     """Return the newest Decision of the chain."""
     return Decision.objects.order_by("-sequence").first()
+
+
+def guarding_decision() -> Decision | None:
+    """Return the newest Decision that no confirmed clock repair names: the guard's measure."""
+    repaired = ClockRepair.objects.filter(
+        confirmed_at__isnull=False,
+        first_sequence__lte=OuterRef("sequence"),
+        last_sequence__gte=OuterRef("sequence"),
+    )
+    return Decision.objects.exclude(Exists(repaired)).order_by("-sequence").first()
 
 
 def denial_of(subject: str) -> tuple[Reason, ...]:
@@ -279,7 +329,9 @@ def _register(
 ) -> Register:
     packs = packs_in_force() if packs is None else packs
     by_key: defaultdict[str, list[ApprovalFacts]] = defaultdict(list)
-    with_evidence = approvals.annotate(
+    # A version that was corrected says nothing any more: the one in its place speaks.
+    current = approvals.exclude(state=Approval.State.SUPERSEDED)
+    with_evidence = current.annotate(
         has_evidence=Exists(Evidence.objects.filter(approval=OuterRef("pk")))
     )
     for row in with_evidence.select_related("holder").prefetch_related("lines").order_by("pk"):
@@ -287,14 +339,20 @@ def _register(
         for key in {found.holder, *found.lines}:
             by_key[key].append(found)
     by_party: defaultdict[str, list[DeterminationFacts]] = defaultdict(list)
-    in_use = determinations.filter(ended_at=None).select_related("party").order_by("pk")
-    for concluded in in_use:
+    for concluded in _in_use(determinations):
         by_party[concluded.party.code].append(_determination_facts(concluded))
     return Register(
         packs=packs,
         approvals={key: tuple(rows) for key, rows in by_key.items()},
         determinations={key: tuple(rows) for key, rows in by_party.items()},
     )
+
+
+def _in_use(determinations: QuerySet[Determination]) -> QuerySet[Determination]:
+    """Return those that are not ended, as `_determination_facts` takes them."""
+    opinions = Evidence.objects.filter(determination=OuterRef("pk"))
+    in_use = determinations.filter(ended_at=None).annotate(has_opinion=Exists(opinions))
+    return in_use.select_related("party").order_by("pk")
 
 
 def _approval_facts(row: Approval, packs: Packs) -> ApprovalFacts:
@@ -305,7 +363,7 @@ def _approval_facts(row: Approval, packs: Packs) -> ApprovalFacts:
         kind=row.kind,
         holder=row.holder.code,
         state=cast("ApprovalState", row.state),
-        counts_from=row.lodged_at if on_lodging else row.verified_at,
+        counts_from=(row.lodged_at if on_lodging else None) or row.verified_at,
         valid_from=row.valid_from,
         valid_to=row.valid_to,
         lines=frozenset(scope.line_code for scope in row.lines.all()),
@@ -324,7 +382,8 @@ def _determination_facts(row: Determination) -> DeterminationFacts:
         customer_class=cast("CustomerClass", row.customer_class),
         use=cast("Use", row.use),
         answer=cast("Any", row.answer),
-        grade=cast("Grade", row.grade),
+        # What says that it is a lawyer's, and holds no opinion, lasts as anybody's own.
+        grade="counsel" if row.grade == "counsel" and cast("Any", row).has_opinion else "own",
         made_at=row.made_at,
         review_by=row.review_by,
         line=row.line_code or None,

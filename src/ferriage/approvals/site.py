@@ -94,6 +94,12 @@ def evidence_dir() -> Path:
     return config.data_dir / "evidence"
 
 
+def evidence_key_path() -> Path:
+    """Return the file of the key that seals evidence."""
+    config: Config = settings.FERRIAGE
+    return config.evidence_key_path
+
+
 def is_public(config: Config) -> bool:
     """Tell whether a stranger could reach the site by its address or one it listens on.
 

@@ -60,12 +60,18 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _packs(config, fault=fault)
     if not fault:
         yield _clock()
+        yield from _evidence(config)
         yield _held_reach(config)
     yield from _gateway(config)
 
 
 def _modes(config: Config) -> Iterator[Finding]:
-    for path in (config.permit_key_path, config.feed_key_path, config.data_dir / "secret.key"):
+    for path in (
+        config.permit_key_path,
+        config.feed_key_path,
+        config.evidence_key_path,
+        config.data_dir / "secret.key",
+    ):
         if path.exists() and path.stat().st_mode & 0o077:
             yield Finding("bad", f"others may read {path}", f"chmod 600 {path}")
 
@@ -112,14 +118,48 @@ def _newer_packs() -> Iterator[Finding]:
 
 
 def _clock() -> Finding:
-    from ferriage.approvals.actions import ClockBehind, check_clock
-    from ferriage.core import clock
+    from ferriage.approvals.actions import ClockBehind, check_clock, first_wrong
+    from ferriage.core import clock, timesync
 
+    now = clock.now()
     try:
-        check_clock(now=clock.now())
+        check_clock(now=now)
     except ClockBehind as error:
-        return Finding("bad", str(error.message), str(error.remedy))
-    return Finding("good", "the clock is not behind the register's records")
+        wrong = first_wrong(now)
+        how = f" `ferriage register repair --first {wrong.sequence}` proposes one." if wrong else ""
+        return Finding("bad", str(error.message), f"{error.remedy}{how}")
+    if timesync.state() == "unknown":
+        return Finding(
+            "warning",
+            "the clock is not behind the register's records; who keeps it right is not known here",
+            "Run a time daemon such as systemd-timesyncd on this host, or on the one it runs on.",
+        )
+    return Finding("good", "the clock is set, and not behind the register's records")
+
+
+def _evidence(config: Config) -> Iterator[Finding]:
+    """Open every file of evidence, as an auditor would ask for it."""
+    if not config.evidence_key_path.exists():
+        yield Finding(
+            "bad",
+            f"there is no key {config.evidence_key_path}, so no evidence can be kept or opened",
+            "Put it back from a backup. `ferriage init` makes one where there is no evidence yet.",
+        )
+        return
+    from ferriage.approvals.site import evidence_dir
+    from ferriage.approvals.store import EvidenceUnreadable, unreadable
+
+    sound = True
+    try:
+        for evidence, fault in unreadable(store_dir=evidence_dir()):
+            sound = False
+            what = f"“{evidence.title}” of {evidence.subject}: {fault.message}"
+            yield Finding("bad", what, str(fault.remedy))
+    except EvidenceUnreadable as fault:
+        yield Finding("bad", str(fault.message), str(fault.remedy))
+        return
+    if sound:
+        yield Finding("good", "every file of evidence opens and is as it was handed in")
 
 
 def _held_reach(config: Config) -> Finding:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ferriage import config as settings
 from ferriage import wire
+from ferriage.approvals import sealing
 from ferriage.cli.words import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -101,6 +102,9 @@ def make_keys(config: Config) -> list[str]:
         config.permit_key_path: wire.new_private_key,
         config.feed_key_path: wire.new_private_key,
     }
+    if not any((config.data_dir / "evidence").glob("*")):
+        # With a new key the files that are there would be lost for good, and nobody would notice.
+        wanted[config.evidence_key_path] = sealing.new_key
     if not config.site.secret_key:
         wanted[config.data_dir / "secret.key"] = lambda: secrets.token_hex(32)
     made = [path for path in wanted if not path.exists()]

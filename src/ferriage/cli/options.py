@@ -244,7 +244,7 @@ def _register(commands: Commands) -> None:
         "  ferriage packs diff                 what waits here to take effect",
     )
     diff.add_argument("files", nargs="*", metavar="FILE", help="old and new; or new; or none")
-    register = _group(commands, "register", "the chain of decisions, for auditors")
+    register = _group(commands, "register", "the chain of decisions and the evidence, for auditors")
     _command(
         register,
         "export",
@@ -261,6 +261,21 @@ def _register(commands: Commands) -> None:
     )
     verify.add_argument("file", metavar="FILE")
     verify.add_argument("--head", help="hash of the last decision, as it was noted elsewhere")
+    _command(
+        register,
+        "evidence",
+        "register:evidence",
+        "open every file of evidence and hold it against its hash",
+    )
+    repair = _command(
+        register,
+        "repair",
+        "register:repair",
+        "name the decisions of a clock that ran ahead, for a second person to confirm",
+        example='register repair --first 812 --reason "The host showed 2031 until NTP set it."',
+    )
+    repair.add_argument("--first", required=True, type=int, metavar="NUMBER")
+    repair.add_argument("--reason", required=True, help="how it came, and how you know it is right")
 
 
 def _scenario(commands: Commands) -> None:

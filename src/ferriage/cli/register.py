@@ -41,6 +41,43 @@ def export(_: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def evidence(_: argparse.Namespace) -> int:
+    """Open every file of evidence and say which are not as they were handed in."""
+    house.enter()
+    from ferriage.approvals.models import Evidence
+    from ferriage.approvals.site import evidence_dir
+    from ferriage.approvals.store import unreadable
+
+    faults = 0
+    for file, fault in unreadable(store_dir=evidence_dir()):
+        faults += 1
+        complain(f"“{file.title}” of {file.subject}: {fault}")
+    if faults:
+        return Exit.REFUSED
+    say(f"{Evidence.objects.count()} files of evidence, each as it was handed in")
+    return Exit.DONE
+
+
+def repair(parsed: argparse.Namespace) -> int:
+    """Propose a clock repair, and print a link with which somebody outside confirms it."""
+    config = house.enter()
+    from django.urls import reverse
+
+    from ferriage.approvals import actions
+    from ferriage.core import clock
+    from ferriage.core.actors import Actor
+
+    actor, now = Actor("command", "register repair"), clock.now()
+    proposed = actions.propose_clock_repair(
+        first_sequence=parsed.first, reason=parsed.reason, now=now, actor=actor
+    )
+    token = actions.create_outside_link(subject=proposed, now=now, actor=actor)
+    say(f"Proposed: decisions {proposed.first_sequence} to {proposed.last_sequence} are wrong.")
+    say("An owner confirms it in the back office under Clock, or one person from outside here:")
+    say(f"  {config.site.url.rstrip('/')}{reverse('outside-link', args=[token])}")
+    return Exit.DONE
+
+
 def _instant(text: str | None) -> datetime:
     from ferriage.core import clock
 

@@ -10,11 +10,13 @@ from typing import Literal
 class Actor:
     """The one who acts. `code` is a staff login, a gateway's code, a command's name.
 
+    Of somebody outside who answered by a link it is the name that they gave.
+
     A customer acts as `Actor("customer", "")`: audit entries of a sale name orders and
     payments, never accounts (`design/subscriber.md`).
     """
 
-    kind: Literal["staff", "customer", "gateway", "system", "command"]
+    kind: Literal["staff", "customer", "gateway", "system", "command", "outside"]
     code: str
 
     def __str__(self) -> str:

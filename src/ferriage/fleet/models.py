@@ -63,6 +63,7 @@ class Line(models.Model):
 
     `party` is the operator or lessee who acts; `sell_places` are the places it may be sold in.
     Only `planned`, `in_service`, `held` and `closed` are stored: authorised and open are derived.
+    A line that is leased names its lessor, the contract and the capacity, in the contract's words.
     """
 
     class State(models.TextChoices):
@@ -83,6 +84,9 @@ class Line(models.Model):
     sell_places = models.JSONField(default=list)
     customer_class = models.CharField(max_length=16, default="public")
     use = models.CharField(max_length=16, choices=Use, default=Use.RESALE)
+    lessor = models.CharField(max_length=120, blank=True, db_default="")
+    lease_contract = models.CharField(max_length=120, blank=True, db_default="")
+    capacity = models.CharField(max_length=120, blank=True, db_default="")
     state = models.CharField(max_length=12, choices=State, default=State.PLANNED)
     hold_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.urls import include, path
 from django.views.i18n import set_language
 
+from ferriage.web.backoffice.views import outside
 from ferriage.web.shared.health import healthz
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("language/", set_language, name="set_language"),
     path("gateway/v1/", include("ferriage.web.api.urls")),
+    path("verify/<str:token>/", outside.answer, name="outside-link"),
+    path("verify/<str:token>/evidence/<int:pk>/", outside.evidence, name="outside-evidence"),
     path("staff/", include("ferriage.web.backoffice.urls")),
     path("", include("ferriage.web.portal.urls")),
 ]

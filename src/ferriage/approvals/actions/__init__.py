@@ -1,12 +1,9 @@
 """Everything that changes the register. Nobody overrides a verdict: there is no such action."""
 
 from ferriage.approvals.actions.approvals import (
-    EvidenceMissing,
     Issued,
     IssuedWrong,
-    NotInThisState,
     PlaceUnreadable,
-    SamePerson,
     UnknownKind,
     create_party,
     grant,
@@ -17,9 +14,21 @@ from ferriage.approvals.actions.approvals import (
     revoke,
     surrender,
     suspend,
-    verify,
 )
-from ferriage.approvals.actions.decisions import ClockBehind, check_clock, write_decision
+from ferriage.approvals.actions.clockrepairs import (
+    NothingToRepair,
+    RepairWrong,
+    confirm_clock_repair,
+    drop_clock_repair,
+    first_wrong,
+    propose_clock_repair,
+)
+from ferriage.approvals.actions.decisions import (
+    ClockBehind,
+    ClockUnsynchronised,
+    check_clock,
+    write_decision,
+)
 from ferriage.approvals.actions.determinations import (
     Asked,
     Conclusion,
@@ -27,6 +36,7 @@ from ferriage.approvals.actions.determinations import (
     QuestionAnswered,
     end_determination,
     record_determination,
+    record_opinion,
 )
 from ferriage.approvals.actions.diary import (
     LONGEST_NOTE,
@@ -38,17 +48,36 @@ from ferriage.approvals.actions.diary import (
     tick,
 )
 from ferriage.approvals.actions.evidence import EvidenceFile, EvidenceRefused, add_evidence
+from ferriage.approvals.actions.outside import (
+    LINK_LENGTH,
+    Answer,
+    AnswerIncomplete,
+    OutsideLinkGone,
+    answer_outside_link,
+    create_outside_link,
+)
 from ferriage.approvals.actions.packs import (
     NothingWaits,
     accept_pack,
     begin_with_packs,
     receive_packs,
 )
+from ferriage.approvals.actions.steps import NotInThisState
+from ferriage.approvals.actions.verification import (
+    EvidenceMissing,
+    SamePerson,
+    verify,
+)
+from ferriage.approvals.actions.versions import ReasonMissing, Record, correct
 
 __all__ = [
+    "LINK_LENGTH",
     "LONGEST_NOTE",
+    "Answer",
+    "AnswerIncomplete",
     "Asked",
     "ClockBehind",
+    "ClockUnsynchronised",
     "Conclusion",
     "EvidenceFile",
     "EvidenceMissing",
@@ -58,25 +87,38 @@ __all__ = [
     "NotInThisState",
     "NotReasoned",
     "NotShown",
+    "NothingToRepair",
     "NothingWaits",
+    "OutsideLinkGone",
     "PlaceUnreadable",
     "QuestionAnswered",
+    "ReasonMissing",
+    "Record",
+    "RepairWrong",
     "SamePerson",
     "TaskNotBegun",
     "UnknownKind",
     "accept_pack",
     "add_evidence",
+    "answer_outside_link",
     "begin_with_packs",
     "check_clock",
+    "confirm_clock_repair",
+    "correct",
+    "create_outside_link",
     "create_party",
+    "drop_clock_repair",
     "end_determination",
+    "first_wrong",
     "fulfil",
     "grant",
     "lodge",
     "note_incident",
+    "propose_clock_repair",
     "receive_packs",
     "record_approval",
     "record_determination",
+    "record_opinion",
     "refuse",
     "reinstate",
     "revoke",

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.approvals.actions.evidence import EvidenceFile, add_evidence
+from ferriage.approvals.actions.steps import State, end_links, move, record, replace_lodged, who
 from ferriage.approvals.models import Approval, ApprovalLine, Party
 from ferriage.approvals.packfile import is_place
 from ferriage.core import audit
 from ferriage.core.db import writing
-from ferriage.core.errors import FerriageError, NotFound, StaleState
+from ferriage.core.errors import FerriageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,33 +24,12 @@ if TYPE_CHECKING:
     from ferriage.approvals.packs import Packs
     from ferriage.core.actors import Actor
 
-State = Approval.State
-
 
 class UnknownKind(FerriageError):
     """No rule pack in force knows this kind of approval."""
 
     slug = "kind-unknown"
     status = 422
-
-
-class NotInThisState(FerriageError):
-    """The approval is not in a state from which this can be done."""
-
-    slug = "approval-state"
-
-
-class SamePerson(FerriageError):
-    """Who entered an approval may not verify it, and only people verify."""
-
-    slug = "same-person"
-    status = 403
-
-
-class EvidenceMissing(FerriageError):
-    """An approval counts only with a file that proves it."""
-
-    slug = "evidence-missing"
 
 
 class IssuedWrong(FerriageError):
@@ -101,14 +81,17 @@ def create_party(
     return party
 
 
-def record_approval(
+def record_approval(  # noqa: PLR0913 -- an approval is what its scope makes it
     *,
     kind: str,
     holder: Party,
     line_codes: Iterable[str],
     packs: Packs,
     conditions: str = "",
+    capacity: str = "",
+    customers: str = "",
     supersedes: Approval | None = None,
+    correction: str = "",
     now: datetime,
     actor: Actor,
 ) -> Approval:
@@ -116,7 +99,9 @@ def record_approval(
 
     Args:
         line_codes: `ln_` codes of the lines in its scope.
-        supersedes: The approval that this one renews or corrects; that one is left as it is.
+        capacity: What the document says of capacity, in its own words; likewise `customers`.
+        supersedes: The approval that this one renews; that one is left as it is.
+        correction: Why `supersedes` says something wrong, when this is its correction (`correct`).
 
     Raises:
         UnknownKind: No pack lists the kind.
@@ -131,15 +116,19 @@ def record_approval(
             kind=kind,
             holder=holder,
             conditions=conditions,
+            capacity=capacity,
+            customers=customers,
             supersedes=supersedes,
-            entered_by=_who(actor),
+            is_correction=bool(correction),
+            correction_reason=correction,
+            entered_by=who(actor),
             created_at=now,
         )
         scope = sorted(set(line_codes))
         ApprovalLine.objects.bulk_create(
             ApprovalLine(approval=approval, line_code=code) for code in scope
         )
-        _record(approval, "recorded", now, actor, kind=kind, holder=holder.code, lines=scope)
+        record(approval, "recorded", now, actor, kind=kind, holder=holder.code, lines=scope)
     return approval
 
 
@@ -155,8 +144,9 @@ def lodge(
     """
     with writing():
         add_evidence(approval=approval, file=file, store_dir=store_dir, now=now, actor=actor)
-        _move(approval, (State.DRAFT,), State.LODGED, lodged_at=now)
-        _record(approval, "lodged", now, actor)
+        move(approval, (State.DRAFT,), State.LODGED, lodged_at=now)
+        record(approval, "lodged", now, actor)
+        replace_lodged(approval, now, actor)
     return approval
 
 
@@ -182,39 +172,9 @@ def grant(
         add_evidence(approval=approval, file=file, store_dir=store_dir, now=now, actor=actor)
         entered = {**asdict(issued), "number": issued.number.strip()}
         before = (State.DRAFT, State.LODGED)
-        _move(approval, before, State.GRANTED, entered_by=_who(actor), **entered)
+        move(approval, before, State.GRANTED, entered_by=who(actor), **entered)
         details = {key: str(value) for key, value in entered.items() if value is not None}
-        _record(approval, "granted", now, actor, **details)
-    return approval
-
-
-def verify(*, approval: Approval, now: datetime, actor: Actor) -> Approval:
-    """Confirm, as a second person, that the record says what the evidence says.
-
-    Raises:
-        SamePerson: The actor entered it, or is no person.
-        NotInThisState: It is not granted.
-        EvidenceMissing: There is no file to look at.
-        StaleState: Somebody else verified or changed it first.
-    """
-    with writing():
-        approval = _fresh(approval)
-        if actor.kind != "staff" or _who(actor).casefold() == approval.entered_by.casefold():
-            raise SamePerson(
-                _("An approval is verified by another person than the one who entered it."),
-                _("Ask a second member of staff, or invite one."),
-            )
-        if approval.state != State.GRANTED:
-            raise _wrong_state(approval)
-        if not approval.evidence.exists():
-            raise EvidenceMissing(_("This approval has no evidence to verify it by."))
-        row = Approval.objects.filter(
-            pk=approval.pk, state=State.GRANTED, verified_by="", entered_by=approval.entered_by
-        )
-        if row.update(verified_by=_who(actor), verified_at=now) != 1:
-            raise StaleState(_("This approval was verified already."))
-        approval.refresh_from_db()
-        _record(approval, "verified", now, actor)
+        record(approval, "granted", now, actor, **details)
     return approval
 
 
@@ -234,7 +194,7 @@ def reinstate(*, approval: Approval, now: datetime, actor: Actor) -> Approval:
         NotInThisState: It is not suspended.
     """
     # Opening again is more than closing: the second person looks at the authority's word again.
-    anew = {"verified_by": "", "verified_at": None, "entered_by": _who(actor)}
+    anew = {"verified_by": "", "verified_at": None, "entered_by": who(actor)}
     return _change(approval, (State.SUSPENDED,), State.GRANTED, now, actor, **anew)
 
 
@@ -269,11 +229,6 @@ def refuse(*, approval: Approval, now: datetime, actor: Actor) -> Approval:
 # --- how it is done ---------------------------------------------------------------------------
 
 
-def _who(actor: Actor) -> str:
-    """Return who entered or verified, so that one person always has one name."""
-    return actor.code if actor.kind == "staff" else str(actor)
-
-
 def _check_issued(issued: Issued, today: date) -> None:
     # A day more: it may be tomorrow already where the authority is.
     if issued.issued_on is not None and issued.issued_on > today + timedelta(days=1):
@@ -293,33 +248,8 @@ def _change(
     **values: object,
 ) -> Approval:
     with writing():
-        _move(approval, before, after, **values)
+        move(approval, before, after, **values)
+        end_links(approval, now)
         verb = "reinstated" if after == State.GRANTED else after.value
-        _record(approval, verb, now, actor)
+        record(approval, verb, now, actor)
     return approval
-
-
-def _move(approval: Approval, before: tuple[State, ...], after: State, **values: object) -> None:
-    """Change the state by compare-and-set and bring the caller's object up to date."""
-    rows = Approval.objects.filter(pk=approval.pk, state__in=before)
-    if rows.update(state=after, **values) != 1:
-        raise _wrong_state(_fresh(approval))
-    approval.refresh_from_db()
-
-
-def _fresh(approval: Approval) -> Approval:
-    row = Approval.objects.filter(pk=approval.pk).first()
-    if row is None:
-        raise NotFound(_("There is no such approval."))
-    return row
-
-
-def _wrong_state(approval: Approval) -> NotInThisState:
-    return NotInThisState(
-        _("This cannot be done: approval %(code)s is %(state)s.")
-        % {"code": approval.code, "state": approval.get_state_display()}
-    )
-
-
-def _record(approval: Approval, verb: str, now: datetime, actor: Actor, **details: object) -> None:
-    audit.record(now=now, actor=actor, action=f"approval.{verb}", subject=approval.code, **details)

@@ -11,11 +11,12 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.approvals.models import Decision
 from ferriage.approvals.queries import (
     decision_content,
+    guarding_decision,
     inputs_digest,
     latest_decision,
     register_of,
 )
-from ferriage.core import chain
+from ferriage.core import chain, timesync
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 
@@ -34,17 +35,43 @@ class ClockBehind(FerriageError):
     status = 503
 
 
+class ClockUnsynchronised(ClockBehind):
+    """The host's time daemon has not set the clock yet; nothing may be opened or sold before."""
+
+    slug = "clock-unsynchronised"
+
+
 def check_clock(*, now: datetime) -> None:
     """Refuse to go on while the clock is more than 300 s behind the newest Decision.
 
+    Decisions that a clock repair names as wrong are not asked.
+
     Raises:
         ClockBehind: It is.
+        ClockUnsynchronised: The host waits for its time daemon to set the clock.
     """
-    latest = latest_decision()
+    latest = guarding_decision()
     if latest is not None and now < latest.at - CLOCK_TOLERANCE:
         raise ClockBehind(
             _("The clock of this site is behind its own records, so nothing is opened or sold."),
-            _("Set the clock right; what is open runs to its own end."),
+            _(
+                "Set the clock right. If it is right and ran ahead before, propose a clock repair; "
+                "what is open runs to its own end."
+            ),
+        )
+    check_synchronised()
+
+
+def check_synchronised() -> None:
+    """Refuse to go on while this host waits for its time daemon to set the clock.
+
+    Raises:
+        ClockUnsynchronised: It does.
+    """
+    if timesync.WATCH.waiting():
+        raise ClockUnsynchronised(
+            _("This host has not set its clock yet, so nothing is opened or sold."),
+            _("Wait for its time daemon, or see why it reaches no time server."),
         )
 
 
@@ -70,24 +97,28 @@ def write_decision(
     """
     with writing():
         check_clock(now=now)
-        last = latest_decision()
         register = register_of(line)
-        decision = Decision(
-            sequence=last.sequence + 1 if last else 1,
-            at=now,
-            subject=subject,
-            line_code=line.code,
-            inputs_digest=inputs_digest(register.facts(line, customer_place)),
-            packs=register.packs.versions,
-            allowed=verdict.allowed,
-            reasons=[
-                {**asdict(reason), "params": dict(reason.params)} for reason in verdict.reasons
-            ],
-            valid_until=verdict.valid_until,
-            previous_hash=last.hash if last else chain.GENESIS,
+        return append(
+            Decision(
+                at=now,
+                subject=subject,
+                line_code=line.code,
+                inputs_digest=inputs_digest(register.facts(line, customer_place)),
+                packs=register.packs.versions,
+                allowed=verdict.allowed,
+                reasons=[_as_json(reason) for reason in verdict.reasons],
+                valid_until=verdict.valid_until,
+            )
         )
-        decision.hash = chain.link(decision.previous_hash, decision_content(decision))
-        decision.save(force_insert=True)
+
+
+def append(decision: Decision) -> Decision:
+    """Give a Decision its place in the chain and save it, inside the caller's transaction."""
+    last = latest_decision()
+    decision.sequence = last.sequence + 1 if last else 1
+    decision.previous_hash = last.hash if last else chain.GENESIS
+    decision.hash = chain.link(decision.previous_hash, decision_content(decision))
+    decision.save(force_insert=True)
     return decision
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy as _
 
+from ferriage.approvals.actions.evidence import add_evidence
 from ferriage.approvals.models import Determination
 from ferriage.approvals.spans import REVIEW_MONTHS, add_months
 from ferriage.core import audit
@@ -15,8 +16,10 @@ from ferriage.core.errors import FerriageError, StaleState
 
 if TYPE_CHECKING:
     from datetime import date, datetime
+    from pathlib import Path
 
-    from ferriage.approvals.facts import Answer, CustomerClass, Question, Use
+    from ferriage.approvals.actions.evidence import EvidenceFile
+    from ferriage.approvals.facts import Answer, CustomerClass, Grade, Question, Use
     from ferriage.approvals.models import Party
     from ferriage.approvals.packs import Packs
     from ferriage.core.actors import Actor
@@ -54,7 +57,8 @@ class Conclusion:
 
     `statement` is "I have read the source above; this is our conclusion, not legal advice".
     `kinds` are the approvals found necessary, when the answer is `required` or `notify`.
-    `review_by` is its last day, at most six months on, which is also the default.
+    `review_by` is its last day: at most six months on, or twelve after a lawyer's opinion, which
+    is also the default.
     """
 
     words: str
@@ -85,13 +89,54 @@ def record_determination(
         QuestionAnswered: A rule pack has an answer to one of the questions.
         NotReasoned: Something that the operator must write down is missing.
     """
+    return _conclude(party, asked, conclusion, packs, "own", now, actor)
+
+
+def record_opinion(
+    *,
+    party: Party,
+    asked: Asked,
+    conclusion: Conclusion,
+    opinion: EvidenceFile,
+    store_dir: Path,
+    packs: Packs,
+    now: datetime,
+    actor: Actor,
+) -> list[Determination]:
+    """Record a lawyer's opinion: a conclusion of grade `counsel`, with the file that holds it.
+
+    It is good for 12 months from the day of the opinion, `source_read_on`. `author_name` is the
+    lawyer's, `words` say what the opinion concludes.
+
+    Raises:
+        QuestionAnswered: A rule pack has an answer to one of the questions.
+        NotReasoned: Something that must be written down is missing, or the opinion is too old.
+        EvidenceRefused: The file is empty, too large or of a type that is not kept.
+    """
+    with writing():
+        rows = _conclude(party, asked, conclusion, packs, "counsel", now, actor)
+        for row in rows:
+            add_evidence(approval=row, file=opinion, store_dir=store_dir, now=now, actor=actor)
+    return rows
+
+
+def _conclude(
+    party: Party,
+    asked: Asked,
+    conclusion: Conclusion,
+    packs: Packs,
+    grade: Grade,
+    now: datetime,
+    actor: Actor,
+) -> list[Determination]:
     _check_answer(conclusion, packs)
     _check_words(conclusion, party)
     for question in asked.questions:
         _check_unknown(question, asked, packs, now)
     with writing():
         rows = [
-            _row(party, question, asked, conclusion, packs, now) for question in asked.questions
+            _row(party, question, asked, conclusion, packs, grade, now)
+            for question in asked.questions
         ]
         for row in rows:
             _end_former(row, now)
@@ -103,6 +148,7 @@ def record_determination(
             action="determination.recorded",
             subject=party.code,
             answer=conclusion.answer,
+            grade=grade,
             author=conclusion.author_name,
             determinations=[row.code for row in rows],
         )
@@ -132,6 +178,7 @@ def _row(
     asked: Asked,
     conclusion: Conclusion,
     packs: Packs,
+    grade: Grade,
     now: datetime,
 ) -> Determination:
     made_on = now.astimezone(packs.zone(question.place)).date()
@@ -144,6 +191,7 @@ def _row(
         line_code=asked.line_code,
         answer=conclusion.answer,
         kinds=list(conclusion.kinds),
+        grade=grade,
         reasoning=conclusion.words.strip(),
         source_title=conclusion.source_title.strip(),
         source_clause=conclusion.source_clause.strip(),
@@ -152,17 +200,23 @@ def _row(
         statement=conclusion.statement,
         made_at=now,
         made_on=made_on,
-        review_by=_review_by(conclusion, made_on),
+        review_by=_review_by(conclusion, made_on, grade),
     )
 
 
-def _review_by(conclusion: Conclusion, made_on: date) -> date:
+def _review_by(conclusion: Conclusion, made_on: date, grade: Grade) -> date:
     if conclusion.source_read_on > made_on:
         raise NotReasoned(_("The day the source was read lies in the future."))
-    longest = add_months(made_on, REVIEW_MONTHS["own"])
+    # An opinion ages from the day it was given, not from the day it was handed in here.
+    begins = conclusion.source_read_on if grade == "counsel" else made_on
+    longest = add_months(begins, REVIEW_MONTHS[grade])
     wanted = conclusion.review_by or longest
     if not made_on < wanted <= longest:
-        raise NotReasoned(_("A conclusion of one's own is reviewed within six months."))
+        raise NotReasoned(
+            _("An opinion is good for twelve months from its day.")
+            if grade == "counsel"
+            else _("A conclusion of one's own is reviewed within six months.")
+        )
     return wanted
 
 

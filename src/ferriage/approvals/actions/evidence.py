@@ -1,25 +1,22 @@
-"""Files that prove something: stored under their SHA-256, never changed, never removed."""
+"""Files that prove something: known by their SHA-256, kept sealed, never changed or removed."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy as _
 
-from ferriage.approvals.models import Evidence
+from ferriage.approvals import store
+from ferriage.approvals.models import Approval, Determination, Evidence
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
-    from ferriage.approvals.models import Approval
     from ferriage.core.actors import Actor
 
 LARGEST_BYTES: Final = 20 * 1024 * 1024
@@ -44,9 +41,14 @@ class EvidenceFile:
 
 
 def add_evidence(
-    *, approval: Approval, file: EvidenceFile, store_dir: Path, now: datetime, actor: Actor
+    *,
+    approval: Approval | Determination,
+    file: EvidenceFile,
+    store_dir: Path,
+    now: datetime,
+    actor: Actor,
 ) -> Evidence:
-    """Keep a file as evidence of an approval.
+    """Keep a file as evidence of an approval, or as the opinion behind a determination.
 
     The file is on disk before its row is written, so a row never names a file that is not there.
 
@@ -55,9 +57,10 @@ def add_evidence(
 
     Raises:
         EvidenceRefused: Empty, above 20 MiB, or neither PDF, PNG, JPEG nor plain text.
+        EvidenceUnreadable: The key that seals it is missing.
     """
     _check(file)
-    sha256 = _store(file.data, store_dir)
+    sha256 = store.write_file(file.data, store_dir)
     with writing():
         evidence = Evidence.objects.create(
             sha256=sha256,
@@ -67,7 +70,8 @@ def add_evidence(
             original_at=file.original_at,
             uploaded_by=str(actor),
             uploaded_at=now,
-            approval=approval,
+            approval=approval if isinstance(approval, Approval) else None,
+            determination=approval if isinstance(approval, Determination) else None,
         )
         audit.record(
             now=now, actor=actor, action="evidence.added", subject=approval.code, sha256=sha256
@@ -84,15 +88,3 @@ def _check(file: EvidenceFile) -> None:
         raise EvidenceRefused(
             _("Files of this type are not kept."), _("Use PDF, PNG, JPEG or plain text.")
         )
-
-
-def _store(data: bytes, store_dir: Path) -> str:
-    """Write the file under its digest, whole or not at all, and return the digest."""
-    sha256 = hashlib.sha256(data).hexdigest()
-    store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=store_dir, prefix=".new-", delete=False) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(store_dir / sha256)
-    return sha256

@@ -24,6 +24,11 @@ from ferriage.fleet.actions.lines import (
 from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
 from ferriage.fleet.actions.reports import LeaseHeld, NotItsPool, ReportWrong, take_report
+from ferriage.fleet.actions.secondperson import (
+    answer_outside_link,
+    confirm_clock_repair,
+    verify_approval,
+)
 
 __all__ = [
     "EnrolmentWrong",
@@ -39,9 +44,11 @@ __all__ = [
     "ReportWrong",
     "TokenRefused",
     "accept_pack",
+    "answer_outside_link",
     "assign",
     "close_gateway",
     "close_line",
+    "confirm_clock_repair",
     "create_gateway",
     "create_line",
     "enrol",
@@ -53,4 +60,5 @@ __all__ = [
     "revoke_approval",
     "suspend_approval",
     "take_report",
+    "verify_approval",
 ]

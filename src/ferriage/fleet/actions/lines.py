@@ -60,6 +60,9 @@ def create_line(  # noqa: PLR0913 -- a line is what its places, class and use ma
     sell_places: Sequence[str],
     customer_class: str,
     use: str,
+    lessor: str = "",
+    lease_contract: str = "",
+    capacity: str = "",
     now: datetime,
     actor: Actor,
 ) -> Line:
@@ -69,6 +72,7 @@ def create_line(  # noqa: PLR0913 -- a line is what its places, class and use ma
         enter_place: Place of the gateways that end customers' tunnels (ISO 3166).
         exit_place: Place where traffic leaves to the internet.
         sell_places: Every place whose customers it may serve, at least one.
+        lessor: Who leases the line out, if somebody does; likewise the contract and its capacity.
 
     Raises:
         LineWrong: A place, class or use that no line can have.
@@ -85,6 +89,9 @@ def create_line(  # noqa: PLR0913 -- a line is what its places, class and use ma
             sell_places=sorted(set(sell_places)),
             customer_class=customer_class,
             use=use,
+            lessor=lessor,
+            lease_contract=lease_contract,
+            capacity=capacity,
             created_at=now,
         )
         _record(line, "created", now, actor, name=name, enter=enter_place, exit=exit_place)

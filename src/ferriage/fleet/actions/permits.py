@@ -9,7 +9,7 @@ Source: docs/explanation/gateway.md
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.approvals.facts import Verdict
-    from ferriage.approvals.models import Approval, Decision
+    from ferriage.approvals.models import Approval, ClockRepair, Decision
     from ferriage.approvals.queries import Register
     from ferriage.core.actors import Actor
 
@@ -75,18 +75,33 @@ def refresh_permits(
         written = [
             _write(line, newest.get(line.pk), _wanted(line, register, now), now) for line in rows
         ]
-        permits = [permit for permit in written if permit is not None]
-        for permit in permits:
-            audit.record(
-                now=now,
-                actor=actor,
-                action="permit.written",
-                subject=permit.line.code,
-                serial=permit.serial,
-                state=permit.state,
-                open_until=permit.open_until.isoformat(),
-            )
-    return permits
+        return _recorded(written, now, actor)
+
+
+def rejudge(*, repair: ClockRepair, now: datetime, actor: Actor) -> list[Permit]:
+    """Judge again each line whose permit rests on a Decision that a clock repair names.
+
+    No permit becomes longer here, and none opens: what is longer needs a Decision of its own day,
+    which `refresh_permits` writes as ever.
+
+    Returns:
+        The permits that were written, in order of their lines.
+    """
+    with writing():
+        rows = _lines(None)
+        newest = newest_permits(rows)
+        named = Permit.objects.filter(
+            pk__in=[permit.pk for permit in newest.values()],
+            decision__sequence__range=(repair.first_sequence, repair.last_sequence),
+        )
+        resting = set(named.values_list("line_id", flat=True))
+        register = _register()
+        written = [
+            _write_shorter(line, newest[line.pk], _wanted(line, register, now), now)
+            for line in rows
+            if line.pk in resting
+        ]
+        return _recorded(written, now, actor)
 
 
 def suspend_approval(*, approval: Approval, now: datetime, actor: Actor) -> Approval:
@@ -111,6 +126,22 @@ def revoke_approval(*, approval: Approval, now: datetime, actor: Actor) -> Appro
         changed = approvals.revoke(approval=approval, now=now, actor=actor)
         refresh_permits(now=now, actor=actor)
     return changed
+
+
+def _recorded(written: Iterable[Permit | None], now: datetime, actor: Actor) -> list[Permit]:
+    """Write the audit entry of each permit that was written."""
+    permits = [permit for permit in written if permit is not None]
+    for permit in permits:
+        audit.record(
+            now=now,
+            actor=actor,
+            action="permit.written",
+            subject=permit.line.code,
+            serial=permit.serial,
+            state=permit.state,
+            open_until=permit.open_until.isoformat(),
+        )
+    return permits
 
 
 # --- what a permit must say -------------------------------------------------------------------
@@ -165,9 +196,22 @@ def _in_each_language(text: str) -> dict[str, str]:
 
 
 def _write(line: Line, last: Permit | None, wanted: _Wanted, now: datetime) -> Permit | None:
-    shop = site.shop()
-    if last is not None and _says(last, wanted, shop):
+    if last is not None and _says(last, wanted, site.shop()):
         return None
+    return _sign(line, last, wanted, now)
+
+
+def _write_shorter(line: Line, last: Permit, wanted: _Wanted, now: datetime) -> Permit | None:
+    """Write a permit that allows no more than the last one, unless that one has ended anyway."""
+    if last.state != Permit.State.OPEN or last.open_until <= now:
+        return None
+    if wanted.state == "open":
+        shorter = min(wanted.open_until, unix(last.open_until))
+        wanted = replace(wanted, open_until=shorter)
+    return _sign(line, last, wanted, now)
+
+
+def _sign(line: Line, last: Permit | None, wanted: _Wanted, now: datetime) -> Permit | None:
     decision = _decision(line, last, wanted, now)
     if decision is None:
         log.warning("permit.deferred", line=line.code, state=wanted.state)
@@ -179,7 +223,7 @@ def _write(line: Line, last: Permit | None, wanted: _Wanted, now: datetime) -> P
         open_until=wanted.open_until,
         decision=decision.sequence,
         reason=wanted.reason,
-        shop=shop,
+        shop=site.shop(),
     )
     signed = wire.sign_permit(site.permit_key(), said)
     permit = Permit.objects.create(

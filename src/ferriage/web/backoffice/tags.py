@@ -46,6 +46,7 @@ NAVIGATION: Final = (
             ("staff-determinations", _("Determinations")),
             ("staff-parties", _("Parties")),
             ("staff-packs", _("Rule packs")),
+            ("staff-clock", _("Clock")),
         ),
     ),
     (

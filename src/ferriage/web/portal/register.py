@@ -30,6 +30,7 @@ STATES: Final = {
     Approval.State.REVOKED: _("revoked"),
     Approval.State.SURRENDERED: _("given back"),
     Approval.State.REFUSED: _("refused by the authority"),
+    Approval.State.SUPERSEDED: _("corrected by a later version"),
 }
 
 
@@ -48,6 +49,7 @@ class ApprovalCard:
     authority: str
     state: object
     verified: bool
+    verified_outside: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +127,12 @@ def _page(
 
 
 def _approvals(lines: list[Line], language: str) -> defaultdict[str, list[ApprovalCard]]:
-    """Return the approvals whose scope names each line, newest first; drafts are nobody's news."""
+    """Return the approvals whose scope names each line, newest first.
+
+    Drafts are nobody's news, and what was corrected misleads: the version in its place is shown.
+    """
     named = ApprovalLine.objects.filter(line_code__in=[line.code for line in lines])
-    named = named.exclude(approval__state=Approval.State.DRAFT)
+    named = named.exclude(approval__state__in=[Approval.State.DRAFT, Approval.State.SUPERSEDED])
     cards: defaultdict[str, list[ApprovalCard]] = defaultdict(list)
     for row in named.select_related("approval__holder").order_by("-approval"):
         cards[row.line_code].append(_card(row.approval, language))
@@ -150,6 +155,7 @@ def _card(row: Approval, language: str) -> ApprovalCard:
         authority=_authority(row.kind, language),
         state=STATES[Approval.State(row.state)],
         verified=bool(row.verified_by),
+        verified_outside=row.verified_outside,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
-from django.http import FileResponse, Http404
+from django.http import Http404
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import get_language, gettext_lazy
@@ -13,17 +13,22 @@ from django.utils.translation import gettext as _
 
 from ferriage.approvals import actions, reasons, site
 from ferriage.approvals.models import Approval, Evidence, Party
+from ferriage.approvals.queries import versions_of
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import Line
 from ferriage.web.backoffice.fields import DayField, EvidenceForm, PlaceField, row
+from ferriage.web.backoffice.files import evidence_file
 from ferriage.web.backoffice.pages import form_page, said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.http import HttpResponse
+    from django.http import FileResponse, HttpResponse
 
     from ferriage.web.backoffice.access import StaffRequest
+
+
+State = Approval.State
 
 
 class PartyForm(forms.Form):
@@ -46,8 +51,22 @@ class ApprovalForm(forms.Form):
         label=gettext_lazy("Lines in its scope"),
         widget=forms.CheckboxSelectMultiple,
     )
+    capacity = forms.CharField(
+        label=gettext_lazy("Capacity, as the document says it"), max_length=120, required=False
+    )
+    customers = forms.CharField(
+        label=gettext_lazy("Whom it may serve, as the document says it"),
+        max_length=200,
+        required=False,
+    )
     conditions = forms.CharField(
         label=gettext_lazy("Conditions"), required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+    renews = forms.ModelChoiceField(
+        Approval.objects.filter(state__in=[State.GRANTED, State.SUSPENDED]).order_by("-pk"),
+        label=gettext_lazy("Renews"),
+        required=False,
+        help_text=gettext_lazy("The one before runs to its own end."),
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -56,6 +75,17 @@ class ApprovalForm(forms.Form):
         language = get_language() or "en"
         kinds = [(code, reasons.kind_name(code, language, packs)) for code in sorted(packs.kinds)]
         self.fields["kind"].choices = kinds  # type: ignore[attr-defined]
+
+    def renewed(self) -> Approval | None:
+        """Return what it renews, where the form asks for it."""
+        found: Approval | None = self.cleaned_data.get("renews")
+        return found
+
+    def says(self) -> dict[str, Any]:
+        """Return what was typed as the register takes it."""
+        names = ("kind", "holder", "conditions", "capacity", "customers")
+        lines = [line.code for line in self.cleaned_data["lines"]]
+        return {**{name: self.cleaned_data[name] for name in names}, "line_codes": lines}
 
 
 class GrantForm(EvidenceForm):
@@ -137,13 +167,12 @@ def index(request: StaffRequest) -> HttpResponse:
 
 def new(request: StaffRequest) -> HttpResponse:
     """Begin the record of an approval."""
+    form = ApprovalForm(request.POST or None)
 
-    def act(typed: dict[str, Any]) -> HttpResponse:
+    def act(_typed: dict[str, Any]) -> HttpResponse:
         approval = actions.record_approval(
-            kind=typed["kind"],
-            holder=typed["holder"],
-            line_codes=[line.code for line in typed["lines"]],
-            conditions=typed["conditions"],
+            **form.says(),
+            supersedes=form.renewed(),
             packs=site.packs_in_force(),
             now=request.now,
             actor=request.staff.actor,
@@ -152,7 +181,7 @@ def new(request: StaffRequest) -> HttpResponse:
 
     return form_page(
         request,
-        ApprovalForm(request.POST or None),
+        form,
         title=_("New approval"),
         submit=_("Record draft"),
         back=reverse("staff-approvals"),
@@ -171,6 +200,11 @@ def approval(request: StaffRequest, code: str) -> HttpResponse:
         "kind": reasons.kind_name(found.kind, get_language() or "en", site.packs_in_force()),
         "lines": scope,
         "evidence": found.evidence.order_by("pk"),
+        "answers": found.outside_answers.order_by("-pk"),
+        "versions": versions_of(found),
+        "waiting": found.links.filter(used_at=None, expires_at__gt=request.now).exists(),
+        "can_be_corrected": found.state in {State.DRAFT, State.LODGED, State.GRANTED}
+        and not Approval.objects.filter(supersedes=found, is_correction=True).exists(),
         "changes": possible,
         "same_person": found.entered_by.casefold() == request.staff.actor.code.casefold(),
     }
@@ -206,7 +240,8 @@ def lodge(request: StaffRequest, code: str) -> HttpResponse:
 def grant(request: StaffRequest, code: str) -> HttpResponse:
     """Enter what the authority issued."""
     found = row(Approval, code)
-    form = GrantForm(request.POST or None, request.FILES or None)
+    initial = _document(found.supersedes) if found.is_correction and found.supersedes else None
+    form = GrantForm(request.POST or None, request.FILES or None, initial=initial)
 
     def act(_typed: dict[str, Any]) -> HttpResponse:
         actions.grant(
@@ -233,7 +268,7 @@ def grant(request: StaffRequest, code: str) -> HttpResponse:
 
 def verify(request: StaffRequest, code: str) -> HttpResponse:
     """Confirm as a second person that the record says what the evidence says."""
-    actions.verify(approval=row(Approval, code), now=request.now, actor=request.staff.actor)
+    fleet.verify_approval(approval=row(Approval, code), now=request.now, actor=request.staff.actor)
     return said(request, _("Verified. The approval counts from now on."), "staff-approval", code)
 
 
@@ -259,15 +294,13 @@ def change(request: StaffRequest, code: str, verb: str) -> HttpResponse:
     )
 
 
+def _document(former: Approval) -> dict[str, Any]:
+    """Return what the version before says the document says, to be held against it anew."""
+    return {
+        name: getattr(former, name) for name in ("number", "issued_on", "valid_from", "valid_to")
+    }
+
+
 def evidence(_request: StaffRequest, pk: int) -> FileResponse:
     """Hand out a file of evidence as it was handed in."""
-    found = get_object_or_404(Evidence, pk=pk)
-    path = site.evidence_dir() / found.sha256
-    if not path.exists():
-        raise Http404
-    return FileResponse(
-        path.open("rb"),
-        as_attachment=True,
-        filename=found.title,
-        content_type=found.media_type,
-    )
+    return evidence_file(get_object_or_404(Evidence, pk=pk))

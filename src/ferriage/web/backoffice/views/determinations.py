@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
@@ -16,7 +17,7 @@ from ferriage.approvals.models import Determination
 from ferriage.approvals.queries import questions_left
 from ferriage.fleet.models import Line
 from ferriage.fleet.queries import line_facts
-from ferriage.web.backoffice.fields import DayField, row
+from ferriage.web.backoffice.fields import DayField, EvidenceForm, row
 from ferriage.web.backoffice.pages import form_page, said
 
 if TYPE_CHECKING:
@@ -56,21 +57,42 @@ class DeterminationForm(forms.Form):
     )
 
 
+class OpinionForm(EvidenceForm):
+    """A lawyer's opinion: the file, who gave it, when, and what it says."""
+
+    author_name = forms.CharField(label=gettext_lazy("The lawyer's name"), max_length=100)
+    source_read_on = DayField(label=gettext_lazy("The day of the opinion"))
+    words = forms.CharField(
+        label=gettext_lazy("What the opinion concludes, in short"),
+        widget=forms.Textarea(attrs={"rows": 5}),
+    )
+    source_clause = forms.CharField(
+        label=gettext_lazy("The clause or source that it rests on"), max_length=200
+    )
+    statement = forms.BooleanField(
+        label=gettext_lazy("I have read the opinion; it speaks of exactly these questions.")
+    )
+    field_order = ["file", "original_at"]
+
+    def conclusion(self) -> actions.Conclusion:
+        """Return what was typed as the register takes it."""
+        names = ("words", "source_clause", "source_read_on", "author_name", "statement")
+        return actions.Conclusion(**{name: self.cleaned_data[name] for name in names})
+
+
 def index(request: StaffRequest) -> HttpResponse:
     """List all determinations, newest first."""
-    rows = Determination.objects.select_related("party").order_by("-pk")
+    rows = Determination.objects.select_related("party").prefetch_related("evidence")
+    rows = rows.order_by("-pk")
     return render(request, "backoffice/determinations.html", {"determinations": rows})
 
 
 def new(request: StaffRequest, code: str) -> HttpResponse:
     """Conclude on the questions ticked on the line's page, which the register leaves unknown."""
     line = row(Line, code)
-    left = questions_left(line=line_facts(line), at=request.now)
-    ticked = request.GET.getlist("q")
-    chosen = tuple(question for question in left if question_key(question) in ticked)
+    chosen = _chosen(request, line)
     if not chosen:
-        messages.error(request, _("Tick the questions that you want to conclude on."))
-        return redirect("staff-line", code)
+        return _nothing_ticked(request, code)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
         actions.record_determination(
@@ -93,7 +115,60 @@ def new(request: StaffRequest, code: str) -> HttpResponse:
         template="backoffice/determine.html",
         questions=[question_text(question) for question in chosen],
         sources=_sources(chosen),
+        other=_with_questions("staff-opinion-new", code, chosen),
     )
+
+
+def opinion(request: StaffRequest, code: str) -> HttpResponse:
+    """Record a lawyer's opinion on the questions ticked on the line's page."""
+    line = row(Line, code)
+    chosen = _chosen(request, line)
+    if not chosen:
+        return _nothing_ticked(request, code)
+    form = OpinionForm(request.POST or None, request.FILES or None)
+
+    def act(_typed: dict[str, Any]) -> HttpResponse:
+        actions.record_opinion(
+            party=line.party,
+            asked=_asked(line, chosen),
+            conclusion=form.conclusion(),
+            opinion=form.evidence(),
+            store_dir=site.evidence_dir(),
+            packs=site.packs_in_force(),
+            now=request.now,
+            actor=request.staff.actor,
+        )
+        return said(request, _("The opinion is recorded."), "staff-line", code)
+
+    return form_page(
+        request,
+        form,
+        title=_("A lawyer's opinion for %(line)s") % {"line": line.name},
+        submit=_("Record the opinion"),
+        back=reverse("staff-line", args=[code]),
+        act=act,
+        template="backoffice/opinion.html",
+        questions=[question_text(question) for question in chosen],
+        other=_with_questions("staff-determination-new", code, chosen),
+    )
+
+
+def _chosen(request: StaffRequest, line: Line) -> tuple[Question, ...]:
+    """Return the questions that were ticked, of those that only a determination can answer."""
+    ticked = request.GET.getlist("q")
+    left = questions_left(line=line_facts(line), at=request.now)
+    return tuple(question for question in left if question_key(question) in ticked)
+
+
+def _nothing_ticked(request: StaffRequest, code: str) -> HttpResponse:
+    messages.error(request, _("Tick the questions that you want to conclude on."))
+    return redirect("staff-line", code)
+
+
+def _with_questions(url_name: str, code: str, questions: Iterable[Question]) -> str:
+    """Return the address of the other form for the same questions."""
+    query = urlencode([("q", question_key(question)) for question in questions])
+    return f"{reverse(url_name, args=[code])}?{query}"
 
 
 def end(request: StaffRequest, code: str) -> HttpResponse:

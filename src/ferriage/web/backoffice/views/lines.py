@@ -56,6 +56,18 @@ class LineForm(forms.Form):
             (Line.Use.INTERNAL_OFFICE, gettext_lazy("the operator's own office")),
         ],
     )
+    lessor = forms.CharField(
+        label=gettext_lazy("Lessor, if the line is leased"), max_length=120, required=False
+    )
+    lease_contract = forms.CharField(
+        label=gettext_lazy("Lease contract"),
+        max_length=120,
+        required=False,
+        help_text=gettext_lazy("Its number and date. Only staff see it."),
+    )
+    capacity = forms.CharField(
+        label=gettext_lazy("Capacity, as the contract says it"), max_length=120, required=False
+    )
 
 
 class ReasonForm(forms.Form):
