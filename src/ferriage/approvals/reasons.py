@@ -79,6 +79,19 @@ def kind_name(code: str, language: str, packs: Packs) -> str:
     return f"{kind.names.get(language, kind.names['en'])} [{code}]"
 
 
+def authority_name(kind_code: str, language: str, packs: Packs) -> str:
+    """Return who gives a kind, in its own script, with the reader's name of it where there is one.
+
+    Empty for a kind that no pack lists.
+    """
+    kind = packs.kinds.get(kind_code)
+    if kind is None:
+        return ""
+    authority = packs.by_place[packs.kind_places[kind_code]].authorities[kind.authority]
+    translated = authority.names.get(language, "")
+    return f"{authority.name} ({translated})" if translated else authority.name
+
+
 def _role(reason: Reason, language: str, packs: Packs) -> str:
     text: str = _texts()["roles"][language][reason.role]
     return text.format(place=place_name(reason.place, language, packs))

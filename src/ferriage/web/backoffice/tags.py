@@ -41,6 +41,7 @@ NAVIGATION: Final = (
     (
         _("Register"),
         (
+            ("staff-needs", _("What do I need?")),
             ("staff-approvals", _("Approvals")),
             ("staff-determinations", _("Determinations")),
             ("staff-parties", _("Parties")),

@@ -22,12 +22,14 @@ from ferriage.web.backoffice.views import (
     gateways,
     ledger,
     lines,
+    needs,
     orders,
     people,
     plans,
     start,
     vouchers,
     welcome,
+    wizard,
 )
 
 if TYPE_CHECKING:
@@ -93,6 +95,12 @@ _pages: list[URLPattern] = [
     route("lines/<str:code>/hold/", lines.hold, "staff-line-hold"),
     route("lines/<str:code>/release/", lines.release, "staff-line-release"),
     route("lines/<str:code>/close/", lines.close, "staff-line-close"),
+    route("lines/<str:code>/way/", wizard.here, "staff-wizard"),
+    route("lines/<str:code>/way/draft/", wizard.draft, "staff-wizard-draft"),
+    route("lines/<str:code>/way/<str:slug>/", wizard.step, "staff-wizard-step"),
+    route("needs/", needs.ask, "staff-needs"),
+    route("sell/", wizard.start, "staff-wizard-start"),
+    route("sell/line/", wizard.plan, "staff-wizard-line"),
     route("lines/<str:code>/determine/", determinations.new, "staff-determination-new"),
     route("determinations/", determinations.index, "staff-determinations"),
     route("determinations/<str:code>/end/", determinations.end, "staff-determination-end"),

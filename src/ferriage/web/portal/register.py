@@ -147,18 +147,7 @@ def _card(row: Approval, language: str) -> ApprovalCard:
     return ApprovalCard(
         approval=row,
         kind=reasons.kind_name(row.kind, language, packs_in_force()),
-        authority=_authority(row.kind, language),
+        authority=reasons.authority_name(row.kind, language, packs_in_force()),
         state=STATES[Approval.State(row.state)],
         verified=bool(row.verified_by),
     )
-
-
-def _authority(kind_code: str, language: str) -> str:
-    """Return an authority's name in its own script, and the reader's beside it if there is one."""
-    packs = packs_in_force()
-    kind = packs.kinds.get(kind_code)
-    if kind is None:
-        return ""
-    authority = packs.by_place[packs.kind_places[kind_code]].authorities[kind.authority]
-    translated = authority.names.get(language, "")
-    return f"{authority.name} ({translated})" if translated else authority.name

@@ -68,9 +68,10 @@ def new(request: StaffRequest, code: str) -> HttpResponse:
     left = questions_left(line=line_facts(line), at=request.now)
     ticked = request.GET.getlist("q")
     chosen = tuple(question for question in left if question_key(question) in ticked)
+    page = "staff-wizard" if "way" in request.GET else "staff-line"
     if not chosen:
         messages.error(request, _("Tick the questions that you want to conclude on."))
-        return redirect("staff-line", code)
+        return redirect(page, code)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
         actions.record_determination(
@@ -81,14 +82,14 @@ def new(request: StaffRequest, code: str) -> HttpResponse:
             now=request.now,
             actor=request.staff.actor,
         )
-        return said(request, _("The determination is recorded."), "staff-line", code)
+        return said(request, _("The determination is recorded."), page, code)
 
     return form_page(
         request,
         DeterminationForm(request.POST or None),
         title=_("Determination for %(line)s") % {"line": line.name},
         submit=_("Record our conclusion"),
-        back=reverse("staff-line", args=[code]),
+        back=reverse(page, args=[code]),
         act=act,
         template="backoffice/determine.html",
         questions=[question_text(question) for question in chosen],
