@@ -35,6 +35,7 @@ EVERY_LIST = (
     "staff-gateways",
     "staff-lines",
     "staff-needs",
+    "staff-reports",
     "staff-wizard-start",
     "staff-wizard-line",
     "staff-determinations",

@@ -118,8 +118,12 @@ def party_facts(party: Party) -> PartyFacts:
 
 def inputs_digest(facts: Facts) -> str:
     """Return 64 hex digits that cover every fact of one judgement."""
-    text = chain.canonical(cast("dict[str, Any]", _plain(asdict(facts))))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(chain.canonical(facts_as_json(facts)).encode()).hexdigest()
+
+
+def facts_as_json(facts: Facts) -> dict[str, Any]:
+    """Return the facts of one judgement as JSON; their digest is of its canonical text."""
+    return cast("dict[str, Any]", _plain(asdict(facts)))
 
 
 def latest_decision() -> Decision | None:
@@ -168,9 +172,16 @@ def first_broken_decision() -> Decision | None:
     return None
 
 
-def exported_decisions() -> Iterator[str]:
-    """Yield the chain as the lines of a file that `chainfile.verify` follows."""
-    for decision in Decision.objects.order_by("sequence").iterator(chunk_size=2000):
+def exported_decisions(*, up_to: int | None = None) -> Iterator[str]:
+    """Yield the chain as the lines of a file that `chainfile.verify` follows.
+
+    Args:
+        up_to: The last sequence to yield; all when None.
+    """
+    decisions = Decision.objects.order_by("sequence")
+    if up_to is not None:
+        decisions = decisions.filter(sequence__lte=up_to)
+    for decision in decisions.iterator(chunk_size=2000):
         yield chainfile.line(
             decision_content(decision), hash_=decision.hash, previous=decision.previous_hash
         )
@@ -192,7 +203,7 @@ def _register(approvals: QuerySet[Approval], determinations: QuerySet[Determinat
     by_party: defaultdict[str, list[DeterminationFacts]] = defaultdict(list)
     in_use = determinations.filter(ended_at=None).select_related("party").order_by("pk")
     for concluded in in_use:
-        by_party[concluded.party.code].append(_determination_facts(concluded))
+        by_party[concluded.party.code].append(determination_facts(concluded))
     return Register(
         packs=packs,
         approvals={key: tuple(rows) for key, rows in by_key.items()},
@@ -218,7 +229,8 @@ def _approval_facts(row: Approval, packs: Packs) -> ApprovalFacts:
     )
 
 
-def _determination_facts(row: Determination) -> DeterminationFacts:
+def determination_facts(row: Determination) -> DeterminationFacts:
+    """Return a conclusion as the register judges it; it must have its party at hand."""
     return DeterminationFacts(
         code=row.code,
         party=row.party.code,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -12,6 +13,7 @@ from django.conf import settings
 from ferriage.approvals import packs as rule_packs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ferriage.approvals.packs import Packs
@@ -29,6 +31,19 @@ def packs_in_force() -> Packs:
     config: Config = settings.FERRIAGE
     added = tuple(config.resolve(name) for name in config.approvals.packs)
     return _load(added, allow_user_assigned=not is_public(config))
+
+
+def pack_files() -> Iterator[tuple[str, bytes]]:
+    """Yield each pack in force with its place, as the file that it came from."""
+    config: Config = settings.FERRIAGE
+    by_digest = {pack.digest: place for place, pack in packs_in_force().by_place.items()}
+    added = (config.resolve(name) for name in config.approvals.packs)
+    for path in (*rule_packs.builtin_paths(), *added):
+        data = path.read_bytes()
+        place = by_digest.get(hashlib.sha256(data).hexdigest())
+        # A file that changed since the process read it is not what is in force.
+        if place is not None:
+            yield place, data
 
 
 def evidence_dir() -> Path:

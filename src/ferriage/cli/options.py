@@ -251,6 +251,14 @@ def _register(commands: Commands) -> None:
     )
     verify.add_argument("file", metavar="FILE")
     verify.add_argument("--head", help="hash of the last decision, as it was noted elsewhere")
+    pack = _command(
+        register,
+        "auditor-pack",
+        "audit:pack",
+        "write evidence, decisions, packs, approvals and a verifier into one zip",
+        example="register auditor-pack auditor-2026.zip",
+    )
+    pack.add_argument("file", metavar="FILE", help="a file that is not there yet")
 
 
 def _scenario(commands: Commands) -> None:

@@ -110,6 +110,8 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-line-hold": _form(OWNER),
     "staff-line-release": _button(OWNER),
     "staff-line-close": _form(OWNER),
+    "staff-reports": RECORDS,
+    "staff-auditor-pack": _button(OWNER, AUDITOR),
     "staff-needs": RECORDS,
     "staff-wizard-start": _form(OWNER),
     "staff-wizard-line": _form(OWNER),

@@ -45,6 +45,7 @@ NAVIGATION: Final = (
             ("staff-approvals", _("Approvals")),
             ("staff-determinations", _("Determinations")),
             ("staff-parties", _("Parties")),
+            ("staff-reports", _("Reports")),
         ),
     ),
     (
