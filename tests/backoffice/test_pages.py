@@ -34,6 +34,7 @@ EVERY_LIST = (
     "staff-ledger",
     "staff-gateways",
     "staff-lines",
+    "staff-lines-diagram",
     "staff-needs",
     "staff-reports",
     "staff-wizard-start",

@@ -45,6 +45,7 @@ def test_explain_prints_the_tree_with_notice_and_item(seed: Path) -> None:
     assert done.stdout.startswith("Not allowed.\n")
     assert "No approval can be obtained for this. (二(二)4, " in crossing
     assert "工信部信管函〔2017〕32号" in crossing
+    assert "│      asked: what no authority gives" in done.stdout.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,7 @@ def test_explain_prints_the_tree_with_notice_and_item(seed: Path) -> None:
         (["--line", "ln_NONE"], 1, "There is no line ln_NONE."),
         (["--line", "", "--at", "tomorrow"], 2, "not an instant"),
         (["--line", "", "--at", "2026-01-01T00:00"], 2, "names no offset"),
+        (["--line", "", "--at", "9999-12-31T00:00Z"], 2, "not an instant that laws"),
     ],
 )
 def test_explain_names_what_it_cannot_use(

@@ -18,7 +18,7 @@ from ferriage.approvals.models import Approval
 from ferriage.approvals.site import packs_in_force
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import Line
-from yard import OWNER
+from yard import ISSUED, OWNER, PAPER
 
 if TYPE_CHECKING:
     from pytest_django import DjangoAssertNumQueries
@@ -111,26 +111,64 @@ def test_transparency_asks_as_often_for_three_lines_as_for_one(
         client.get(reverse("transparency"))
 
 
-def test_line_page_says_that_nobody_else_checked_a_conclusion(shop: Shop) -> None:
-    _conclude(shop, shop.line)
+def test_line_page_links_the_authority_where_it_can_be_asked(shop: Shop) -> None:
+    line = fleet.create_line(
+        name="Office",
+        party=shop.yard.party,
+        enter_place="CN",
+        exit_place="JP",
+        sell_places=["CN"],
+        customer_class="public",
+        use="resale",
+        now=shop.now,
+        actor=OWNER,
+    )
+    approval = approvals.record_approval(
+        kind="CN-INTL-LINE-LEASE",
+        holder=shop.yard.party,
+        line_codes=[line.code],
+        packs=packs_in_force(),
+        now=shop.now,
+        actor=OWNER,
+    )
+    approvals.grant(
+        approval=approval,
+        issued=ISSUED,
+        file=PAPER,
+        store_dir=shop.yard.store,
+        now=shop.now,
+        actor=OWNER,
+    )
 
-    page = Client().get(reverse("line", args=[shop.line.code])).content.decode()
+    page = Client().get(reverse("line", args=[line.code])).content.decode()
+
+    assert 'href="https://www.miit.gov.cn/" rel="noreferrer">中华人民共和国工业和信息化部' in page
+    assert "granted, not verified yet, so it does not count" in page
+
+
+def test_line_page_says_that_nobody_else_checked_a_conclusion(shop: Shop) -> None:
+    line = shop.yard.plan("Swedish", "SE")
+    _conclude(shop, line)
+
+    page = Client().get(reverse("line", args=[line.code])).content.decode()
 
     for said in (
         "own: no second person has checked it",
         "Nothing is asked of us, as we read it.",
         "Lag (2022:482), 2 kap. 1 §, 2026-02-27",
-        "taking in traffic",
-        "Line Office of Demoland (invented)",
+        "Sweden [SE], taking in traffic",
     ):
         assert said in page
     assert "overdue" not in page
 
 
-def test_line_page_shows_no_conclusion_on_another_line(shop: Shop) -> None:
-    _conclude(shop, shop.yard.plan("another"))
+def test_line_page_shows_no_conclusion_on_another_line_or_place(shop: Shop) -> None:
+    line, other = shop.yard.plan("Swedish", "SE"), shop.yard.plan("another", "SE")
+    _conclude(shop, other)
+    _conclude(shop, shop.line)
 
-    page = Client().get(reverse("line", args=[shop.line.code])).content.decode()
+    page = Client().get(reverse("line", args=[line.code])).content.decode()
+    page += Client().get(reverse("line", args=[shop.line.code])).content.decode()
 
     assert "Nothing is asked of us" not in page
 
@@ -157,10 +195,11 @@ def test_approval_before_its_first_day_says_so(shop: Shop) -> None:
 
 
 def test_conclusion_past_its_review_says_that_it_counts_no_more(shop: Shop) -> None:
-    _conclude(shop, shop.line)
+    line = shop.yard.plan("Swedish", "SE")
+    _conclude(shop, line)
 
     with time_machine.travel(datetime(2026, 9, 2, tzinfo=UTC), tick=False):
-        page = Client().get(reverse("line", args=[shop.line.code])).content.decode()
+        page = Client().get(reverse("line", args=[line.code])).content.decode()
 
     assert "overdue, so it counts no more" in page
 

@@ -50,14 +50,18 @@ class Need:
 
 def needs(line: LineFacts, packs: Packs, at: datetime) -> tuple[Need, ...]:
     """Return what is asked of a line and of its sale in each place written on it, in order."""
-    places = (None, *line.sell_places)
-    asked = {
-        question
-        for place in places
-        for question in questions(line, customer_place=place, packs=packs)
-    }
+    asked = every_question(line, packs)
     ordered = sorted(asked, key=lambda question: (ROLES.index(question.role), question.place))
-    return tuple(_need(question, line, packs, at) for question in ordered)
+    return tuple(need(question, line, packs, at) for question in ordered)
+
+
+def every_question(line: LineFacts, packs: Packs) -> frozenset[Question]:
+    """Return what the law is asked about a line: for its permit and for every sale on it."""
+    return frozenset(
+        question
+        for place in (None, *line.sell_places)
+        for question in questions(line, customer_place=place, packs=packs)
+    )
 
 
 def imagined(
@@ -81,7 +85,8 @@ def imagined(
     )
 
 
-def _need(question: Question, line: LineFacts, packs: Packs, at: datetime) -> Need:
+def need(question: Question, line: LineFacts, packs: Packs, at: datetime) -> Need:
+    """Return what one question about a line is answered at an instant."""
     pack = packs.by_place.get(question.place)
     row = pack.row((question.role, line.customer_class, line.use), at) if pack else None
     if pack is None or row is None:

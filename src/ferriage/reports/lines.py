@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from ferriage.approvals.evaluate import determination_end
+from ferriage.approvals.facts import Question
 from ferriage.approvals.models import Approval, Determination
+from ferriage.approvals.needs import every_question
 from ferriage.approvals.packs import end_of
 from ferriage.approvals.queries import determination_facts, load_register
 from ferriage.approvals.site import packs_in_force
@@ -18,7 +20,7 @@ from ferriage.fleet.queries import is_open, line_facts, newest_permits
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ferriage.approvals.facts import Verdict
+    from ferriage.approvals.facts import Role, Verdict
 
 State = Literal["open", "held", "planned", "closed"]
 
@@ -42,13 +44,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """The instant at which something that lines rest on ends. `lines` are their names."""
+    """The instant at which something that lines rest on ends, with those lines."""
 
     at: datetime
     what: Literal["approval", "determination", "permit"]
     code: str
     text: str
-    lines: tuple[str, ...]
+    lines: tuple[Line, ...]
     renew_from: datetime | None = None
 
 
@@ -98,14 +100,15 @@ def ends(found: Iterable[Standing], *, now: datetime) -> list[End]:
     (drafts, what was revoked, what was taken back) has no end to wait for.
     """
     every = list(found)
-    names = {item.line.code: item.line.name for item in every}
-    all_ends = (*_approvals(names), *_determinations(every), *_permits(every))
+    by_code = {item.line.code: item.line for item in every}
+    all_ends = (*_approvals(by_code), *_determinations(every), *_permits(every))
     return sorted(
-        (end for end in all_ends if end.at > now - ENDED_FOR), key=lambda end: (end.at, end.text)
+        (end for end in all_ends if end.at > now - ENDED_FOR),
+        key=lambda end: (end.at, end.what, end.text),
     )
 
 
-def _approvals(names: dict[str, str]) -> Iterable[End]:
+def _approvals(lines: dict[str, Line]) -> Iterable[End]:
     packs = packs_in_force()
     rows = Approval.objects.filter(
         state__in=[Approval.State.GRANTED, Approval.State.SUSPENDED], valid_to__isnull=False
@@ -121,9 +124,22 @@ def _approvals(names: dict[str, str]) -> Iterable[End]:
             what="approval",
             code=row.code,
             text=str(row),
-            lines=tuple(sorted(names.get(scope.line_code, "") for scope in row.lines.all())),
+            lines=_by_name(
+                lines[scope.line_code] for scope in row.lines.all() if scope.line_code in lines
+            ),
             renew_from=at - lead if lead else None,
         )
+
+
+def concerned(row: Determination, line: Line) -> bool:
+    """Tell whether a conclusion of a line's operator answers a question about this line."""
+    if row.line_code not in {"", line.code}:
+        return False
+    if (row.customer_class, row.use) != (line.customer_class, line.use):
+        return False
+    packs = packs_in_force()
+    question = Question(cast("Role", row.role), packs.jurisdiction(row.place))
+    return question in every_question(line_facts(line), packs)
 
 
 def _determinations(found: list[Standing]) -> Iterable[End]:
@@ -132,18 +148,12 @@ def _determinations(found: list[Standing]) -> Iterable[End]:
     for item in found:
         by_party[item.line.party.code].append(item.line)
     for row in Determination.objects.filter(ended_at=None).select_related("party"):
-        concerned = [
-            line.name
-            for line in by_party[row.party.code]
-            if row.line_code in {"", line.code}
-            and (line.customer_class, line.use) == (row.customer_class, row.use)
-        ]
         yield End(
             at=determination_end(determination_facts(row), packs),
             what="determination",
             code=row.code,
             text=f"{row.role} {row.place}",
-            lines=tuple(sorted(concerned)),
+            lines=_by_name(line for line in by_party[row.party.code] if concerned(row, line)),
         )
 
 
@@ -155,5 +165,9 @@ def _permits(found: list[Standing]) -> Iterable[End]:
                 what="permit",
                 code=item.line.code,
                 text=item.line.name,
-                lines=(item.line.name,),
+                lines=(item.line,),
             )
+
+
+def _by_name(lines: Iterable[Line]) -> tuple[Line, ...]:
+    return tuple(sorted(lines, key=lambda line: (line.name, line.pk)))

@@ -16,7 +16,7 @@ from ferriage.approvals.facts import Verdict
 from ferriage.approvals.models import Approval, ApprovalLine, Determination
 from ferriage.approvals.packs import end_of, midnight
 from ferriage.approvals.site import packs_in_force
-from ferriage.reports.lines import standings
+from ferriage.reports.lines import concerned, standings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -108,7 +108,7 @@ def line_pages(lines: Iterable[Line], *, now: datetime, language: str) -> tuple[
             determinations=tuple(
                 _conclusion(row, now)
                 for row in concluded[standing.line.party_id]
-                if _speaks_of(row, standing.line)
+                if concerned(row, standing.line)
             ),
         )
         for standing in standings(found, now=now)
@@ -176,12 +176,6 @@ def _determinations(lines: list[Line]) -> defaultdict[int, list[Determination]]:
     ):
         found[row.party_id].append(row)
     return found
-
-
-def _speaks_of(row: Determination, line: Line) -> bool:
-    """Tell whether a conclusion of a line's operator is one on this line."""
-    same = (row.customer_class, row.use) == (line.customer_class, line.use)
-    return same and row.line_code in {"", line.code}
 
 
 def _conclusion(row: Determination, now: datetime) -> ConclusionCard:
