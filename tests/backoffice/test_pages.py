@@ -37,6 +37,7 @@ EVERY_LIST = (
     "staff-lines-diagram",
     "staff-needs",
     "staff-reports",
+    "staff-report-register",
     "staff-wizard-start",
     "staff-wizard-line",
     "staff-determinations",
