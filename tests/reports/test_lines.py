@@ -90,6 +90,15 @@ def test_ends_come_in_order_with_the_lines_that_rest_on_them(yard: Yard) -> None
     assert found[2].code == line.code
 
 
+def test_line_closed_for_good_rests_on_nothing(yard: Yard) -> None:
+    line = yard.open_line("closed")
+    fleet.close_line(line=line, now=yard.now, actor=OWNER)
+
+    found = lines.ends(_stand(yard.now), now=yard.now)
+
+    assert [(end.what, end.lines) for end in found] == [("approval", ())]
+
+
 def test_what_was_revoked_or_is_long_over_is_no_end(yard: Yard) -> None:
     line = yard.open_line()
     stand = _stand(yard.now)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ferriage.approvals.facts import Role, Verdict
+    from ferriage.approvals.packs import Packs
 
 State = Literal["open", "held", "planned", "closed"]
 
@@ -44,7 +45,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """The instant at which something that lines rest on ends, with those lines."""
+    """The instant at which something that lines rest on ends, with those lines.
+
+    `question` is what a determination answers. A line that is closed for good rests on nothing.
+    """
 
     at: datetime
     what: Literal["approval", "determination", "permit"]
@@ -52,6 +56,7 @@ class End:
     text: str
     lines: tuple[Line, ...]
     renew_from: datetime | None = None
+    question: Question | None = None
 
 
 def standings(lines: Iterable[Line], *, now: datetime) -> list[Standing]:
@@ -99,7 +104,7 @@ def ends(found: Iterable[Standing], *, now: datetime) -> list[End]:
     Each authority's last day is over at midnight in its own zone. What nothing in force rests on
     (drafts, what was revoked, what was taken back) has no end to wait for.
     """
-    every = list(found)
+    every = [item for item in found if item.state != "closed"]
     by_code = {item.line.code: item.line for item in every}
     all_ends = (*_approvals(by_code), *_determinations(every), *_permits(every))
     return sorted(
@@ -138,8 +143,11 @@ def concerned(row: Determination, line: Line) -> bool:
     if (row.customer_class, row.use) != (line.customer_class, line.use):
         return False
     packs = packs_in_force()
-    question = Question(cast("Role", row.role), packs.jurisdiction(row.place))
-    return question in every_question(line_facts(line), packs)
+    return _question(row, packs) in every_question(line_facts(line), packs)
+
+
+def _question(row: Determination, packs: Packs) -> Question:
+    return Question(cast("Role", row.role), packs.jurisdiction(row.place))
 
 
 def _determinations(found: list[Standing]) -> Iterable[End]:
@@ -154,6 +162,7 @@ def _determinations(found: list[Standing]) -> Iterable[End]:
             code=row.code,
             text=f"{row.role} {row.place}",
             lines=_by_name(line for line in by_party[row.party.code] if concerned(row, line)),
+            question=_question(row, packs),
         )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from ferriage.approvals.facts import LineFacts
+    from ferriage.approvals.facts import LineFacts, Question
     from ferriage.approvals.needs import KindNeeded, Need
     from ferriage.approvals.packfile import Source
     from ferriage.approvals.packs import Packs
@@ -73,16 +73,21 @@ def rows(line: LineFacts, *, at: datetime) -> tuple[Row, ...]:
 def row_of(need: Need, packs: Packs) -> Row:
     """Return one need as a row, in the reader's language."""
     language = get_language() or "en"
-    place = reasons.place_name(need.question.place, language, packs)
     return Row(
         need=need,
-        question=str(ROLES[need.question.role] % place),
+        question=question_text(need.question),
         answer=str(ANSWERS[need.answer]),
         kinds=tuple(_kind(found, language, packs) for found in need.kinds),
         lasting=_lasting(need),
         upload=_upload(need),
         reading=need.sources if need.answer == "unknown" else (),
     )
+
+
+def question_text(question: Question) -> str:
+    """Return one question in the reader's language, with its place by name."""
+    place = reasons.place_name(question.place, get_language() or "en", site.packs_in_force())
+    return str(ROLES[question.role] % place)
 
 
 def versions(found: Iterable[Row]) -> list[tuple[str, str]]:
