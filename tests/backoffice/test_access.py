@@ -158,7 +158,8 @@ TABLES: Final = [
 def _let_in(client: Client, address: str, method: str) -> bool:
     """Tell whether the guard let a request through to the page, whatever the page then said."""
     response = client.generic(method, address)
-    response.close()  # as a server does; a download holds a file
+    if response.streaming:  # to its end, which closes its file
+        b"".join(response.streaming_content)  # type: ignore[attr-defined]
     return response.status_code != 403 and not response.headers.get("Location", "").startswith(
         reverse("account_login")
     )

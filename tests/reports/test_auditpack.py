@@ -181,6 +181,21 @@ def pack(sold: Till, tmp_path: Path) -> Path:
     return directory
 
 
+def test_every_byte_of_the_seal_counts(pack: Path) -> None:
+    seal = pack / "SEAL"
+    whole = seal.read_bytes()
+    unnoticed = []
+    for at in range(len(whole)):
+        # A blank for a blank, a capital for its letter: what is easily taken for the same.
+        other = b" " if whole[at : at + 1] == b"\n" else bytes([whole[at] ^ 0x20])
+        seal.write_bytes(whole[:at] + other + whole[at + 1 :])
+        if not list(verify.findings(pack)):
+            unnoticed.append(at)
+
+    assert unnoticed == []
+    assert len(whole) == 65
+
+
 def test_added_and_missing_files_are_named(pack: Path) -> None:
     (pack / "packs" / "SE.toml").rename(pack / "packs" / "NO.toml")
 
