@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import CharField, Count, Q
+from django.db.models import CharField, Count
 from django.db.models.functions import Cast, Substr
 
 from ferriage.approvals.models import Decision
@@ -46,14 +46,14 @@ def decisions(*, now: datetime, lines: Iterable[str] | None = None) -> list[Mont
         rows = rows.filter(line_code__in=list(lines))
     # Both engines write an instant as text that begins with year and month, in UTC; asking for
     # that is one pass over an index, where SQLite would call Python for each row to truncate.
+    grouped = rows.values("allowed", month=Substr(Cast("at", CharField()), 1, 7))
     counted = {
-        row["month"]: (row["allowed_count"], row["denied_count"])
-        for row in rows.values(month=Substr(Cast("at", CharField()), 1, 7)).annotate(
-            allowed_count=Count("pk", filter=Q(allowed=True)),
-            denied_count=Count("pk", filter=Q(allowed=False)),
-        )
+        (row["month"], row["allowed"]): row["count"] for row in grouped.annotate(count=Count("*"))
     }
-    return [Month(month, *map(shown, counted.get(month, (0, 0)))) for month in months]
+    return [
+        Month(month, shown(counted.get((month, True), 0)), shown(counted.get((month, False), 0)))
+        for month in months
+    ]
 
 
 def _months(now: datetime) -> list[str]:
