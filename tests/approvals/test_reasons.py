@@ -7,12 +7,20 @@ import string
 from typing import Any, get_args
 
 import pytest
-from register_cases import AT, BUILTIN, DEMO, DEMO_LINE, approval, facts, line
+from register_cases import AT, BUILTIN, DEMO, DEMO_LINE, approval, facts, line, office_line
 
 from ferriage.approvals import evaluate as module
 from ferriage.approvals.evaluate import evaluate
-from ferriage.approvals.facts import ROLES, ApprovalState, Reason
-from ferriage.approvals.reasons import LANGUAGES, _texts, explain, sentence, sentences
+from ferriage.approvals.facts import ROLES, Answer, ApprovalState, Reason
+from ferriage.approvals.needs import needs
+from ferriage.approvals.reasons import (
+    LANGUAGES,
+    _texts,
+    asked_for,
+    explain,
+    sentence,
+    sentences,
+)
 
 SEED = evaluate(facts(line("CN", "US", "CN"), "CN"), BUILTIN, AT)
 
@@ -87,3 +95,44 @@ def test_explanation_of_a_denial_names_what_stands_in_the_way_first() -> None:
     assert tree[0] == "Not allowed."
     assert len(tree) == 1 + len(SEED.reasons) + len(SEED.grounds)
     assert all("✗" in branch for branch in tree[1 : 1 + len(SEED.reasons)])
+
+
+def test_explanation_says_under_each_question_what_is_asked() -> None:
+    subject = line("CN", "US", "CN")
+    found = evaluate(facts(subject, "CN"), BUILTIN, AT)
+
+    tree = explain(found, "en", BUILTIN, asked=needs(subject, BUILTIN, AT)).splitlines()
+
+    notice = BUILTIN.by_place["CN"].sources["miit-2017-32"].title
+    assert [text for text in tree[1:] if "asked:" in text] == [
+        f"│      asked: not known, to be read: {notice}",
+        f"│      asked: not known, to be read: {notice}",
+        "│      asked: not known, there is no rule pack for this place",
+        "│      asked: what no authority gives",
+        "│      asked: not known, there is no rule pack for this place",
+        f"       asked: not known, to be read: {notice}",
+    ]
+    assert tree[::2] == ["Not allowed.", *(text for text in tree[1:] if "asked:" in text)]
+
+
+def test_what_is_asked_names_every_kind_in_the_readers_language() -> None:
+    subject = office_line("CN", "US", "CN", operator="CN")
+    crossing = next(
+        asked
+        for asked in needs(subject, BUILTIN, AT)
+        if asked.question.place == "CN" and asked.kinds
+    )
+
+    assert asked_for(crossing, "en", BUILTIN) == (
+        "asked: an approval, Lessee's contract for an international private line from a licensed "
+        "carrier [CN-INTL-LINE-LEASE]"
+    )
+    assert asked_for(crossing, "zh-hans", BUILTIN).endswith(
+        "租用国际专线的合同 [CN-INTL-LINE-LEASE]"
+    )
+    assert asked_for(crossing, "fi", BUILTIN) == asked_for(crossing, "en", BUILTIN)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_answer_has_words_for_what_is_asked(language: str) -> None:
+    assert set(_texts()["asked"][language]) == {*get_args(Answer), "read", "nothing-to-read"}

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from django.core.wsgi import get_wsgi_application
-from django.db import connections
 from django.urls import reverse
 from people import PASSWORD, code
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+from real_browser import chromium, page, serving
 
 from ferriage.accounts import actions as accounts
 from ferriage.approvals import actions as approvals
@@ -24,67 +19,18 @@ from ferriage.core import clock
 from yard import ISSUED, OWNER, PAPER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
     from ferriage.config import Config
     from shop import Shop
 
+__all__ = ["chromium", "page"]
+
 pytestmark = pytest.mark.browser
-
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- its name there
-        """Say nothing."""
-
-
-@contextmanager
-def _serving() -> Iterator[str]:
-    """Serve the site on loopback, on a connection of its own to the test's own database."""
-    ours = connections["default"]
-    server = make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=_Quiet)
-
-    def run() -> None:
-        mine = connections["default"] = ours.copy()
-        server.serve_forever(poll_interval=0.02)
-        mine.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Start Chromium before any test takes a database: its loop would hide the connection."""
-    # Playwright runs a loop in this thread, which Django would take for an async view.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-        yield browser
-        browser.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """Open a browser without scripts, as narrow as a telephone."""
-    context = chromium.new_context(
-        java_script_enabled=False, viewport={"width": 360, "height": 740}
-    )
-    context.set_default_timeout(5000)
-    yield context.new_page()
-    context.close()
 
 
 @pytest.fixture
@@ -116,7 +62,7 @@ def test_newcomer_gets_in_and_saves_vouchers_without_scripts(
 ) -> None:
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
-    with _serving() as site:
+    with serving() as site:
         _come_in(page, site)
         expect(page.get_by_role("heading", name="How far the shop is")).to_be_visible()
         page.goto(site + reverse("staff-voucher-new"))
@@ -140,7 +86,7 @@ def test_newcomer_gets_in_and_saves_vouchers_without_scripts(
 
 def test_picture_of_the_secret_is_shown_under_the_policy(shop_of_its_own: Shop, page: Page) -> None:
     del shop_of_its_own
-    with _serving() as site:
+    with serving() as site:
         _choose_password(page, site)
         box = page.locator("img.staff-qr").bounding_box()
         source = page.locator("img.staff-qr").get_attribute("src") or ""
@@ -168,7 +114,7 @@ def test_pages_fit_a_telephone(shop_of_its_own: Shop, page: Page) -> None:
     )
     addresses = [reverse(name, args=wide.get(name)) for name in (*plain, *wide)]
     widths = {}
-    with _serving() as site:
+    with serving() as site:
         _come_in(page, site)
         for address in addresses:
             page.goto(site + address)
@@ -201,7 +147,7 @@ def test_outsider_verifies_on_a_telephone_without_scripts_and_cookies(
         actor=OWNER,
     )
     token = approvals.create_outside_link(subject=version, now=yard.now, actor=OWNER)
-    with _serving() as site:
+    with serving() as site:
         page.goto(site + reverse("outside-link", args=[token]))
         width = page.evaluate("document.documentElement.scrollWidth")
         with page.expect_download() as waiting:

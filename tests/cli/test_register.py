@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
+import subprocess
+import sys
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +46,7 @@ def test_explain_prints_the_tree_with_notice_and_item(seed: Path) -> None:
     assert done.stdout.startswith("Not allowed.\n")
     assert "No approval can be obtained for this. (二(二)4, " in crossing
     assert "工信部信管函〔2017〕32号" in crossing
+    assert "│      asked: what no authority gives" in done.stdout.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,7 @@ def test_explain_prints_the_tree_with_notice_and_item(seed: Path) -> None:
         (["--line", "ln_NONE"], 1, "There is no line ln_NONE."),
         (["--line", "", "--at", "tomorrow"], 2, "not an instant"),
         (["--line", "", "--at", "2026-01-01T00:00"], 2, "names no offset"),
+        (["--line", "", "--at", "9999-12-31T00:00Z"], 2, "not an instant that laws"),
     ],
 )
 def test_explain_names_what_it_cannot_use(
@@ -77,6 +83,25 @@ def test_exported_chain_verifies_elsewhere_until_a_byte_changes(seed: Path, tmp_
     assert (sound.returncode, sound.stdout) == (0, f"1 decisions, unbroken; head {head}\n")
     assert (altered.returncode, other.returncode) == (1, 1)
     assert "Line 1: decision 1 is not what its hash was made of." in altered.stderr
+
+
+def test_auditors_pack_is_checked_by_its_own_verifier(seed: Path, tmp_path: Path) -> None:
+    written = ferriage(seed, "register", "auditor-pack", "pack.zip")
+    again = ferriage(seed, "register", "auditor-pack", "pack.zip")
+    zipfile.ZipFile(seed / "pack.zip").extractall(tmp_path / "home")
+    seal = re.search(r"^seal ([0-9a-f]{64})$", written.stdout, re.MULTILINE)
+    assert seal is not None
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", tmp_path / "home" / "verify.py", seal[1]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (written.returncode, done.returncode) == (0, 0)
+    assert done.stdout.endswith(f"Seal {seal[1]}\n")
+    assert (again.returncode, again.stderr) == (1, "ferriage: pack.zip: File exists.\n")
 
 
 def test_packs_are_checked_and_the_faulty_file_is_named(tmp_path: Path) -> None:

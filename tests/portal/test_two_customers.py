@@ -29,7 +29,7 @@ OWNED = {
     "remove-device": ("post", "device"),
 }
 OF_CUSTOMERS = {"account": "get", "buy": "get", "place-order": "post"}
-OF_EVERYBODY = {"home", "line", "privacy", "open-account", "log-in", "log-out"}
+OF_EVERYBODY = {"home", "line", "privacy", "transparency", "open-account", "log-in", "log-out"}
 
 
 @pytest.fixture

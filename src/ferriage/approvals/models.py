@@ -247,7 +247,11 @@ class Decision(models.Model):
 
     class Meta:
         db_table = "approvals_decision"
-        indexes = [models.Index(fields=["subject"], name="approvals_decision_subject")]
+        indexes = [
+            models.Index(fields=["subject"], name="approvals_decision_subject"),
+            models.Index(fields=["line_code", "sequence"], name="approvals_decision_line"),
+            models.Index(fields=["at", "allowed", "line_code"], name="approvals_decision_month"),
+        ]
 
 
 class Incident(models.Model):

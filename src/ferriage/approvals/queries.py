@@ -217,7 +217,7 @@ def voided_by(pack: Pack, *, packs: Packs, at: datetime) -> list[Voided]:
     for made in in_use:
         if packs.jurisdiction(made.place) != pack.place:
             continue
-        answer = _first_answer(pack, _determination_facts(made), at)
+        answer = _first_answer(pack, determination_facts(made), at)
         if answer is not None:
             since, row = answer
             title = pack.sources[row.source].title
@@ -246,8 +246,12 @@ def party_facts(party: Party) -> PartyFacts:
 
 def inputs_digest(facts: Facts) -> str:
     """Return 64 hex digits that cover every fact of one judgement."""
-    text = chain.canonical(cast("dict[str, Any]", _plain(asdict(facts))))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(chain.canonical(facts_as_json(facts)).encode()).hexdigest()
+
+
+def facts_as_json(facts: Facts) -> dict[str, Any]:
+    """Return the facts of one judgement as JSON; their digest is of its canonical text."""
+    return cast("dict[str, Any]", _plain(asdict(facts)))
 
 
 def newest_packs() -> dict[str, PackVersion]:
@@ -311,9 +315,16 @@ def first_broken_decision() -> Decision | None:
     return None
 
 
-def exported_decisions() -> Iterator[str]:
-    """Yield the chain as the lines of a file that `chainfile.verify` follows."""
-    for decision in Decision.objects.order_by("sequence").iterator(chunk_size=2000):
+def exported_decisions(*, up_to: int | None = None) -> Iterator[str]:
+    """Yield the chain as the lines of a file that `chainfile.verify` follows.
+
+    Args:
+        up_to: The last sequence to yield; all when None.
+    """
+    decisions = Decision.objects.order_by("sequence")
+    if up_to is not None:
+        decisions = decisions.filter(sequence__lte=up_to)
+    for decision in decisions.iterator(chunk_size=2000):
         yield chainfile.line(
             decision_content(decision), hash_=decision.hash, previous=decision.previous_hash
         )
@@ -340,7 +351,7 @@ def _register(
             by_key[key].append(found)
     by_party: defaultdict[str, list[DeterminationFacts]] = defaultdict(list)
     for concluded in _in_use(determinations):
-        by_party[concluded.party.code].append(_determination_facts(concluded))
+        by_party[concluded.party.code].append(determination_facts(concluded))
     return Register(
         packs=packs,
         approvals={key: tuple(rows) for key, rows in by_key.items()},
@@ -349,7 +360,7 @@ def _register(
 
 
 def _in_use(determinations: QuerySet[Determination]) -> QuerySet[Determination]:
-    """Return those that are not ended, as `_determination_facts` takes them."""
+    """Return those that are not ended, as `determination_facts` takes them."""
     opinions = Evidence.objects.filter(determination=OuterRef("pk"))
     in_use = determinations.filter(ended_at=None).annotate(has_opinion=Exists(opinions))
     return in_use.select_related("party").order_by("pk")
@@ -373,7 +384,8 @@ def _approval_facts(row: Approval, packs: Packs) -> ApprovalFacts:
     )
 
 
-def _determination_facts(row: Determination) -> DeterminationFacts:
+def determination_facts(row: Determination) -> DeterminationFacts:
+    """Return a conclusion as the register judges it; it must have its party at hand."""
     return DeterminationFacts(
         code=row.code,
         party=row.party.code,

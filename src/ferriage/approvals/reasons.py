@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ferriage.approvals.facts import Reason, Verdict
+    from ferriage.approvals.needs import Need
     from ferriage.approvals.packs import Packs
 
 LANGUAGES: Final = ("en", "zh-hans")
@@ -44,10 +47,13 @@ def sentences(verdict: Verdict, packs: Packs) -> dict[str, str]:
     }
 
 
-def explain(verdict: Verdict, language: str, packs: Packs) -> str:
+def explain(verdict: Verdict, language: str, packs: Packs, *, asked: Iterable[Need] = ()) -> str:
     """Return a verdict as a tree: the outcome, then each question and what was found.
 
     Lines that stand in the way begin with ✗, the others with ✓.
+
+    Args:
+        asked: What the law asks on each question; then a line under it says so.
     """
     spoken = language if language in LANGUAGES else "en"
     frame = _texts()["frame"][spoken]
@@ -55,12 +61,28 @@ def explain(verdict: Verdict, language: str, packs: Packs) -> str:
     head = frame["allowed"].format(until=until) if verdict.allowed else frame["denied"]
     marked = [("✗", reason) for reason in verdict.reasons]
     marked += [("✓", reason) for reason in verdict.grounds]
-    branches = ["├─"] * (len(marked) - 1) + ["└─"]
-    lines = (
-        f"{branch} {mark} {sentence(reason, spoken, packs)}"
-        for branch, (mark, reason) in zip(branches, marked, strict=True)
-    )
-    return "\n".join((head, *lines))
+    needs = {(need.question.role, need.question.place): need for need in asked}
+    lines = [head]
+    for number, (mark, reason) in enumerate(marked, start=1):
+        branch, stem = ("├─", "│ ") if number < len(marked) else ("└─", "  ")
+        lines.append(f"{branch} {mark} {sentence(reason, spoken, packs)}")
+        need = needs.get((reason.role, reason.place))
+        if need:
+            lines.append(f"{stem}     {asked_for(need, spoken, packs)}")
+    return "\n".join(lines)
+
+
+def asked_for(need: Need, language: str, packs: Packs) -> str:
+    """Return what the law asks on one question, as a clause without a full stop."""
+    spoken = language if language in LANGUAGES else "en"
+    texts = _texts()["asked"][spoken]
+    kinds = " / ".join(kind_name(found.kind.code, spoken, packs) for found in need.kinds)
+    text: str = texts[need.answer].format(kind=kinds)
+    if need.answer != "unknown":
+        return text
+    sources = "; ".join(source.title for source in need.sources)
+    rest: str = texts["read"].format(sources=sources) if sources else texts["nothing-to-read"]
+    return text + rest
 
 
 def place_name(place: str, language: str, packs: Packs) -> str:
@@ -85,6 +107,19 @@ def duty_name(code: str, language: str, packs: Packs) -> str:
     if duty is None:
         return code
     return f"{duty.names.get(language, duty.names['en'])} [{code}]"
+
+
+def authority_name(kind_code: str, language: str, packs: Packs) -> str:
+    """Return who gives a kind, in its own script, with the reader's name of it where there is one.
+
+    Empty for a kind that no pack lists.
+    """
+    kind = packs.kinds.get(kind_code)
+    if kind is None:
+        return ""
+    authority = packs.by_place[packs.kind_places[kind_code]].authorities[kind.authority]
+    translated = authority.names.get(language, "")
+    return f"{authority.name} ({translated})" if translated else authority.name
 
 
 def _role(reason: Reason, language: str, packs: Packs) -> str:

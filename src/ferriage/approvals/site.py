@@ -23,6 +23,7 @@ from ferriage.approvals.packfile import is_user_assigned
 from ferriage.approvals.packs import Later, Pack, PackError, Packs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ferriage.config import Config
@@ -86,6 +87,13 @@ def pack_of(digest: str) -> Pack:
         PackError: It cannot be used, or is not what came.
     """
     return _pack(digest)
+
+
+def pack_files() -> Iterator[tuple[str, bytes]]:
+    """Yield each pack in force with its place, as the file that came to this shop."""
+    digests = [pack.digest for pack in packs_in_force().by_place.values()]
+    for row in PackVersion.objects.filter(digest__in=digests).order_by("place"):
+        yield row.place, row.text.encode()
 
 
 def evidence_dir() -> Path:

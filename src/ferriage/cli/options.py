@@ -276,6 +276,14 @@ def _register(commands: Commands) -> None:
     )
     repair.add_argument("--first", required=True, type=int, metavar="NUMBER")
     repair.add_argument("--reason", required=True, help="how it came, and how you know it is right")
+    pack = _command(
+        register,
+        "auditor-pack",
+        "audit:pack",
+        "write evidence, decisions, packs, approvals and a verifier into one zip",
+        example="register auditor-pack auditor-2026.zip",
+    )
+    pack.add_argument("file", metavar="FILE", help="a file that is not there yet")
 
 
 def _scenario(commands: Commands) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ferriage.cli import house
 from ferriage.cli.words import CommandError, Exit, complain, say
@@ -11,20 +11,29 @@ from ferriage.cli.words import CommandError, Exit, complain, say
 if TYPE_CHECKING:
     import argparse
 
+_FIRST_YEAR: Final = 2000
+_LAST_YEAR: Final = 2199
+
 
 def explain(parsed: argparse.Namespace) -> int:
-    """Print the verdict on a line as a tree; what is judged is what is recorded now."""
+    """Print the verdict on a line as a tree: what is asked, what was found, the clause.
+
+    What is judged is what is recorded now.
+    """
     house.enter()
+    from ferriage.approvals.needs import needs
     from ferriage.approvals.reasons import explain as as_tree
     from ferriage.approvals.site import packs_in_force
     from ferriage.fleet.models import Line
-    from ferriage.fleet.queries import judge_line
+    from ferriage.fleet.queries import judge_line, line_facts
 
     line = Line.objects.select_related("party").filter(code=parsed.line).first()
     if line is None:
         raise CommandError(f"There is no line {parsed.line}. The back office lists them.")
-    verdict = judge_line(line=line, at=_instant(parsed.at), customer_place=parsed.customer)
-    say(as_tree(verdict, parsed.language, packs_in_force()))
+    at, packs = _instant(parsed.at), packs_in_force()
+    verdict = judge_line(line=line, at=at, customer_place=parsed.customer)
+    asked = needs(line_facts(line), packs, at)
+    say(as_tree(verdict, parsed.language, packs, asked=asked))
     return Exit.DONE if verdict.allowed else Exit.REFUSED
 
 
@@ -89,4 +98,6 @@ def _instant(text: str | None) -> datetime:
         raise CommandError(f"“{text}” is not an instant in ISO 8601.", Exit.USAGE) from error
     if at.tzinfo is None:
         raise CommandError(f"“{text}” names no offset, such as Z or +08:00.", Exit.USAGE)
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise CommandError(f"“{text}” is not an instant that laws were read for.", Exit.USAGE)
     return at

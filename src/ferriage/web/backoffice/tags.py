@@ -9,9 +9,12 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.money import Money
+from ferriage.web.backoffice.needed import question_text
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from ferriage.approvals.facts import Question
 
 register = template.Library()
 
@@ -41,12 +44,14 @@ NAVIGATION: Final = (
     (
         _("Register"),
         (
+            ("staff-needs", _("What do I need?")),
             ("staff-calendar", _("Calendar")),
             ("staff-approvals", _("Approvals")),
             ("staff-determinations", _("Determinations")),
             ("staff-parties", _("Parties")),
             ("staff-packs", _("Rule packs")),
             ("staff-clock", _("Clock")),
+            ("staff-reports", _("Reports")),
         ),
     ),
     (
@@ -84,6 +89,12 @@ def money(amount_minor: int | None, currency: str) -> str:
 def instant(at: datetime | None) -> str:
     """Return an instant in UTC to the second; a dash for never."""
     return "–" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@register.filter
+def asked(question: Question) -> str:
+    """Return a question that the law is asked, in words."""
+    return question_text(question)
 
 
 @register.simple_tag(takes_context=True)

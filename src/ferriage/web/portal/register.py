@@ -13,14 +13,18 @@ from ferriage.approvals import queries as register
 from ferriage.approvals import reasons
 from ferriage.approvals.facts import Verdict
 from ferriage.approvals.models import Approval, ApprovalLine, Determination
+from ferriage.approvals.packs import end_of, midnight
 from ferriage.approvals.site import packs_on_file
-from ferriage.fleet import queries as fleet
+from ferriage.approvals.spans import determination_end
+from ferriage.reports.lines import concerned, standings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from zoneinfo import ZoneInfo
 
     from ferriage.approvals.facts import Reason
     from ferriage.fleet.models import Line
+    from ferriage.reports.lines import Standing, State
 
 STATES: Final = {
     Approval.State.DRAFT: _("not applied for yet"),
@@ -34,6 +38,15 @@ STATES: Final = {
 }
 
 
+ROLES: Final = {
+    "operate": _("operating"),
+    "enter": _("taking in traffic"),
+    "exit": _("letting traffic out"),
+    "cross": _("crossing the border"),
+    "sell": _("selling"),
+}
+
+
 NO_LINE: Final = Verdict(
     allowed=False, reasons=(), grounds=(), valid_until=datetime.min.replace(tzinfo=UTC)
 )
@@ -42,26 +55,41 @@ NO_LINE: Final = Verdict(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalCard:
-    """An approval as the public page of a line shows it."""
+    """An approval as the public page of a line shows it.
+
+    `register_url` is where the authority itself can be asked about it.
+    """
 
     approval: Approval
     kind: str
     authority: str
+    register_url: str
     state: object
     verified: bool
     verified_outside: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConclusionCard:
+    """A conclusion of the operator's own; `overdue` once it answers nothing any more."""
+
+    row: Determination
+    role: object
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinePage:
-    """Everything the public page of a line says."""
+    """Everything the public page of a line says. `until` is when its permit ends, if it is open."""
 
     line: Line
+    state: State
+    until: datetime | None
     verdict: Verdict
     grounds: tuple[str, ...]
     reasons: tuple[str, ...]
     approvals: tuple[ApprovalCard, ...]
-    determinations: tuple[Determination, ...]
+    determinations: tuple[ConclusionCard, ...]
     privacy_class: str
     invented: bool
 
@@ -69,23 +97,23 @@ class LinePage:
 def line_pages(lines: Iterable[Line], *, now: datetime, language: str) -> tuple[LinePage, ...]:
     """Return what anybody may know about each line, judged now.
 
-    Six queries, however many lines there are.
+    Seven queries, however many lines there are.
     """
     found = list(lines)
-    recorded = register.load_register()
-    approvals = _approvals(found, language)
+    approvals = _approvals(found, language, now)
     concluded = _determinations(found)
     return tuple(
         _page(
-            line,
-            verdict=recorded.judge(line=fleet.line_facts(line), at=now),
+            standing,
             language=language,
-            approvals=tuple(approvals[line.code]),
+            approvals=tuple(approvals[standing.line.code]),
             determinations=tuple(
-                row for row in concluded[line.party_id] if row.line_code in {"", line.code}
+                _conclusion(row, now)
+                for row in concluded[standing.line.party_id]
+                if concerned(row, standing.line)
             ),
         )
-        for line in found
+        for standing in standings(found, now=now)
     )
 
 
@@ -105,20 +133,21 @@ def _sentences(found: Iterable[Reason], language: str) -> tuple[str, ...]:
 
 
 def _page(
-    line: Line,
+    standing: Standing,
     *,
-    verdict: Verdict,
     language: str,
     approvals: tuple[ApprovalCard, ...],
-    determinations: tuple[Determination, ...],
+    determinations: tuple[ConclusionCard, ...],
 ) -> LinePage:
-    packs = packs_on_file()
+    packs, line = packs_on_file(), standing.line
     places = (line.enter_place, line.exit_place, line.party.place)
     return LinePage(
         line=line,
-        verdict=verdict,
-        grounds=_sentences(verdict.grounds, language),
-        reasons=_sentences(verdict.reasons, language),
+        state=standing.state,
+        until=standing.until,
+        verdict=standing.verdict,
+        grounds=_sentences(standing.verdict.grounds, language),
+        reasons=_sentences(standing.verdict.reasons, language),
         approvals=approvals,
         determinations=determinations,
         privacy_class=privacy_class(line),
@@ -126,7 +155,9 @@ def _page(
     )
 
 
-def _approvals(lines: list[Line], language: str) -> defaultdict[str, list[ApprovalCard]]:
+def _approvals(
+    lines: list[Line], language: str, now: datetime
+) -> defaultdict[str, list[ApprovalCard]]:
     """Return the approvals whose scope names each line, newest first.
 
     Drafts are nobody's news, and what was corrected misleads: the version in its place is shown.
@@ -135,7 +166,7 @@ def _approvals(lines: list[Line], language: str) -> defaultdict[str, list[Approv
     named = named.exclude(approval__state__in=[Approval.State.DRAFT, Approval.State.SUPERSEDED])
     cards: defaultdict[str, list[ApprovalCard]] = defaultdict(list)
     for row in named.select_related("approval__holder").order_by("-approval"):
-        cards[row.line_code].append(_card(row.approval, language))
+        cards[row.line_code].append(_card(row.approval, language, now))
     return cards
 
 
@@ -143,28 +174,40 @@ def _determinations(lines: list[Line]) -> defaultdict[int, list[Determination]]:
     """Return what each line's operator concluded and has not ended."""
     parties = {line.party_id for line in lines}
     found: defaultdict[int, list[Determination]] = defaultdict(list)
-    for row in Determination.objects.filter(party__in=parties, ended_at=None).order_by("pk"):
+    for row in (
+        Determination.objects.filter(party__in=parties, ended_at=None)
+        .select_related("party")
+        .order_by("pk")
+    ):
         found[row.party_id].append(row)
     return found
 
 
-def _card(row: Approval, language: str) -> ApprovalCard:
+def _conclusion(row: Determination, now: datetime) -> ConclusionCard:
+    end = determination_end(register.determination_facts(row), packs_on_file())
+    return ConclusionCard(row=row, role=ROLES[row.role], overdue=end <= now)
+
+
+def _card(row: Approval, language: str, now: datetime) -> ApprovalCard:
+    packs = packs_on_file()
+    kind, place = packs.kinds.get(row.kind), packs.kind_places.get(row.kind, "")
+    authority = packs.by_place[place].authorities[kind.authority] if kind else None
     return ApprovalCard(
         approval=row,
-        kind=reasons.kind_name(row.kind, language, packs_on_file()),
-        authority=_authority(row.kind, language),
-        state=STATES[Approval.State(row.state)],
+        kind=reasons.kind_name(row.kind, language, packs),
+        authority=reasons.authority_name(row.kind, language, packs),
+        register_url=(authority.register_url or authority.url) if authority else "",
+        state=_state(row, packs.zone(place), now),
         verified=bool(row.verified_by),
         verified_outside=row.verified_outside,
     )
 
 
-def _authority(kind_code: str, language: str) -> str:
-    """Return an authority's name in its own script, and the reader's beside it if there is one."""
-    packs = packs_on_file()
-    kind = packs.kinds.get(kind_code)
-    if kind is None:
-        return ""
-    authority = packs.by_place[packs.kind_places[kind_code]].authorities[kind.authority]
-    translated = authority.names.get(language, "")
-    return f"{authority.name} ({translated})" if translated else authority.name
+def _state(row: Approval, zone: ZoneInfo, now: datetime) -> object:
+    """Return an approval's state in words; that it has ended is never stored, but dated."""
+    if row.state == Approval.State.GRANTED:
+        if row.valid_to is not None and end_of(row.valid_to, zone) <= now:
+            return _("lapsed")
+        if row.valid_from is not None and midnight(row.valid_from, zone) > now:
+            return _("granted, not valid yet")
+    return STATES[Approval.State(row.state)]

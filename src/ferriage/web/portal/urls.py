@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.urls import path
 
-from ferriage.web.portal.views import account, devices, entry, orders, window
+from ferriage.web.portal.views import account, devices, entry, orders, transparency, window
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 urlpatterns: list[URLPattern] = [
     path("", window.home, name="home"),
     path("lines/<str:code>/", window.line, name="line"),
+    path("transparency/", transparency.report, name="transparency"),
     path("privacy/", window.privacy, name="privacy"),
     path("open/", entry.open_account, name="open-account"),
     path("log-in/", entry.log_in, name="log-in"),

@@ -90,9 +90,10 @@ def index(request: StaffRequest) -> HttpResponse:
 def new(request: StaffRequest, code: str) -> HttpResponse:
     """Conclude on the questions ticked on the line's page, which the register leaves unknown."""
     line = row(Line, code)
+    page = "staff-wizard" if "way" in request.GET else "staff-line"
     chosen = _chosen(request, line)
     if not chosen:
-        return _nothing_ticked(request, code)
+        return _nothing_ticked(request, page, code)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
         actions.record_determination(
@@ -103,14 +104,14 @@ def new(request: StaffRequest, code: str) -> HttpResponse:
             now=request.now,
             actor=request.staff.actor,
         )
-        return said(request, _("The determination is recorded."), "staff-line", code)
+        return said(request, _("The determination is recorded."), page, code)
 
     return form_page(
         request,
         DeterminationForm(request.POST or None),
         title=_("Determination for %(line)s") % {"line": line.name},
         submit=_("Record our conclusion"),
-        back=reverse("staff-line", args=[code]),
+        back=reverse(page, args=[code]),
         act=act,
         template="backoffice/determine.html",
         questions=[question_text(question) for question in chosen],
@@ -124,7 +125,7 @@ def opinion(request: StaffRequest, code: str) -> HttpResponse:
     line = row(Line, code)
     chosen = _chosen(request, line)
     if not chosen:
-        return _nothing_ticked(request, code)
+        return _nothing_ticked(request, "staff-line", code)
     form = OpinionForm(request.POST or None, request.FILES or None)
 
     def act(_typed: dict[str, Any]) -> HttpResponse:
@@ -160,9 +161,9 @@ def _chosen(request: StaffRequest, line: Line) -> tuple[Question, ...]:
     return tuple(question for question in left if question_key(question) in ticked)
 
 
-def _nothing_ticked(request: StaffRequest, code: str) -> HttpResponse:
+def _nothing_ticked(request: StaffRequest, page: str, code: str) -> HttpResponse:
     messages.error(request, _("Tick the questions that you want to conclude on."))
-    return redirect("staff-line", code)
+    return redirect(page, code)
 
 
 def _with_questions(url_name: str, code: str, questions: Iterable[Question]) -> str:

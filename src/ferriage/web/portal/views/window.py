@@ -37,8 +37,8 @@ def home(request: VisitorRequest) -> HttpResponse:
 @require_safe
 @for_everybody
 def line(request: VisitorRequest, code: str) -> HttpResponse:
-    """Show what one line rests on (rule R8)."""
-    found = _public_lines().filter(code=code)
+    """Show what one line rests on (rule R8), or rested on until it was closed for good."""
+    found = _lines().filter(code=code)
     pages = register.line_pages(found, now=request.now, language=get_language() or "en")
     if not pages:
         raise Http404
@@ -52,7 +52,12 @@ def privacy(request: VisitorRequest) -> HttpResponse:
     return render(request, "portal/privacy.html")
 
 
+def _lines() -> QuerySet[Line]:
+    """Return every line of a service that is open to the public."""
+    lines = Line.objects.filter(customer_class="public")
+    return lines.select_related("party").order_by("pk")
+
+
 def _public_lines() -> QuerySet[Line]:
     """Return the lines of services that are open to the public, besides those gone for good."""
-    lines = Line.objects.filter(customer_class="public").exclude(state=Line.State.CLOSED)
-    return lines.select_related("party").order_by("pk")
+    return _lines().exclude(state=Line.State.CLOSED)

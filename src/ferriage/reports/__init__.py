@@ -1,0 +1,1 @@
+"""What is written for those who look at the shop from outside. It reads, and names no customer."""
