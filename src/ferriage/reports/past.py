@@ -45,7 +45,7 @@ class Past:
         return Facts(
             line=line,
             customer_place=customer_place,
-            approvals=tuple(sorted(known, key=lambda found: found.code)),
+            approvals=tuple(sorted(filter(None, known), key=lambda found: found.code)),
             determinations=tuple(
                 determination_facts(row)
                 for row in self.determinations
@@ -55,8 +55,10 @@ class Past:
             ),
         )
 
-    def _approval(self, row: Approval, at: datetime) -> ApprovalFacts:
+    def _approval(self, row: Approval, at: datetime) -> ApprovalFacts | None:
         was = _replayed(entry for entry in self.entries.get(row.code, ()) if entry.at <= at)
+        if was is None:
+            return None
         kind = self.packs.kinds.get(row.kind)
         on_lodging = kind is not None and kind.counts == "on_lodging"
         return ApprovalFacts(
@@ -101,7 +103,8 @@ class _Was:
     verified_at: datetime | None = None
 
 
-def _replayed(entries: Iterable[AuditEntry]) -> _Was:
+def _replayed(entries: Iterable[AuditEntry]) -> _Was | None:
+    """Return what an approval had become, or None where a later version stood in its place."""
     was = _Was()
     for entry in entries:
         match entry.action.removeprefix("approval."):
@@ -115,8 +118,10 @@ def _replayed(entries: Iterable[AuditEntry]) -> _Was:
                 was.verified_at = entry.at
             case "reinstated":
                 was.state, was.verified_at = "granted", None
-            case ("suspended" | "revoked" | "surrendered" | "refused" | "superseded") as state:
+            case ("suspended" | "revoked" | "surrendered" | "refused") as state:
                 was.state = state
+            case "superseded":
+                return None
     return was
 
 
