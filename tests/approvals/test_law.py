@@ -242,7 +242,7 @@ def test_database_lets_rows_be_neither_replaced_nor_emptied(table: str) -> None:
         "postgresql": f"TRUNCATE approvals_{table} CASCADE",
     }
     with (
-        pytest.raises(IntegrityError, match="append-only|newer version"),
+        pytest.raises(IntegrityError, match=r"append-only|newer version"),
         transaction.atomic(),
         connection.cursor() as cursor,
     ):
