@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+NEWER = "2099-01-01.1"
+"""The version that `newer` gives, later than any that ships."""
 
 
 def accept(*found: packs.Pack, at: datetime = SINCE) -> None:
@@ -30,11 +32,16 @@ def receive(*found: packs.Pack, at: datetime) -> list[PackVersion]:
     ]
 
 
-def newer(place: str, *changes: tuple[str, str]) -> packs.Pack:
-    """Return the next version of a pack that ships, with texts of it replaced."""
-    path = packs.demo_path() if place == "XD" else packs.demo_path().parents[1] / f"{place}.toml"
-    text = path.read_text(encoding="utf-8")
-    for before, after in (("2026-11-25.1", "2027-01-01.1"), *changes):
+def shipped(place: str) -> packs.Pack:
+    """Return a pack that ships, or the demo's."""
+    return next(pack for pack in everyday() if pack.place == place)
+
+
+def newer(place: str, *changes: tuple[str, str], version: str = NEWER) -> packs.Pack:
+    """Return another version of a pack that ships, with texts of it replaced."""
+    old = shipped(place)
+    text = old.text
+    for before, after in ((f'version = "{old.version}"', f'version = "{version}"'), *changes):
         assert before in text
         text = text.replace(before, after)
     return packs.parse(text, name=place, allow_user_assigned=True)

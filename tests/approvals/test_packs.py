@@ -150,7 +150,9 @@ def test_pack_of_a_wrong_place_is_refused(
 
 @pytest.mark.parametrize("version", ["", "v" * 41])
 def test_version_that_cannot_be_kept_is_refused(version: str) -> None:
-    text = packs.demo_path().read_text(encoding="utf-8").replace("2026-11-25.1", version)
+    text = (
+        packs.demo_path().read_text(encoding="utf-8").replace(DEMO.by_place["XD"].version, version)
+    )
     with pytest.raises(packs.PackError, match="version must have 1 to 40 characters"):
         packs.parse(text, name="XD", allow_user_assigned=True)
 

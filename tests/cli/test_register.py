@@ -14,6 +14,7 @@ import pytest
 from register_cases import row, write_pack
 
 from ferriage.approvals.packs import demo_path
+from lawbook import NEWER, newer, shipped
 from running_ferriage import ferriage
 
 if TYPE_CHECKING:
@@ -107,12 +108,15 @@ def test_auditors_pack_is_checked_by_its_own_verifier(seed: Path, tmp_path: Path
 def test_packs_are_checked_and_the_faulty_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "JP.toml").write_text("schema = 2\n")
 
-    shipped = ferriage(tmp_path, "packs", "check")
+    ours = ferriage(tmp_path, "packs", "check")
     faulty = ferriage(tmp_path, "packs", "check", str(demo_path()), "JP.toml")
 
-    assert (shipped.returncode, len(shipped.stdout.splitlines())) == (0, 10)
+    assert (ours.returncode, len(ours.stdout.splitlines())) == (0, 10)
     assert faulty.returncode == 1
-    assert "XD.toml: XD Demoland (invented), version 2026-11-25.1, INVENTED" in faulty.stdout
+    assert (
+        f"XD.toml: XD Demoland (invented), version {shipped('XD').version}, INVENTED"
+        in faulty.stdout
+    )
     assert "JP.toml" in faulty.stderr
 
 
@@ -147,7 +151,8 @@ def test_repair_of_a_clock_that_ran_ahead_is_proposed_with_a_link(seed: Path) ->
 
 
 def test_packs_diff_of_two_files_ends_like_diff(tmp_path: Path) -> None:
-    _newer_demo(tmp_path / "new.toml")
+    denied = newer("XD", ('answer = "not_required"\nclause = "section 2"', NO_SALE))
+    (tmp_path / "new.toml").write_text(denied.text)
     (tmp_path / "broken.toml").write_text("schema = 2\n")
 
     def diff(*files: str) -> tuple[int, str, str]:
@@ -159,7 +164,7 @@ def test_packs_diff_of_two_files_ends_like_diff(tmp_path: Path) -> None:
 
     assert (other[0], same[0], broken[0], third[0]) == (1, 0, 2, 2)
     assert other[1] == (
-        "XD Demoland (invented): 2026-11-25.1 → 2027-01-01.1\n"
+        f"XD Demoland (invented): {shipped('XD').version} → {NEWER}\n"
         "\n~ sell | public | resale\n"
         "    answer          not_required → not_obtainable\n"
         "    cites           section 2, Demoland Lines Act (invented)\n"
@@ -169,9 +174,8 @@ def test_packs_diff_of_two_files_ends_like_diff(tmp_path: Path) -> None:
 
 def test_packs_diff_in_a_shop_says_what_its_lines_would_lose(shop: Path, tmp_path: Path) -> None:
     ferriage(shop, "init", "--local", stdin="SE\n\n\nHarbour AB\n\n\n\n")
-    text = (demo_path().parents[1] / "SE.toml").read_text(encoding="utf-8")
-    newer = text.replace("2026-11-25.1", "2027-01-01.1").replace('read = "nothing"', READ)
-    (tmp_path / "SE.toml").write_text(newer.replace('"unknown"', '"not_required"'))
+    answered = newer("SE", ('read = "nothing"', READ), ('"unknown"', '"not_required"'))
+    (tmp_path / "SE.toml").write_text(answered.text)
 
     waits = ferriage(shop, "packs", "diff")
     opens = ferriage(shop, "packs", "diff", str(tmp_path / "SE.toml"))
@@ -205,9 +209,5 @@ def test_pack_that_comes_later_waits_and_check_says_so(seed: Path, tmp_path: Pat
     assert "✗ rule pack NZ 1 was changed without a newer version" in changed.stdout
 
 
+NO_SALE = 'answer = "not_obtainable"\nclause = "section 2"'
 READ = 'read = "text"\nread_on = 2026-11-25'
-
-
-def _newer_demo(path: Path) -> None:
-    text = demo_path().read_text(encoding="utf-8").replace("2026-11-25.1", "2027-01-01.1")
-    path.write_text(text.replace('answer = "not_required"', 'answer = "not_obtainable"', 1))

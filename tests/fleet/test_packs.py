@@ -16,7 +16,7 @@ from ferriage.fleet import actions, tasks
 from ferriage.fleet.models import Permit
 from ferriage.fleet.queries import turns
 from gate_world import SwedishYard
-from lawbook import newer, receive, stricter
+from lawbook import NEWER, newer, receive, stricter
 from yard import OWNER, Yard, last_permit
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_accepting_closes_what_it_denies_in_the_same_transaction(yard: Yard, now
     written = [entry.action for entry in AuditEntry.objects.order_by("-sequence")[:2]]
     permit = Permit.objects.filter(line=line).latest("serial")
     assert written == ["permit.written", "pack.accepted"]
-    assert (permit.state, permit.decision.packs["XD"]) == ("held", f"2027-01-01.1 {pack.digest}")
+    assert (permit.state, permit.decision.packs["XD"]) == ("held", f"{NEWER} {pack.digest}")
 
 
 def test_acceptance_is_undone_when_what_follows_from_it_fails(
