@@ -19,6 +19,7 @@ from ferriage.fleet import actions as fleet
 from ferriage.fleet import tasks as fleet_tasks
 from ferriage.fleet.models import PoolCurrent
 from ferriage.orders import actions, tasks
+from ferriage.orders.actions import freezing
 from ferriage.orders.models import Order
 from ferriage.payments import tasks as payment_tasks
 from ferriage.payments.models import Refund
@@ -414,6 +415,23 @@ def test_two_lapses_add_up_and_each_day_counts_once(till: Till) -> None:
     assert end > till.now
     worker(till.now + 22 * DAY)
     assert_sound()
+
+
+def test_days_that_went_on_meanwhile_stand_still_again_from_there(till: Till) -> None:
+    till.sell()
+    revoke(till.now + DAY)
+    worker(till.now + DAY)
+    went_on = till.now + 4 * DAY
+    freezing.thaw(
+        lapses=[Lapse.objects.select_related("subscription").get()],
+        outcome="resumed",
+        now=went_on,
+        actor=OWNER,
+    )
+
+    worker(till.now + 5 * DAY)
+
+    assert Lapse.objects.latest("pk").lapsed_at == went_on
 
 
 def test_renewal_that_has_not_begun_moves_with_the_first_term(till: Till) -> None:
