@@ -11,6 +11,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from ferriage.core.money import split
+
 if TYPE_CHECKING:
     from ferriage.orders.models import Order
 
@@ -42,3 +44,15 @@ def earned_of(order: Order, at: datetime) -> int:
         ends_at=order.period_ends_at,
         at=min(own, order.cut_at) if order.cut_at else own,
     )
+
+
+def unused_of(order: Order, at: datetime) -> tuple[int, int]:
+    """Split what is unused at an instant: what was paid for, owed if it ended, and what was a gift.
+
+    What is earned was rounded down, so what is unused is rounded up, for the customer.
+    """
+    if not order.amount_minor:
+        return 0, 0
+    gift = order.amount_minor - order.refundable_minor
+    paid, given = split(order.amount_minor - earned_of(order, at), [order.refundable_minor, gift])
+    return paid, given

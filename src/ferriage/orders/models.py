@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import F, Q
@@ -87,3 +87,9 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def ends_really_at(self) -> datetime | None:
+        """Where it ends or ended in real time, with the days that stood still so far."""
+        own = self.cut_at or self.period_ends_at
+        return own + self.frozen if own else None

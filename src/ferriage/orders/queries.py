@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Sum
 
+from ferriage.core.money import Money
 from ferriage.ledger.models import LedgerTransaction
 from ferriage.ledger.queries import posted, posted_in_all
+from ferriage.orders.earning import unused_of
 from ferriage.orders.models import Order
 
 if TYPE_CHECKING:
@@ -84,6 +87,14 @@ def running(subscriptions: Iterable[Subscription], *, at: datetime) -> list[Orde
         .select_related("plan__service")
         .order_by("period_starts_at")
     )
+
+
+def owed_if_ended(subscription: Subscription, *, at: datetime) -> list[Money]:
+    """Return what a customer would be owed if a subscription ended at an instant, by currency."""
+    owed: Counter[str] = Counter()
+    for order in running([subscription], at=at):
+        owed[order.currency] += unused_of(order, at)[0]
+    return [Money(minor, currency) for currency, minor in sorted(owed.items()) if minor]
 
 
 def to_earn(now: datetime) -> QuerySet[Order]:

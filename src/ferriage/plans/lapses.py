@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from ferriage.accounts.models import Account
     from ferriage.approvals.facts import Verdict
     from ferriage.approvals.queries import Register
     from ferriage.fleet.models import Permit
@@ -132,6 +133,29 @@ def open_lapses() -> QuerySet[Lapse]:
         .select_related("subscription__account", "subscription__plan", "subscription__service")
         .order_by("due_at", "pk")
     )
+
+
+def stopped(account: Account, *, now: datetime) -> dict[int, Stop]:
+    """Return which of an account's subscriptions no line serves, noticed by the worker or not.
+
+    By primary key of the subscription, with the instant from which its days stand still.
+    """
+    lapses = open_lapses().filter(subscription__account=account)
+    found = {one.subscription_id: Stop(one.subscription, one.lapsed_at) for one in lapses}
+    others = (
+        Subscription.objects.filter(account=account)
+        .exclude(pk__in=found)
+        .select_related("account", "plan", "service")
+        .prefetch_related("periods")
+    )
+    by_group = {subscription: group_of(subscription) for subscription in others}
+    judged = standings(by_group.values(), now=now) if by_group else {}
+    for subscription, group in by_group.items():
+        lapsed_at = judged[group].lapsed_at
+        one = stop(subscription, lapsed_at=lapsed_at, now=now) if lapsed_at else None
+        if one is not None:
+            found[subscription.pk] = one
+    return found
 
 
 def to_freeze(group: Group, *, lapsed_at: datetime, now: datetime, limit: int) -> list[Stop]:

@@ -11,12 +11,12 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.db import writing
 from ferriage.core.errors import StaleState
-from ferriage.core.money import Money, split
+from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import queries
 from ferriage.orders.actions import freezing
-from ferriage.orders.earning import earned_of, own_time
+from ferriage.orders.earning import earned_of, own_time, unused_of
 from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
 
@@ -105,7 +105,7 @@ def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
     cut_before, owed_before = order.cut_at, order.refund_due_minor
     order.cut_at = max(own_time(order, at), order.period_starts_at)
     earned = earned_of(order, at)
-    owed, given = _unused(order, order.amount_minor - earned)
+    owed, given = unused_of(order, at)
     changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
         cut_at=order.cut_at, refund_due_minor=owed
     )
@@ -129,20 +129,6 @@ def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
             sequence=books.times_ended,
         ),
     ]
-
-
-def owed_if_ended(order: Order, at: datetime) -> int:
-    """Return what the customer would be owed of an order if it ended at an instant."""
-    return _unused(order, order.amount_minor - earned_of(order, at))[0]
-
-
-def _unused(order: Order, unused_minor: int) -> tuple[int, int]:
-    """Split what is unused into what was paid for, owed to the customer, and what was a gift."""
-    if not order.amount_minor:
-        return 0, 0
-    gift = order.amount_minor - order.refundable_minor
-    owed, given = split(unused_minor, [order.refundable_minor, gift])
-    return owed, given
 
 
 def _earning(order: Order, minor: int, sequence: int) -> Posting:

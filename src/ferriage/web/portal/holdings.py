@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from ferriage.devices import queries as devices
+from ferriage.plans import lapses
 from ferriage.plans import queries as plans
 from ferriage.plans.entitlement import entitlement
 from ferriage.web.portal import catalogue, register
@@ -45,6 +46,7 @@ class Holding:
     reasons: tuple[str, ...]
     devices: tuple[DeviceRow, ...]
     terms: tuple[Term, ...]
+    stands_still: bool
 
     @property
     def is_full(self) -> bool:
@@ -61,30 +63,48 @@ def subscriptions(
     account: Account, *, now: datetime, language: str, hold_days: int
 ) -> tuple[Holding, ...]:
     """Return what the account holds, oldest first."""
+    stopped = lapses.stopped(account, now=now)
     return tuple(
-        _holding(subscription, account, now=now, language=language, hold_days=hold_days)
+        _holding(
+            subscription,
+            account,
+            now=now,
+            language=language,
+            hold_days=hold_days,
+            stands_still=subscription.pk in stopped,
+        )
         for subscription in plans.subscriptions_of(account)
     )
 
 
 def _holding(
-    subscription: Subscription, account: Account, *, now: datetime, language: str, hold_days: int
+    subscription: Subscription,
+    account: Account,
+    *,
+    now: datetime,
+    language: str,
+    hold_days: int,
+    stands_still: bool,
 ) -> Holding:
     verdict = _best_verdict(subscription.plan, account.place, now)
     right = _right(subscription, verdict, now)
     is_over = right.state == "none" or right.reason == "term"
-    ends_at = plans.subscription_end(subscription).at
+    ends_at = plans.subscription_end(subscription).if_resumed(now)
     is_gone = is_over and (ends_at is None or ends_at + timedelta(days=hold_days) <= now)
     is_denied = right.reason == "register"
+    is_open = right.state == "open" and not stands_still
     return Holding(
         subscription=subscription,
-        state="ended" if is_gone else "open" if right.state == "open" else "hold",
+        state="ended" if is_gone else "open" if is_open else "hold",
         is_over=is_over,
         ends_at=ends_at,
         days_left=days_left(ends_at, now),
         reasons=register.why_not(verdict, language) if is_denied and verdict else (),
         devices=device_rows(subscription),
-        terms=catalogue.terms(plans.current_prices(plan=subscription.plan, now=now)),
+        terms=()
+        if stands_still
+        else catalogue.terms(plans.current_prices(plan=subscription.plan, now=now)),
+        stands_still=stands_still,
     )
 
 
