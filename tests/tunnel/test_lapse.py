@@ -232,7 +232,7 @@ def test_restored_backup_that_forgot_the_revocation_opens_nothing(world: World) 
     world.applied()
     world.permit(state="held", reason={"en": "Revoked."})
     world.applied()
-    held = world.site.first.serial
+    held, revoked = world.site.first.serial, world.site.first.permit
     assert alice.ping(INTERNET4, wait=0.3) == 0
 
     world.site.first.epoch = "epoch-of-the-backup"
@@ -250,3 +250,4 @@ def test_restored_backup_that_forgot_the_revocation_opens_nothing(world: World) 
         held,
         False,
     )
+    assert status.permit == revoked  # the proof by which the real site learns what it forgot

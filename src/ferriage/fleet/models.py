@@ -63,6 +63,7 @@ class Line(models.Model):
 
     `party` is the operator or lessee who acts; `sell_places` are the places it may be sold in.
     Only `planned`, `in_service`, `held` and `closed` are stored: authorised and open are derived.
+    `permit_floor` is the highest serial that a gateway proved and this database does not know.
     """
 
     class State(models.TextChoices):
@@ -85,6 +86,7 @@ class Line(models.Model):
     use = models.CharField(max_length=16, choices=Use, default=Use.RESALE)
     state = models.CharField(max_length=12, choices=State, default=State.PLANNED)
     hold_reason = models.CharField(max_length=200, blank=True)
+    permit_floor = models.PositiveBigIntegerField(null=True)
     created_at = models.DateTimeField()
 
     class Meta:

@@ -96,4 +96,5 @@ def _why_not(view: OfferView, language: str) -> tuple[str, ...]:
         return register.why_not(view.verdict, language)
     if view.line.state == "closed":
         return (_("This line is closed for good."),)
-    return (view.line.hold_reason or _("This line is not open at the moment."),)
+    written = view.line.hold_reason
+    return (_(written) if written else _("This line is not open at the moment."),)
