@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +33,8 @@ from yard import OWNER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pytest_django.fixtures import SettingsWrapper
 
     from ferriage.devices.models import Device
     from shop import Shop
@@ -540,3 +544,71 @@ def test_freezing_and_resuming_cost_the_same_statements_for_one_and_three(till: 
 
     assert Lapse.objects.count() == 4
     assert for_three == for_one
+
+
+def test_unreadable_rules_stop_days_and_nothing_else_of_the_worker(
+    till: Till, settings: SettingsWrapper
+) -> None:
+    """The permits are held then, so no customer is served; orders still expire."""
+    till.sell()
+    late = till.order()
+    config = settings.FERRIAGE
+    broken = replace(config.approvals, packs=("no-such-file.toml",))
+    settings.FERRIAGE = replace(config, approvals=broken)
+
+    worker(till.now + 4 * DAY)
+
+    late.refresh_from_db()
+    assert (late.state, Lapse.objects.get().lapsed_at) == ("expired", till.now + 4 * DAY)
+
+
+def test_sale_where_a_line_serves_lets_days_go_on_that_stood_still(till: Till) -> None:
+    """Days stood still in XD; the customer says to be elsewhere, and buys for XD all the same."""
+    order = till.sell()
+    assert order.account is not None
+    assert order.subscription is not None
+    end = end_of(order.subscription)
+    revoke(till.now + DAY)
+    worker(till.now + DAY)
+    declare_place(account=order.account, place="SE", now=till.now + 2 * DAY, actor=CUSTOMER)
+    till.shop.yard.approve(till.shop.line)
+    worker(till.now + 3 * DAY)
+    still = Lapse.objects.get().ended_at
+    till.now += 4 * DAY
+
+    renewed = till.sell(account=order.account)
+
+    assert (still, Lapse.objects.get().outcome) == (None, "resumed")
+    assert renewed.period_starts_at == end + 3 * DAY
+    assert_sound()
+
+
+@pytest.mark.parametrize("what", ["extend", "grant", "cut"])
+def test_nothing_is_posted_beside_days_that_stand_still(till: Till, what: str) -> None:
+    order = till.sell()
+    assert order.account is not None
+    assert order.subscription is not None
+    revoke(till.now + DAY)
+    worker(till.now + DAY)
+    before = Period.objects.count()
+    now = till.now + 2 * DAY
+    given = {"account": order.account, "plan": till.shop.plan, "now": now, "actor": OWNER}
+    acts = {
+        "extend": partial(plans.extend, **given, term_months=1, source_code="x"),
+        "grant": partial(
+            plans.grant, **given, starts_at=now, ends_at=now + DAY, reason="Sorry", source_code="x"
+        ),
+        "cut": partial(
+            plans.end_at,
+            subscription=order.subscription,
+            at=now,
+            reason="Asked",
+            now=now,
+            actor=OWNER,
+        ),
+    }
+
+    with pytest.raises(plans.Frozen):
+        acts[what]()
+
+    assert Period.objects.count() == before

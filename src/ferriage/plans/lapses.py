@@ -27,6 +27,8 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 
+from ferriage.approvals.facts import Verdict
+from ferriage.approvals.packs import PackError
 from ferriage.approvals.queries import load_register
 from ferriage.fleet.models import Line
 from ferriage.fleet.queries import is_open, last_open, line_facts, newest_permits
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from ferriage.accounts.models import Account
-    from ferriage.approvals.facts import Verdict
     from ferriage.approvals.queries import Register
     from ferriage.fleet.models import Permit
     from ferriage.fleet.queries import LastOpen
@@ -226,7 +227,7 @@ class _Yard:
     offers: dict[int, list[Offer]]
     permits: dict[int, Permit]
     opened: dict[int, LastOpen]
-    register: Register
+    register: Register | None
     now: datetime
 
     @classmethod
@@ -236,7 +237,7 @@ class _Yard:
         for offer in rows:
             offers[offer.plan_id].append(offer)
         lines = {offer.line_id: offer.line for offer in rows}.values()
-        return cls(offers, newest_permits(lines), last_open(lines, at=now), load_register(), now)
+        return cls(offers, newest_permits(lines), last_open(lines, at=now), _register(), now)
 
     def standing(self, group: Group) -> Standing:
         """Tell whether a line serves a group; if none does, when the last of them ended."""
@@ -254,6 +255,8 @@ class _Yard:
         return Standing(is_served=False, lapsed_at=max(ends, default=None))
 
     def _judged(self, line: Line, place: str, at: datetime) -> Verdict:
+        if self.register is None:
+            return Verdict(allowed=False, reasons=(), grounds=(), valid_until=at)
         return self.register.judge(line=line_facts(line), at=at, customer_place=place)
 
     def _serves(self, offer: Offer, verdict: Verdict) -> bool:
@@ -290,5 +293,14 @@ class _Yard:
         return at
 
 
+def _register() -> Register | None:
+    """Return the register, or nothing while a rule pack cannot be read: then no line may serve."""
+    try:
+        return load_register()
+    except PackError:
+        return None
+
+
 def _is_customers_own(verdict: Verdict) -> bool:
-    return not verdict.allowed and all(reason.slug in CUSTOMERS_OWN for reason in verdict.reasons)
+    slugs = {reason.slug for reason in verdict.reasons}
+    return not verdict.allowed and bool(slugs) and slugs <= CUSTOMERS_OWN
