@@ -202,7 +202,7 @@ class Lapse(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(ended_at__isnull=True, outcome="")
-                | Q(ended_at__gt=F("lapsed_at")) & ~Q(outcome=""),
+                | Q(ended_at__isnull=False, ended_at__gt=F("lapsed_at")) & ~Q(outcome=""),
                 name="plans_lapse_ended_whole",
             ),
             models.CheckConstraint(

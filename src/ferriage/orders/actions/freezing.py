@@ -38,8 +38,9 @@ def freeze_due(*, now: datetime, actor: Actor) -> int:
 
     From the true instant of the lapse, however late this is called.
     """
-    lapsed = _lapsed(now) if clock_is_right(now) else {}
-    return _pages(lambda: _freeze_page(lapsed, now, actor)) if lapsed else 0
+    if not clock_is_right(now) or not _lapsed(now):
+        return 0
+    return _pages(lambda: _freeze_page(now, actor))
 
 
 def resume_due(*, now: datetime, actor: Actor) -> int:
@@ -105,10 +106,11 @@ def _lapsed(now: datetime) -> dict[plan_lapses.Group, datetime]:
     return {group: one.lapsed_at for group, one in found.items() if one.lapsed_at is not None}
 
 
-def _freeze_page(lapsed: dict[plan_lapses.Group, datetime], now: datetime, actor: Actor) -> int:
+def _freeze_page(now: datetime, actor: Actor) -> int:
     with writing():
         stops: list[Stop] = []
-        for group, lapsed_at in lapsed.items():
+        # Judged again: what was read before may have changed until now.
+        for group, lapsed_at in _lapsed(now).items():
             room = PAGE - len(stops)
             if room:
                 stops += plan_lapses.to_freeze(group, lapsed_at=lapsed_at, now=now, limit=room)

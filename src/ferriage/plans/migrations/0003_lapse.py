@@ -127,7 +127,8 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(ended_at__isnull=True, outcome="")
-                        | models.Q(ended_at__gt=models.F("lapsed_at")) & ~models.Q(outcome=""),
+                        | models.Q(ended_at__isnull=False, ended_at__gt=models.F("lapsed_at"))
+                & ~models.Q(outcome=""),
                         name="plans_lapse_ended_whole",
                     ),
                     models.CheckConstraint(
