@@ -82,6 +82,44 @@ def test_closed_line_tells_the_permits_reason_in_the_readers_language() -> None:
     assert "已按要求关闭。" in page
 
 
+@pytest.mark.parametrize(
+    ("wish", "label", "still"),
+    [("en", "See your choices", "your days stand still"), ("zh", "查看您的选择", "暂停计算")],
+)
+def test_held_line_leads_to_the_three_choices_of_the_shop(
+    wish: str, label: str, still: str
+) -> None:
+    page = render(_view("10.64.0.4", wish, interface="fer1"))
+
+    assert f'<a href="https://shop.example/held/">{label}</a>' in page
+    assert still in page
+    assert "Paid until" not in page
+
+
+def test_device_that_the_register_holds_leads_there_too() -> None:
+    line = HeldLine(NOW + 86400, {}, "https://shop.example/", CLOSED)
+    file = msgspec.structs.replace(FILE, lines={"fer1": line})
+
+    page = render(_view("10.64.0.4", "en", interface="fer1", file=file))
+
+    assert '<a href="https://shop.example/held/">See your choices</a>' in page
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ("en", "What this line rests on ended at 2026-03-01 12:00 UTC."),
+        ("zh", "该线路所依据的许可已于 2026-03-01 12:00 UTC 终止。"),
+    ],
+)
+def test_line_that_ran_out_by_itself_says_when(wish: str, said: str) -> None:
+    """Its permit was open and has no reason; with the site dead nobody wrote another."""
+    line = HeldLine(NOW, {}, SHOP, CLOSED)
+    file = msgspec.structs.replace(FILE, lines={"fer1": line})
+
+    assert said in render(_view("10.64.0.4", wish, interface="fer1", file=file))
+
+
 def test_text_of_a_permit_cannot_bring_markup() -> None:
     line = HeldLine(0, {"en": "<script>"}, "x", CLOSED)
     file = msgspec.structs.replace(FILE, lines={"fer1": line})

@@ -11,14 +11,19 @@ import pytest
 from django.urls import reverse
 from people import logged_in, make_staff
 
+from ferriage.approvals.models import Approval
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.codes import normalise
 from ferriage.core.hashing import hash_secret
+from ferriage.fleet import actions as fleet
 from ferriage.ledger.queries import balance, trial_balance
 from ferriage.orders import actions as orders
+from ferriage.orders import tasks as order_tasks
 from ferriage.payments import actions as payments
 from ferriage.payments.models import Payment, Refund, Voucher, VoucherBatch
 from ferriage.payments.queries import check
+from till import Till
+from yard import OWNER
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -264,3 +269,20 @@ def test_order_page_shows_its_payment(olga: Client, shop: Shop, now: datetime) -
     assert reference in page
     assert order.code in listed
     assert order.code not in olga.get(reverse("staff-orders"), {"state": "open"}).content.decode()
+
+
+def test_line_page_says_who_waits_and_what_is_due_when(
+    olga: Client, shop: Shop, now: datetime
+) -> None:
+    order = Till(shop, now).sell()
+    lapsed = now + timedelta(days=10)
+    fleet.revoke_approval(approval=Approval.objects.get(), now=lapsed, actor=OWNER)
+    before = olga.get(reverse("staff-line", args=[shop.line.code])).content.decode()
+
+    order_tasks.run(lapsed)
+
+    page = olga.get(reverse("staff-line", args=[shop.line.code])).content.decode()
+    assert "Customers that no line served" not in before
+    assert "Customers that no line served" in page
+    assert "<td>2026-04-10</td><td>1</td><td>6.78 CNY</td>" in page
+    assert order.amount_minor == 1000

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 ENDINGS = {
     "nanjing": "in the end no line is open and nothing was sold",
     "office-line": "the laptop is held at once",
-    "stockholm": "the transfer came, and the month has begun",
+    "stockholm": "the transfer came, and the term has begun",
+    "lapse": "refunds and earnings sum to what came",
 }
 
 

@@ -21,12 +21,17 @@ from hypothesis.stateful import (
 )
 
 from ferriage.approvals.actions import ClockBehind
+from ferriage.approvals.models import Approval
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
+from ferriage.fleet import actions as fleet
+from ferriage.fleet import tasks as fleet_tasks
 from ferriage.orders import actions as orders
 from ferriage.orders import tasks as order_tasks
+from ferriage.orders.earning import earned_of
 from ferriage.orders.models import Order
+from ferriage.orders.queries import books_of as order_books
 from ferriage.payments import actions, tasks
 from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank.actions import NotPayable
@@ -36,12 +41,15 @@ from ferriage.payments.providers.voucher.actions import (
     VoucherNotTaken,
 )
 from ferriage.plans import actions as plans
+from ferriage.plans.entitlement import frozen_from
+from ferriage.plans.models import Subscription
 from till import Till, assert_sound, books
 from yard import OWNER
 
 if TYPE_CHECKING:
     from shop import Shop
 
+_NONE = timedelta(0)
 _TERMS = st.sampled_from([1, 1, 6, 12])
 _AMOUNTS = st.integers(1, 20_000)
 _STEPS = st.sampled_from([1, 3600, 86_400, 5 * 86_400, 20 * 86_400]) | st.integers(1, 3 * 86_400)
@@ -137,6 +145,26 @@ class BusyShop(RuleBasedStateMachine):
                 return
 
     @rule()
+    def line_may_not_be_open(self) -> None:
+        granted = Approval.objects.filter(state="granted").last()
+        if granted is not None:
+            fleet.revoke_approval(approval=granted, now=self.till.now, actor=OWNER)
+
+    @rule()
+    def line_is_allowed_again(self) -> None:
+        if not Approval.objects.filter(state="granted").exists():
+            self.till.shop.yard.approve(self.till.shop.line)
+            with suppress(ClockBehind):
+                fleet.refresh_permits(now=self.till.now, actor=OWNER)
+
+    @rule(who=st.sampled_from([0, 1]))
+    def take_the_refund(self, who: int) -> None:
+        held = Subscription.objects.filter(account=self.customers[who]).first()
+        if held is not None:
+            with suppress(plans.LapseOver):
+                orders.refund(subscription=held, now=self.till.now, actor=CUSTOMER)
+
+    @rule()
     def send_back_what_no_order_took(self) -> None:
         for payment in Payment.objects.filter(outcome="unallocated"):
             actions.refund_unallocated(payment=payment, now=self.till.now, actor=OWNER)
@@ -151,6 +179,7 @@ class BusyShop(RuleBasedStateMachine):
     @rule(seconds=_STEPS)
     def time_passes(self, seconds: int) -> None:
         self.till.now += timedelta(seconds=seconds)
+        fleet_tasks.run(self.till.now)
         order_tasks.run(self.till.now)
         tasks.run(self.till.now)
 
@@ -171,6 +200,28 @@ class BusyShop(RuleBasedStateMachine):
             minor for name, minor in held.items() if name.startswith(("liabilities:", "income:"))
         )
         assert self.came + held.get("expenses:promotions", 0) == somewhere + self.went
+
+    @invariant()
+    def what_was_sold_is_earned_owed_or_still_to_be_given(self) -> None:
+        fulfilled = Order.objects.filter(state="fulfilled")
+        for order in fulfilled:
+            held = order_books([order])[order.code]
+            assert held.earned_minor + held.ended_minor <= order.amount_minor
+            if order.cut_at is not None:
+                owed = earned_of(order, self.till.now + timedelta(days=999)) + held.ended_minor
+                assert owed == order.amount_minor
+
+    @invariant()
+    def orders_stand_still_as_long_as_periods(self) -> None:
+        """What a customer holds and what their orders earn are counted apart, and agree."""
+        for order in Order.objects.filter(state="fulfilled"):
+            posted = order.subscription.periods.order_by("pk")
+            bought = posted.get(source_code=order.code)
+            since = [row for row in posted if row.kind == "freeze" and row.pk > bought.pk]
+            stood = sum(((row.ends_at - row.starts_at) for row in since if row.ends_at), _NONE)
+            assert order.frozen <= stood
+            if order.cut_at is None and frozen_from(posted) is not None:
+                assert order.frozen_from in {None, frozen_from(posted)}
 
     @invariant()
     def nobody_gets_more_back_than_was_paid(self) -> None:

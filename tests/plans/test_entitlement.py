@@ -34,6 +34,11 @@ class Posted:
     def ends_at(self) -> datetime | None:
         return None if self.last is None else at(self.last)
 
+    @property
+    def length(self) -> int:
+        assert self.last is not None
+        return self.last - self.first
+
     def seconds(self) -> set[int]:
         return set(range(self.first, SPAN if self.last is None else self.last))
 
@@ -145,3 +150,49 @@ def test_endless_grant_is_open_as_long_as_the_register_says() -> None:
     )
 
     assert right == Entitlement("open", at(1000), "", None)
+
+
+def test_freeze_parts_a_stretch_and_moves_what_is_behind_its_start() -> None:
+    periods = [*MONTH, Posted("purchase", 30, 34), Posted("freeze", 10, None)]
+    periods.append(Posted("freeze", 10, 15))
+
+    assert held_stretches(periods) == [(at(0), at(10)), (at(15), at(39))]
+
+
+def test_what_is_bought_after_a_freeze_is_not_moved_by_it() -> None:
+    periods = [*MONTH, Posted("freeze", 10, None), Posted("freeze", 10, 15)]
+    periods.append(Posted("purchase", 35, 38))
+
+    assert held_stretches(periods) == [(at(0), at(10)), (at(15), at(38))]
+
+
+@pytest.mark.parametrize("now", [10, 29, 30, 31, 5000])
+def test_time_stands_still_from_where_a_freeze_began(now: int) -> None:
+    right = entitlement(
+        periods=[*MONTH, Posted("freeze", 10, None)],
+        quota_bytes=None,
+        verdict=LAWFUL if now < 1000 else Word(allowed=True, valid_until=at(9000)),
+        used_bytes=0,
+        now=at(now),
+    )
+
+    assert right == Entitlement("hold", None, "register", at(30 + now - 10))
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=5))
+def test_frozen_seconds_are_given_back_to_the_second(waits: list[tuple[int, int]]) -> None:
+    """Each wait comes some seconds after the last one ended, and lasts some."""
+    periods, now = [*MONTH], 0
+    for after, length in waits:
+        first = now + after
+        if first >= 30 + sum(periods[n].length for n in range(2, len(periods), 2)):
+            break
+        periods += [Posted("freeze", first, None), Posted("freeze", first, first + length)]
+        now = first + length
+
+    stretches = held_stretches(periods)
+
+    held = sum((end - start).total_seconds() for start, end in stretches if end is not None)
+    frozen = sum(period.length for period in periods[2::2])
+    assert held == 30
+    assert stretches[-1][1] == at(30 + frozen)

@@ -23,12 +23,15 @@ OWNED = {
     "cancel-order": ("post", "order"),
     "renew": ("post", "subscription"),
     "add-device": ("post", "subscription"),
+    "held-wait": ("post", "subscription"),
+    "held-move": ("post", "subscription"),
+    "held-refund": ("post", "subscription"),
     "device": ("get", "device"),
     "device-live": ("get", "device"),
     "device-file": ("post", "device"),
     "remove-device": ("post", "device"),
 }
-OF_CUSTOMERS = {"account": "get", "buy": "get", "place-order": "post"}
+OF_CUSTOMERS = {"account": "get", "held": "get", "buy": "get", "place-order": "post"}
 OF_EVERYBODY = {"home", "line", "privacy", "transparency", "open-account", "log-in", "log-out"}
 
 
@@ -57,6 +60,9 @@ def _path(name: str, codes: dict[str, str]) -> str:
         "cancel-order": "/orders/{}/cancel/",
         "renew": "/account/{}/renew/",
         "add-device": "/account/{}/devices/",
+        "held-wait": "/held/{}/wait/",
+        "held-move": "/held/{}/move/",
+        "held-refund": "/held/{}/refund/",
         "device": "/devices/{}/",
         "device-live": "/devices/{}/live/",
         "device-file": "/devices/{}/file/",
@@ -134,7 +140,12 @@ def test_every_address_of_the_portal_is_in_one_of_the_tables() -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", OF_CUSTOMERS)
 def test_customers_pages_ask_strangers_to_log_in(name: str) -> None:
-    paths = {"account": "/account/", "buy": "/buy/prc_X/", "place-order": "/orders/"}
+    paths = {
+        "account": "/account/",
+        "held": "/held/",
+        "buy": "/buy/prc_X/",
+        "place-order": "/orders/",
+    }
 
     answer = getattr(Client(), OF_CUSTOMERS[name])(paths[name])
 

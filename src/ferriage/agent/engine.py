@@ -79,6 +79,7 @@ class Engine:
             pool.load(stored.devices.values())
             if line in permits:
                 pool.permit = self._persisted_permit(line, permits[line])
+                pool.signed = permits[line] if pool.permit else None
             self.pools[stored.assignment.pool] = pool
 
     def _persisted_permit(self, line: str, signed: wire.SignedPermit) -> wire.Permit | None:

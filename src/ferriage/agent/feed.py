@@ -38,6 +38,7 @@ class Pool:
     epoch: str = ""
     rev: int = 0
     permit: wire.Permit | None = None
+    signed: wire.SignedPermit | None = None
     devices: dict[str, wire.Device] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, int] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class Pool:
         for device in change.puts.values():
             self._join(device)
         if change.permit is not None:
-            self.permit = change.permit[0]
+            self.permit, self.signed = change.permit
         self.epoch, self.rev = change.begin.epoch, change.begin.rev
 
     def load(self, devices: Iterable[wire.Device]) -> None:

@@ -13,13 +13,17 @@ LANGUAGES: Final = ("en", "zh-hans")
 
 
 class View(NamedTuple):
-    """What one page says. `reason` is term, quota, staff, line, open or unknown."""
+    """What one page says. `reason` is term, quota, staff, line, open or unknown.
+
+    `line_ended_at` is where a line's permit ended by itself, else 0.
+    """
 
     reason: str
     language: str
     hold_at: int
     line_reason: str
     shop_url: str
+    line_ended_at: int = 0
 
 
 _TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -29,10 +33,15 @@ _TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "term_text": "Your device is still set up. Only the shop can be reached until you renew.",
         "quota": "Your data is used up",
         "quota_text": "Your device is still set up. Only the shop can be reached for now.",
-        "staff": "Your device is paused",
-        "staff_text": "Staff of the shop paused it. The shop can tell you why.",
+        "staff": "No line may serve you now",
+        "staff_text": "The shop tells you why, and what you can choose.",
         "line": "This line is closed for now",
         "line_text": "The line you use may not carry traffic at the moment.",
+        "ended": "What this line rests on ended at {at}.",
+        "still": "While no line serves you your days stand still. In the shop you can move to"
+        " another line, wait, or have the unused time refunded. If you do nothing, you wait: your"
+        " connection opens by itself when the line does.",
+        "choose": "See your choices",
         "open": "Your connection is open",
         "open_text": "Nothing is held. Go back and load the page again.",
         "unknown": "This device is not known here",
@@ -51,10 +60,14 @@ _TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "term_text": "您的设备设置仍然保留。续费之前只能访问商店。",
         "quota": "您的流量已用完",
         "quota_text": "您的设备设置仍然保留。目前只能访问商店。",
-        "staff": "您的设备已暂停",
-        "staff_text": "商店工作人员暂停了该设备。原因请在商店查询。",
+        "staff": "目前没有线路可以为您服务",
+        "staff_text": "商店会告诉您原因，以及您可以选择的办法。",
         "line": "该线路暂时关闭",
         "line_text": "您使用的线路目前不能传输数据。",
+        "ended": "该线路所依据的许可已于 {at} 终止。",
+        "still": "在没有线路为您服务期间，您的剩余天数暂停计算。您可以在商店更换线路、等待，"
+        "或退还未使用时间的费用。如果您不作选择，即为等待：线路恢复后连接会自动开通。",
+        "choose": "查看您的选择",
         "open": "您的连接已开通",
         "open_text": "没有任何限制。请返回并重新加载页面。",
         "unknown": "此处没有该设备的记录",
@@ -66,6 +79,9 @@ _TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "why": "您通过 VPN 打开了一个网址，因此看到此页面。没有加载任何其他页面。",
     },
 }
+
+_CHOICES: Final = frozenset({"line", "staff"})
+"""Reasons for which the shop's page `/held/` has the way on: the customer's term runs."""
 
 _STYLE: Final = """
 :root{color-scheme:light dark;--ink:#14213d;--soft:#51607a;--paper:#f4f6fb;--card:#fff;
@@ -80,7 +96,7 @@ main{width:100%;max-width:30rem;background:var(--card);border:1px solid var(--li
 border-radius:1rem;padding:2rem;box-shadow:0 1px 2px rgb(0 0 0/.05),0 12px 32px rgb(0 0 0/.06)}
 svg{display:block;margin-bottom:1.25rem}
 h1{font-size:1.5rem;line-height:1.25;margin:0 0 .5rem}
-p{margin:0 0 1rem}
+p{margin:0 0 1rem;white-space:pre-line}
 dl{margin:0 0 1.5rem;padding:.75rem 0;border-block:1px solid var(--line);display:flex;
 justify-content:space-between;flex-wrap:wrap;gap:0 1rem}
 dt{color:var(--soft);white-space:nowrap}dd{margin:0;font-variant-numeric:tabular-nums;font-weight:600}
@@ -113,12 +129,13 @@ def language_of(*wishes: str) -> str:
 def render(view: View) -> str:
     """Return the whole page; nothing in it is loaded from elsewhere."""
     words = _TEXTS[view.language]
-    text = view.line_reason if view.reason == "line" and view.line_reason else ""
+    text = _line_text(words, view) if view.reason == "line" else ""
     title = words[view.reason]
     parts = [
         _MARK if view.reason != "open" else "",
         f"<h1>{title}</h1><p>{escape(text or words[f'{view.reason}_text'])}</p>",
-        _paid(words, view) if view.reason in {"term", "staff", "quota", "line"} else "",
+        _paid(words, view) if view.reason in {"term", "quota"} else "",
+        f"<p>{words['still']}</p>" if view.reason in _CHOICES else "",
         _button(words, view),
         f"<small>{words['after']}</small>" if view.reason == "term" else "",
         f"<hr><small>{words['why']}</small>",
@@ -131,14 +148,26 @@ def render(view: View) -> str:
     )
 
 
+def _line_text(words: Mapping[str, str], view: View) -> str:
+    """Return why a line is closed: the permit's words, or the instant at which it ran out."""
+    if view.line_reason or not view.line_ended_at:
+        return view.line_reason
+    return words["ended"].format(at=_shown(view.line_ended_at))
+
+
+def _shown(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _paid(words: Mapping[str, str], view: View) -> str:
-    until = datetime.fromtimestamp(view.hold_at, UTC)
-    stamp, shown = until.isoformat(), until.strftime("%Y-%m-%d %H:%M UTC")
+    stamp, shown = datetime.fromtimestamp(view.hold_at, UTC).isoformat(), _shown(view.hold_at)
     return f'<dl><dt>{words["paid"]}</dt><dd><time datetime="{stamp}">{shown}</time></dd></dl>'
 
 
 def _button(words: Mapping[str, str], view: View) -> str:
     if not view.shop_url:
         return ""
+    if view.reason in _CHOICES:
+        return f'<a href="{escape(view.shop_url.rstrip("/"))}/held/">{words["choose"]}</a>'
     label = words["renew"] if view.reason == "term" else words["visit"]
     return f'<a href="{escape(view.shop_url)}">{label}</a>'

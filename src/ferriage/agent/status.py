@@ -52,6 +52,7 @@ def of_pool(
         permit_serial=pool.permit.serial if pool.permit else 0,
         line_open=line_open,
         peers=len(peers),
+        permit=pool.signed,
         refused=tuple(
             wire.Refused(device=name, reason=_short(refused[name]))
             for name in sorted(refused)[:MOST_TOLD]

@@ -294,4 +294,4 @@ def _scenario(commands: Commands) -> None:
         "play a story that the register judges, in a shop of its own that goes after",
         example="scenario nanjing",
     )
-    scenario.add_argument("name", choices=("nanjing", "office-line", "stockholm"))
+    scenario.add_argument("name", choices=("nanjing", "office-line", "stockholm", "lapse"))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from ferriage import wire
 from ferriage.core import clock
-from ferriage.plans.entitlement import entitlement
+from ferriage.plans.entitlement import entitlement, frozen_from
+from ferriage.plans.lapses import LONGEST_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,6 +76,10 @@ def right(
         hold_at, reason = granted.term_ends_at, "term"
     else:
         hold_at, reason = now_held, "quota" if granted.reason == "quota" else "staff"
+    frozen = frozen_from(periods)
+    if granted.reason == "register" and frozen is not None:
+        # Who waits must still reach the shop, and go on within a second.
+        hold_length += LONGEST_WAIT
     found = Right(hold_at, reason, hold_at + hold_length)
     return found if found.remove_at > now else None
 

@@ -64,6 +64,7 @@ class Line(models.Model):
     `party` is the operator or lessee who acts; `sell_places` are the places it may be sold in.
     Only `planned`, `in_service`, `held` and `closed` are stored: authorised and open are derived.
     A line that is leased names its lessor, the contract and the capacity, in the contract's words.
+    `permit_floor` is the highest serial that a gateway proved and this database does not know.
     """
 
     class State(models.TextChoices):
@@ -89,6 +90,7 @@ class Line(models.Model):
     capacity = models.CharField(max_length=120, blank=True, db_default="")
     state = models.CharField(max_length=12, choices=State, default=State.PLANNED)
     hold_reason = models.CharField(max_length=200, blank=True)
+    permit_floor = models.PositiveBigIntegerField(null=True)
     created_at = models.DateTimeField()
 
     class Meta:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from django.db.models import Max
+from django.db.models import Max, OuterRef, Subquery
 
 from ferriage import wire
 from ferriage.approvals import queries as register
@@ -118,6 +118,41 @@ def open_lines(*, at: datetime) -> list[Line]:
 def is_open(permit: Permit | None, *, at: datetime) -> bool:
     """Tell whether a permit lets traffic pass at the instant."""
     return permit is not None and permit.state == Permit.State.OPEN and at < permit.open_until
+
+
+@dataclass(frozen=True, slots=True)
+class LastOpen:
+    """When a line was opened last, and the true instant at which that ended; None while open."""
+
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+def last_open(lines: Iterable[Line], *, at: datetime) -> dict[int, LastOpen]:
+    """Return by primary key when each line was open last, with three queries.
+
+    An open permit ends at its own instant, noticed by anybody or not, or when the next one was
+    written. A line that never was open is left out.
+    """
+    rows = Permit.objects.filter(line__in=[line.pk for line in lines])
+    opened = rows.filter(state=Permit.State.OPEN).values("line").annotate(newest=Max("pk"))
+    opens = Permit.objects.in_bulk([row["newest"] for row in opened])
+    following = (
+        Permit.objects.filter(line=OuterRef("line"), pk__gt=OuterRef("pk"))
+        .order_by("pk")
+        .values("written_at")[:1]
+    )
+    followed = dict(
+        Permit.objects.filter(pk__in=opens)
+        .annotate(followed_at=Subquery(following))
+        .values_list("pk", "followed_at")
+    )
+    found = {}
+    for permit in opens.values():
+        ends = [permit.open_until, *filter(None, [followed[permit.pk]])]
+        closed_at = min(ends)
+        found[permit.line_id] = LastOpen(permit.written_at, closed_at if closed_at <= at else None)
+    return found
 
 
 def assignments(gateway: Gateway) -> tuple[wire.PoolAssignment, ...]:

@@ -1,5 +1,8 @@
 """How much of an order's price is earned at an instant. Pure integers.
 
+An order's stretch is counted in its own time, which stands still while no line may serve the
+customer. So each second of it is earned once, whenever it comes.
+
 Source: docs/explanation/money.md
 """
 
@@ -7,6 +10,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+from ferriage.core.money import split
 
 if TYPE_CHECKING:
     from ferriage.orders.models import Order
@@ -23,13 +28,31 @@ def earned_minor(*, amount_minor: int, starts_at: datetime, ends_at: datetime, a
     return amount_minor * (used // _TICK) // ((ends_at - starts_at) // _TICK)
 
 
+def own_time(order: Order, at: datetime) -> datetime:
+    """Return what the order's own time is at an instant: real time less what it stood still."""
+    return (at if order.frozen_from is None else min(at, order.frozen_from)) - order.frozen
+
+
 def earned_of(order: Order, at: datetime) -> int:
     """Return what is earned of a fulfilled order: no further than where it was cut."""
+    own = own_time(order, at)
     assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
     assert order.period_ends_at is not None  # noqa: S101 -- the same
     return earned_minor(
         amount_minor=order.amount_minor,
         starts_at=order.period_starts_at,
         ends_at=order.period_ends_at,
-        at=min(at, order.cut_at) if order.cut_at else at,
+        at=min(own, order.cut_at) if order.cut_at else own,
     )
+
+
+def unused_of(order: Order, at: datetime) -> tuple[int, int]:
+    """Split what is unused at an instant: what was paid for, owed if it ended, and what was a gift.
+
+    What is earned was rounded down, so what is unused is rounded up, for the customer.
+    """
+    if not order.amount_minor:
+        return 0, 0
+    gift = order.amount_minor - order.refundable_minor
+    paid, given = split(order.amount_minor - earned_of(order, at), [order.refundable_minor, gift])
+    return paid, given

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +16,10 @@ class Order(models.Model):
     `cut_at` is the instant up to which it counts when the term was ended early; what the customer
     is owed then is `refund_due_minor`. `refundable_minor` is the part of the amount that somebody
     really paid (a free voucher's is 0). `earned_to_at` is how far the books have earned it.
+
+    While no line may serve the customer its days stand still: `frozen_from` is since when, and
+    `frozen` how long they stood still before. `period_*` and `cut_at` are in the order's own time,
+    which is real time less what it stood still.
     """
 
     class State(models.TextChoices):
@@ -46,6 +52,8 @@ class Order(models.Model):
     cut_at = models.DateTimeField(null=True)
     refundable_minor = models.BigIntegerField(default=0)
     refund_due_minor = models.BigIntegerField(default=0)
+    frozen = models.DurationField(default=timedelta(0))
+    frozen_from = models.DateTimeField(null=True)
     earned_to_at = models.DateTimeField(null=True)
     earned_fully_at = models.DateTimeField(null=True)
 
@@ -69,6 +77,9 @@ class Order(models.Model):
                 ),
                 name="orders_order_fulfilled_whole",
             ),
+            models.CheckConstraint(
+                condition=Q(frozen__gte=timedelta(0)), name="orders_order_frozen_forward"
+            ),
         ]
         indexes = [
             models.Index(fields=["state", "expires_at"], name="orders_order_open"),
@@ -77,6 +88,12 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def ends_really_at(self) -> datetime | None:
+        """Where it ends or ended in real time, with the days that stood still so far."""
+        own = self.cut_at or self.period_ends_at
+        return own + self.frozen if own else None
 
 
 class PlaceEvidence(models.Model):

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import Q, Sum
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Sum
 
+from ferriage.core.money import Money
 from ferriage.ledger.models import LedgerTransaction
 from ferriage.ledger.queries import posted, posted_in_all
+from ferriage.orders.earning import unused_of
 from ferriage.orders.models import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -65,24 +68,43 @@ def order_of(*, account: Account, code: str) -> Order | None:
     return orders_of(account).filter(code=code).first()
 
 
-def running(subscription: Subscription, *, at: datetime) -> list[Order]:
-    """Return the fulfilled orders of a subscription that count beyond the instant."""
+def fulfilled() -> QuerySet[Order]:
+    """Return fulfilled orders with `ends_at` and `cuts_at`, which are in real time."""
+    moved = {
+        f"{name}s_at": ExpressionWrapper(F(own) + F("frozen"), output_field=DateTimeField())
+        for name, own in (("end", "period_ends_at"), ("cut", "cut_at"))
+    }
+    return Order.objects.filter(state=Order.State.FULFILLED).annotate(**moved)
+
+
+def running(subscriptions: Iterable[Subscription], *, at: datetime) -> list[Order]:
+    """Return the orders of subscriptions that count beyond the instant, the frozen ones too."""
+    beyond = Q(ends_at__gt=at) & (Q(cut_at=None) | Q(cuts_at__gt=at))
     return list(
-        Order.objects.filter(Q(cut_at=None) | Q(cut_at__gt=at))
-        .filter(subscription=subscription, state=Order.State.FULFILLED, period_ends_at__gt=at)
+        fulfilled()
+        .filter(beyond | Q(frozen_from__isnull=False))
+        .filter(subscription__in=[subscription.pk for subscription in subscriptions])
         .select_related("plan__service")
         .order_by("period_starts_at")
     )
+
+
+def owed_if_ended(subscription: Subscription, *, at: datetime) -> list[Money]:
+    """Return what a customer would be owed if a subscription ended at an instant, by currency."""
+    owed: Counter[str] = Counter()
+    for order in running([subscription], at=at):
+        owed[order.currency] += unused_of(order, at)[0]
+    return [Money(minor, currency) for currency, minor in sorted(owed.items()) if minor]
 
 
 def to_earn(now: datetime) -> QuerySet[Order]:
     """Return the orders with something to earn: a UTC day has passed, or the term is over."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     day_passed = Q(earned_to_at__lt=today) | Q(earned_to_at=None, period_starts_at__lt=today)
-    over = Q(period_ends_at__lte=now) | Q(cut_at__lte=now)
+    over = Q(frozen_from=None) & (Q(ends_at__lte=now) | Q(cuts_at__lte=now))
     return (
-        Order.objects.filter(day_passed | over)
-        .filter(state=Order.State.FULFILLED, earned_fully_at=None)
+        fulfilled()
+        .filter(day_passed | over, earned_fully_at=None)
         .select_related("plan__service")
         .order_by("pk")
     )

@@ -12,5 +12,13 @@ WORKER: Final = Actor("system", "worker")
 
 
 def run(now: datetime) -> int:
-    """Expire orders whose time is over, earn service that was used; returns how many."""
-    return actions.expire_due(now=now, actor=WORKER) + actions.recognise(now=now)
+    """Follow lapses, expire orders whose time is over, earn service used; returns how many.
+
+    What waited too long is refunded before anything goes on again, as customers were told.
+    """
+    followed = (
+        actions.refund_due(now=now, actor=WORKER)
+        + actions.resume_due(now=now, actor=WORKER)
+        + actions.freeze_due(now=now, actor=WORKER)
+    )
+    return followed + actions.expire_due(now=now, actor=WORKER) + actions.recognise(now=now)

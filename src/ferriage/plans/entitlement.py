@@ -20,7 +20,7 @@ class Stretch(Protocol):
 
     @property
     def kind(self) -> str:
-        """Tell `cut` from kinds that give."""
+        """Tell `cut` and `freeze` from kinds that give."""
 
     @property
     def starts_at(self) -> datetime:
@@ -48,7 +48,8 @@ class Entitlement:
     """`open` until an instant, `hold` for a reason, or `none` when nothing was ever given.
 
     `term_ends_at` is where the paid stretch ends that now lies in, or the latest one before now;
-    None is without end (and with state `none`, nothing).
+    None is without end (and with state `none`, nothing). In a freeze it is where the stretch
+    would end if the freeze ended now.
     """
 
     state: Literal["open", "hold", "none"]
@@ -60,17 +61,34 @@ class Entitlement:
 def held_stretches(periods: Iterable[Stretch]) -> list[tuple[datetime, datetime | None]]:
     """Return what the periods give, less what is cut: disjoint, in order, half-open.
 
+    A freeze that is over moves what was given before it and lies behind its start to its end. One
+    that has no end yet moves nothing: time stands still at its start, see `frozen_from`.
+
     Args:
         periods: In the order they were posted: a cut takes away what was given before it, and
-            nothing of what is bought afterwards.
+            nothing of what is bought afterwards; a freeze moves what was given before it.
     """
     given: list[tuple[datetime, datetime | None]] = []
     for posted in periods:
         if posted.kind == "cut":
             given = _without(given, posted.starts_at, posted.ends_at)
+        elif posted.kind == "freeze":
+            given = _moved(given, posted.starts_at, posted.ends_at)
         else:
             given = _joined([*given, (posted.starts_at, posted.ends_at)])
     return given
+
+
+def frozen_from(periods: Iterable[Stretch]) -> datetime | None:
+    """Return where the freeze began that has no end yet, or nothing.
+
+    A freeze is posted twice: without an end when it begins, and with the same start when it ends.
+    """
+    begun: datetime | None = None
+    for posted in periods:
+        if posted.kind == "freeze":
+            begun = posted.starts_at if posted.ends_at is None else None
+    return begun
 
 
 def entitlement(
@@ -90,13 +108,21 @@ def entitlement(
         used_bytes: Counts only against a quota.
         now: Aware.
     """
+    periods = list(periods)
     stretches = held_stretches(periods)
-    begun = [stretch for stretch in stretches if stretch[0] <= now]
+    frozen = frozen_from(periods)
+    # While days are frozen it is as late as it was when they began to be.
+    still = frozen is not None and frozen <= now
+    at = frozen if frozen is not None and still else now
+    begun = [stretch for stretch in stretches if stretch[0] <= at]
     if not begun:
         return Entitlement("none", None, "", None)
     ends_at = begun[-1][1]
-    if ends_at is not None and ends_at <= now:
+    if ends_at is not None and ends_at <= at:
         return Entitlement("hold", None, "term", ends_at)
+    if still:
+        ends_at = None if ends_at is None else ends_at + (now - at)
+        return Entitlement("hold", None, "register", ends_at)
     if not verdict.allowed or verdict.valid_until <= now:
         return Entitlement("hold", None, "register", ends_at)
     if quota_bytes is not None and used_bytes >= quota_bytes:
@@ -133,3 +159,19 @@ def _without(
         if end is not None and (ends is None or ends > end):
             left.append((max(begins, end), ends))
     return left
+
+
+def _moved(
+    stretches: list[tuple[datetime, datetime | None]], start: datetime, end: datetime | None
+) -> list[tuple[datetime, datetime | None]]:
+    """Move what lies behind a freeze's start by its length; a stretch across it is parted."""
+    if end is None:
+        return stretches
+    by = end - start
+    moved: list[tuple[datetime, datetime | None]] = []
+    for begins, ends in stretches:
+        if begins < start:
+            moved.append((begins, start if ends is None else min(ends, start)))
+        if ends is None or ends > start:
+            moved.append((max(begins, start) + by, None if ends is None else ends + by))
+    return moved

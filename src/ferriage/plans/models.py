@@ -118,7 +118,8 @@ class Period(models.Model):
     """A posted stretch of a subscription, half-open. Append-only.
 
     `cut` takes its stretch away from what the others give; `ends_at` is null only in a grant
-    without end.
+    without end. `freeze` is posted twice: without an end when days begin to stand still, and again
+    with the same start when they go on.
     """
 
     class Kind(models.TextChoices):
@@ -126,6 +127,7 @@ class Period(models.Model):
         GIFT = "gift"
         GRANT = "grant"
         CUT = "cut"
+        FREEZE = "freeze"
 
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="periods")
     kind = models.CharField(max_length=8, choices=Kind)
@@ -140,7 +142,7 @@ class Period(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(ends_at__gt=F("starts_at"))
-                | Q(ends_at__isnull=True, kind__in=["grant", "cut"]),
+                | Q(ends_at__isnull=True, kind__in=["grant", "cut", "freeze"]),
                 name="plans_period_forward",
             ),
             models.UniqueConstraint(
@@ -148,4 +150,71 @@ class Period(models.Model):
                 condition=Q(kind="purchase"),
                 name="plans_period_purchase_once",
             ),
+            models.UniqueConstraint(
+                fields=["source_code"],
+                condition=Q(kind="freeze", ends_at__isnull=True),
+                name="plans_period_frozen_once",
+            ),
+            models.UniqueConstraint(
+                fields=["source_code"],
+                condition=Q(kind="freeze", ends_at__isnull=False),
+                name="plans_period_thawed_once",
+            ),
         ]
+
+
+class Lapse(models.Model):
+    """A time in which no line of a subscription's plan may serve its customer, and how it ended.
+
+    Its days are frozen from `lapsed_at`, the true instant, whenever it was noticed. Without a
+    choice it ends by itself: in service again, or at `due_at` by a refund. `due_at` is null where
+    nothing was sold, so there is nothing to refund. `plan` is the one that was held then.
+    """
+
+    class Choice(models.TextChoices):
+        NONE = ""
+        WAIT = "wait"
+
+    class Outcome(models.TextChoices):
+        OPEN = ""
+        RESUMED = "resumed"
+        MOVED = "moved"
+        REFUNDED = "refunded"
+        ENDED = "ended"
+
+    code = CodeField("lps")
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="lapses")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    lapsed_at = models.DateTimeField()
+    noticed_at = models.DateTimeField()
+    due_at = models.DateTimeField(null=True)
+    choice = models.CharField(max_length=4, choices=Choice, blank=True)
+    outcome = models.CharField(max_length=8, choices=Outcome, blank=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "plans_lapse"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(ended_at__isnull=True),
+                name="plans_lapse_one_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, outcome="")
+                | Q(ended_at__isnull=False, ended_at__gt=F("lapsed_at")) & ~Q(outcome=""),
+                name="plans_lapse_ended_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(due_at__isnull=True) | Q(due_at__gt=F("lapsed_at")),
+                name="plans_lapse_due_later",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"], condition=Q(ended_at__isnull=True), name="plans_lapse_due"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.code

@@ -51,15 +51,24 @@ class OfferView:
 class End:
     """Where a subscription's right ends. `at` is None for a grant without end.
 
-    `held` tells that something was given at all.
+    `held` tells that something was given at all. From `frozen_from` on time stands still: the
+    right will end later than `at`, by as long as that lasts.
     """
 
     held: bool
     at: datetime | None
+    frozen_from: datetime | None = None
 
     def is_over(self, now: datetime) -> bool:
         """Tell whether nothing is held at the instant."""
-        return not self.held or (self.at is not None and self.at <= now)
+        return not self.held or (self.at is not None and self.at <= self._standing_still(now))
+
+    def if_resumed(self, now: datetime) -> datetime | None:
+        """Return where the right would end if its days went on now."""
+        return None if self.at is None else self.at + (now - self._standing_still(now))
+
+    def _standing_still(self, now: datetime) -> datetime:
+        return now if self.frozen_from is None else min(now, self.frozen_from)
 
 
 NOTHING_HELD: Final = End(held=False, at=None)
@@ -178,6 +187,18 @@ def _in_force(now: datetime) -> Q:
     return Q(valid_from__lte=now) & (Q(valid_to__isnull=True) | Q(valid_to__gt=now))
 
 
+def open_to(account: Account, *, besides: Subscription, now: datetime) -> list[OfferView]:
+    """Return one offer of each other plan of a subscription's service that is on sale to them."""
+    others = Plan.objects.filter(service=besides.service_id).exclude(pk=besides.plan_id)
+    if account.account_class != "public":
+        return []
+    by_plan: dict[int, OfferView] = {}
+    for view in offers(now=now, place=account.place, plans=others):
+        if view.state == "on_sale":
+            by_plan.setdefault(view.plan.pk, view)
+    return list(by_plan.values())
+
+
 # --- subscriptions ----------------------------------------------------------------------------
 
 
@@ -207,8 +228,11 @@ def posted_periods(subscription: Subscription) -> list[Period]:
 
 def subscription_end(subscription: Subscription) -> End:
     """Return where the right of a subscription ends, from its periods alone."""
-    stretches = rights.held_stretches(posted_periods(subscription))
-    return End(held=True, at=stretches[-1][1]) if stretches else NOTHING_HELD
+    periods = posted_periods(subscription)
+    stretches = rights.held_stretches(periods)
+    if not stretches:
+        return NOTHING_HELD
+    return End(held=True, at=stretches[-1][1], frozen_from=rights.frozen_from(periods))
 
 
 def preview(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ferriage.wire.records import Struct
+from ferriage.wire.records import SignedPermit, Struct
 
 
 class PoolAssignment(Struct, frozen=True):
@@ -56,7 +56,11 @@ class Refused(Struct, frozen=True):
 
 
 class PoolStatus(Struct, frozen=True):
-    """What the gateway really runs of one pool, read back from its data plane."""
+    """What the gateway really runs of one pool, read back from its data plane.
+
+    `permit` is the newest it has seen, as it was signed: a site that was restored from an older
+    backup is shown what it forgot.
+    """
 
     pool: str
     epoch: str
@@ -66,6 +70,7 @@ class PoolStatus(Struct, frozen=True):
     line_open: bool
     peers: int
     refused: tuple[Refused, ...] = ()
+    permit: SignedPermit | None = None
 
 
 class Usage(Struct, frozen=True):

@@ -20,10 +20,12 @@ from ferriage.core.money import Money
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.queries import judge_line, line_facts
 from ferriage.orders import actions as orders
+from ferriage.payments import actions as payments
 from ferriage.plans import queries as plans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from ferriage.approvals.facts import Question, Verdict
@@ -120,8 +122,11 @@ class Stage:
             say(f"   concluded (INVENTED for this story): {question.role} {question.place}")
         return asked
 
-    def determine(self, line: Line, asked: Sequence[Question]) -> None:
-        """Record an invented conclusion on these questions."""
+    def determine(
+        self, line: Line, asked: Sequence[Question], *, at: datetime | None = None
+    ) -> None:
+        """Record an invented conclusion on these questions, now or at an instant to come."""
+        now = at or clock.now()
         facts = line_facts(line)
         approvals.record_determination(
             party=line.party,
@@ -131,12 +136,12 @@ class Stage:
             conclusion=approvals.Conclusion(
                 words="Invented for a story: nobody has read any law for this conclusion.",
                 source_clause="none (invented)",
-                source_read_on=clock.now().date() - timedelta(days=1),
+                source_read_on=now.date() - timedelta(days=1),
                 author_name="Olga (invented)",
                 statement=True,
             ),
             packs=packs_in_force(),
-            now=clock.now(),
+            now=now,
             actor=OLGA,
         )
 
@@ -165,13 +170,17 @@ class Stage:
         approvals.verify(approval=approval, now=clock.now(), actor=VERA)
         say("   lease (INVENTED) entered by olga, verified by vera")
 
-    def order(self, plan: Plan, place: str) -> Order | None:
-        """Let a stranger order a month; print why not if it is refused."""
+    def order(self, plan: Plan, place: str, months: int = 1) -> Order | None:
+        """Let a stranger order a term; print why not if it is refused."""
         account = accounts.open_account(now=clock.now(), actor=CUSTOMER, place=place).account
         try:
             return orders.place(
                 account=account,
-                price=plans.current_prices(plan=plan, now=clock.now())[0],
+                price=next(
+                    price
+                    for price in plans.current_prices(plan=plan, now=clock.now())
+                    if price.term_months == months
+                ),
                 place=place,
                 now=clock.now(),
                 expires_at=clock.now() + timedelta(hours=72),
@@ -182,6 +191,18 @@ class Stage:
             for reason in refusal.verdict.reasons if refusal.verdict else ():
                 say(f"   ✗ {sentence(reason, 'en', packs_in_force())}")
             return None
+
+    def pay(self, order: Order, number: str = "INVENTED-1") -> None:
+        """Let the money for an order come to the bank account."""
+        payment = payments.start_bank(order=order, now=clock.now(), actor=CUSTOMER)
+        captured = payments.book_receipt(
+            reference=payment.reference or "",
+            transaction_id=number,
+            money=Money(order.amount_minor, order.currency),
+            now=clock.now(),
+            actor=OLGA,
+        )
+        self.must(captured.outcome == "settled", "the transfer came, and the term has begun")
 
 
 def _indented(text: str) -> str:

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Final
 from ferriage.accounts import actions as accounts
 from ferriage.approvals.actions import QuestionAnswered
 from ferriage.approvals.facts import Question
+from ferriage.cli.scenario.lapsing import lapse
 from ferriage.cli.scenario.stage import OLGA
 from ferriage.cli.words import say
 from ferriage.core import clock
 from ferriage.core.actors import CUSTOMER
-from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.devices.keys import new_keypair
 from ferriage.ledger.queries import trial_balance
 from ferriage.orders import actions as orders
 from ferriage.orders.models import Order
-from ferriage.payments import actions as payments
 from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
@@ -102,13 +101,14 @@ def stockholm(stage: Stage) -> None:
     stage.must(order is not None, "the one in Sweden has an order")
     stage.must(stage.order(plan, "CN") is None, "the one in China has not")
     if order is not None:
-        _pay(stage, order)
+        stage.pay(order)
 
 
 BY_NAME: Final[Mapping[str, Callable[[Stage], None]]] = {
     "nanjing": nanjing,
     "office-line": office_line,
     "stockholm": stockholm,
+    "lapse": lapse,
 }
 
 
@@ -144,15 +144,3 @@ def _serve_lin(stage: Stage, *, plan_code: str) -> None:
     orders.end_subscription(subscription=subscription, at=now, reason="Left", now=now, actor=OLGA)
     device.refresh_from_db()
     stage.must(device.hold_at and device.hold_at <= now, "the laptop is held at once")
-
-
-def _pay(stage: Stage, order: Order) -> None:
-    payment = payments.start_bank(order=order, now=clock.now(), actor=CUSTOMER)
-    captured = payments.book_receipt(
-        reference=payment.reference or "",
-        transaction_id="INVENTED-1",
-        money=Money(order.amount_minor, order.currency),
-        now=clock.now(),
-        actor=OLGA,
-    )
-    stage.must(captured.outcome == "settled", "the transfer came, and the month has begun")

@@ -180,7 +180,9 @@ def _by_verdict(verdict: Verdict | None, register: Register | None, now: datetim
 
 def _by_state(line: Line) -> dict[str, str]:
     if line.state == Line.State.HELD:
-        return dict.fromkeys(reasons.LANGUAGES, line.hold_reason)
+        # What staff wrote stays as it is; our own reasons have translations.
+        written = line.hold_reason
+        return _in_each_language(written) if written else dict.fromkeys(reasons.LANGUAGES, "")
     return _in_each_language(_PLANNED if line.state == Line.State.PLANNED else _CLOSED)
 
 
@@ -218,7 +220,7 @@ def _sign(line: Line, last: Permit | None, wanted: _Wanted, now: datetime) -> Pe
         return None
     said = wire.Permit(
         line=line.code,
-        serial=last.serial + 1 if last else 1,
+        serial=max(last.serial if last else 0, line.permit_floor or 0) + 1,
         state=wanted.state,
         open_until=wanted.open_until,
         decision=decision.sequence,

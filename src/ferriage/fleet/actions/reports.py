@@ -11,6 +11,7 @@ from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, NotFound
 from ferriage.fleet import site
+from ferriage.fleet.actions.forgotten import hold_forgotten
 from ferriage.fleet.actions.plain import counts, fits
 from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
 from ferriage.fleet.queries import assignments
@@ -109,6 +110,7 @@ def _seen(gateway: Gateway, report: wire.Report) -> bool:
 
 def _take_over(gateway: Gateway, report: wire.Report, now: datetime) -> None:
     _keep_status(gateway, report.pools, now)
+    hold_forgotten(gateway=gateway, pools=report.pools, now=now)
     _keep_usage(gateway, report.usage, now)
     if gateway.lease_instance != report.instance:
         gateway.fence += 1

@@ -1,5 +1,7 @@
 """Everything that changes an order."""
 
+from ferriage.orders.actions.freezing import freeze_due, resume_due
+from ferriage.orders.actions.lapses import MoveRefused, move, refund, refund_due, wait
 from ferriage.orders.actions.places import NotShowable, note_shown
 from ferriage.orders.actions.sales import (
     NotForSale,
@@ -17,6 +19,7 @@ from ferriage.orders.actions.sales import (
 from ferriage.orders.actions.service import end_subscription, recognise
 
 __all__ = [
+    "MoveRefused",
     "NotForSale",
     "NotOnSale",
     "NotShowable",
@@ -28,8 +31,14 @@ __all__ = [
     "cancel",
     "end_subscription",
     "expire_due",
+    "freeze_due",
+    "move",
     "note_shown",
     "place",
     "recognise",
+    "refund",
+    "refund_due",
+    "resume_due",
     "settle",
+    "wait",
 ]

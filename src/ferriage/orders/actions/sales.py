@@ -15,6 +15,7 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
 from ferriage.ledger.actions import TransferLine, post
+from ferriage.orders.actions import freezing
 from ferriage.orders.actions.places import keep
 from ferriage.orders.models import Order
 from ferriage.orders.places import Kind, contradicting
@@ -210,6 +211,9 @@ def settle(
                 description=f"Order {order.code}: {order.term_months} months",
                 now=now,
             )
+        freezing.thaw_served(
+            account=order.account, service=order.plan.service, now=now, actor=actor
+        )
         extension = plans.extend(
             account=order.account,
             plan=order.plan,

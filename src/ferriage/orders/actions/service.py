@@ -11,11 +11,12 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.db import writing
 from ferriage.core.errors import StaleState
-from ferriage.core.money import Money, split
+from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import queries
-from ferriage.orders.earning import earned_of
+from ferriage.orders.actions import freezing
+from ferriage.orders.earning import earned_of, own_time, unused_of
 from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
 
@@ -47,7 +48,7 @@ def recognise(*, now: datetime) -> int:
                 postings.append(_earning(order, grown, posted.times_earned))
             end = order.cut_at or order.period_ends_at
             order.earned_to_at = now
-            order.earned_fully_at = now if end and end <= now else None
+            order.earned_fully_at = now if end and end <= own_time(order, now) else None
         if postings:
             post_all(postings, now=now)
         Order.objects.bulk_update(due, ["earned_to_at", "earned_fully_at"], batch_size=PAGE)
@@ -60,15 +61,36 @@ def end_subscription(
     """End a subscription early; what is unused of its orders is owed back from that instant.
 
     What nobody really paid (free vouchers) goes back to `expenses:promotions`. It may be ended
-    again at an earlier instant; then what more is unused is owed too.
+    again at an earlier instant; then what more is unused is owed too. While its days stand still
+    it ends now, with what was left when they began to.
 
     Raises:
         TermWrong: No reason, or an instant that has passed.
         NothingToEnd: It holds nothing after that instant.
     """
+    return end_with(
+        subscription=subscription, at=at, reason=reason, outcome="ended", now=now, actor=actor
+    )
+
+
+def end_with(
+    *,
+    subscription: Subscription,
+    at: datetime,
+    reason: str,
+    outcome: str,
+    now: datetime,
+    actor: Actor,
+) -> plans.Ended:
+    """End a subscription as `end_subscription` does, and its lapse, if there is one, so."""
     with writing():
+        lapse = freezing.notice(subscription=subscription, now=now, actor=actor)
+        if lapse is not None:
+            freezing.thaw(lapses=[lapse], outcome=outcome, now=now, actor=actor)
+            assert lapse.ended_at is not None  # noqa: S101 -- set by the line before
+            at = lapse.ended_at
         ended = plans.end_at(subscription=subscription, at=at, reason=reason, now=now, actor=actor)
-        running = queries.running(subscription, at=at)
+        running = queries.running([subscription], at=at)
         books = queries.books_of(running)
         postings = [posting for order in running for posting in _cut(order, books[order.code], at)]
         if postings:
@@ -81,9 +103,9 @@ def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
     """Let an order count up to an instant; return what the books must say of it."""
     assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
     cut_before, owed_before = order.cut_at, order.refund_due_minor
-    order.cut_at = max(at, order.period_starts_at)
-    earned = earned_of(order, order.cut_at)
-    owed, given = _unused(order, order.amount_minor - earned)
+    order.cut_at = max(own_time(order, at), order.period_starts_at)
+    earned = earned_of(order, at)
+    owed, given = unused_of(order, at)
     changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
         cut_at=order.cut_at, refund_due_minor=owed
     )
@@ -107,15 +129,6 @@ def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
             sequence=books.times_ended,
         ),
     ]
-
-
-def _unused(order: Order, unused_minor: int) -> tuple[int, int]:
-    """Split what is unused into what was paid for, owed to the customer, and what was a gift."""
-    if not order.amount_minor:
-        return 0, 0
-    gift = order.amount_minor - order.refundable_minor
-    owed, given = split(unused_minor, [order.refundable_minor, gift])
-    return owed, given
 
 
 def _earning(order: Order, minor: int, sequence: int) -> Posting:

@@ -42,6 +42,12 @@ class WrongClass(FerriageError):
     status = 403
 
 
+class Frozen(FerriageError):
+    """Days stand still because no line may serve the customer; nothing is added to them."""
+
+    slug = "frozen"
+
+
 class NothingToEnd(FerriageError):
     """The subscription holds nothing after the instant."""
 
@@ -85,12 +91,14 @@ def extend(
 
     Raises:
         OtherPlanHeld: Another plan of the service is held and not over.
+        Frozen: Its days stand still; let them go on first.
         StaleState: Another writer extended it first.
 
     Source: docs/explanation/terms.md
     """
     with writing():
         subscription = queries.subscription_for(account=account, service=plan.service)
+        _refuse_frozen(subscription)
         refuse_other_plan(subscription, plan, now)
         following = queries.preview(subscription=subscription, term_months=term_months, now=now)
         subscription = _hold(subscription, account, plan, following.anchor_at)
@@ -129,12 +137,14 @@ def grant(
         TermWrong: No reason, it ends before it starts, or leaves a gap after what is held.
         WrongClass: A line of the plan, or a grant without end, is not for this account's class.
         OtherPlanHeld: Another plan of the service is held and not over.
+        Frozen: Its days stand still.
     """
     if not reason.strip() or (ends_at is not None and ends_at <= starts_at):
         raise TermWrong(_("A grant needs a reason, and an end after its start."))
     with writing():
         _refuse_other_class(account, plan, ends_at)
         subscription = queries.subscription_for(account=account, service=plan.service)
+        _refuse_frozen(subscription)
         refuse_other_plan(subscription, plan, now)
         _refuse_gap(subscription, starts_at, now)
         anchor_at = subscription.anchor_at if subscription else starts_at
@@ -167,6 +177,7 @@ def end_at(
     Raises:
         TermWrong: No reason, or an instant that has passed.
         NothingToEnd: It holds nothing after that instant.
+        Frozen: Its days stand still; let them go on first.
     """
     if not reason.strip() or at < now:
         raise TermWrong(_("Ending early needs a reason and an instant that has not passed."))
@@ -174,6 +185,7 @@ def end_at(
         subscription = Subscription.objects.select_related("service", "plan__service").get(
             pk=subscription.pk
         )
+        _refuse_frozen(subscription)
         end = queries.subscription_end(subscription)
         if end.is_over(at):
             raise NothingToEnd(_("This subscription is over by then already."))
@@ -216,6 +228,14 @@ def refuse_other_plan(subscription: Subscription | None, plan: Plan, now: dateti
             _("You hold the plan %(held)s of %(service)s; one plan of a service at a time.")
             % {"held": subscription.plan.name, "service": plan.service.name},
             _("Renew it, or choose another plan when it has ended."),
+        )
+
+
+def _refuse_frozen(subscription: Subscription | None) -> None:
+    if subscription is not None and subscription.lapses.filter(ended_at=None).exists():
+        raise Frozen(
+            _("The days of this subscription stand still: no line may serve it now."),
+            _("Wait until a line is open again, or end it with a refund; nothing was changed."),
         )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from ferriage.devices import queries as devices
+from ferriage.plans import lapses
 from ferriage.plans import queries as plans
 from ferriage.plans.entitlement import entitlement
 from ferriage.web.portal import catalogue, notices, register
@@ -50,6 +51,7 @@ class Holding:
     terms: tuple[Term, ...]
     sold_until: datetime | None
     notices: tuple[Notice, ...]
+    stands_still: bool
 
     @property
     def has_too_long(self) -> bool:
@@ -76,14 +78,28 @@ def subscriptions(
     account: Account, *, now: datetime, language: str, hold_days: int
 ) -> tuple[Holding, ...]:
     """Return what the account holds, oldest first."""
+    stopped = lapses.stopped(account, now=now)
     return tuple(
-        _holding(subscription, account, now=now, language=language, hold_days=hold_days)
+        _holding(
+            subscription,
+            account,
+            now=now,
+            language=language,
+            hold_days=hold_days,
+            stands_still=subscription.pk in stopped,
+        )
         for subscription in plans.subscriptions_of(account)
     )
 
 
 def _holding(
-    subscription: Subscription, account: Account, *, now: datetime, language: str, hold_days: int
+    subscription: Subscription,
+    account: Account,
+    *,
+    now: datetime,
+    language: str,
+    hold_days: int,
+    stands_still: bool,
 ) -> Holding:
     views = plans.offers_of(plan=subscription.plan, now=now, place=account.place)
     verdict = _best_verdict(views)
@@ -91,20 +107,24 @@ def _holding(
     prices = plans.current_prices(plan=subscription.plan, now=now)
     right = _right(subscription, verdict, now)
     is_over = right.state == "none" or right.reason == "term"
-    ends_at = plans.subscription_end(subscription).at
+    ends_at = plans.subscription_end(subscription).if_resumed(now)
     is_gone = is_over and (ends_at is None or ends_at + timedelta(days=hold_days) <= now)
     is_denied = right.reason == "register"
+    is_open = right.state == "open" and not stands_still
     return Holding(
         subscription=subscription,
-        state="ended" if is_gone else "open" if right.state == "open" else "hold",
+        state="ended" if is_gone else "open" if is_open else "hold",
         is_over=is_over,
         ends_at=ends_at,
         days_left=days_left(ends_at, now),
         reasons=register.why_not(verdict, language) if is_denied and verdict else (),
         devices=device_rows(subscription),
-        terms=catalogue.terms(prices, sold_until=sold_until, now=now, held=subscription),
+        terms=()
+        if stands_still
+        else catalogue.terms(prices, sold_until=sold_until, now=now, held=subscription),
         sold_until=sold_until,
         notices=() if is_over else notices.coming(views, ends_at=ends_at, now=now),
+        stands_still=stands_still,
     )
 
 

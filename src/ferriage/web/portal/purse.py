@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
+from django.db.models import Q, Sum
+from django.db.models.functions import Coalesce
 
 from ferriage.approvals.queries import denial_of
 from ferriage.approvals.reasons import sentence
 from ferriage.approvals.site import packs_on_file
+from ferriage.core.money import Money
 from ferriage.orders import places
 from ferriage.payments.models import Payment, Refund
 from ferriage.plans import queries as plans
 from ferriage.web.portal.register import why_not
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ferriage.accounts.models import Account
     from ferriage.orders.models import Order
     from ferriage.plans.models import Price
+
+
+_PAID_BACK: Final = Q(refunds__kind=Refund.Kind.ENDED, refunds__state=Refund.State.PAID)
 
 
 def end_if_bought(*, customer: Account | None, price: Price, now: datetime) -> datetime:
@@ -55,6 +63,31 @@ def why_no_transfer(order: Order, *, now: datetime, language: str) -> tuple[str,
 def refunds(order: Order) -> tuple[Refund, ...]:
     """Return what goes back to the customer for this order."""
     return tuple(Refund.objects.filter(payment__order=order).order_by("pk"))
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Money that the shop still owes for an order, and by what way it came."""
+
+    order: Order
+    money: Money
+    provider: str
+
+
+def owed(orders: Sequence[Order]) -> tuple[Owed, ...]:
+    """Return what is still owed of orders that ended early, with one query."""
+    due = [order for order in orders if order.refund_due_minor]
+    settling = Payment.objects.filter(order__in=due, outcome="settled").annotate(
+        back=Coalesce(Sum("refunds__amount_minor", filter=_PAID_BACK), 0)
+    )
+    payments = {payment.order_id: payment for payment in settling}
+    found = []
+    for order in due:
+        payment = payments[order.pk]
+        left = order.refund_due_minor - payment.back
+        if left > 0:
+            found.append(Owed(order, Money(left, order.currency), payment.provider))
+    return tuple(found)
 
 
 def why_refused(order: Order, language: str) -> tuple[str, ...]:

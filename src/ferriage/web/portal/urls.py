@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from django.urls import path
 
-from ferriage.web.portal.views import account, devices, entry, orders, transparency, window
+from ferriage.web.portal.views import (
+    account,
+    devices,
+    entry,
+    held,
+    orders,
+    transparency,
+    window,
+)
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
@@ -28,6 +36,10 @@ urlpatterns: list[URLPattern] = [
     path("account/", account.account, name="account"),
     path("account/<str:code>/renew/", orders.renew, name="renew"),
     path("account/<str:code>/devices/", devices.add, name="add-device"),
+    path("held/", held.index, name="held"),
+    path("held/<str:code>/wait/", held.wait, name="held-wait"),
+    path("held/<str:code>/move/", held.move, name="held-move"),
+    path("held/<str:code>/refund/", held.refund, name="held-refund"),
     path("devices/<str:code>/", devices.device, name="device"),
     path("devices/<str:code>/live/", devices.live, name="device-live"),
     path("devices/<str:code>/file/", devices.file, name="device-file"),

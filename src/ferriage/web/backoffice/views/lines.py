@@ -17,6 +17,7 @@ from ferriage.approvals.queries import load_register, questions_left
 from ferriage.fleet import actions
 from ferriage.fleet.models import Line
 from ferriage.fleet.queries import line_facts, newest_permits
+from ferriage.orders.waiting import lapses_of
 from ferriage.web.backoffice.fields import PlaceField, PlacesField, row
 from ferriage.web.backoffice.pages import form_page, said
 from ferriage.web.backoffice.views.determinations import question_key, question_text
@@ -122,6 +123,7 @@ def line(request: StaffRequest, code: str) -> HttpResponse:
             for question in questions_left(line=facts, at=request.now)
         ],
         "approvals": Approval.objects.filter(lines__line_code=code).order_by("-pk"),
+        "lapses": lapses_of(found),
         "gateways": found.pool.memberships.select_related("gateway").order_by("gateway__name"),
     }
     return render(request, "backoffice/line.html", context)

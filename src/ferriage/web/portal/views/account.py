@@ -10,7 +10,7 @@ from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
 from ferriage.orders import queries
-from ferriage.web.portal import holdings
+from ferriage.web.portal import holdings, purse
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.shared.refusals import status_of
 
@@ -39,6 +39,7 @@ def account_page(request: CustomerRequest, error: FerriageError | None = None) -
             request.customer, now=request.now, language=language, hold_days=hold_days
         ),
         "orders": orders,
+        "owed": purse.owed(orders),
         "open_orders": [order for order in orders if order.state == "open"],
         "hold_days": hold_days,
         "error": error,

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
 from ferriage.devices import actions, files, keys, queries
+from ferriage.plans import lapses
 from ferriage.plans.models import Subscription
 from ferriage.web.portal import notices
 from ferriage.web.portal.customer import for_customers
@@ -78,7 +79,13 @@ def device(request: CustomerRequest, code: str) -> HttpResponse:
     """Show a device, without its private key: nobody has it but the device."""
     mine = _own(request, code)
     told = notices.of_subscription(mine.subscription, place=request.customer.place, now=request.now)
-    context = {"device": mine, "live": _live(mine), "notices": told}
+    stopped = lapses.stopped(request.customer, now=request.now)
+    context = {
+        "device": mine,
+        "live": _live(mine),
+        "notices": told,
+        "stands_still": mine.subscription_id in stopped,
+    }
     return render(request, "portal/device.html", context)
 
 

@@ -1,0 +1,65 @@
+"""A gateway holds a newer permit than this database: a backup was restored that is older.
+
+What was lost may have been a revocation. The gateway refuses serials that it has seen, so it
+stays closed by itself; here the line is held until staff have looked, and serials go on from
+there, so that what they decide then is heard.
+
+Source: docs/decisions/0017-forgotten-permits.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext_noop
+
+from ferriage import wire
+from ferriage.core import audit
+from ferriage.core.actors import Actor
+from ferriage.fleet import site
+from ferriage.fleet.actions.lines import hold_line
+from ferriage.fleet.models import Line
+from ferriage.fleet.queries import newest_permits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from ferriage.fleet.models import Gateway
+
+REASON: Final = gettext_noop("The shop's records are being checked after a backup was restored.")
+
+
+def hold_forgotten(*, gateway: Gateway, pools: Iterable[wire.PoolStatus], now: datetime) -> None:
+    """Hold every line of which the gateway proves a newer permit than is on record here.
+
+    Only our own signature counts: a gateway's word alone would let a stolen one close lines.
+    """
+    shown = {status.pool: status.permit for status in pools if status.permit is not None}
+    lines = list(Line.objects.filter(pool__code__in=shown).select_related("pool"))
+    known = newest_permits(lines)
+    for line in lines:
+        permit = known.get(line.pk)
+        least = max(permit.serial if permit else 0, line.permit_floor or 0)
+        proven = _proven(line, shown[line.pool.code])
+        if proven > least:
+            _hold(line, proven, gateway, now)
+
+
+def _proven(line: Line, signed: wire.SignedPermit | None) -> int:
+    """Return the serial of a permit that this site signed for the line; 0 if it did not."""
+    if signed is None:
+        return 0
+    try:
+        permit = wire.open_permit(wire.public_key(site.permit_key()), signed)
+    except wire.WireError:
+        return 0
+    return permit.serial if permit.line == line.code else 0
+
+
+def _hold(line: Line, serial: int, gateway: Gateway, now: datetime) -> None:
+    actor = Actor("gateway", gateway.code)
+    Line.objects.filter(pk=line.pk).update(permit_floor=serial)
+    audit.record(now=now, actor=actor, action="permit.forgotten", subject=line.code, serial=serial)
+    if line.state == Line.State.IN_SERVICE:
+        hold_line(line=line, reason=REASON, now=now, actor=actor)
