@@ -142,7 +142,7 @@ def exit_code(home: Path) -> int:
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=900)
+    parser.add_argument("--seconds", type=float, default=1200)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args()
     sys.exit(run(given.command, seconds=given.seconds))

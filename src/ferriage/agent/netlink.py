@@ -150,7 +150,7 @@ class Generic:
 
         Raises:
             OSError: Refused.
-            Interrupted: See there. What was yielded before is not to be used.
+            Interrupted: See there; raised at the end, when the socket is free for another try.
             Malformed: No such answer was ever specified.
         """
         yield from self._exchange(self._family, _DUMP, command, payload)
@@ -167,15 +167,17 @@ class Generic:
         self._number += 1
         head = _COMMAND.pack(command, self._version, 0)
         self._socket.send(message(kind, _REQUEST | flags, self._number, head + payload))
+        whole = True
         while True:
             for said, marks, number, body in messages(self._receive()):
                 if number != self._number:  # of an answer that nobody read to its end
                     continue
-                if marks & _INTERRUPTED:
-                    raise Interrupted(errno.EINTR, os.strerror(errno.EINTR))
+                whole = whole and not marks & _INTERRUPTED
                 if said in {_ERROR, _DONE}:
                     _raise_for(body)
-                    return
+                    if whole:
+                        return
+                    raise Interrupted(errno.EINTR, os.strerror(errno.EINTR))
                 yield body[_COMMAND.size :]
 
     def _receive(self) -> bytes:
