@@ -40,8 +40,8 @@ mount -t tmpfs run /run
 mkdir -p /run/netns /run/lock /dev/shm /dev/pts
 mount -t tmpfs shm /dev/shm
 mount -t devpts pts /dev/pts
-ln -sfn {kernel}/lib/modules/{version} /lib/modules/{version} 2>/dev/null ||
-    {{ mkdir -p /lib/modules && ln -sfn {kernel}/lib/modules/{version} /lib/modules/{version}; }}
+mkdir -p /lib/modules
+ln -sfn {kernel}/lib/modules/{version} /lib/modules/{version}
 [ -e /sbin/modprobe ] || ln -s /bin/busybox /sbin/modprobe
 modprobe tun
 ip link set lo up
