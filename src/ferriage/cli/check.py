@@ -179,12 +179,15 @@ def _not_installed(program: str, package: str) -> Finding:
 def _backend(config: Config) -> Iterator[Finding]:
     """Say who does WireGuard when the agent starts, and what is missing for that."""
     from ferriage.agent import backend
-    from ferriage.agent.errors import NoKernel
+    from ferriage.agent.errors import DataPlaneError, NoKernel
 
     try:
         choice = backend.decide(config.agent.backend)
     except NoKernel as error:
         yield Finding("bad", error.what, error.remedy)
+        return
+    except DataPlaneError as error:
+        yield Finding("bad", str(error))
         return
     if choice.name == "kernel":
         yield Finding("good", "WireGuard runs in the kernel")

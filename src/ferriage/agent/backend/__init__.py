@@ -90,6 +90,7 @@ def decide(wanted: str, *, obstacle: Callable[[], str] | None = None) -> Choice:
 
     Raises:
         NoKernel: The settings ask for the kernel's, which cannot be used.
+        DataPlaneError: The kernel gives no clear answer.
     """
     from ferriage.agent.backend import kernel
 
@@ -107,7 +108,7 @@ def choose(config: AgentConfig) -> Backend:
     """Return the back end that `decide` names.
 
     Raises:
-        NoKernel: See `decide`.
+        AgentError: See `decide`.
     """
     from ferriage.agent.backend.kernel import Kernel
     from ferriage.agent.backend.userspace import Userspace

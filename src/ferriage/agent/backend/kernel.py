@@ -24,6 +24,7 @@ _TRIES: Final = 5
 _END_SECONDS: Final = 5
 _NOBODY: Final = "no-such-link"
 _NOT_WIREGUARD: Final = frozenset({errno.ENODEV, errno.EOPNOTSUPP})
+_NO_RIGHT: Final = frozenset({errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
 _OF_A_RECORD: Final = frozenset({errno.EINVAL, errno.ERANGE, errno.ENOMEM, errno.EPFNOSUPPORT})
 """What the kernel answers to a peer that it does not take; ENOMEM also at 2^20 peers."""
 
@@ -32,6 +33,10 @@ def obstacle() -> str:
     """Return why this process cannot use the kernel's WireGuard here; empty when it can.
 
     The question loads the module where that is possible.
+
+    Raises:
+        DataPlaneError: The kernel gives no clear answer. Taking wireguard-go then would take away
+            the kernel's link and with it the sessions of all who are there.
     """
     try:
         with Generic(wgnl.FAMILY, wgnl.VERSION) as netlink:
@@ -41,7 +46,11 @@ def obstacle() -> str:
             return ""
         if error.errno == errno.ENOENT:
             return "this kernel has no WireGuard"
-        return f"the kernel's WireGuard may not be used: {error.strerror}"
+        if error.errno in _NO_RIGHT:
+            return f"the kernel's WireGuard may not be used: {error.strerror}"
+        raise DataPlaneError(
+            f"The kernel does not say whether it has WireGuard: {error}. Try again."
+        ) from error
     return ""
 
 
