@@ -26,8 +26,8 @@ _KIND_MASK: Final = 0x3FFF
 _GENERIC: Final = 16
 _SOL_NETLINK: Final = 270
 _CAP_ACK: Final = 10
+REQUEST, _ACK, DUMP = 0x01, 0x04, 0x300
 _ERROR, _DONE = 2, 3
-_REQUEST, _ACK, _DUMP = 0x01, 0x04, 0x300
 _INTERRUPTED: Final = 0x10
 _HEAD: Final = struct.Struct("=IHHII")
 _COMMAND: Final = struct.Struct("=BBH")
@@ -153,7 +153,7 @@ class Generic:
             Interrupted: See there; raised at the end, when the socket is free for another try.
             Malformed: No such answer was ever specified.
         """
-        yield from self._exchange(self._family, _DUMP, command, payload)
+        yield from self._exchange(self._family, DUMP, command, payload)
 
     def _find(self, family: str) -> int:
         name = attribute(_FAMILY_NAME, family.encode("ascii") + b"\0")
@@ -166,15 +166,14 @@ class Generic:
     def _exchange(self, kind: int, flags: int, command: int, payload: bytes) -> Iterator[bytes]:
         self._number += 1
         head = _COMMAND.pack(command, self._version, 0)
-        self._socket.send(message(kind, _REQUEST | flags, self._number, head + payload))
+        self._socket.send(message(kind, REQUEST | flags, self._number, head + payload))
         whole = True
         while True:
             for said, marks, number, body in messages(self._receive()):
                 if number != self._number:  # of an answer that nobody read to its end
                     continue
                 whole = whole and not marks & _INTERRUPTED
-                if said in {_ERROR, _DONE}:
-                    _raise_for(body)
+                if ended(said, body):
                     if whole:
                         return
                     raise Interrupted(errno.EINTR, os.strerror(errno.EINTR))
@@ -187,9 +186,18 @@ class Generic:
         return block if sender == 0 else b""
 
 
-def _raise_for(body: bytes) -> None:
+def ended(kind: int, body: bytes) -> bool:
+    """Say whether a message is the last of an answer.
+
+    Raises:
+        OSError: It is, and it says that the request failed.
+        Malformed: It does not say how the request went.
+    """
+    if kind not in {_ERROR, _DONE}:
+        return False
     if len(body) < _NUMBER.size:
         raise Malformed("an answer ends without saying how")
     number = -_NUMBER.unpack_from(body)[0]
     if number:
         raise OSError(number, os.strerror(number))
+    return True
