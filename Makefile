@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint bench docs messages requirements clean
+.PHONY: help demo test test-fast test-kernel lint bench docs messages requirements clean
 
 BIN := .venv/bin
 # Namespaces and tunnels need root; everything else does not.
@@ -25,6 +25,16 @@ test: ## check and test everything: both databases, real tunnels, a real browser
 test-fast: ## unit and property tests on SQLite
 	@./setup test
 	$(BIN)/pytest -q -n 2 -m "not tunnel and not browser"
+
+# The machine is emulated, so limits of time are eight times longer in there.
+VM := env FERRIAGE_TEST_BACKEND=kernel FERRIAGE_TEST_PATIENCE=8 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 \
+	$(BIN)/python tests/kernel/vm.py
+
+test-kernel: ## test WireGuard in a kernel of Debian's, in an emulated machine (BENCH=1: figures)
+	@./setup kernel
+	$(ROOT) $(VM) $(BIN)/python -m pytest -q -c tests/kernel/pytest.ini --confcutdir=tests/tunnel \
+		tests/tunnel/test_backend.py tests/kernel/inside.py
+	$(if $(BENCH),$(ROOT) $(VM) $(BIN)/python benchmarks/backend.py --backend kernel --sizes 1000 10000)
 
 lint: ## imports, style, types
 	$(BIN)/lint-imports

@@ -28,7 +28,7 @@ import structlog
 
 import feed
 from ferriage import wire
-from ferriage.agent.backend import uapi
+from ferriage.agent.backend import links, uapi
 from ferriage.agent.backend.userspace import SOCKETS, Userspace
 from ferriage.agent.clock import SiteClock
 from ferriage.agent.engine import Engine
@@ -149,8 +149,8 @@ class Gateway:
             uapi.addition(key(), [f"10.200.{n // 250}.{n % 250}/32", f"fd99::{n:x}/128"])
             for n in range(peers)
         ]
-        for at in range(0, peers, uapi.CHUNK):
-            self.socket.set("".join(lines[at : at + uapi.CHUNK]))
+        for at in range(0, peers, links.CHUNK):
+            self.socket.set("".join(lines[at : at + links.CHUNK]))
 
 
 def measure(home: Path, peers: int) -> dict[str, float]:

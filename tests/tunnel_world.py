@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING
 
 import feed
 from ferriage import wire
-from ferriage.agent import identity
+from ferriage.agent import backend, identity
+from ferriage.config import AgentConfig
 from netns import Namespace, address, join
 from support import eventually
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
+
+    from ferriage.agent.backend import Backend
 
 INTERNET4, INTERNET6 = "203.0.113.9", "2001:db8:2::9"
 SITE4 = "192.0.2.10"
@@ -33,6 +36,9 @@ BODY = b"x" * 1000 + b"internet"
 
 _numbers = itertools.count(1)
 """wireguard-go's sockets share one directory: no name is used twice."""
+
+BACKEND = os.environ.get("FERRIAGE_TEST_BACKEND", "userspace")
+"""Who does the gateway's WireGuard; the customers' is always wireguard-go."""
 
 _RUN = """
 import sys
@@ -45,6 +51,11 @@ sys.exit({module}.main(config.load(Path(sys.argv[1]), {{}})))
 
 def private_key() -> str:
     return identity._new_wireguard_key()
+
+
+def make_backend(kind: str = BACKEND) -> Backend:
+    """Return the back end under test, or the one named."""
+    return backend.choose(AgentConfig(backend=kind))
 
 
 @dataclass
@@ -296,7 +307,7 @@ def build(directory: Path, *, pools: int = 1) -> World:
         world.config_path.write_text(
             f'[agent]\nstate_dir = "state"\nrun_dir = "{directory}/run"\n'
             f'interface_prefix = "{prefix}"\nreport_seconds = 1\n'
-            f'uplink = "wan"\nresolver_upstream = ["{INTERNET4}"]\n'
+            f'backend = "{BACKEND}"\nuplink = "wan"\nresolver_upstream = ["{INTERNET4}"]\n'
         )
         _enrol(world)
     except BaseException:

@@ -106,16 +106,24 @@ class AgentConfig:
     report_seconds: int = 10
     forget_seconds: int = 180
     """A peer that sends nothing for so long is forgotten; sessions end by themselves after 180."""
+    backend: str = ""
+    """Who does WireGuard: `kernel`, `userspace`, or empty for the kernel where it can."""
     unbound: str = "unbound"
     """Program to run as resolver; empty when one is run elsewhere."""
     wireguard_go: str = "wireguard-go"
-    """Program for interfaces where the kernel has no WireGuard."""
+    """Program for interfaces of the back end `userspace`."""
     hold_port: int = 8480
     """Where `ferriage hold` listens on the inner addresses; port 80 of held devices comes here."""
     resolver_upstream: tuple[str, ...] = ()
     """Addresses the resolver forwards to; empty resolves from the root."""
     allow_networks: tuple[str, ...] = ()
     """Networks let through although the table of denied ranges lists them."""
+
+    def __post_init__(self) -> None:
+        if self.backend not in {"", "kernel", "userspace"}:
+            raise ConfigError(
+                f'agent.backend must be "kernel", "userspace" or empty, not {self.backend!r}.'
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

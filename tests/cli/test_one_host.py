@@ -50,6 +50,7 @@ class OneHost:
             "FERRIAGE_AGENT_RUN_DIR": str(self.directory / "run"),
             "FERRIAGE_AGENT_INTERFACE_PREFIX": f"fo{os.getpid()}g",
             "FERRIAGE_AGENT_RESOLVER_UPSTREAM": WORLD,
+            "FERRIAGE_AGENT_BACKEND": "userspace",
         }
 
     def run(self, *words: str, stdin: str = "", fails: bool = False) -> str:

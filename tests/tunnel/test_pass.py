@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from support import eventually
+from tunnel_world import BACKEND
 
 if TYPE_CHECKING:
     from tunnel_world import Client, World
@@ -26,7 +27,7 @@ def test_first_snapshot_lets_ping_and_http_through_on_both_families(world: World
     assert alice.ping("2001:db8:2::9") == 1
     assert alice.get("203.0.113.9").endswith(b"internet")
     assert alice.get("2001:db8:2::9").endswith(b"internet")
-    assert world.site.reports[-1].backend == "userspace"
+    assert world.site.reports[-1].backend == BACKEND
     assert world.site.reports[-1].pools[0].line_open
     assert world.site.reports[-1].pools[0].peers == 1
 

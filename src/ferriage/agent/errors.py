@@ -42,3 +42,21 @@ class BatchRefused(AgentError):
 
 class DataPlaneError(AgentError):
     """The kernel or WireGuard did not take a change."""
+
+
+class ChangeRefused(DataPlaneError):
+    """WireGuard answers, but takes something of this change not: a part of it may be taken."""
+
+
+class NoKernel(AgentError):
+    """The settings ask for the kernel's WireGuard, and we cannot use it here. `remedy` helps."""
+
+    exit_code = 78
+    remedy = (
+        "Load its module as root (modprobe wireguard; for a container, on its host), or leave"
+        " agent.backend empty."
+    )
+
+    def __init__(self, obstacle: str) -> None:
+        self.what = f'agent.backend is "kernel", but {obstacle}.'
+        super().__init__(f"{self.what} {self.remedy}")

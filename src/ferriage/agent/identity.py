@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AgentError", "EnrolToken", "Identity", "enrol", "load", "parse_token"]
 
-CAPABILITIES = ("userspace",)
+CAPABILITIES = ("kernel", "userspace")
 _FINGERPRINT_LENGTH = 32
 
 

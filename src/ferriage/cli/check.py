@@ -230,14 +230,39 @@ def _gateway(config: Config) -> Iterator[Finding]:
         yield Finding("good", "no gateway is enrolled on this host")
         return
     for program, package in (
-        (config.agent.wireguard_go, "wireguard-go"),
         ("nft", "nftables"),
         ("ip", "iproute2"),
         ("conntrack", "conntrack"),
         (config.agent.unbound, "unbound"),
     ):
         if program and not shutil.which(program):
-            yield Finding("bad", f"{program} is not installed", f"apt-get install {package}")
+            yield _not_installed(program, package)
+    yield from _backend(config)
+
+
+def _not_installed(program: str, package: str) -> Finding:
+    return Finding("bad", f"{program} is not installed", f"apt-get install {package}")
+
+
+def _backend(config: Config) -> Iterator[Finding]:
+    """Say who does WireGuard when the agent starts, and what is missing for that."""
+    from ferriage.agent import backend
+    from ferriage.agent.errors import DataPlaneError, NoKernel
+
+    try:
+        choice = backend.decide(config.agent.backend)
+    except NoKernel as error:
+        yield Finding("bad", error.what, error.remedy)
+        return
+    except DataPlaneError as error:
+        yield Finding("bad", str(error))
+        return
+    if choice.name == "kernel":
+        yield Finding("good", "WireGuard runs in the kernel")
+        return
+    yield Finding("good", f"WireGuard runs in userspace: {choice.reason}")
+    if not shutil.which(config.agent.wireguard_go):
+        yield _not_installed(config.agent.wireguard_go, "wireguard-go")
     yield from _wireguard(config.agent.wireguard_go)
 
 

@@ -1,14 +1,20 @@
-"""WireGuard on this host, behind one interface: by userspace now, by the kernel next."""
+"""WireGuard on this host behind one interface: by the kernel where it can, else wireguard-go."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import structlog
+
+from ferriage.agent.errors import NoKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ferriage.config import AgentConfig
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,47 @@ class Backend(Protocol):
         """Take the interface away."""
 
 
+class Choice(NamedTuple):
+    """Which back end a host gets, and why not the kernel's; no reason is needed for that one."""
+
+    name: str
+    reason: str
+
+
+def decide(wanted: str, *, obstacle: Callable[[], str] | None = None) -> Choice:
+    """Return which back end this process gets here.
+
+    Args:
+        wanted: `agent.backend` of the settings.
+        obstacle: Tells why the kernel's cannot be used; empty text when it can.
+
+    Raises:
+        NoKernel: The settings ask for the kernel's, which cannot be used.
+        DataPlaneError: The kernel gives no clear answer.
+    """
+    from ferriage.agent.backend import kernel
+
+    if wanted == "userspace":
+        return Choice(wanted, "agent.backend says so")
+    reason = (obstacle or kernel.obstacle)()
+    if not reason:
+        return Choice("kernel", "")
+    if wanted == "kernel":
+        raise NoKernel(reason)
+    return Choice("userspace", reason)
+
+
 def choose(config: AgentConfig) -> Backend:
-    """Return the best back end this host can run."""
+    """Return the back end that `decide` names.
+
+    Raises:
+        AgentError: See `decide`.
+    """
+    from ferriage.agent.backend.kernel import Kernel
     from ferriage.agent.backend.userspace import Userspace
 
+    choice = decide(config.backend)
+    log.info("backend.chosen", backend=choice.name, reason=choice.reason)
+    if choice.name == Kernel.name:
+        return Kernel()
     return Userspace(program=config.wireguard_go)

@@ -13,14 +13,11 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from ferriage.agent.backend import Peer
-from ferriage.agent.errors import DataPlaneError
+from ferriage.agent.errors import ChangeRefused, DataPlaneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
-
-CHUNK: Final = 500
-"""Most peers in one request; bigger ones hold up a live client's packets."""
 
 _TIMEOUT_SECONDS: Final = 30
 _BLOCK: Final = 1 << 20
@@ -136,14 +133,17 @@ class Socket:
         """Change settings or peers. What came before a refused line stays changed.
 
         Raises:
-            DataPlaneError: Refused, with WireGuard's errno.
+            ChangeRefused: With WireGuard's errno.
+            DataPlaneError: Nobody answers.
         """
         try:
             answer = next(self._exchange(f"set=1\n{lines}\n"), "")
         except OSError as error:
             raise DataPlaneError(f"WireGuard does not answer at {self._path}: {error}.") from error
+        if not answer:
+            raise DataPlaneError(f"WireGuard went away from {self._path}.")
         if answer != "errno=0":
-            raise DataPlaneError(f"WireGuard refused a change ({answer or 'no answer'}).")
+            raise ChangeRefused(f"WireGuard refused a change ({answer}).")
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ferriage.agent.backend import uapi
+from ferriage.agent.backend import links, uapi
 from ferriage.agent.errors import DataPlaneError
-from ferriage.agent.system import run, spawn
+from ferriage.agent.system import spawn
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ferriage.agent.backend import Link, Peer
 
@@ -39,12 +38,13 @@ class Userspace:
         """See `Backend.ensure`."""
         fresh = not self._socket(link.name).alive()
         if fresh:
+            links.make_way(link.name, wanted=links.USERSPACE)
             self._start(link.name)
         settings = self._settings.pop(link.name, None)
         if fresh or settings is None:
             settings, _ = self._socket(link.name).get()
         wanted = {
-            "private_key": uapi.to_hex(link.private_key),
+            "private_key": uapi.to_hex(links.clamped(link.private_key)),
             "listen_port": str(link.listen_port),
         }
         changed = [
@@ -52,7 +52,7 @@ class Userspace:
         ]
         if changed:
             self._socket(link.name).set("".join(changed))
-        _configure(link)
+        links.configure(link)
         return fresh
 
     def peers(self, interface: str) -> dict[str, Peer]:
@@ -64,45 +64,31 @@ class Userspace:
         self, interface: str, *, remove: Iterable[str], add: Mapping[str, tuple[str, ...]]
     ) -> dict[str, str]:
         """See `Backend.apply`."""
-        refused: dict[str, str] = {}
-        removals = [(key, uapi.removal(key)) for key in remove]
-        additions = [(key, uapi.addition(key, addresses)) for key, addresses in add.items()]
-        for changes in (removals, additions):
-            for chunk in batched(changes, uapi.CHUNK):
-                refused |= self._set(interface, chunk)
-        return refused
+        removals = ((key, uapi.removal(key)) for key in remove)
+        additions = ((key, uapi.addition(key, addresses)) for key, addresses in add.items())
+        send = self._sender(interface)
+        return links.send_each(removals, send) | links.send_each(additions, send)
 
     def renew(self, interface: str, peers: Mapping[str, frozenset[str]]) -> None:
         """See `Backend.renew`. One request: nobody sees the peer missing."""
-        self._send(interface, [uapi.renewal(key, ips) for key, ips in peers.items()])
+        renewals = ((key, uapi.renewal(key, ips)) for key, ips in peers.items())
+        links.send_all(renewals, self._sender(interface))
 
     def wake(self, interface: str, endpoints: Mapping[str, str]) -> None:
         """See `Backend.wake`."""
-        self._send(interface, [uapi.waking(key, where) for key, where in endpoints.items()])
+        calls = ((key, uapi.waking(key, where)) for key, where in endpoints.items())
+        links.send_all(calls, self._sender(interface))
 
     def calm(self, interface: str, keys: Iterable[str]) -> None:
         """See `Backend.calm`."""
-        self._send(interface, [uapi.calming(key) for key in keys])
-
-    def _send(self, interface: str, changes: Iterable[str]) -> None:
-        for chunk in batched(changes, uapi.CHUNK):
-            self._socket(interface).set("".join(chunk))
+        links.send_all(((key, uapi.calming(key)) for key in keys), self._sender(interface))
 
     def drop(self, interface: str) -> None:
         """See `Backend.drop`. wireguard-go ends by itself when its interface goes."""
-        if self._socket(interface).alive():
-            run("ip", "link", "delete", "dev", interface)
+        links.remove(interface)
 
-    def _set(self, interface: str, chunk: tuple[tuple[str, str], ...]) -> dict[str, str]:
-        """Send a chunk; when refused, halve it until the bad record stands alone."""
-        try:
-            self._socket(interface).set("".join(lines for _, lines in chunk))
-        except DataPlaneError as error:
-            if len(chunk) == 1:
-                return {chunk[0][0]: str(error)}
-            middle = len(chunk) // 2
-            return self._set(interface, chunk[:middle]) | self._set(interface, chunk[middle:])
-        return {}
+    def _sender(self, interface: str) -> Callable[[Sequence[str]], None]:
+        return lambda changes: self._socket(interface).set("".join(changes))
 
     def _socket(self, interface: str) -> uapi.Socket:
         return uapi.Socket(self._sockets / f"{interface}.sock")
@@ -120,9 +106,3 @@ class Userspace:
                     " the name free? Try it by hand to see its message."
                 )
             time.sleep(0.01)
-
-
-def _configure(link: Link) -> None:
-    commands = [f"address replace {address} dev {link.name}" for address in link.addresses]
-    commands.append(f"link set dev {link.name} mtu {link.mtu} up")
-    run("ip", "-batch", "-", stdin="\n".join(commands) + "\n")

@@ -114,6 +114,8 @@ def start_gateway(scene: Scene, line: Line) -> None:
             "state_dir": str(lab.directory / "gateway"),
             "run_dir": str(lab.directory / "gateway-run"),
             "interface_prefix": lab.prefix,
+            # The kernel's would load a module into this machine, which nothing here may change.
+            "backend": "userspace",
             "report_seconds": REPORT_SECONDS,
             "uplink": "wan",
             "resolver_upstream": [lab.at.world],
