@@ -20,6 +20,8 @@ _SYSCTL = Path("/proc/sys/net")
 _ESTABLISHED_SECONDS = 3600
 _SINGLE_LIMIT = 200
 _TABLES = 7000
+_ANYWHERE4 = "192.0.2.1"
+_ANYWHERE6 = "2001:db8::1"
 
 
 def uplinks(configured: str) -> frozenset[str]:
@@ -58,6 +60,21 @@ def forward(uplink: Iterable[str]) -> None:
     _set("ipv4/ip_forward", 1)
     _set("ipv6/conf/all/forwarding", 1)
     _set("netfilter/nf_conntrack_tcp_timeout_established", _ESTABLISHED_SECONDS)
+
+
+def outward_address() -> str:
+    """Return the address with which this host's packets leave for the internet; empty without one.
+
+    Asked of the routes: connecting a datagram socket sends nothing.
+    """
+    for family, anywhere in ((socket.AF_INET, _ANYWHERE4), (socket.AF_INET6, _ANYWHERE6)):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((anywhere, 9))
+            except OSError:
+                continue
+            return str(probe.getsockname()[0])
+    return ""
 
 
 def missing(interfaces: Iterable[str]) -> bool:

@@ -1,6 +1,11 @@
 """Everything that changes the fleet."""
 
-from ferriage.fleet.actions.enrolment import EnrolmentWrong, TokenRefused, enrol
+from ferriage.fleet.actions.enrolment import (
+    EndpointMissing,
+    EnrolmentWrong,
+    TokenRefused,
+    enrol,
+)
 from ferriage.fleet.actions.gateways import (
     GatewayClosed,
     GatewayWrong,
@@ -10,6 +15,7 @@ from ferriage.fleet.actions.gateways import (
     close_gateway,
     create_gateway,
     new_enrol_token,
+    set_endpoint,
 )
 from ferriage.fleet.actions.lines import (
     LineRefused,
@@ -25,6 +31,7 @@ from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, sus
 from ferriage.fleet.actions.reports import LeaseHeld, NotItsPool, ReportWrong, take_report
 
 __all__ = [
+    "EndpointMissing",
     "EnrolmentWrong",
     "GatewayClosed",
     "GatewayWrong",
@@ -49,6 +56,7 @@ __all__ = [
     "refresh_permits",
     "release_line",
     "revoke_approval",
+    "set_endpoint",
     "suspend_approval",
     "take_report",
 ]
