@@ -101,7 +101,9 @@ def _shop_options(init: argparse.ArgumentParser) -> None:
     shop.add_argument("--enter", metavar="PLACE", help="where the gateways stand")
     shop.add_argument("--exit", metavar="PLACE", help="where traffic leaves to the internet")
     shop.add_argument("--sell", action="append", metavar="PLACE", help="where customers are")
-    shop.add_argument("--currency", metavar="CODE", help="ISO 4217 code (CNY)")
+    shop.add_argument(
+        "--currency", metavar="CODE", help="ISO 4217 code (that of the seller's place)"
+    )
     shop.add_argument(
         "--prices", metavar="LIST", help="amounts for 1, 6, 12 and 24 months (10,50,90,120)"
     )
@@ -194,19 +196,28 @@ def _machines(commands: Commands) -> None:
     adding.add_argument("--endpoint-host", default="", help="name or address for tunnels")
     adding.add_argument("--endpoint-port", type=int, default=51820, metavar="PORT")
     adding.add_argument("--line", help="let it serve this line (ln_ code)")
+    endpoint = _command(
+        gateway,
+        "endpoint",
+        "machines:set_endpoint",
+        "change where customers' tunnels reach a gateway",
+        example="gateway endpoint one vpn2.example:51820",
+    )
+    endpoint.add_argument("name")
+    endpoint.add_argument("endpoint", metavar="HOST[:PORT]", help="name or address, and UDP port")
     device = _group(commands, "device", "devices that may connect")
     own = _command(
         device,
         "add",
         "machines:add_device",
         "connect a device of the operator's own, if the register allows it",
-        example="device add laptop --mine --plan pln_… --out laptop.conf",
+        example="device add laptop --mine",
     )
     own.add_argument("name")
     own.add_argument("--mine", action="store_true", required=True, help="it is the operator's own")
-    own.add_argument("--plan", help="plan (pln_ code); not needed when there is one only")
-    own.add_argument("--place", default="", help="where you are (ISO 3166)")
-    own.add_argument("--out", default="", metavar="FILE", help="write the file here")
+    own.add_argument("--plan", help="plan (pln_ code); needed when several lead different ways")
+    own.add_argument("--place", default="", help="where you are (ISO 3166; where the seller sits)")
+    own.add_argument("--out", default="", metavar="FILE", help="write the file here (NAME.conf)")
 
 
 def _register(commands: Commands) -> None:

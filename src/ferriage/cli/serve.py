@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import signal
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ferriage.cli import house, reach
@@ -97,7 +99,9 @@ def agent(_: argparse.Namespace) -> int:
 
 def enrol(parsed: argparse.Namespace) -> int:
     """Make this host a gateway."""
+    from ferriage import wire
     from ferriage.agent import identity
+    from ferriage.agent.errors import Declined
 
     path = config_path()
     if not path.exists():
@@ -107,14 +111,37 @@ def enrol(parsed: argparse.Namespace) -> int:
         )
         say(f"wrote {path}")
     config = house.load()
-    code = identity.enrol(
-        config,
-        token=parsed.token,
-        endpoint_host=parsed.endpoint_host,
-        endpoint_port=parsed.endpoint_port,
-    )
+    join = partial(identity.enrol, config, token=parsed.token, endpoint_port=parsed.endpoint_port)
+    try:
+        code = join(endpoint_host=parsed.endpoint_host)
+    except Declined as error:
+        if error.slug != wire.ENDPOINT_MISSING:
+            raise
+        code = join(endpoint_host=_own_address())
     say(f"This host is gateway {code}. Start it with `ferriage agent run` or `ferriage up`.")
     return Exit.DONE
+
+
+def _own_address() -> str:
+    """Return where customers may find this host when nobody has said, and tell which that is.
+
+    Raises:
+        CommandError: It has no way out.
+    """
+    from ferriage.agent.host import outward_address
+
+    address = outward_address()
+    if not address:
+        raise CommandError(
+            "Nobody has said where customers' tunnels reach this host, and it has no route to the "
+            "internet to tell by. Add --endpoint-host and its name or address; the token still "
+            "works."
+        )
+    say(f"Nobody has said where tunnels reach this host, so customers' files will name {address}.")
+    if not ipaddress.ip_address(address).is_global:
+        say("  It is no public address: only devices in networks that lead to it get through.")
+    say("  If that is wrong: `ferriage gateway endpoint NAME ADDRESS` on the shop's machine.")
+    return address
 
 
 # --- worker -----------------------------------------------------------------------------------
