@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from ferriage.plans.models import Price
+
 
 @dataclass(frozen=True, slots=True)
 class Worklist:
@@ -49,6 +51,16 @@ def worklist(now: datetime) -> Worklist:
         ),
         unhandled=list(InboxEvent.objects.filter(handled_at=None).order_by("received_at")),
     )
+
+
+def has_voucher_for(price: Price) -> bool:
+    """Tell whether somebody may hold a voucher that pays a price: one that fits and is unused."""
+    return Voucher.objects.filter(
+        used_at=None,
+        batch__plan=price.plan_id,
+        batch__term_months=price.term_months,
+        batch__currency=price.currency,
+    ).exists()
 
 
 def ended_without_refund() -> list[Order]:
