@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import sqlite3
 import sys
 import tomllib
@@ -223,6 +224,50 @@ def test_own_device_before_a_gateway_says_how_to_add_one(shop: Path) -> None:
     assert f"gateway add NAME --place SE --line {line}" in none.stderr
     assert "The gateway one waits for its host" in waiting.stderr
     assert not (shop / "laptop.conf").exists()
+
+
+# --- what check says --------------------------------------------------------------------------
+
+
+def test_check_says_what_a_new_shop_lacks_and_is_not_broken(shop: Path) -> None:
+    done = ferriage(shop, "check")
+
+    assert done.returncode == 0, done.stdout
+    open_points = [line for line in done.stdout.splitlines() if line.startswith("! ")]
+    assert open_points == [
+        "! A seller: not yet",
+        "! A line that the register allows: not yet",
+        "! Prices: not yet",
+        "! A way to be paid: not yet",
+        "! A gateway that reports: not yet",
+        "! Your own device, on a gateway: not yet",
+    ]
+    assert "    https://shop.se/staff/vouchers/ (Vouchers)\n" in done.stdout
+
+
+def test_check_ticks_what_is_there_and_warns_of_gateways_nobody_reaches(shop: Path) -> None:
+    ferriage(shop, "init", "--local", stdin=OPENED)
+    _serve(shop)
+    ferriage(shop, "gateway", "add", "two", "--place", "SE")
+
+    done = ferriage(shop, "check", FERRIAGE_SITE_SHOP_ADDRESSES="192.0.2.9")
+
+    assert done.returncode == 0, done.stdout
+    assert "✓ A seller: Harbour AB\n✓ A line that the register allows: Open: SE – SE" in done.stdout
+    assert "! customers' files of gateway one name 192.0.2.7, which is no public" in done.stdout
+    assert "! nobody has said where tunnels reach gateway two\n" in done.stdout
+
+
+def test_check_names_a_port_that_another_program_holds(shop: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        site = ferriage(shop, "check", FERRIAGE_SITE_LISTEN=listen)
+        hub = ferriage(shop, "check", FERRIAGE_HUB_LISTEN=listen)
+
+    assert (site.returncode, hub.returncode) == (1, 1)
+    said = f"✗ cannot listen on {listen}: Address already in use\n    End the program that listens"
+    assert said in site.stdout
+    assert f"{said} there, or change hub.listen" in hub.stdout
 
 
 # --- gateways ---------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ WORKERS: Final = 2
 THREADS: Final = 4
 """Blocking threads in each of them: two slow pages must not stop the shop."""
 _LONGEST_PAUSE_SECONDS: Final = 30
-_HIGHEST_PORT: Final = 65_535
 
 
 def site(parsed: argparse.Namespace) -> int:
@@ -39,7 +38,7 @@ def site(parsed: argparse.Namespace) -> int:
     from granian import Granian
     from granian.constants import Interfaces
 
-    address, port = split(parsed.listen or config.site.listen[0])
+    address, port = reach.split(parsed.listen or config.site.listen[0])
     refusal = reach.why_not(address, port)
     if refusal:
         raise CommandError(
@@ -60,20 +59,6 @@ def site(parsed: argparse.Namespace) -> int:
         log_access=False,
     ).serve()
     return Exit.DONE
-
-
-def split(listen: str) -> tuple[str, int]:
-    """Return address and port of `127.0.0.1:8000` or `[::1]:8000`.
-
-    Raises:
-        CommandError: It is neither.
-    """
-    address, colon, port = listen.rpartition(":")
-    if not colon or not address or not port.isdecimal() or int(port) > _HIGHEST_PORT:
-        raise CommandError(
-            f"{listen!r} is not an address and port such as 127.0.0.1:8000.", Exit.NOT_SET_UP
-        )
-    return address.strip("[]"), int(port)
 
 
 def hub(_: argparse.Namespace) -> int:
