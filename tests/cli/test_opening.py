@@ -270,6 +270,24 @@ def test_check_names_a_port_that_another_program_holds(shop: Path) -> None:
     assert f"{said} there, or change hub.listen" in hub.stdout
 
 
+def test_list_names_the_codes_that_other_commands_ask_for(shop: Path) -> None:
+    empty = ferriage(shop, "list")
+    ferriage(shop, "init", "--local", stdin=f"{PLACES}\n\n")
+    ferriage(shop, "gateway", "add", "one", "--place", "SE")
+    [(line,)] = _query(shop, "SELECT code FROM fleet_line")
+    plans = [str(code) for (code,) in _query(shop, "SELECT code FROM plans_plan ORDER BY id")]
+    [(gateway,)] = _query(shop, "SELECT code FROM fleet_gateway")
+
+    done = ferriage(shop, "list")
+
+    assert empty.stdout == "Lines: none\nPlans: none\nGateways: none\n"
+    assert done.stdout == (
+        f"Lines:\n  {line}  SE – SE  planned  SE → SE, sold in SE\n"
+        f"Plans:\n  {plans[0]}  Home    of Home\n  {plans[1]}  Travel  of Travel\n"
+        f"Gateways:\n  {gateway}  one  waiting  SE  no address yet, UDP 51820\n"
+    )
+
+
 # --- gateways ---------------------------------------------------------------------------------
 
 

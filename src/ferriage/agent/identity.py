@@ -101,8 +101,8 @@ def enrol(config: Config, *, token: str, endpoint_host: str, endpoint_port: int)
         gateway = load(config).gateway
         raise AgentError(
             f"This host is enrolled as {gateway}. Where tunnels reach it is changed on the shop's "
-            "machine by `ferriage gateway endpoint`. `ferriage agent remove` takes it down, to "
-            "start over."
+            "machine by `ferriage gateway endpoint`. "
+            "To start over: `ferriage agent remove --forget`."
         )
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     signing_key = _key_file(state_dir / "signing.key", wire.new_private_key)

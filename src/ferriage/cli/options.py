@@ -16,6 +16,7 @@ def add(commands: Commands) -> None:
         _init,
         _up,
         _check,
+        _list,
         _processes,
         _agent,
         _staff,
@@ -123,6 +124,10 @@ def _check(commands: Commands) -> None:
     _command(commands, "check", "check:run", "say what is wrong with this host and how to mend it")
 
 
+def _list(commands: Commands) -> None:
+    _command(commands, "list", "lists:run", "list lines, plans and gateways with their codes")
+
+
 def _processes(commands: Commands) -> None:
     site = _command(commands, "site", "serve:site", "serve the shop, the back office and the API")
     site.add_argument("--listen", metavar="ADDRESS:PORT", help="only this one of site.listen")
@@ -145,6 +150,14 @@ def _agent(commands: Commands) -> None:
     enrol.add_argument("--endpoint-host", default="", help="name or address for tunnels")
     enrol.add_argument("--endpoint-port", type=int, default=0, metavar="PORT", help="UDP port")
     _command(agent, "run", "serve:agent", "apply and report until told to end")
+
+    remove = _command(
+        agent,
+        "remove",
+        "serve:remove",
+        "take this host's gateway down and leave the host as it was",
+    )
+    remove.add_argument("--forget", action="store_true", help="delete its identity and keys too")
 
 
 def _staff(commands: Commands) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import signal
 import traceback
 from functools import partial
@@ -127,6 +128,26 @@ def _own_address() -> str:
         say("  It is no public address: only devices in networks that lead to it get through.")
     say("  If that is wrong: `ferriage gateway endpoint NAME ADDRESS` on the shop's machine.")
     return address
+
+
+def remove(parsed: argparse.Namespace) -> int:
+    """Take this host's gateway down."""
+    from ferriage.agent import removal
+
+    config = house.load()
+    if os.geteuid() != 0:
+        raise CommandError("Only root can take a gateway down; nothing was changed.")
+    done = False
+    for what in removal.remove(config, forget=parsed.forget):
+        say(f"taken away or put back: {what}")
+        done = True
+    if not done:
+        say("Nothing of a gateway is left on this host.")
+    state_dir = config.resolve(config.agent.state_dir)
+    if (state_dir / "identity.json").exists():
+        say(f"Its keys stay in {state_dir}: `ferriage up` or `ferriage agent run` brings it back.")
+        say("`ferriage agent remove --forget` deletes them too.")
+    return Exit.DONE
 
 
 # --- worker -----------------------------------------------------------------------------------
