@@ -10,11 +10,13 @@ import pytest
 SETUP = Path(__file__).parents[2] / "setup"
 
 
-def _others_may_run(path: Path) -> bool:
+def _others_may_enter(path: Path) -> bool:
     """Ask the function as it stands in the script."""
     text = SETUP.read_text()
-    body = text[text.index("others_may_run() {") :].split("\n}\n")[0]
-    done = subprocess.run(["sh", "-c", f'{body}\n}}\nothers_may_run "$1"', "sh", path], check=False)
+    body = text[text.index("others_may_enter() {") :].split("\n}\n")[0]
+    done = subprocess.run(
+        ["sh", "-c", f'{body}\n}}\nothers_may_enter "$1"', "sh", path], check=False
+    )
     return done.returncode == 0
 
 
@@ -33,8 +35,8 @@ def test_python_in_open_directories_is_for_everybody(program: Path, tmp_path: Pa
     link = tmp_path / "python"
     link.symlink_to(program)
 
-    assert _others_may_run(program)
-    assert _others_may_run(link)
+    assert _others_may_enter(program)
+    assert _others_may_enter(link)
 
 
 def test_python_below_a_closed_home_is_not(program: Path, tmp_path: Path) -> None:
@@ -42,11 +44,11 @@ def test_python_below_a_closed_home_is_not(program: Path, tmp_path: Path) -> Non
     link.symlink_to(program)
     program.parents[1].chmod(0o700)
 
-    assert not _others_may_run(program)
-    assert not _others_may_run(link)
+    assert not _others_may_enter(program)
+    assert not _others_may_enter(link)
 
 
-def test_file_that_others_may_not_run_is_not(program: Path) -> None:
+def test_file_without_the_bit_for_others_is_not(program: Path) -> None:
     program.chmod(0o754)
 
-    assert not _others_may_run(program)
+    assert not _others_may_enter(program)
