@@ -67,7 +67,7 @@ def test_plain_file_is_told_from_a_sealed_one() -> None:
         KEY.unseal(PAPER * 10, digest(PAPER * 10))
 
 
-@pytest.mark.parametrize("text", ["", "AAAA", "no base64!", sealing.new_key() + "AAAA"])
+@pytest.mark.parametrize("text", ["", "AAAA", "no base64!", "A" * 43 + "=AAAA"])
 def test_text_that_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(sealing.NotAKey):
         sealing.Key.parse(text)

@@ -57,6 +57,7 @@ EXPECTED: Final = {
     "staff-gateway": ("osa", ""),
     "staff-gateway-token": ("", "o"),
     "staff-gateway-assign": ("o", "o"),
+    "staff-gateway-endpoint": ("o", "o"),
     "staff-gateway-close": ("o", "o"),
     "staff-lines": ("oa", ""),
     "staff-line-new": ("o", "o"),

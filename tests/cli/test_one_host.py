@@ -30,7 +30,7 @@ HOST = "198.51.100.1"
 INNER = "10.64.0.1"
 SHOP = f"http://{INNER}:8000"
 WORLD = "203.0.113.9"
-ANSWERS = "SE\n\n\nHarbour AB\n\n\n\n" + 4 * (
+ANSWERS = "SE\n\n\nHarbour AB\n\n\n\n\n\n" + 4 * (
     "We read the act and find that no permission is asked for.\nThe act that we read\n"
     "chapter 2, section 1\n2026-11-01\nOlga Harbour\nyes\n"
 )
@@ -117,16 +117,17 @@ def _up(made: OneHost) -> subprocess.Popen[bytes]:
         )
 
 
-def _enrol(one: OneHost) -> None:
+def _enrol(one: OneHost) -> str:
+    """Make the host the gateway with the two commands as they are printed; return what is said."""
     said = eventually(
         lambda: one.ferriage("gateway", "add", "one", "--place", "SE", "--line", one.line()),
         within=1,
     )
-    token = re.search(r"fe1\.\S+", said)
-    assert token
+    printed = re.search(r"^  \S*ferriage (agent enrol fe1\.\S+)$", said, re.MULTILINE)
+    assert printed
     eventually(lambda: "site 127.0.0.1:8000 started" in _log(one), within=30)
     eventually(lambda: _healthy(one, "127.0.0.1"), within=30)
-    one.ferriage("agent", "enrol", token[0], "--endpoint-host", HOST)
+    return one.ferriage(*printed[1].split())
 
 
 def _log(one: OneHost) -> str:
@@ -136,6 +137,19 @@ def _log(one: OneHost) -> str:
 def _healthy(one: OneHost, address: str) -> bool:
     with one.host.entered():
         return Browser(f"http://{address}:8000").get("/healthz").status == 200
+
+
+def test_commands_as_printed_give_the_operator_a_device_that_connects(
+    one: OneHost, laptop: Laptop
+) -> None:
+    said = _enrol(one)
+
+    assert f"customers' files will name {HOST}." in said
+    one.ferriage("device", "add", "laptop", "--mine", "--out", str(one.directory / "laptop.conf"))
+    assert f"Endpoint = {HOST}:51820\n" in (one.directory / "laptop.conf").read_text()
+    eventually(lambda: _healthy(one, INNER), within=60)
+    laptop.connect(one.directory / "laptop.conf")
+    eventually(lambda: laptop.fetch(INNER, 8000)[0] == 200, within=40)
 
 
 def test_held_customer_of_a_one_host_shop_renews_through_the_tunnel(

@@ -115,6 +115,7 @@ def test_second_up_of_the_same_shop_is_refused(up: Up) -> None:
     assert done.returncode == 75
     assert "runs already" in done.stderr
     assert up.answers()
+    assert "cannot listen" not in up.run("check").stdout, "what is ours is not in our way"
 
 
 def test_killed_supervisor_leaves_nothing_in_the_next_ones_way(up: Up) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from ferriage import wire
 from ferriage.core.hashing import hash_secret
@@ -14,11 +15,11 @@ from ferriage.fleet.models import EnrolToken, Gateway, PoolGateway
 from yard import OWNER, Yard, enrolment
 
 
-def _waiting(yard: Yard) -> actions.NewGateway:
+def _waiting(yard: Yard, host: str = "192.0.2.1") -> actions.NewGateway:
     return actions.create_gateway(
         name="alpha",
         place="XD",
-        endpoint_host="192.0.2.1",
+        endpoint_host=host,
         endpoint_port=51820,
         now=yard.now,
         actor=OWNER,
@@ -148,6 +149,79 @@ def test_enrolment_that_cannot_be_leaves_the_token_unused(
     assert EnrolToken.objects.get().used_at is None
 
 
+def test_gateway_without_an_endpoint_is_refused_and_its_token_still_works(
+    yard: Yard, now: datetime
+) -> None:
+    made = _waiting(yard, host="")
+
+    with pytest.raises(actions.EndpointMissing, match="--endpoint-host"):
+        actions.enrol(request=enrolment(made.token, endpoint_host="")[1], now=now)
+
+    assert Gateway.objects.get().state == Gateway.State.WAITING
+    assert not AuditEntry.objects.filter(action="gateway.enrolled").exists()
+    actions.enrol(request=enrolment(made.token)[1], now=now)
+    assert Gateway.objects.get().endpoint_host == "198.51.100.7"
+
+
+def test_host_that_names_no_endpoint_takes_what_staff_said(yard: Yard, now: datetime) -> None:
+    made = _waiting(yard)
+
+    actions.enrol(request=enrolment(made.token, endpoint_host="", endpoint_port=0)[1], now=now)
+
+    gateway = Gateway.objects.get()
+    assert (gateway.endpoint_host, gateway.endpoint_port) == ("192.0.2.1", 51820)
+
+
+def test_database_has_no_active_gateway_without_an_endpoint(yard: Yard) -> None:
+    gateway = yard.gateway().row
+
+    with pytest.raises(IntegrityError, match="fleet_gateway_endpoint"), transaction.atomic():
+        Gateway.objects.filter(pk=gateway.pk).update(endpoint_host="")
+
+
+def test_endpoint_is_corrected_with_the_ports_and_in_the_audit_log(
+    yard: Yard, now: datetime
+) -> None:
+    gateway = yard.gateway(yard.plan("one"), yard.plan("two")).row
+
+    actions.set_endpoint(gateway=gateway, host="vpn.example", port=51901, now=now, actor=OWNER)
+
+    gateway.refresh_from_db()
+    assert (gateway.endpoint_host, gateway.endpoint_port) == ("vpn.example", 51901)
+    assert [pool.listen_port for pool in queries.assignments(gateway)] == [51901, 51902]
+    entry = AuditEntry.objects.get(action="gateway.endpoint_set")
+    assert entry.details == {"host": "vpn.example", "port": 51901}
+
+
+def test_endpoint_without_a_port_keeps_the_ports(yard: Yard, now: datetime) -> None:
+    gateway = yard.gateway(yard.plan()).row
+
+    actions.set_endpoint(gateway=gateway, host="vpn.example", now=now, actor=OWNER)
+
+    gateway.refresh_from_db()
+    assert (gateway.endpoint_host, gateway.endpoint_port) == ("vpn.example", 51900)
+
+
+@pytest.mark.parametrize(("host", "port"), [("a b", None), ("", None), ("vpn.example", 65_535)])
+def test_endpoint_that_cannot_be_changes_nothing(
+    yard: Yard, now: datetime, host: str, port: int | None
+) -> None:
+    gateway = yard.gateway(yard.plan("one"), yard.plan("two")).row
+
+    with pytest.raises(actions.GatewayWrong):
+        actions.set_endpoint(gateway=gateway, host=host, port=port, now=now, actor=OWNER)
+
+    gateway.refresh_from_db()
+    assert (gateway.endpoint_host, gateway.endpoint_port) == ("198.51.100.7", 51900)
+
+
+def test_closed_gateway_has_no_endpoint_to_correct(yard: Yard, now: datetime) -> None:
+    gateway = actions.close_gateway(gateway=yard.gateway().row, now=now, actor=OWNER)
+
+    with pytest.raises(actions.GatewayClosed):
+        actions.set_endpoint(gateway=gateway, host="vpn.example", now=now, actor=OWNER)
+
+
 def test_each_line_gets_an_interface_and_port_of_its_own(yard: Yard) -> None:
     gateway = yard.gateway(yard.plan("one"), yard.plan("two"), yard.plan("three"))
 
@@ -212,7 +286,21 @@ def test_closed_gateway_is_closed_for_good(yard: Yard, now: datetime) -> None:
         actions.assign(gateway=made.gateway, line=line, now=now, actor=OWNER)
 
 
-@pytest.mark.parametrize("host", ["vpn.example\nPostUp = id", "a b", "vpn.example:1", "-x"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("vpn.example\nPostUp = id", "a b", "vpn.example:1", "-x", "localhost", "LocalHost."),
+        *(
+            "127.0.0.1",
+            "::1",
+            "0.0.0.0",  # noqa: S104 -- refused
+            "::",
+            "224.0.0.1",
+            "169.254.1.1",
+            "fe80::1",
+        ),
+    ],
+)
 def test_gateway_needs_a_host_that_can_stand_in_a_customers_file(yard: Yard, host: str) -> None:
     with pytest.raises(actions.GatewayWrong):
         actions.create_gateway(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django.http import HttpResponse
+    from pytest_django.fixtures import SettingsWrapper
 
     from conftest import Customer, NewVoucher
     from shop import Shop
@@ -221,3 +223,54 @@ def test_table_of_statuses_names_only_errors_that_exist() -> None:
         return slugs
 
     assert set(STATUSES) - below(FerriageError) == set()
+
+
+@pytest.fixture
+def no_bank(settings: SettingsWrapper) -> None:
+    """Turn bank transfer off, as a shop is before its owner writes the bank's details."""
+    config = settings.FERRIAGE
+    settings.FERRIAGE = replace(config, shop=replace(config.shop, bank_details=""))
+
+
+NO_WAY = "This shop cannot take a payment yet, so it takes no order."
+
+
+@pytest.mark.usefixtures("no_bank")
+def test_shop_that_nobody_can_pay_says_so_before_an_order(shop: Shop, alice: Customer) -> None:
+    before = _counts()
+    form = {"price": shop.prices[1].code, "place": "XD", "consent": "yes"}
+
+    asked = alice.client.get(f"/buy/{shop.prices[1].code}/")
+    sent = alice.client.post("/orders/", form)
+    stranger = Client().post("/open/", {"price": shop.prices[1].code})
+
+    _said(asked, 409, NO_WAY)
+    _said(sent, 409, NO_WAY)
+    _said(stranger, 409, NO_WAY)
+    assert _counts() == before
+
+
+@pytest.mark.usefixtures("no_bank")
+def test_renewal_that_nobody_can_pay_is_refused(
+    shop: Shop, alice: Customer, new_voucher: NewVoucher
+) -> None:
+    voucher = new_voucher()
+    alice.pay(alice.order(shop), voucher)
+    before = _counts()
+
+    answer = alice.client.post(
+        f"/account/{_subscription(alice)}/renew/", {"price": shop.prices[1].code}
+    )
+
+    _said(answer, 409, NO_WAY)
+    assert _counts() == before
+
+
+@pytest.mark.usefixtures("no_bank")
+def test_unused_voucher_for_the_price_alone_is_a_way_to_pay(
+    shop: Shop, alice: Customer, new_voucher: NewVoucher
+) -> None:
+    new_voucher()
+
+    assert alice.client.get(f"/buy/{shop.prices[1].code}/").status_code == 200
+    _said(alice.client.get(f"/buy/{shop.prices[6].code}/"), 409, NO_WAY)

@@ -194,7 +194,8 @@ async def enrol(
     carried, so whoever handed out the token vouches for the site.
 
     Raises:
-        AgentError: No answer, a refusal, or another site than the token's.
+        Declined: A refusal, not verified: until now nothing is pinned to verify it with.
+        AgentError: No answer, or another site than the token's.
     """
     url = URL(f"{site_url}/gateway/v1/enrol")
     body = wire.encode(request)
@@ -210,7 +211,8 @@ async def enrol(
                 break
             at = claimed  # only this request's time stamp follows it; nothing is judged by it
     if answer.status != _OK:
-        raise AgentError(f"The site refused: {answer.problem().message}")
+        problem = answer.problem()
+        raise Declined(answer.status, problem.slug, f"The site refused: {problem.message}")
     enrolled = _decoded(answer.body, wire.EnrolAnswer)
     if wire.fingerprint(enrolled.permit_key) != fingerprint:
         raise AgentError("The site that answered is not the one that made this token.")

@@ -133,7 +133,7 @@ class Engine:
         self._live = observed.plane
         self._meter_all(observed)
         self._uplinks = host.uplinks(self._config.agent.uplink)
-        host.forward(self._uplinks)
+        host.forward(self._uplinks, self._config.agent.run_dir)
         lost = self._ensure_links()
         now = self._clock.now()
         self._change(plane.diff(self._live, self._wanted(now), now), now)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferriage.agent import layout
+from ferriage.agent.holdfile import write_changed
 from ferriage.agent.system import run
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ _SYSCTL = Path("/proc/sys/net")
 _ESTABLISHED_SECONDS = 3600
 _SINGLE_LIMIT = 200
 _TABLES = 7000
+_ANYWHERE4 = "192.0.2.1"
+_ANYWHERE6 = "2001:db8::1"
 
 
 def uplinks(configured: str) -> frozenset[str]:
@@ -45,19 +49,67 @@ def _all_links() -> frozenset[str]:
     return frozenset(link["ifname"] for link in links if "LOOPBACK" not in link["flags"])
 
 
-def forward(uplink: Iterable[str]) -> None:
+def forward(uplink: Iterable[str], run_dir: str) -> None:
     """Turn forwarding on. Called once our tables stand, so nothing passes unasked before.
 
     A forwarding host ignores router advertisements unless told otherwise; an uplink that lives on
     them keeps its IPv6.
+
+    Args:
+        run_dir: Where what the host had is kept for `put_back`; like the settings themselves,
+            it goes at a reboot.
     """
-    for name in uplink:
-        accept = _SYSCTL / "ipv6/conf" / name / "accept_ra"
-        if accept.exists() and accept.read_text(encoding="ascii").strip() == "1":
-            accept.write_text("2", encoding="ascii")
-    _set("ipv4/ip_forward", 1)
-    _set("ipv6/conf/all/forwarding", 1)
-    _set("netfilter/nf_conntrack_tcp_timeout_established", _ESTABLISHED_SECONDS)
+    wanted = {
+        f"ipv6/conf/{name}/accept_ra": "2"
+        for name in uplink
+        if _read(f"ipv6/conf/{name}/accept_ra") == "1"
+    }
+    wanted |= {
+        "ipv4/ip_forward": "1",
+        "ipv6/conf/all/forwarding": "1",
+        "netfilter/nf_conntrack_tcp_timeout_established": str(_ESTABLISHED_SECONDS),
+    }
+    changed = {name: had for name in wanted if (had := _read(name)) not in {"", wanted[name]}}
+    if changed:
+        kept = {**changed, **_kept(run_dir)}
+        write_changed(_kept_path(run_dir), json.dumps(kept).encode())
+    for name in changed:
+        _write(name, wanted[name])
+
+
+def put_back(run_dir: str) -> list[str]:
+    """Give the host the settings back that it had before `forward`, and say which."""
+    kept = {name: had for name, had in _kept(run_dir).items() if _read(name)}
+    for name, had in kept.items():
+        _write(name, had)
+    return [f"net.{name.replace('/', '.')} = {had}" for name, had in kept.items()]
+
+
+def _kept_path(run_dir: str) -> Path:
+    return Path(run_dir) / "sysctl.json"
+
+
+def _kept(run_dir: str) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads(_kept_path(run_dir).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def outward_address() -> str:
+    """Return the address with which this host's packets leave for the internet; empty without one.
+
+    Asked of the routes: connecting a datagram socket sends nothing.
+    """
+    for family, anywhere in ((socket.AF_INET, _ANYWHERE4), (socket.AF_INET6, _ANYWHERE6)):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((anywhere, 9))
+            except OSError:
+                continue
+            return str(probe.getsockname()[0])
+    return ""
 
 
 def missing(interfaces: Iterable[str]) -> bool:
@@ -90,13 +142,43 @@ def route(link: Link, number: int) -> None:
             unmarked = ("iif", link.name, "fwmark", "0/0xffffffff", "blackhole")
             run("ip", family, "rule", "add", "pref", str(_TABLES - 1), *unmarked)
         run("ip", family, "route", "replace", str(network), "dev", link.name, "table", table)
-    _set(f"ipv4/conf/{link.name}/rp_filter", 2)
+    if _read(f"ipv4/conf/{link.name}/rp_filter") not in {"", "2"}:
+        _write(f"ipv4/conf/{link.name}/rp_filter", "2")
 
 
-def _set(name: str, value: int) -> None:
+def forget_routes(prefix: str) -> int:
+    """Delete the rules that `route` made for interfaces of a prefix; return how many."""
+    ours = re.compile(rf"{re.escape(prefix)}\d+")
+    gone = 0
+    for family in ("-4", "-6"):
+        for rule in json.loads(run("ip", "-j", family, "rule", "show") or "[]"):
+            table, mark = str(rule.get("table", "")), str(rule.get("fwmark", ""))
+            way = ("fwmark", mark, "lookup", table)
+            blocked = ("iif", rule.get("iif", ""), "fwmark", "0/0xffffffff", "blackhole")
+            if rule["priority"] == _TABLES and table.isdecimal() and int(table) >= _TABLES:
+                run("ip", family, "rule", "del", "pref", str(_TABLES), *way)
+            elif rule["priority"] == _TABLES - 1 and ours.fullmatch(blocked[1]):
+                run("ip", family, "rule", "del", "pref", str(_TABLES - 1), *blocked)
+            else:
+                continue
+            gone += 1
+    return gone
+
+
+def interfaces(prefix: str) -> list[str]:
+    """Return this host's interfaces that are named by a prefix and a number."""
+    ours = re.compile(rf"{re.escape(prefix)}\d+")
+    return sorted(name for _, name in socket.if_nameindex() if ours.fullmatch(name))
+
+
+def _read(name: str) -> str:
+    """Return a setting of the network; empty when this kernel has it not."""
     path = _SYSCTL / name
-    if path.exists() and path.read_text(encoding="ascii").strip() != str(value):
-        path.write_text(str(value), encoding="ascii")
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""
+
+
+def _write(name: str, value: str) -> None:
+    (_SYSCTL / name).write_text(value, encoding="ascii")
 
 
 def forget_redirected(addresses: Iterable[str], *, hold_port: int) -> None:

@@ -87,17 +87,23 @@ def enrol(config: Config, *, token: str, endpoint_host: str, endpoint_port: int)
     The keys are written before the site is asked, so a lost answer can be repeated with them.
 
     Args:
-        endpoint_host: Where customers' tunnels reach this host, name or address.
+        endpoint_host: Where customers' tunnels reach this host, name or address; empty leaves
+            what the site has.
         endpoint_port: UDP port of the first WireGuard interface.
 
     Raises:
-        AgentError: Enrolled before, a bad token, or the site refused or is not the one named.
+        Declined: The site refused; slug `wire.ENDPOINT_MISSING`: nobody has named an endpoint.
+        AgentError: Enrolled before, a bad token, or not the site that the token names.
     """
     parsed = parse_token(token)
     state_dir = config.resolve(config.agent.state_dir)
     if (state_dir / "identity.json").exists():
         gateway = load(config).gateway
-        raise AgentError(f"This host is enrolled as {gateway}. Remove {state_dir} to start over.")
+        raise AgentError(
+            f"This host is enrolled as {gateway}. Where tunnels reach it is changed on the shop's "
+            "machine by `ferriage gateway endpoint`. "
+            "To start over: `ferriage agent remove --forget`."
+        )
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     signing_key = _key_file(state_dir / "signing.key", wire.new_private_key)
     wireguard_key = _key_file(state_dir / "wireguard.key", _new_wireguard_key)

@@ -56,6 +56,11 @@ class Nft:
         )
         run("nft", "-f", "-", stdin=text)
 
+    def there(self) -> bool:
+        """Say whether one of our tables is there."""
+        lines = run("nft", "list", "tables", "inet").splitlines()
+        return bool({f"table inet {name}" for name in (self.table, self.guard)} & set(lines))
+
     def remove(self) -> None:
         """Take both tables away."""
         tables = (self.table, self.guard)

@@ -154,6 +154,13 @@ class Resolver:
             self._stop(running)
         self._start()
 
+    def end(self) -> bool:
+        """End our unbound, whoever started it; False when none runs."""
+        running = self._running()
+        if running:
+            self._stop(running)
+        return bool(running)
+
     def _running(self) -> int:
         """Return the process id of our unbound, or 0.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlsplit
 
 from ferriage.cli import house, reach
-from ferriage.cli.words import Exit, say
+from ferriage.cli.words import CommandError, Exit, say
 from ferriage.config import ConfigError, is_loopback
 
 if TYPE_CHECKING:
@@ -32,7 +34,10 @@ class Finding:
 
 
 def run(_: argparse.Namespace) -> int:
-    """Print each finding with its remedy; 1 when something is bad, 3 without settings."""
+    """Print each finding with its remedy; 1 when something is bad, 3 without settings.
+
+    A shop that is not open yet is not broken: its open points are warnings.
+    """
     try:
         config = house.load()
     except ConfigError as error:
@@ -47,8 +52,8 @@ def run(_: argparse.Namespace) -> int:
 
 def _print(finding: Finding) -> None:
     say(f"{_MARKS[finding.state]} {finding.what}")
-    if finding.remedy:
-        say(f"    {finding.remedy}")
+    for line in finding.remedy.splitlines():
+        say(f"    {line}")
 
 
 def findings(config: Config) -> Iterator[Finding]:
@@ -57,12 +62,17 @@ def findings(config: Config) -> Iterator[Finding]:
     fault = house.first_fault(config)
     yield Finding("bad", fault) if fault else Finding("good", "keys, secret and database fit")
     yield from _modes(config)
-    yield from _packs(config, fault=fault)
+    packs = list(_packs(config, fault=fault))
+    yield from packs
+    yield from _ports(config)
     if not fault:
         yield _clock()
         yield from _evidence(config)
         yield _held_reach(config)
+        yield from _endpoints()
     yield from _gateway(config)
+    if not fault and all(finding.state != "bad" for finding in packs):
+        yield from _open_points(config)
 
 
 def _modes(config: Config) -> Iterator[Finding]:
@@ -115,6 +125,25 @@ def _newer_packs() -> Iterator[Finding]:
             f"See what it changes under Rule packs, or by `ferriage packs diff`. What it denies "
             f"is held from {found.counts_at:%Y-%m-%d %H:%M} UTC.",
         )
+
+
+def _ports(config: Config) -> Iterator[Finding]:
+    """Name what another program holds; a port that is free waits for `ferriage up`."""
+    host = urlsplit(config.site.url).netloc
+    listened = [("site.listen", entry) for entry in config.site.listen]
+    for setting, entry in (*listened, ("hub.listen", config.hub.listen)):
+        try:
+            address, port = reach.split(entry)
+        except CommandError as error:
+            yield Finding("bad", str(error), f"Correct {setting} in {config.path}.")
+            continue
+        refusal = reach.why_not(address, port)
+        if refusal and not reach.is_ours(address, port, host):
+            yield Finding(
+                "bad",
+                f"cannot listen on {entry}: {refusal}",
+                f"End the program that listens there, or change {setting} in {config.path}.",
+            )
 
 
 def _clock() -> Finding:
@@ -214,6 +243,44 @@ def _gateways_elsewhere(config: Config) -> str:
         return ""
     others = Gateway.objects.filter(state=Gateway.State.ACTIVE).exclude(code=here)
     return ", ".join(others.values_list("name", flat=True))
+
+
+def _endpoints() -> Iterator[Finding]:
+    """Say of each gateway what keeps customers' files from leading to it."""
+    from ferriage.fleet.models import Gateway
+
+    gateways = Gateway.objects.exclude(state=Gateway.State.CLOSED).order_by("name")
+    for name, host in gateways.values_list("name", "endpoint_host"):
+        change = f"`ferriage gateway endpoint {name} ADDRESS`"
+        if not host:
+            what = f"nobody has said where tunnels reach gateway {name}"
+            yield Finding("warning", what, f"Its host says so when it enrols; or {change}.")
+        elif not _is_public(host):
+            what = f"customers' files of gateway {name} name {host}, which is no public address"
+            yield Finding("warning", what, f"Nobody elsewhere gets there. {change} changes it.")
+
+
+def _is_public(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return True
+
+
+def _open_points(config: Config) -> Iterator[Finding]:
+    """Say what the shop needs before it can sell, as the back office's first page does."""
+    from django.urls import reverse
+
+    from ferriage.core import clock
+    from ferriage.web.backoffice import checklist
+
+    start = config.site.url.rstrip("/")
+    for row in checklist.rows(now=clock.now()):
+        if row.done:
+            yield Finding("good", f"{row.title}: {row.detail}")
+        else:
+            page = f"{start}{reverse(row.url_name)} ({row.action})"
+            yield Finding("warning", f"{row.title}: not yet", f"{row.detail}\n{page}")
 
 
 # --- gateway ----------------------------------------------------------------------------------

@@ -35,7 +35,9 @@ def run(parsed: argparse.Namespace) -> int:
     # Of a new shop everything is asked first, so that a wrong answer leaves nothing behind.
     is_new = not settings.config_path().exists()
     answers = opening.ask(parsed) if opens and is_new else None
-    config = make(document(parsed), settings.config_path())
+    name, bank_details = opening.ask_names(parsed) if is_new else ("", "")
+    values = document(parsed, name=name, bank_details=bank_details)
+    config = make(values, settings.config_path())
     if opens:
         opening.open_shop(answers, parsed)
     _farewell(config, first_link(config))
@@ -62,18 +64,18 @@ def make(values: Document, path: Path) -> Config:
     return config
 
 
-def document(parsed: argparse.Namespace) -> Document:
+def document(parsed: argparse.Namespace, *, name: str, bank_details: str) -> Document:
     """Return the settings file that the options ask for."""
     url = parsed.url or _LOCAL_URL
     site = {
         "url": url,
-        "name": parsed.name,
+        "name": name,
         "listen": parsed.listen,
         "shop_addresses": parsed.shop_address,
         "secure_cookies": url.startswith("https://"),
     }
     hub = {"listen": parsed.hub_listen, "url": parsed.hub_url}
-    shop = {"inner6": house.random_inner_network(), "bank_details": parsed.bank_details}
+    shop = {"inner6": house.random_inner_network(), "bank_details": bank_details}
     sections = {"site": site, "hub": hub, "database": {"url": parsed.database}, "shop": shop}
     return {
         section: {name: value for name, value in values.items() if value not in (None, "")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ferriage.cli import house
 from ferriage.cli.words import CommandError, Exit, say
@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.accounts.models import Account
+    from ferriage.devices.actions import NotAllowed
     from ferriage.devices.models import Device
     from ferriage.devices.queries import Placement
     from ferriage.plans.models import Plan, Subscription
+
+_OWN: Final = Actor("command", "device add")
+_LABEL: Final = "operator"
+"""Which account of the operator's staff is the operator's own."""
 
 
 def add_gateway(parsed: argparse.Namespace) -> int:
@@ -41,9 +46,49 @@ def add_gateway(parsed: argparse.Namespace) -> int:
     )
     if line is not None:
         actions.assign(gateway=new.gateway, line=line, now=clock.now(), actor=actor)
-    say(f"Gateway {new.gateway.code}. On its host, within one hour:\n")
+    say(f"Gateway {new.gateway.code}. On its host, as root and within one hour:\n")
     say(f"  ferriage agent enrol {new.token}")
+    if not parsed.endpoint_host:
+        say("\nCustomers' files will name the address with which that host reaches the internet.")
+        say("If tunnels reach it at another, add --endpoint-host and the name or address.")
     return Exit.DONE
+
+
+def set_endpoint(parsed: argparse.Namespace) -> int:
+    """Say where tunnels reach a gateway from now on."""
+    house.enter()
+    from ferriage.core import clock
+    from ferriage.fleet import actions
+    from ferriage.fleet.models import Gateway
+
+    gateway = Gateway.objects.filter(name=parsed.name).first()
+    if gateway is None:
+        known = ", ".join(Gateway.objects.order_by("name").values_list("name", flat=True)) or "none"
+        raise CommandError(f"There is no gateway “{parsed.name}”. There are: {known}.")
+    host, port = _host_and_port(parsed.endpoint)
+    gateway = actions.set_endpoint(
+        gateway=gateway,
+        host=host,
+        port=port,
+        now=clock.now(),
+        actor=Actor("command", "gateway endpoint"),
+    )
+    say(f"Tunnels reach {gateway.name} at {gateway.endpoint_host}, UDP {gateway.endpoint_port}.")
+    say("Files that were handed out name the old address. Each of these devices is added anew, or")
+    say("its owner changes the line `Endpoint` in the file.")
+    return Exit.DONE
+
+
+def _host_and_port(text: str) -> tuple[str, int | None]:
+    """Take HOST, HOST:PORT, an IPv6 address or [ADDRESS]:PORT apart; the action judges both."""
+    bracketed, _, port = text.removeprefix("[").partition("]")
+    if text.startswith("["):
+        host, port = bracketed, port.removeprefix(":")
+    else:
+        host, _, port = text.partition(":") if text.count(":") == 1 else (text, "", "")
+    if port and not port.isdecimal():
+        raise CommandError(f"“{port}” is not a port.", Exit.USAGE)
+    return host, int(port) if port else None
 
 
 def add_device(parsed: argparse.Namespace) -> int:
@@ -59,14 +104,18 @@ def add_device(parsed: argparse.Namespace) -> int:
     keys = new_keypair()
     now = clock.now()
     with writing():
-        subscription = _own_subscription(_plan(parsed.plan), parsed.place, now)
-        device = actions.add_device(
-            subscription=subscription,
-            public_key=keys.public,
-            name=parsed.name,
-            now=now,
-            actor=Actor("command", "device add"),
-        )
+        plan = _plan(parsed.plan)
+        account = _own_account(_own_place(parsed.place, plan), now)
+        try:
+            device = actions.add_device(
+                subscription=_own_subscription(plan, account, now),
+                public_key=keys.public,
+                name=parsed.name,
+                now=now,
+                actor=_OWN,
+            )
+        except actions.NotAllowed as refusal:
+            raise CommandError(_why_not(refusal, plan, account)) from None
         found = _placements(device)
     for written in _write_files(device, keys.private, found, path):
         say(f"wrote {written}")
@@ -84,34 +133,114 @@ def _refuse_taken(path: Path) -> None:
 def _placements(device: Device) -> list[Placement]:
     """Return where the device is served; without a gateway it is not added at all."""
     from ferriage.devices.queries import placements
+    from ferriage.fleet.models import PoolGateway
+    from ferriage.plans.queries import lines_of
 
     found = placements(device)
-    if not found:
-        raise CommandError("No gateway serves this plan yet, so there would be nothing to reach.")
-    return found
+    if found:
+        return found
+    lines = lines_of(device.subscription.plan)
+    waiting = PoolGateway.objects.filter(pool__line__in=lines, gateway__state="waiting").first()
+    if waiting is not None:
+        raise CommandError(
+            f"The gateway {waiting.gateway} waits for its host: run there the `agent enrol` that "
+            "`ferriage gateway add` printed, or make a new token on its page in the back office. "
+            "Nothing was added."
+        )
+    line = lines[0]
+    raise CommandError(
+        "No gateway serves this plan yet, so there would be nothing to reach. Record one with "
+        f"`ferriage gateway add NAME --place {line.enter_place} --line {line.code}`."
+    )
 
 
 def _plan(code: str | None) -> Plan:
-    from ferriage.plans.models import Plan
+    """Return the plan that was named, the one held already, or the only one that makes sense.
 
-    found = Plan.objects.filter(withdrawn_at=None)
-    plans = list(found.filter(code=code) if code else found)
-    if len(plans) != 1:
-        known = ", ".join(f"{plan.code} ({plan})" for plan in found) or "none"
-        raise CommandError(f"Name one plan with --plan. There are: {known}.")
-    return plans[0]
+    Raises:
+        CommandError: There is none, or several lead different ways.
+    """
+    from ferriage.plans.models import Plan, Subscription
+    from ferriage.plans.queries import lines_of
+
+    sold = Plan.objects.filter(withdrawn_at=None).select_related("service")
+    plans = {plan: lines_of(plan) for plan in sold.order_by("service__position", "pk")}
+    if code:
+        return _named(code, list(plans))
+    held = Subscription.objects.filter(account=_operator(), plan__in=plans).order_by("pk").first()
+    if held is not None:
+        return held.plan
+    served = [plan for plan, lines in plans.items() if lines]
+    if not served:
+        raise CommandError(
+            "No plan is offered on a line yet. Make one in the back office, under Plans."
+        )
+    first, *others = served
+    if any(plans[plan] != plans[first] for plan in others):
+        raise CommandError(
+            f"Name one plan with --plan; they lead different ways. {_listed(served)}."
+        )
+    if others:
+        say(f"Takes the plan {first}; all lead the same way. Another one by --plan.")
+    return first
 
 
-def _own_subscription(plan: Plan, place: str, now: datetime) -> Subscription:
+def _named(code: str, plans: Sequence[Plan]) -> Plan:
+    for plan in plans:
+        if plan.code == code:
+            return plan
+    raise CommandError(f"There is no plan {code} for --plan. {_listed(plans)}.")
+
+
+def _listed(plans: Sequence[Plan]) -> str:
+    known = ", ".join(f"{plan.code} ({plan})" for plan in plans) or "none"
+    return f"There are: {known}"
+
+
+def _own_place(said: str, plan: Plan) -> str:
+    """Return where the operator is: as said now or before, else where the seller sits.
+
+    Raises:
+        CommandError: What was said is no place.
+    """
+    from ferriage.approvals.packfile import is_place
+    from ferriage.plans.queries import lines_of
+
+    if said:
+        place = said.upper()
+        if not is_place(place):
+            raise CommandError(f"“{said}” is not an ISO 3166 code for --place, such as SE.")
+        return place
+    account = _operator()
+    if account is not None and account.place:
+        return account.place
+    party = lines_of(plan)[0].party
+    say(f"You are taken to be in {party.place}, where {party.name} sits. Another place by --place.")
+    return party.place
+
+
+def _why_not(refusal: NotAllowed, plan: Plan, account: Account) -> str:
+    from ferriage.plans.queries import lines_of
+
+    return "\n".join(
+        (
+            f"For a person in {account.place}: {refusal}",
+            "If you are elsewhere, say where with --place. What the register asks:",
+            *(
+                f"  ferriage approvals explain --line {line.code} --customer {account.place}"
+                for line in lines_of(plan)
+            ),
+        )
+    )
+
+
+def _own_subscription(plan: Plan, account: Account, now: datetime) -> Subscription:
     """Return the operator's own subscription: one grant without end, at price 0."""
     from ferriage.plans import actions
-    from ferriage.plans.models import Subscription
+    from ferriage.plans.queries import subscription_for
 
-    account = _own_account(place, now)
-    held = Subscription.objects.filter(account=account, service=plan.service).first()
-    if held is not None:
-        return held
-    return actions.grant(
+    held = subscription_for(account=account, service=plan.service)
+    return held or actions.grant(
         account=account,
         plan=plan,
         starts_at=now,
@@ -119,7 +248,7 @@ def _own_subscription(plan: Plan, place: str, now: datetime) -> Subscription:
         reason="The operator's own devices",
         source_code="own",
         now=now,
-        actor=Actor("command", "device add"),
+        actor=_OWN,
     )
 
 
@@ -127,20 +256,24 @@ def _own_account(place: str, now: datetime) -> Account:
     from ferriage.accounts.actions import declare_place, open_account
     from ferriage.accounts.models import Account
 
-    actor = Actor("command", "device add")
-
-    mine = Account.objects.filter(account_class=Account.Class.OWN_STAFF, label="operator").first()
-    if mine is not None:
-        if place:
-            declare_place(account=mine, place=place, now=now, actor=actor)
+    mine = _operator()
+    if mine is None:
+        return open_account(
+            now=now,
+            actor=_OWN,
+            account_class=Account.Class.OWN_STAFF,
+            place=place,
+            label=_LABEL,
+        ).account
+    if mine.place == place:
         return mine
-    return open_account(
-        now=now,
-        actor=actor,
-        account_class=Account.Class.OWN_STAFF,
-        place=place,
-        label="operator",
-    ).account
+    return declare_place(account=mine, place=place, now=now, actor=_OWN)
+
+
+def _operator() -> Account | None:
+    from ferriage.accounts.models import Account
+
+    return Account.objects.filter(account_class=Account.Class.OWN_STAFF, label=_LABEL).first()
 
 
 def _write_files(

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from ferriage.approvals.packfile import is_place, is_user_assigned
+from ferriage.cli.asking import no_answer, prompt, until_good
 from ferriage.cli.catalogue import TERMS, fill
 from ferriage.cli.words import CommandError, Exit, say
+from ferriage.config import SiteConfig
 from ferriage.core import clock
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
@@ -21,10 +24,13 @@ from ferriage.core.money import Money
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Sequence
 
+    from ferriage.approvals.actions import Conclusion
     from ferriage.approvals.facts import Question
     from ferriage.approvals.models import Party
     from ferriage.fleet.models import Line
+    from ferriage.plans.models import Plan
 
 INIT: Final = Actor("command", "init")
 _ROLES: Final = {
@@ -34,6 +40,8 @@ _ROLES: Final = {
     "cross": "carrying traffic across the border of {}",
     "sell": "selling to customers in {}",
 }
+_CURRENCIES: Final = {"CN": "CNY", "DE": "EUR", "SE": "SEK"}
+"""Offered to a seller of these places, which have rule packs; elsewhere nothing is guessed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +74,17 @@ def open_shop(answers: Answers | None, parsed: argparse.Namespace) -> None:
     answers = answers or ask(parsed)
     with writing():
         line = _record(answers)
-        fill(line=line, prices=answers.prices, now=clock.now(), actor=INIT)
+        plans = fill(line=line, prices=answers.prices, now=clock.now(), actor=INIT)
+    _say_what_is_sold(plans)
     if parsed.local:
         _ask_open_questions(line, line.party)
     _try_to_open(line)
+
+
+def _say_what_is_sold(plans: Sequence[Plan]) -> None:
+    services = " and ".join(f"“{plan.service}”" for plan in plans)
+    say(f"\ninit: made {len(plans)} services to sell, {services}, with one plan and these prices")
+    say("each. One that you do not want is withdrawn on its page in the back office, under Plans.")
 
 
 def _record(answers: Answers) -> Line:
@@ -121,46 +136,54 @@ def ask(parsed: argparse.Namespace) -> Answers:
     """Return what the options say of the shop, and with `--local` ask for the rest.
 
     Raises:
-        CommandError: An answer that cannot be, or one that is missing.
+        CommandError: An option that cannot be, or an answer that is missing.
     """
 
-    def want(given: str | None, question: str, default: str = "") -> str:
-        answer = given or (prompt(question, default) if parsed.local else default)
-        return answer or _missing(question)
+    def want[T](given: str | None, question: str, read: Callable[[str], T], default: str = "") -> T:
+        if given or not parsed.local:
+            return read(given or default or _missing(question))
+        return until_good(question, read, default)
 
-    enter = _place(want(parsed.enter, "Where do your gateways stand (ISO 3166, such as SE)?"))
-    leave = _place(want(parsed.exit, "Where does traffic leave to the internet?", enter))
-    sold = parsed.sell or want(None, "Where are your customers (one or several)?", enter).split()
-    seller = want(parsed.seller, "Who operates the line? Legal name:")
-    place = _place(want(parsed.seller_place, "Where does this party sit?", enter))
-    currency = want(parsed.currency, "Which currency?", "CNY").upper()
-    amounts = want(parsed.prices, "Prices for 1, 6, 12 and 24 months:", "10,50,90,120")
+    enter = want(parsed.enter, "Where do your gateways stand (ISO 3166, such as SE)?", _place)
+    leave = want(parsed.exit, "Where does traffic leave to the internet?", _place, enter)
+    sold = " ".join(parsed.sell or ())
+    sell = want(sold, "Where are your customers (one or several, such as SE, DE)?", _places, enter)
+    seller = want(parsed.seller, "Who operates the line? Legal name:", str)
+    place = want(parsed.seller_place, "Where does this party sit?", _place, enter)
+    currency = want(parsed.currency, "Which currency?", _currency, _CURRENCIES.get(place[:2], ""))
+    prices = want(
+        parsed.prices,
+        f"Prices in {currency} for 1, 6, 12 and 24 months:",
+        partial(_prices, currency=currency),
+        "10,50,90,120",
+    )
     return Answers(
         seller=seller,
         seller_place=place,
         register_number=parsed.register_number,
         enter=enter,
         exit=leave,
-        sell=tuple(_place(item.strip(",")) for item in sold),
-        prices=_prices(amounts, currency),
+        sell=sell,
+        prices=prices,
     )
 
 
-def prompt(question: str, default: str = "") -> str:
-    """Ask one question on the terminal; Enter, or nobody there, takes the default."""
-    shown = f"{question} [{default}] " if default else f"{question} "
-    try:
-        return input(shown).strip() or default
-    except EOFError:
-        say()
-        return default
-
-
-def _missing(question: str) -> str:
-    raise CommandError(
-        f"No answer to: {question} `ferriage init --help` lists an option for each question.",
-        Exit.USAGE,
+def ask_names(parsed: argparse.Namespace) -> tuple[str, str]:
+    """Return the shop's name and its bank details, asked with `--local`; both may be empty."""
+    if not parsed.local:
+        return parsed.name, parsed.bank_details
+    name = parsed.name or prompt("What is the shop called?", SiteConfig().name)
+    bank = parsed.bank_details or prompt(
+        "Bank details, shown to customers who pay by transfer (Enter for none yet):"
     )
+    if not bank:
+        say("  None yet: nobody can pay before shop.bank_details stands in the settings file,")
+        say("  or vouchers are issued in the back office.")
+    return name, bank
+
+
+def _missing(question: str) -> NoReturn:
+    raise no_answer(question)
 
 
 def _place(text: str) -> str:
@@ -175,14 +198,29 @@ def _place(text: str) -> str:
     return place
 
 
+def _places(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_place(place) for place in _split(text)))
+
+
+def _currency(text: str) -> str:
+    try:
+        return Money(0, text.upper()).currency
+    except ValueError:
+        raise CommandError(f"“{text}” is not an ISO 4217 code such as SEK.", Exit.USAGE) from None
+
+
 def _prices(text: str, currency: str) -> tuple[Money, ...]:
-    amounts = text.split(",")
+    amounts = _split(text)
     if len(amounts) != len(TERMS):
         raise CommandError(f"“{text}” is not four amounts such as 10,50,90,120.", Exit.USAGE)
     try:
         return tuple(Money.parse(amount, currency) for amount in amounts)
     except ValueError as error:
         raise CommandError(f"{error}.", Exit.USAGE) from error
+
+
+def _split(text: str) -> list[str]:
+    return text.replace(",", " ").split()
 
 
 # --- what the rule packs leave unknown --------------------------------------------------------
@@ -193,19 +231,20 @@ def _ask_open_questions(line: Line, party: Party) -> None:
     from ferriage.fleet.queries import line_facts
 
     named: set[str] = set()
+    before = _Before()
     for question in questions_left(line=line_facts(line), at=clock.now()):
         if question.place not in named:
             named.add(question.place)
             _name_sources(question.place)
         say(f"\nDoes {_in_words(question)} need an approval? The rule pack does not say.")
         say("If you conclude that it needs none, say why; Enter leaves the question open.")
-        _ask_one(line, party, question)
+        _ask_one(line, party, question, before)
 
 
-def _ask_one(line: Line, party: Party, question: Question) -> None:
+def _ask_one(line: Line, party: Party, question: Question, before: _Before) -> None:
     while words := prompt("Why none is needed, in your own words:"):
         try:
-            return _determine(line, party, question, words)
+            return _determine(line, party, question, _conclusion(words, before))
         except (FerriageError, ValueError) as error:
             say(f"  not recorded: {error}")
     return None
@@ -233,13 +272,52 @@ def _name_sources(place: str) -> None:
         say(f"  {source.title} {source.url}".rstrip())
 
 
-def _day(question: str) -> date:
+@dataclass(slots=True)
+class _Before:
+    """What was said at the question before, offered again: who reads one act answers several.
+
+    Never the conclusion and never the statement, which are made anew for each question.
+    """
+
+    title: str = ""
+    clause: str = ""
+    read_on: str = ""
+    author: str = ""
+
+
+def _conclusion(words: str, before: _Before) -> Conclusion:
+    """Ask what a conclusion rests on.
+
+    Raises:
+        ValueError: No day is given.
+    """
+    from ferriage.approvals.actions import Conclusion
+
+    before.title = prompt("Which source did you read (title)?", before.title)
+    before.clause = prompt("Which clause of it?", before.clause)
+    read_on = _day("When did you read it (YYYY-MM-DD)?", before.read_on)
+    before.read_on = read_on.isoformat()
+    before.author = prompt("Your name:", before.author)
+    said = prompt(
+        "Type yes to state: I have read the source above; this is our conclusion, not legal advice."
+    )
+    return Conclusion(
+        words=words,
+        source_title=before.title,
+        source_clause=before.clause,
+        source_read_on=read_on,
+        author_name=before.author,
+        statement=said == "yes",
+    )
+
+
+def _day(question: str, default: str) -> date:
     """Ask for a day until it is one.
 
     Raises:
         ValueError: None is given.
     """
-    while answer := prompt(question):
+    while answer := prompt(question, default):
         try:
             return date.fromisoformat(answer)
         except ValueError:
@@ -247,22 +325,10 @@ def _day(question: str) -> date:
     raise ValueError("without the day on which the source was read.")
 
 
-def _determine(line: Line, party: Party, question: Question, words: str) -> None:
-    from ferriage.approvals.actions import Asked, Conclusion, record_determination
+def _determine(line: Line, party: Party, question: Question, conclusion: Conclusion) -> None:
+    from ferriage.approvals.actions import Asked, record_determination
     from ferriage.approvals.site import packs_in_force
 
-    conclusion = Conclusion(
-        words=words,
-        source_title=prompt("Which source did you read (title)?"),
-        source_clause=prompt("Which clause of it?"),
-        source_read_on=_day("When did you read it (YYYY-MM-DD)?"),
-        author_name=prompt("Your name:"),
-        statement=prompt(
-            "Type yes to state: I have read the source above; this is our conclusion, "
-            "not legal advice."
-        )
-        == "yes",
-    )
     record_determination(
         party=party,
         asked=Asked(

@@ -16,6 +16,7 @@ def add(commands: Commands) -> None:
         _init,
         _up,
         _check,
+        _list,
         _processes,
         _agent,
         _staff,
@@ -101,7 +102,9 @@ def _shop_options(init: argparse.ArgumentParser) -> None:
     shop.add_argument("--enter", metavar="PLACE", help="where the gateways stand")
     shop.add_argument("--exit", metavar="PLACE", help="where traffic leaves to the internet")
     shop.add_argument("--sell", action="append", metavar="PLACE", help="where customers are")
-    shop.add_argument("--currency", metavar="CODE", help="ISO 4217 code (CNY)")
+    shop.add_argument(
+        "--currency", metavar="CODE", help="ISO 4217 code (that of the seller's place)"
+    )
     shop.add_argument(
         "--prices", metavar="LIST", help="amounts for 1, 6, 12 and 24 months (10,50,90,120)"
     )
@@ -119,6 +122,10 @@ def _up(commands: Commands) -> None:
 
 def _check(commands: Commands) -> None:
     _command(commands, "check", "check:run", "say what is wrong with this host and how to mend it")
+
+
+def _list(commands: Commands) -> None:
+    _command(commands, "list", "lists:run", "list lines, plans and gateways with their codes")
 
 
 def _processes(commands: Commands) -> None:
@@ -143,6 +150,14 @@ def _agent(commands: Commands) -> None:
     enrol.add_argument("--endpoint-host", default="", help="name or address for tunnels")
     enrol.add_argument("--endpoint-port", type=int, default=0, metavar="PORT", help="UDP port")
     _command(agent, "run", "serve:agent", "apply and report until told to end")
+
+    remove = _command(
+        agent,
+        "remove",
+        "serve:remove",
+        "take this host's gateway down and leave the host as it was",
+    )
+    remove.add_argument("--forget", action="store_true", help="delete its identity and keys too")
 
 
 def _staff(commands: Commands) -> None:
@@ -194,19 +209,28 @@ def _machines(commands: Commands) -> None:
     adding.add_argument("--endpoint-host", default="", help="name or address for tunnels")
     adding.add_argument("--endpoint-port", type=int, default=51820, metavar="PORT")
     adding.add_argument("--line", help="let it serve this line (ln_ code)")
+    endpoint = _command(
+        gateway,
+        "endpoint",
+        "machines:set_endpoint",
+        "change where customers' tunnels reach a gateway",
+        example="gateway endpoint one vpn2.example:51820",
+    )
+    endpoint.add_argument("name")
+    endpoint.add_argument("endpoint", metavar="HOST[:PORT]", help="name or address, and UDP port")
     device = _group(commands, "device", "devices that may connect")
     own = _command(
         device,
         "add",
         "machines:add_device",
         "connect a device of the operator's own, if the register allows it",
-        example="device add laptop --mine --plan pln_… --out laptop.conf",
+        example="device add laptop --mine",
     )
     own.add_argument("name")
     own.add_argument("--mine", action="store_true", required=True, help="it is the operator's own")
-    own.add_argument("--plan", help="plan (pln_ code); not needed when there is one only")
-    own.add_argument("--place", default="", help="where you are (ISO 3166)")
-    own.add_argument("--out", default="", metavar="FILE", help="write the file here")
+    own.add_argument("--plan", help="plan (pln_ code); needed when several lead different ways")
+    own.add_argument("--place", default="", help="where you are (ISO 3166; where the seller sits)")
+    own.add_argument("--out", default="", metavar="FILE", help="write the file here (NAME.conf)")
 
 
 def _register(commands: Commands) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from ferriage.cli.words import CommandError, Exit
 
 if TYPE_CHECKING:
     from ferriage.config import Config
 
 _SECONDS = 2.0
+_HEALTH: Final = {b"ok\n", b"database\n"}
+"""What /healthz says, well and ill."""
+_LONGEST: Final = 64
+_HIGHEST_PORT: Final = 65_535
 _EVERYWHERE = {"0.0.0.0", "[::]", ""}  # noqa: S104 -- recognised, not listened on
 
 
@@ -27,6 +34,20 @@ def inner_listen(config: Config) -> str:
     return f"{config.inner_address}:{config.shop_port}"
 
 
+def split(listen: str) -> tuple[str, int]:
+    """Return address and port of `127.0.0.1:8000` or `[::1]:8000`.
+
+    Raises:
+        CommandError: It is neither.
+    """
+    address, colon, port = listen.rpartition(":")
+    if not colon or not address or not port.isdecimal() or int(port) > _HIGHEST_PORT:
+        raise CommandError(
+            f"{listen!r} is not an address and port such as 127.0.0.1:8000.", Exit.NOT_SET_UP
+        )
+    return address.strip("[]"), int(port)
+
+
 def is_here(address: str) -> bool:
     """Tell whether this host has an address now; a tunnel's comes with its interface."""
     return not why_not(address, 0)
@@ -41,6 +62,22 @@ def why_not(address: str, port: int) -> str:
         except OSError as error:
             return error.strerror or str(error)
     return ""
+
+
+def is_ours(address: str, port: int, host: str) -> bool:
+    """Tell whether a site or hub of Ferriage's answers there; any shop's, not only this one's.
+
+    Args:
+        host: Name under which the shop is asked; a site answers to no other.
+    """
+    connection = http.client.HTTPConnection(address, port, timeout=_SECONDS)
+    try:
+        connection.request("GET", "/healthz", headers={"Host": host})
+        return connection.getresponse().read(_LONGEST) in _HEALTH
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def answers(address: str, port: int) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import signal
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ferriage.cli import house, reach
@@ -19,7 +22,6 @@ WORKERS: Final = 2
 THREADS: Final = 4
 """Blocking threads in each of them: two slow pages must not stop the shop."""
 _LONGEST_PAUSE_SECONDS: Final = 30
-_HIGHEST_PORT: Final = 65_535
 
 
 def site(parsed: argparse.Namespace) -> int:
@@ -37,7 +39,7 @@ def site(parsed: argparse.Namespace) -> int:
     from granian import Granian
     from granian.constants import Interfaces
 
-    address, port = split(parsed.listen or config.site.listen[0])
+    address, port = reach.split(parsed.listen or config.site.listen[0])
     refusal = reach.why_not(address, port)
     if refusal:
         raise CommandError(
@@ -58,20 +60,6 @@ def site(parsed: argparse.Namespace) -> int:
         log_access=False,
     ).serve()
     return Exit.DONE
-
-
-def split(listen: str) -> tuple[str, int]:
-    """Return address and port of `127.0.0.1:8000` or `[::1]:8000`.
-
-    Raises:
-        CommandError: It is neither.
-    """
-    address, colon, port = listen.rpartition(":")
-    if not colon or not address or not port.isdecimal() or int(port) > _HIGHEST_PORT:
-        raise CommandError(
-            f"{listen!r} is not an address and port such as 127.0.0.1:8000.", Exit.NOT_SET_UP
-        )
-    return address.strip("[]"), int(port)
 
 
 def hub(_: argparse.Namespace) -> int:
@@ -97,7 +85,9 @@ def agent(_: argparse.Namespace) -> int:
 
 def enrol(parsed: argparse.Namespace) -> int:
     """Make this host a gateway."""
+    from ferriage import wire
     from ferriage.agent import identity
+    from ferriage.agent.errors import Declined
 
     path = config_path()
     if not path.exists():
@@ -107,13 +97,56 @@ def enrol(parsed: argparse.Namespace) -> int:
         )
         say(f"wrote {path}")
     config = house.load()
-    code = identity.enrol(
-        config,
-        token=parsed.token,
-        endpoint_host=parsed.endpoint_host,
-        endpoint_port=parsed.endpoint_port,
-    )
+    join = partial(identity.enrol, config, token=parsed.token, endpoint_port=parsed.endpoint_port)
+    try:
+        code = join(endpoint_host=parsed.endpoint_host)
+    except Declined as error:
+        if error.slug != wire.ENDPOINT_MISSING:
+            raise
+        code = join(endpoint_host=_own_address())
     say(f"This host is gateway {code}. Start it with `ferriage agent run` or `ferriage up`.")
+    return Exit.DONE
+
+
+def _own_address() -> str:
+    """Return where customers may find this host when nobody has said, and tell which that is.
+
+    Raises:
+        CommandError: It has no way out.
+    """
+    from ferriage.agent.host import outward_address
+
+    address = outward_address()
+    if not address:
+        raise CommandError(
+            "Nobody has said where customers' tunnels reach this host, and it has no route to the "
+            "internet to tell by. Add --endpoint-host and its name or address; the token still "
+            "works."
+        )
+    say(f"Nobody has said where tunnels reach this host, so customers' files will name {address}.")
+    if not ipaddress.ip_address(address).is_global:
+        say("  It is no public address: only devices in networks that lead to it get through.")
+    say("  If that is wrong: `ferriage gateway endpoint NAME ADDRESS` on the shop's machine.")
+    return address
+
+
+def remove(parsed: argparse.Namespace) -> int:
+    """Take this host's gateway down."""
+    from ferriage.agent import removal
+
+    config = house.load()
+    if os.geteuid() != 0:
+        raise CommandError("Only root can take a gateway down; nothing was changed.")
+    done = False
+    for what in removal.remove(config, forget=parsed.forget):
+        say(f"taken away or put back: {what}")
+        done = True
+    if not done:
+        say("Nothing of a gateway is left on this host.")
+    state_dir = config.resolve(config.agent.state_dir)
+    if (state_dir / "identity.json").exists():
+        say(f"Its keys stay in {state_dir}: `ferriage up` or `ferriage agent run` brings it back.")
+        say("`ferriage agent remove --forget` deletes them too.")
     return Exit.DONE
 
 

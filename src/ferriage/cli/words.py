@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import sys
 from enum import IntEnum
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+_COMMAND: Final = re.compile(r"(?<=`)ferriage (?=[a-z-])|(?<=^  )ferriage (?=[a-z-])", re.MULTILINE)
+"""A command for the reader: in backticks, or on a line of its own, two spaces in."""
 
 
 class Exit(IntEnum):
@@ -25,12 +34,36 @@ class CommandError(Exception):
 
 
 def say(text: str = "") -> None:
-    """Print one line at once, also into a pipe."""
-    sys.stdout.write(f"{text}\n")
+    """Print one line at once, also into a pipe. Commands in it are spelled as we were called."""
+    sys.stdout.write(f"{as_called(text)}\n")
     sys.stdout.flush()
 
 
 def complain(text: str) -> None:
-    """Print one line where errors go."""
-    sys.stderr.write(f"ferriage: {text}\n")
+    """Print one line where errors go. Commands in it are spelled as we were called."""
+    sys.stderr.write(f"ferriage: {as_called(text)}\n")
     sys.stderr.flush()
+
+
+def as_called(text: str) -> str:
+    """Return a text with its commands spelled so that they can be typed here.
+
+    Only the command line knows how it was called; the rooms below say `ferriage up`.
+    """
+    return _COMMAND.sub(lambda _: f"{called()} ", text)
+
+
+@cache
+def called() -> str:
+    """Return what to type for this program: its name when the shell finds it, else its path."""
+    path = Path(sys.argv[0])
+    if path.name != "ferriage":
+        path = Path(sys.executable).with_name("ferriage")
+    found = shutil.which("ferriage")
+    if not path.exists() or (found and path.samefile(found)):
+        return "ferriage"
+    # Not resolved: a link is what was typed.
+    typed = os.path.relpath(path)
+    if typed.startswith(".."):
+        return os.path.abspath(path)  # noqa: PTH100 -- links are kept
+    return typed if os.sep in typed else f"./{typed}"

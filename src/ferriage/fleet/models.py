@@ -40,6 +40,12 @@ class Gateway(models.Model):
 
     class Meta:
         db_table = "fleet_gateway"
+        constraints = [
+            # Every customer's file of this gateway names it.
+            models.CheckConstraint(
+                condition=~Q(state="active", endpoint_host=""), name="fleet_gateway_endpoint"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from ferriage.plans.models import Price
+
 
 @dataclass(frozen=True, slots=True)
 class Worklist:
@@ -63,6 +65,16 @@ def orders_that_fit(payment: Payment, now: datetime) -> QuerySet[Order]:
         .select_related("plan__service")
         .order_by("-pk")
     )
+
+
+def has_voucher_for(price: Price) -> bool:
+    """Tell whether somebody may hold a voucher that pays a price: one that fits and is unused."""
+    return Voucher.objects.filter(
+        used_at=None,
+        batch__plan=price.plan_id,
+        batch__term_months=price.term_months,
+        batch__currency=price.currency,
+    ).exists()
 
 
 def ended_without_refund() -> list[Order]:

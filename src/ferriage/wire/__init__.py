@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from ferriage.wire.batches import frame_batch, open_batch
 from ferriage.wire.calls import (
+    ENDPOINT_MISSING,
     EnrolAnswer,
     EnrolRequest,
     PoolAssignment,
@@ -80,6 +81,7 @@ from ferriage.wire.signing import (
 __all__ = [
     "CLOCK_TOLERANCE_SECONDS",
     "DIGEST_ZERO",
+    "ENDPOINT_MISSING",
     "FEED_FORMAT",
     "HEADER_GATEWAY",
     "HEADER_NONCE",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ferriage.wire.records import SignedPermit, Struct
+
+ENDPOINT_MISSING: Final = "endpoint-missing"
+"""Slug with which the site refuses a host that names no endpoint when nobody else has."""
 
 
 class PoolAssignment(Struct, frozen=True):

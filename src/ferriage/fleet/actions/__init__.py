@@ -1,6 +1,11 @@
 """Everything that changes the fleet."""
 
-from ferriage.fleet.actions.enrolment import EnrolmentWrong, TokenRefused, enrol
+from ferriage.fleet.actions.enrolment import (
+    EndpointMissing,
+    EnrolmentWrong,
+    TokenRefused,
+    enrol,
+)
 from ferriage.fleet.actions.gateways import (
     GatewayClosed,
     GatewayWrong,
@@ -10,6 +15,7 @@ from ferriage.fleet.actions.gateways import (
     close_gateway,
     create_gateway,
     new_enrol_token,
+    set_endpoint,
 )
 from ferriage.fleet.actions.lines import (
     LineRefused,
@@ -31,6 +37,7 @@ from ferriage.fleet.actions.secondperson import (
 )
 
 __all__ = [
+    "EndpointMissing",
     "EnrolmentWrong",
     "GatewayClosed",
     "GatewayWrong",
@@ -58,6 +65,7 @@ __all__ = [
     "refresh_permits",
     "release_line",
     "revoke_approval",
+    "set_endpoint",
     "suspend_approval",
     "take_report",
     "verify_approval",

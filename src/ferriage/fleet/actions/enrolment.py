@@ -11,9 +11,9 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret
 from ferriage.fleet import site
-from ferriage.fleet.actions.gateways import LAST_PORT
-from ferriage.fleet.actions.plain import fits, is_host, is_key
-from ferriage.fleet.models import EnrolToken, Gateway, PoolGateway
+from ferriage.fleet.actions.gateways import LAST_PORT, move_ports
+from ferriage.fleet.actions.plain import fits, is_endpoint, is_key
+from ferriage.fleet.models import EnrolToken, Gateway
 from ferriage.fleet.queries import assignments
 
 if TYPE_CHECKING:
@@ -36,6 +36,13 @@ class EnrolmentWrong(FerriageError):
     status = 422
 
 
+class EndpointMissing(FerriageError):
+    """Neither staff nor the host said where customers' tunnels reach it."""
+
+    slug = wire.ENDPOINT_MISSING
+    status = 422
+
+
 def enrol(*, request: wire.EnrolRequest, now: datetime) -> wire.EnrolAnswer:
     """Make the host that brings a one-time token the gateway it was made for.
 
@@ -46,6 +53,7 @@ def enrol(*, request: wire.EnrolRequest, now: datetime) -> wire.EnrolAnswer:
     Raises:
         TokenRefused: Wrong, used or expired; nothing changes.
         EnrolmentWrong: Another wire format, or a key or address that cannot be.
+        EndpointMissing: The token is still good for a request that names an endpoint.
     """
     _check(request)
     with writing():
@@ -100,6 +108,11 @@ def _refused() -> TokenRefused:
 
 
 def _become(gateway: Gateway, request: wire.EnrolRequest, now: datetime) -> None:
+    if not (request.endpoint_host or gateway.endpoint_host):
+        raise EndpointMissing(
+            _("Nobody has said yet where customers' tunnels reach this gateway."),
+            _("Enrol with --endpoint-host and its public name or address; the token still works."),
+        )
     gateway.state = Gateway.State.ACTIVE
     gateway.signing_key = request.signing_key
     gateway.wireguard_key = request.wireguard_key
@@ -111,16 +124,7 @@ def _become(gateway: Gateway, request: wire.EnrolRequest, now: datetime) -> None
     # Whoever held the lease before signs with a key that is not this gateway's any more.
     gateway.lease_instance, gateway.lease_until, gateway.report_sequence = "", None, 0
     gateway.save()
-    _move_ports(gateway)
-
-
-def _move_ports(gateway: Gateway) -> None:
-    members = list(PoolGateway.objects.filter(gateway=gateway).order_by("interface"))
-    upward = bool(members) and gateway.endpoint_port > members[0].listen_port
-    # Each port must be free at the moment it is taken: the table lets no two interfaces share one.
-    for member in reversed(members) if upward else members:
-        member.listen_port = gateway.endpoint_port + member.interface
-        member.save(update_fields=["listen_port"])
+    move_ports(gateway)
 
 
 def _answer(gateway: Gateway) -> wire.EnrolAnswer:
@@ -141,7 +145,7 @@ def _check(request: wire.EnrolRequest) -> None:
         )
     plain = (
         fits(Gateway.boot_id.field, request.boot_id),
-        not request.endpoint_host or is_host(request.endpoint_host),
+        not request.endpoint_host or is_endpoint(request.endpoint_host),
         fits(Gateway.agent_version.field, request.agent_version),
         0 <= request.endpoint_port <= LAST_PORT,
         is_key(request.signing_key) and is_key(request.wireguard_key),

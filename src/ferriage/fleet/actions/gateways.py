@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
 from ferriage import wire
@@ -14,7 +15,7 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret, new_token
 from ferriage.fleet import site
-from ferriage.fleet.actions.plain import is_host
+from ferriage.fleet.actions.plain import is_endpoint
 from ferriage.fleet.models import EnrolToken, Gateway, Line, PoolGateway
 
 if TYPE_CHECKING:
@@ -61,13 +62,14 @@ def create_gateway(
     Args:
         place: Where the host stands (ISO 3166).
         endpoint_host: Name or address that customers' tunnels go to; the agent may give another.
+            Left empty, the agent must give it.
         endpoint_port: UDP port of its first WireGuard interface; further ones count up.
 
     Raises:
         GatewayWrong: The name is taken, or a place, host or port that cannot be.
     """
-    if endpoint_host and not is_host(endpoint_host):
-        raise GatewayWrong(_("“%s” is neither a host name nor an address.") % endpoint_host)
+    if endpoint_host:
+        _check_host(endpoint_host)
     if not is_place(place) or not 0 < endpoint_port <= LAST_PORT:
         raise GatewayWrong(_("“%s” is not a place, or the port is not one.") % place)
     with writing():
@@ -94,6 +96,46 @@ def new_enrol_token(*, gateway: Gateway, now: datetime, actor: Actor) -> str:
         )
         _record(gateway, "token_issued", now, actor)
         return _issue(gateway, now)
+
+
+def set_endpoint(
+    *, gateway: Gateway, host: str, port: int | None = None, now: datetime, actor: Actor
+) -> Gateway:
+    """Say where customers' tunnels reach a gateway from now on.
+
+    Files that were handed out name the old address: it is in the file alone, so nothing here can
+    change it.
+
+    Args:
+        host: Name or address.
+        port: UDP port of its first WireGuard interface; None leaves the ports as they are.
+
+    Raises:
+        GatewayClosed: It was closed for good.
+        GatewayWrong: A host or port that cannot be.
+    """
+    _check_host(host)
+    with writing():
+        _refuse_closed(gateway)
+        port = gateway.endpoint_port if port is None else port
+        served = PoolGateway.objects.filter(gateway=gateway).aggregate(last=Max("interface"))
+        if not 0 < port <= LAST_PORT - (served["last"] or 0):
+            raise GatewayWrong(_("The port is not one, or leaves no room for each line's."))
+        gateway.endpoint_host, gateway.endpoint_port = host, port
+        gateway.save(update_fields=["endpoint_host", "endpoint_port"])
+        move_ports(gateway)
+        _record(gateway, "endpoint_set", now, actor, host=host, port=port)
+    return gateway
+
+
+def move_ports(gateway: Gateway) -> None:
+    """Let the interfaces count up from the gateway's port. Inside a transaction of the caller's."""
+    members = list(PoolGateway.objects.filter(gateway=gateway).order_by("interface"))
+    upward = bool(members) and gateway.endpoint_port > members[0].listen_port
+    # Each port must be free at the moment it is taken: the table lets no two interfaces share one.
+    for member in reversed(members) if upward else members:
+        member.listen_port = gateway.endpoint_port + member.interface
+        member.save(update_fields=["listen_port"])
 
 
 def assign(*, gateway: Gateway, line: Line, now: datetime, actor: Actor) -> PoolGateway:
@@ -144,6 +186,13 @@ def _issue(gateway: Gateway, now: datetime) -> str:
     )
     url = base64.urlsafe_b64encode(site.site_url().encode()).decode().rstrip("=")
     return f"fe1.{url}.{secret}.{wire.fingerprint(wire.public_key(site.permit_key()))}"
+
+
+def _check_host(host: str) -> None:
+    if not is_endpoint(host):
+        raise GatewayWrong(
+            _("“%s” is not a host name or address that a customer's device could reach.") % host
+        )
 
 
 def _check_assignable(gateway: Gateway, line: Line) -> None:

@@ -34,14 +34,16 @@ def is_key(text: str) -> bool:
         return False
 
 
-def is_host(text: str) -> bool:
-    """Tell whether a text is a host name or an address, and nothing more.
+def is_endpoint(text: str) -> bool:
+    """Tell whether a text is a host name or an address that could lead elsewhere, nothing more.
 
     It is written into customers' files, where a line end would begin a key of its own: wg-quick
-    runs what stands behind `PostUp` as root.
+    runs what stands behind `PostUp` as root. `localhost` there would be the customer's own machine.
     """
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
-        return len(text) <= _LONGEST_HOST and _HOST_NAME.fullmatch(text) is not None
-    return "%" not in text
+        named = len(text) <= _LONGEST_HOST and _HOST_NAME.fullmatch(text) is not None
+        return named and text.lower().rstrip(".") != "localhost"
+    nowhere = address.is_loopback or address.is_unspecified or address.is_multicast
+    return not nowhere and not address.is_link_local and "%" not in text

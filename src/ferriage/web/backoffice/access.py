@@ -106,6 +106,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-gateway": MACHINES,
     "staff-gateway-token": _button(OWNER),
     "staff-gateway-assign": _form(OWNER),
+    "staff-gateway-endpoint": _form(OWNER),
     "staff-gateway-close": _form(OWNER),
     # lines and the register
     "staff-lines": RECORDS,

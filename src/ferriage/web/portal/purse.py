@@ -1,4 +1,4 @@
-"""What an order's page says besides the order: its end, its bank transfer, its refunds."""
+"""What a page says besides the order: its end, whether and how it can be paid, its refunds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 from django.db.models import Q, Sum
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
 
 from ferriage.approvals.queries import denial_of
 from ferriage.approvals.reasons import sentence
 from ferriage.approvals.site import packs_on_file
+from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.orders import places
 from ferriage.payments.models import Payment, Refund
+from ferriage.payments.queries import has_voucher_for
 from ferriage.plans import queries as plans
 from ferriage.web.portal.register import why_not
 
@@ -28,6 +31,26 @@ if TYPE_CHECKING:
 
 
 _PAID_BACK: Final = Q(refunds__kind=Refund.Kind.ENDED, refunds__state=Refund.State.PAID)
+
+
+class NoWayToPay(FerriageError):
+    """An order could not be paid by anybody, so none is placed."""
+
+    slug = "no-way-to-pay"
+
+
+def check_payable(price: Price) -> None:
+    """Refuse what nobody could pay for: by transfer, or by a voucher that was made for it.
+
+    Raises:
+        NoWayToPay: Neither is there.
+    """
+    if settings.FERRIAGE.shop.bank_details or has_voucher_for(price):
+        return
+    raise NoWayToPay(
+        _("This shop cannot take a payment yet, so it takes no order."),
+        _("Nothing was ordered. Come back later, or ask whoever runs it."),
+    )
 
 
 def end_if_bought(*, customer: Account | None, price: Price, now: datetime) -> datetime:

@@ -43,6 +43,13 @@ class GatewayForm(forms.Form):
     )
 
 
+class EndpointForm(forms.Form):
+    """Where customers' tunnels reach a gateway."""
+
+    host = forms.CharField(label=gettext_lazy("Its public name or address"), max_length=255)
+    port = forms.IntegerField(label=gettext_lazy("First UDP port"), min_value=1, max_value=65535)
+
+
 class AssignForm(forms.Form):
     """The line that a gateway is to serve."""
 
@@ -116,6 +123,31 @@ def assign(request: StaffRequest, code: str) -> HttpResponse:
         back=reverse("staff-gateway", args=[code]),
         act=act,
         intro=_("Only lines that enter where this host stands can be chosen."),
+    )
+
+
+def endpoint(request: StaffRequest, code: str) -> HttpResponse:
+    """Change where customers' tunnels reach a gateway."""
+    found = row(Gateway, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.set_endpoint(gateway=found, **typed, now=request.now, actor=request.staff.actor)
+        return said(request, _("The address is changed."), "staff-gateway", code)
+
+    return form_page(
+        request,
+        EndpointForm(
+            request.POST or None,
+            initial={"host": found.endpoint_host, "port": found.endpoint_port},
+        ),
+        title=_("Address of %(gateway)s") % {"gateway": found.name},
+        submit=_("Change the address"),
+        back=reverse("staff-gateway", args=[code]),
+        act=act,
+        intro=_(
+            "Files that were handed out name the old address. Each of these devices is added "
+            "anew, or its owner changes the line Endpoint in the file."
+        ),
     )
 
 

@@ -40,7 +40,7 @@ def purchase(request: VisitorRequest, price_code: str) -> dict[str, Any]:
     """Return what the form of place and consent shows for a price.
 
     A plan that is not shown at all is not there; one that is shown but not on sale is refused
-    with what the register says.
+    with what the register says, and so is one that nobody could pay for.
     """
     price = _price(price_code, request)
     card = catalogue.plan_card(price.plan, now=request.now, language=get_language() or "en")
@@ -51,6 +51,7 @@ def purchase(request: VisitorRequest, price_code: str) -> dict[str, Any]:
         raise orders.TermOutlivesApproval(card.sold_until)
     if not card.on_sale:
         raise orders.NotOnSale(catalogue.why_not_on_sale(price.plan, now=request.now))
+    purse.check_payable(price)
     return {
         "card": card,
         "term": next(term for term in card.terms if term.price == price),
@@ -155,6 +156,7 @@ def cancel(request: CustomerRequest, code: str) -> HttpResponse:
 
 def _place(request: CustomerRequest, price: Price, chosen: str) -> Order:
     """Note the place and place the order: both, or neither when it is refused."""
+    purse.check_payable(price)
     expires_at = request.now + timedelta(hours=settings.FERRIAGE.shop.order_hours)
     with writing():
         declare_place(account=request.customer, place=chosen, now=request.now, actor=CUSTOMER)

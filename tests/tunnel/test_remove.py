@@ -1,0 +1,124 @@
+"""`ferriage agent remove`: a host that was a gateway is as it was before."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support import eventually
+
+if TYPE_CHECKING:
+    from tunnel_world import World
+
+pytestmark = pytest.mark.tunnel
+
+SETTINGS = (
+    "net.ipv4.ip_forward",
+    "net.ipv6.conf.all.forwarding",
+    "net.netfilter.nf_conntrack_tcp_timeout_established",
+)
+
+
+def _host(world: World) -> dict[str, str]:
+    """Return all of the host's network that an agent touches."""
+    run = world.gateway.run
+    return {
+        "links": "\n".join(
+            sorted(re.findall(r"^\d+: (\S+?)[@:]", run("ip", "-o", "link"), re.MULTILINE))
+        ),
+        "rules": run("ip", "-4", "rule", "show") + run("ip", "-6", "rule", "show"),
+        "routes": run("ip", "-4", "route", "show", "table", "all"),
+        "tables": run("nft", "list", "tables"),
+        "settings": run("sysctl", "-n", *SETTINGS),
+    }
+
+
+def _remove(world: World, *more: str) -> tuple[int, str]:
+    command = (sys.executable, "-m", "ferriage", "agent", "remove", *more)
+    done = subprocess.run(
+        ["ip", "netns", "exec", world.gateway.name, *command],
+        env={**os.environ, "FERRIAGE_CONFIG": str(world.config_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _ended(number: int) -> bool:
+    """Tell whether a process has ended, though nobody may have asked yet how."""
+    path = Path(f"/proc/{number}/cmdline")
+    return not path.exists() or path.read_bytes() == b""
+
+
+def _serving(world: World) -> dict[str, str]:
+    """Let the gateway serve a client, and return what its host was like before."""
+    world.permit()
+    client = world.client()
+    before = _host(world)
+    world.start_agent()
+    world.applied()
+    eventually(lambda: client.ping("203.0.113.9") == 1, within=10)
+    return before
+
+
+def test_host_that_was_a_gateway_is_as_it_was(world: World) -> None:
+    before = _serving(world)
+    resolver = int((world.directory / "run/unbound.pid").read_text())
+    world.kill_agent()
+
+    code, said = _remove(world)
+
+    assert code == 0, said
+    assert f"interface {world.interface} and its tunnels" in said
+    assert "net.ipv4.ip_forward = 0" in said
+    assert _host(world) == before
+    assert _ended(resolver)
+    assert not (world.directory / "run").exists()
+    assert (world.directory / "state/identity.json").exists()
+
+
+def test_second_removal_finds_nothing_and_forgetting_takes_the_keys(world: World) -> None:
+    _serving(world)
+    world.kill_agent()
+    _remove(world)
+
+    code, said = _remove(world)
+    forgot, _ = _remove(world, "--forget")
+
+    assert code == 0, said
+    assert "Nothing of a gateway is left on this host." in said
+    assert "--forget" in said
+    assert forgot == 0
+    assert not (world.directory / "state").exists()
+
+
+def test_removed_gateway_comes_back_with_its_keys(world: World) -> None:
+    _serving(world)
+    world.kill_agent()
+    _remove(world)
+
+    world.start_agent()
+
+    seen = len(world.site.reports)
+    eventually(lambda: len(world.site.reports) > seen + 1, within=20)
+    world.applied()
+    assert world.interface in world.gateway.run("ip", "-o", "link")
+
+
+def test_gateway_with_a_running_agent_is_not_removed(world: World) -> None:
+    _serving(world)
+    during = _host(world)
+
+    code, said = _remove(world)
+
+    assert code == 75
+    assert "stop that one first; nothing was changed" in said
+    assert _host(world) == during
