@@ -62,13 +62,19 @@ def open_account(
     place: str = "",
     label: str = "",
     language: str = "en",
+    invited: bool = False,
 ) -> OpenedAccount:
     """Open an account under a new number.
 
+    Args:
+        invited: Staff have put this person on a closed service's list, and it is they who accept.
+
     Raises:
-        ClosedService: A class other than public needs staff or a command, and a name.
+        ClosedService: A class other than public needs staff, a command or an invitation, and a
+            name.
     """
-    if account_class != Account.Class.PUBLIC and (actor.kind == "customer" or not label):
+    stranger = actor.kind == "customer" and not invited
+    if account_class != Account.Class.PUBLIC and (stranger or not label):
         raise ClosedService(
             _("This service is for invited, named people only."),
             _("Ask the operator to invite you."),
@@ -87,8 +93,40 @@ def open_account(
     return OpenedAccount(account, number)
 
 
-def start_session(*, account: Account, now: datetime) -> str:
-    """Log a customer in and return the token for the cookie; runs for 30 days."""
+def close_account(*, account: Account, now: datetime, actor: Actor) -> Account:
+    """End an account: its number opens nothing any more and its sessions are over.
+
+    What it holds is for the caller to end.
+    """
+    with writing():
+        Account.objects.filter(pk=account.pk).update(closed_at=now)
+        CustomerSession.objects.filter(account=account).delete()
+        audit.record(now=now, actor=actor, action="account.closed")
+    account.closed_at = now
+    return account
+
+
+def reopen_account(*, account: Account, label: str, now: datetime, actor: Actor) -> OpenedAccount:
+    """Open an account of a closed service anew, under a number of its own and a name."""
+    number = codes.random_characters()
+    with writing():
+        account.number_hash = hash_secret("account", number)
+        account.label = label
+        account.closed_at = None
+        account.save(update_fields=["number_hash", "label", "closed_at"])
+        audit.record(now=now, actor=actor, action="account.reopened")
+    return OpenedAccount(account, number)
+
+
+def relabel(*, account: Account, label: str) -> None:
+    """Put another name on an account of a closed service, inside the caller's transaction."""
+    with writing():
+        Account.objects.filter(pk=account.pk).update(label=label)
+    account.label = label
+
+
+def start_session(*, account: Account, now: datetime, length: timedelta = SESSION_LENGTH) -> str:
+    """Log a customer in and return the token for the cookie; runs for 30 days, or as told."""
     token = new_token()
     with writing():
         CustomerSession.objects.filter(expires_at__lte=now).delete()
@@ -96,7 +134,7 @@ def start_session(*, account: Account, now: datetime) -> str:
             token_hash=hash_secret("session", token),
             account=account,
             created_on=now.date(),
-            expires_at=now + SESSION_LENGTH,
+            expires_at=now + length,
         )
     return token
 

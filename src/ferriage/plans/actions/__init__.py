@@ -6,6 +6,7 @@ from ferriage.plans.actions.catalogue import (
     create_plan,
     create_service,
     set_price,
+    set_routes,
     withdraw_offer,
     withdraw_plan,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "grant",
     "refuse_other_plan",
     "set_price",
+    "set_routes",
     "withdraw_offer",
     "withdraw_plan",
 ]
