@@ -19,6 +19,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret, new_token
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 SESSION_LENGTH: Final = timedelta(days=30)
@@ -118,11 +119,21 @@ def reopen_account(*, account: Account, label: str, now: datetime, actor: Actor)
     return OpenedAccount(account, number)
 
 
-def relabel(*, account: Account, label: str) -> None:
-    """Put another name on an account of a closed service, inside the caller's transaction."""
+def withdraw_number(*, account: Account, now: datetime, actor: Actor) -> None:
+    """Let an account's number and sessions open nothing any more: its owner signs in instead."""
     with writing():
-        Account.objects.filter(pk=account.pk).update(label=label)
-    account.label = label
+        Account.objects.filter(pk=account.pk).update(
+            number_hash=hash_secret("account", codes.random_characters())
+        )
+        CustomerSession.objects.filter(account=account).delete()
+        audit.record(now=now, actor=actor, action="account.number_withdrawn")
+
+
+def relabel_all(*, labels: Mapping[int, str]) -> None:
+    """Put other names on accounts of closed services, by primary key."""
+    with writing():
+        rows = [Account(pk=pk, label=label) for pk, label in labels.items()]
+        Account.objects.bulk_update(rows, ["label"], batch_size=500)
 
 
 def start_session(*, account: Account, now: datetime, length: timedelta = SESSION_LENGTH) -> str:

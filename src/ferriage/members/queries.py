@@ -8,13 +8,15 @@ from django.db.models import Count, Q
 from ferriage.core.hashing import hash_secret
 from ferriage.devices.models import Device
 from ferriage.members.models import ClosedService, Invitation, Member
+from ferriage.members.userfile import report
 from ferriage.plans.queries import lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from ferriage.accounts.models import Account
+    from ferriage.members.userfile import Report
     from ferriage.plans.models import Plan
 
 
@@ -79,6 +81,12 @@ def member_of(account: Account) -> Member | None:
 def known_by(closed: ClosedService, *, issuer: str, subject: str) -> Member | None:
     """Return who signed in before with an identity of the provider, or nothing."""
     return Member.objects.filter(closed=closed, issuer=issuer, subject=subject).first()
+
+
+def report_on(*, closed: ClosedService, text: str, languages: Iterable[str]) -> Report:
+    """Return what a file would change on the list of a closed service; changes nothing."""
+    members = list(Member.objects.filter(closed=closed).order_by("pk"))
+    return report(text=text, members=members, languages=languages)
 
 
 def entries(members: Sequence[Member]) -> list[Entry]:

@@ -20,6 +20,7 @@ from ferriage.core.hashing import hash_secret, new_token
 from ferriage.devices import actions as devices
 from ferriage.members import queries
 from ferriage.members.models import Invitation, Member
+from ferriage.members.userfile import LONGEST_NAME, LONGEST_REFERENCE
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 INVITATION_LENGTH: Final = timedelta(days=7)
 SIGN_IN_LENGTH: Final = timedelta(hours=1)
-LONGEST_REFERENCE: Final = 60
-LONGEST_NAME: Final = 100
 
 
 class MemberWrong(FerriageError):
@@ -96,6 +95,27 @@ def enter(
     return member
 
 
+def enter_and_invite(
+    *,
+    closed: ClosedService,
+    reference: str,
+    name: str,
+    language: str,
+    now: datetime,
+    actor: Actor,
+) -> tuple[Member, str]:
+    """Put a person on the list and return them with the token of their invitation.
+
+    Raises:
+        MemberWrong: As `enter`.
+    """
+    with writing():
+        member = enter(
+            closed=closed, reference=reference, name=name, language=language, now=now, actor=actor
+        )
+        return member, invite(member=member, now=now, actor=actor)
+
+
 def rename(*, member: Member, name: str, now: datetime, actor: Actor) -> Member:
     """Correct a person's name, on the list and on their account.
 
@@ -107,8 +127,8 @@ def rename(*, member: Member, name: str, now: datetime, actor: Actor) -> Member:
     with writing():
         Member.objects.filter(pk=member.pk).update(name=name)
         member.name = name
-        if member.account:
-            accounts.relabel(account=member.account, label=member.name)
+        if member.account_id:
+            accounts.relabel_all(labels={member.account_id: name})
         audit.record(now=now, actor=actor, action="member.renamed", subject=member.code)
     return member
 
@@ -118,11 +138,13 @@ def invite(*, member: Member, now: datetime, actor: Actor, by_sign_in: bool = Fa
 
     Somebody who left is invited back.
 
+    Args:
+        by_sign_in: The person has just signed in with the identity provider: it is good for an
+            hour, and no account number comes of it.
+
     Raises:
         NotMember: They are active already.
     """
-    token = new_token()
-    length = SIGN_IN_LENGTH if by_sign_in else INVITATION_LENGTH
     with writing():
         changed = (
             Member.objects.filter(pk=member.pk)
@@ -134,17 +156,39 @@ def invite(*, member: Member, now: datetime, actor: Actor, by_sign_in: bool = Fa
                 _("%(name)s is active already.") % {"name": member.name},
                 _("Nothing has to be accepted."),
             )
-        _end_invitations([member], now)
-        Invitation.objects.create(
-            token_hash=hash_secret("invitation", token),
-            member=member,
-            by_sign_in=by_sign_in,
-            created_at=now,
-            expires_at=now + length,
-        )
-        audit.record(now=now, actor=actor, action="member.invited", subject=member.code)
+        (token,) = invite_all(members=[member], now=now, actor=actor, by_sign_in=by_sign_in)
     member.refresh_from_db()
     return token
+
+
+def invite_all(
+    *, members: Sequence[Member], now: datetime, actor: Actor, by_sign_in: bool = False
+) -> list[str]:
+    """Return the tokens of invitations for people on the list who are not active, in order."""
+    tokens = [new_token() for _member in members]
+    length = SIGN_IN_LENGTH if by_sign_in else INVITATION_LENGTH
+    with writing():
+        _end_invitations(members, now)
+        Invitation.objects.bulk_create(
+            [
+                Invitation(
+                    token_hash=hash_secret("invitation", token),
+                    member=member,
+                    by_sign_in=by_sign_in,
+                    created_at=now,
+                    expires_at=now + length,
+                )
+                for member, token in zip(members, tokens, strict=True)
+            ],
+            batch_size=500,
+        )
+        # The audit chain is written one entry after another, so a list is one entry.
+        subject = members[0].code if len(members) == 1 else ""
+        if members:
+            audit.record(
+                now=now, actor=actor, action="member.invited", subject=subject, people=len(members)
+            )
+    return tokens
 
 
 def accept(*, token: str, place: str, now: datetime, actor: Actor) -> Accepted:
@@ -232,9 +276,10 @@ def check(reference: str, name: str) -> None:
     """Refuse a reference or name that the list cannot hold.
 
     Raises:
-        MemberWrong: Empty or too long.
+        MemberWrong: Empty, too long, or with control characters.
     """
-    if not 0 < len(reference) <= LONGEST_REFERENCE or not 0 < len(name) <= LONGEST_NAME:
+    fits = 0 < len(reference) <= LONGEST_REFERENCE and 0 < len(name) <= LONGEST_NAME
+    if not fits or not (reference + name).isprintable():
         raise MemberWrong(
             _(
                 "A person needs a name (at most %(name)d characters) and a personnel or member "
