@@ -38,6 +38,7 @@ EVERY_LIST = (
     "staff-parties",
     "staff-approvals",
     "staff-customers",
+    "staff-closed",
     "staff-audit",
     "staff-people",
 )

@@ -84,8 +84,15 @@ def _holding(
         days_left=days_left(ends_at, now),
         reasons=register.why_not(verdict, language) if is_denied and verdict else (),
         devices=device_rows(subscription),
-        terms=catalogue.terms(plans.current_prices(plan=subscription.plan, now=now)),
+        terms=_terms(subscription.plan, account, now),
     )
+
+
+def _terms(plan: Plan, account: Account, now: datetime) -> tuple[Term, ...]:
+    """Return what renewing would cost; named people of a closed service buy nothing."""
+    if account.account_class != "public":
+        return ()
+    return catalogue.terms(plans.current_prices(plan=plan, now=now))
 
 
 def device_rows(subscription: Subscription) -> tuple[DeviceRow, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.urls import path
 
-from ferriage.web.portal.views import account, devices, entry, orders, window
+from ferriage.web.portal.views import account, devices, entry, invitation, orders, sign_in, window
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
@@ -18,6 +18,9 @@ urlpatterns: list[URLPattern] = [
     path("open/", entry.open_account, name="open-account"),
     path("log-in/", entry.log_in, name="log-in"),
     path("log-out/", entry.log_out, name="log-out"),
+    path("invitation/<str:token>/", invitation.invitation, name="invitation"),
+    path("sign-in/", sign_in.begin, name="sign-in"),
+    path("sign-in/back/", sign_in.back, name="sign-in-back"),
     path("buy/<str:code>/", orders.buy, name="buy"),
     path("orders/", orders.place, name="place-order"),
     path("orders/<str:code>/", orders.order, name="order"),
