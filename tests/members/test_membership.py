@@ -12,6 +12,8 @@ from ferriage import wire
 from ferriage.accounts import actions as accounts
 from ferriage.accounts import queries as account_queries
 from ferriage.accounts.models import Account
+from ferriage.cli import machines
+from ferriage.cli.words import CommandError
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.models import AuditEntry
 from ferriage.devices.actions import NothingBought
@@ -112,7 +114,7 @@ def test_leaver_is_held_and_logged_out_in_one_transaction(office: Office, now: d
     member = actions.leave(member=accepted.member, now=later, actor=OWNER)
 
     assert (member.state, member.left_at) == (Member.State.LEFT, later)
-    assert told(device).hold_at == int(later.timestamp())
+    assert (told(device).hold_at, told(device).hold_reason) == (int(later.timestamp()), "staff")
     assert account_queries.account_by_session(session, later) is None
     assert account_queries.account_by_number(accepted.number) is None
     with pytest.raises(NothingBought):
@@ -281,3 +283,16 @@ def test_public_plan_closes_no_service(
 
     with pytest.raises(actions.ServiceWrong):
         actions.close_service(plan=shop.plan, now=now, actor=OWNER)  # type: ignore[attr-defined]
+
+
+def test_operators_own_device_stands_on_the_list_too(office: Office, now: datetime) -> None:
+    first = machines._own_subscription(office.plan, "XD", now)
+    again = machines._own_subscription(office.plan, "XD", now)
+
+    member = Member.objects.get()
+    assert first == again
+    assert (member.reference, member.state) == ("operator", "active")
+    assert first.account_id == member.account_id
+    actions.leave(member=member, now=now, actor=OWNER)
+    with pytest.raises(CommandError, match="has left"):
+        machines._own_subscription(office.plan, "XD", now)

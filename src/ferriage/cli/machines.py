@@ -106,7 +106,10 @@ def _own_subscription(plan: Plan, place: str, now: datetime) -> Subscription:
     """Return the operator's own subscription: one grant without end, at price 0."""
     from ferriage.plans import actions
     from ferriage.plans.models import Subscription
+    from ferriage.plans.queries import is_closed
 
+    if is_closed(plan):
+        return _own_membership(plan, place, now)
     account = _own_account(place, now)
     held = Subscription.objects.filter(account=account, service=plan.service).first()
     if held is not None:
@@ -121,6 +124,31 @@ def _own_subscription(plan: Plan, place: str, now: datetime) -> Subscription:
         now=now,
         actor=Actor("command", "device add"),
     )
+
+
+def _own_membership(plan: Plan, place: str, now: datetime) -> Subscription:
+    """Return the operator's own subscription in a closed service, whose list names them too.
+
+    The entry is called `operator`; staff put the name right in the back office.
+    """
+    from ferriage.members import actions
+    from ferriage.members.models import ClosedService, Member
+    from ferriage.plans.models import Subscription
+
+    actor = Actor("command", "device add")
+    closed = ClosedService.objects.filter(service=plan.service).first()
+    closed = closed or actions.close_service(plan=plan, now=now, actor=actor)
+    member = Member.objects.filter(closed=closed, reference="operator").first()
+    if member is None:
+        member = actions.enter(
+            closed=closed, reference="operator", name="operator", now=now, actor=actor
+        )
+    if member.state == Member.State.LEFT:
+        raise CommandError("The list says that the operator has left. Invite them back there.")
+    if member.state == Member.State.INVITED:
+        token = actions.invite(member=member, now=now, actor=actor)
+        member = actions.accept(token=token, place=place, now=now, actor=actor).member
+    return Subscription.objects.get(account=member.account, service=plan.service)
 
 
 def _own_account(place: str, now: datetime) -> Account:
