@@ -88,6 +88,7 @@ def test_token_of_the_provider_is_believed(token: str) -> None:
         (signed(iat=AT + 60), "refused"),
         (signed(nbf=AT + 60), "refused"),
         (signed(aud="another"), "another application"),
+        (signed(aud="another", azp="shop"), "another application"),
         (signed(aud=["shop", "another"]), "another application"),
         (signed(azp="another"), "another application"),
         (signed(iss="https://id.example/"), "another provider"),
