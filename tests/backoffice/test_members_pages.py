@@ -57,7 +57,7 @@ def test_invited_person_gets_from_link_to_account(olga: Client, office: Office) 
     shown = lin.get(link)
     assert ("Lin Mei" in text(shown), "P-17" in text(shown)) == (True, True)
     assert "no-store" in shown["Cache-Control"]
-    assert shown["Referrer-Policy"] == "no-referrer"
+    assert shown["Referrer-Policy"] == "same-origin"
     assert not Account.objects.exists()
     unticked = lin.post(link, {"place": "XD"})
     assert (unticked.status_code, Account.objects.count()) == (422, 0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.shortcuts import redirect, render
-from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
@@ -26,13 +26,14 @@ GONE, UNPROCESSABLE = 410, 422
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
 @sensitive_variables("token", "accepted")
 @for_everybody
 def invitation(request: VisitorRequest, token: str) -> HttpResponse:
     """Show an invitation; looking at it, as programs that fetch links do, accepts nothing."""
     found = queries.invitation(token, request.now)
     if found is None:
-        return _private(render(request, "portal/invitation_gone.html", status=GONE))
+        return render(request, "portal/invitation_gone.html", status=GONE)
     first = queries.places_of(found.member.closed)
     places = known_places(first=first)
     place = request.POST.get("place", first[0] if len(first) == 1 else "")
@@ -47,7 +48,7 @@ def invitation(request: VisitorRequest, token: str) -> HttpResponse:
         "errors": errors,
     }
     status = UNPROCESSABLE if errors else 200
-    return _private(render(request, "portal/invitation.html", context, status=status))
+    return render(request, "portal/invitation.html", context, status=status)
 
 
 def _errors(request: VisitorRequest, place: str, places: tuple[str, ...]) -> list[str]:
@@ -71,11 +72,4 @@ def _accept(request: VisitorRequest, found: Invitation, token: str, place: str) 
         length = accounts.SESSION_LENGTH
     session = accounts.start_session(account=accepted.account, now=request.now, length=length)
     remember(response, session, length)
-    return _private(response)
-
-
-def _private(response: HttpResponse) -> HttpResponse:
-    """Let no cache keep the page, and no other page learn its address."""
-    add_never_cache_headers(response)
-    response["Referrer-Policy"] = "no-referrer"
     return response
