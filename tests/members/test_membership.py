@@ -169,11 +169,42 @@ def test_person_who_comes_back_has_their_device_again_under_a_new_number(
     assert told(device).hold_at > int((now + 3 * DAY).timestamp())
 
 
-def test_active_person_is_not_invited_again(office: Office, now: datetime) -> None:
+def test_active_person_who_lost_their_number_gets_a_new_one_and_keeps_the_rest(
+    office: Office, now: datetime
+) -> None:
     accepted = office.active()
+    device = office.device(accepted)
+    session = accounts.start_session(account=accepted.account, now=now)
+    before = told(device)
 
-    with pytest.raises(actions.NotMember):
-        actions.invite(member=accepted.member, now=now, actor=OWNER)
+    token = actions.invite(member=accepted.member, now=now, actor=OWNER)
+    assert account_queries.account_by_number(accepted.number) is not None
+    renewed = actions.accept(token=token, place="XD", now=now + DAY, actor=CUSTOMER)
+
+    assert account_queries.account_by_number(accepted.number) is None
+    assert account_queries.account_by_number(renewed.number) == accepted.account
+    assert account_queries.account_by_session(session, now) is None
+    assert (renewed.member.active_at, told(device)) == (now, before)
+    assert Period.objects.count() == 1
+
+
+def test_place_that_is_named_anew_is_judged_at_once(office: Office, now: datetime) -> None:
+    accepted = office.active()
+    device = office.device(accepted)
+
+    token = actions.invite(member=accepted.member, now=now, actor=OWNER)
+    actions.accept(token=token, place="CN", now=now + DAY, actor=CUSTOMER)
+
+    assert told(device).hold_at == int((now + DAY).timestamp())
+
+
+def test_leaver_cannot_accept_what_they_were_sent_before(office: Office, now: datetime) -> None:
+    accepted = office.active()
+    token = actions.invite(member=accepted.member, now=now, actor=OWNER)
+    actions.leave(member=accepted.member, now=now, actor=OWNER)
+
+    with pytest.raises(actions.InvitationUnusable):
+        actions.accept(token=token, place="XD", now=now, actor=CUSTOMER)
 
 
 def test_invited_person_can_be_taken_off_the_list(office: Office, now: datetime) -> None:

@@ -108,9 +108,13 @@ def close_account(*, account: Account, now: datetime, actor: Actor) -> Account:
 
 
 def reopen_account(*, account: Account, label: str, now: datetime, actor: Actor) -> OpenedAccount:
-    """Open an account of a closed service anew, under a number of its own and a name."""
+    """Open an account of a closed service anew, under a new number and a name.
+
+    What was opened with the number before ends.
+    """
     number = codes.random_characters()
     with writing():
+        CustomerSession.objects.filter(account=account).delete()
         account.number_hash = hash_secret("account", number)
         account.label = label
         account.closed_at = None

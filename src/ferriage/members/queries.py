@@ -63,7 +63,7 @@ def invitation(token: str, now: datetime) -> Invitation | None:
             token_hash=hash_secret("invitation", token),
             used_at__isnull=True,
             expires_at__gt=now,
-            member__state=Member.State.INVITED,
+            member__state__in=[Member.State.INVITED, Member.State.ACTIVE],
         )
         .select_related("member__closed__service", "member__closed__plan", "member__account")
         .first()

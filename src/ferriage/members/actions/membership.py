@@ -136,26 +136,17 @@ def rename(*, member: Member, name: str, now: datetime, actor: Actor) -> Member:
 def invite(*, member: Member, now: datetime, actor: Actor, by_sign_in: bool = False) -> str:
     """Return the token of an invitation: good once, for seven days; older ones end with it.
 
-    Somebody who left is invited back.
+    Somebody who left is invited back. Somebody who is active gets a new number by it, for the one
+    that they lost; until they accept, everything stays as it is.
 
     Args:
         by_sign_in: The person has just signed in with the identity provider: it is good for an
             hour, and no account number comes of it.
-
-    Raises:
-        NotMember: They are active already.
     """
     with writing():
-        changed = (
-            Member.objects.filter(pk=member.pk)
-            .exclude(state=Member.State.ACTIVE)
-            .update(state=Member.State.INVITED, active_at=None, left_at=None)
+        Member.objects.filter(pk=member.pk, state=Member.State.LEFT).update(
+            state=Member.State.INVITED, active_at=None, left_at=None
         )
-        if changed != 1:
-            raise NotMember(
-                _("%(name)s is active already.") % {"name": member.name},
-                _("Nothing has to be accepted."),
-            )
         (token,) = invite_all(members=[member], now=now, actor=actor, by_sign_in=by_sign_in)
     member.refresh_from_db()
     return token
@@ -164,7 +155,7 @@ def invite(*, member: Member, now: datetime, actor: Actor, by_sign_in: bool = Fa
 def invite_all(
     *, members: Sequence[Member], now: datetime, actor: Actor, by_sign_in: bool = False
 ) -> list[str]:
-    """Return the tokens of invitations for people on the list who are not active, in order."""
+    """Return the tokens of invitations for people who have not left, in their order."""
     tokens = [new_token() for _member in members]
     length = SIGN_IN_LENGTH if by_sign_in else INVITATION_LENGTH
     with writing():
@@ -194,6 +185,8 @@ def invite_all(
 def accept(*, token: str, place: str, now: datetime, actor: Actor) -> Accepted:
     """Make an invited person active: account, the service's plan at price 0, gateways told.
 
+    Who is active already gets a new number, and no more than that.
+
     Args:
         place: Where the person says to be (ISO 3166); the register is asked with it when they add
             a device.
@@ -213,24 +206,10 @@ def accept(*, token: str, place: str, now: datetime, actor: Actor) -> Accepted:
             )
         member = found.member
         opened = _account_of(member, place, now, actor)
-        _become(
-            member,
-            Member.State.INVITED,
-            Member.State.ACTIVE,
-            account=opened.account,
-            active_at=now,
-        )
-        subscription = plans.grant(
-            account=opened.account,
-            plan=member.closed.plan,
-            starts_at=now,
-            ends_at=None,
-            reason=f"Named person of {member.closed.service.name}",
-            source_code=member.code,
-            now=now,
-            actor=actor,
-        )
-        devices.refresh(subscription=subscription, now=now, actor=actor)
+        if member.state == Member.State.INVITED:
+            _begin(member, opened.account, now, actor)
+        held = plan_queries.subscriptions_of(opened.account)
+        devices.refresh_all(subscriptions=[subscription.pk for subscription in held], now=now)
         audit.record(now=now, actor=actor, action="member.accepted", subject=member.code)
     member.refresh_from_db()
     return Accepted(member, opened.account, opened.number)
@@ -287,6 +266,21 @@ def check(reference: str, name: str) -> None:
             )
             % {"name": LONGEST_NAME, "reference": LONGEST_REFERENCE}
         )
+
+
+def _begin(member: Member, account: Account, now: datetime, actor: Actor) -> None:
+    """Make a person active and grant what their service gives."""
+    _become(member, Member.State.INVITED, Member.State.ACTIVE, account=account, active_at=now)
+    plans.grant(
+        account=account,
+        plan=member.closed.plan,
+        starts_at=now,
+        ends_at=None,
+        reason=f"Named person of {member.closed.service.name}",
+        source_code=member.code,
+        now=now,
+        actor=actor,
+    )
 
 
 def _account_of(member: Member, place: str, now: datetime, actor: Actor) -> accounts.OpenedAccount:

@@ -142,7 +142,7 @@ def enter(request: StaffRequest, code: str) -> HttpResponse:
 
 
 def invite(request: StaffRequest, code: str) -> HttpResponse:
-    """Make a new invitation for somebody who has not accepted, or who left and comes back."""
+    """Make an invitation for somebody who has not accepted, comes back, or lost their number."""
     member = _member(code)
     token = actions.invite(member=member, now=request.now, actor=request.staff.actor)
     return _link_page(request, member, token)

@@ -64,7 +64,7 @@ def _accept(request: VisitorRequest, found: Invitation, token: str, place: str) 
     """Make the person active and log them in; who has no provider to sign in with gets a number."""
     accepted = actions.accept(token=token, place=place, now=request.now, actor=CUSTOMER)
     request.customer = accepted.account
-    if found.by_sign_in:
+    if found.by_sign_in or accepted.member.subject:
         response: HttpResponse = redirect("account")
         length = site.session_length()
     else:
