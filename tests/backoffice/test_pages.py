@@ -45,6 +45,7 @@ EVERY_LIST = (
     "staff-parties",
     "staff-approvals",
     "staff-customers",
+    "staff-closed",
     "staff-audit",
     "staff-people",
 )
