@@ -35,7 +35,7 @@ def test_open_device_has_all_elements_and_a_held_one_is_absent_from_open() -> No
 def test_device_with_listed_networks_is_absent_from_the_world() -> None:
     listed = feed.device(1, public_key=KEY, hold_at=NOW, routes=("10.20.0.0/16", "fd20::/64"))
 
-    elements = plane.of_device(listed, NOW)
+    elements = plane.of_device(listed, NOW, "fer0")
 
     assert "world" not in elements
     assert elements["routes4"] == {"1001 . 10.20.0.0/16": None}

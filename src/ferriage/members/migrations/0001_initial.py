@@ -10,8 +10,8 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('accounts', '0002_closed_services'),
-        ('plans', '0003_routes'),
+        ('accounts', '0003_closed_services'),
+        ('plans', '0004_routes'),
     ]
 
     operations = [
