@@ -13,7 +13,7 @@ from ferriage.core.actors import CUSTOMER
 from ferriage.core.clock import unix
 from ferriage.core.errors import StaleState
 from ferriage.core.models import AuditEntry, SiteState
-from ferriage.devices import actions, queries
+from ferriage.devices import actions, addresses, queries
 from ferriage.devices.keys import new_keypair
 from ferriage.devices.models import Device
 from ferriage.fleet import actions as fleet
@@ -209,9 +209,9 @@ def test_full_network_gives_addresses_that_rested(shop: Shop, now: datetime) -> 
     devices = [add(subscription, now) for _ in range(5)]  # slots 2 to 6, the last host of a /29
     actions.remove_device(device=devices[1], now=now, actor=CUSTOMER)
 
-    with pytest.raises(actions.NoAddressLeft):
-        add(subscription, now + actions.ADDRESS_REST - timedelta(seconds=1))
-    again = add(subscription, now + actions.ADDRESS_REST)
+    with pytest.raises(addresses.NoAddressLeft):
+        add(subscription, now + addresses.ADDRESS_REST - timedelta(seconds=1))
+    again = add(subscription, now + addresses.ADDRESS_REST)
 
     assert (again.slot, again.ip4, again.ip6) == (3, "10.64.0.3", "fd7a:5eed:1::3")
 

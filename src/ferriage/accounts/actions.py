@@ -139,6 +139,33 @@ def withdraw_number(*, account: Account, now: datetime, actor: Actor) -> None:
         audit.record(now=now, actor=actor, action="account.number_withdrawn")
 
 
+def replace_number(*, account: Account, now: datetime, actor: Actor) -> str:
+    """Give an account another number and return it; the old one and all sessions end at once.
+
+    Raises:
+        ClosedService: Staff give numbers to people of closed services.
+    """
+    if account.account_class != Account.Class.PUBLIC:
+        raise ClosedService(
+            _("In a closed service staff give out numbers."), _("Ask them for a new one.")
+        )
+    number = codes.random_characters()
+    with writing():
+        CustomerSession.objects.filter(account=account).delete()
+        account.number_hash = hash_secret("account", number)
+        account.save(update_fields=["number_hash"])
+        audit.record(now=now, actor=actor, action="account.number_replaced")
+    return number
+
+
+def speak(*, account: Account, language: str) -> Account:
+    """Keep the language in which gateways speak to a customer; telling them is the caller's."""
+    with writing():
+        account.language = language
+        account.save(update_fields=["language"])
+    return account
+
+
 def relabel_all(*, labels: Mapping[int, str]) -> None:
     """Put other names on accounts of closed services, by primary key."""
     with writing():

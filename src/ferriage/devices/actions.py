@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Max
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -16,8 +13,8 @@ from ferriage.approvals.reasons import sentences
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
-from ferriage.core.models import SiteState
 from ferriage.devices import site, state
+from ferriage.devices.addresses import take_address
 from ferriage.devices.keys import is_public_key
 from ferriage.devices.models import Device
 from ferriage.devices.names import new_name
@@ -38,8 +35,6 @@ if TYPE_CHECKING:
     from ferriage.fleet.models import Line
 
 LONGEST_NAME: Final = 40
-ADDRESS_REST: Final = timedelta(days=35)
-"""How long an inner address rests after its device was removed, before it is given again."""
 
 
 class DeviceLimitReached(FerriageError):
@@ -85,10 +80,14 @@ class NameWrong(FerriageError):
     status = 422
 
 
-class NoAddressLeft(FerriageError):
-    """The inner network is full."""
+class AddedAlready(FerriageError):
+    """The same form was sent before; `device` is what it added then."""
 
-    slug = "no-address-left"
+    slug = "added-already"
+
+    def __init__(self, device: Device) -> None:
+        super().__init__(_("This device was added already."), _("See it on your account page."))
+        self.device = device
 
 
 def add_device(
@@ -99,10 +98,15 @@ def add_device(
     actor: Actor,
     name: str = "",
     platform: str = "",
+    asked: str = "",
 ) -> Device:
     """Register a device and tell the gateways of its lines.
 
+    Args:
+        asked: A hash that names the request, if it may come twice; it adds one device only.
+
     Raises:
+        AddedAlready: A request of this name added one before.
         BadPublicKey: Not base64 of 32 bytes.
         KeyInUse: The key is registered, or a gateway's.
         NothingBought: No term runs now.
@@ -111,17 +115,19 @@ def add_device(
         NameWrong: Too long, or another device of the subscription has it.
     """
     with writing():
+        _refuse_twice(subscription, asked)
         _check_key(public_key)
         taken = devices_of(subscription)
         _check_room(subscription, len(taken), now)
         _check_register(subscription, now)
         name = _name(name.strip(), {device.name for device in taken})
-        slot, ip4, ip6 = _take_address(now)
+        slot, ip4, ip6 = take_address(now)
         device = Device.objects.create(
             subscription=subscription,
             name=name,
             platform=platform,
             public_key=public_key,
+            asked=asked,
             slot=slot,
             ip4=ip4,
             ip6=ip6,
@@ -129,6 +135,27 @@ def add_device(
         )
         refresh(subscription=subscription, now=now, actor=actor)
         audit.record(now=now, actor=actor, action="device.added")
+    device.refresh_from_db()
+    return device
+
+
+def replace_key(*, device: Device, public_key: str, now: datetime, actor: Actor) -> Device:
+    """Give a device another key and nothing else; files with the old one stop working at once.
+
+    Raises:
+        BadPublicKey: Not base64 of 32 bytes.
+        KeyInUse: The key is registered, or a gateway's.
+        StaleState: It was removed, or another writer was first.
+    """
+    with writing():
+        _check_key(public_key)
+        same = Device.objects.filter(
+            pk=device.pk, removed_at__isnull=True, generation=device.generation
+        )
+        if same.update(public_key=public_key, generation=device.generation + 1) != 1:
+            raise StaleState(_("This device was changed just now."), _("Look again."))
+        refresh(subscription=device.subscription, now=now, actor=actor)
+        audit.record(now=now, actor=actor, action="device.key_replaced")
     device.refresh_from_db()
     return device
 
@@ -277,7 +304,13 @@ def _forget(devices: Sequence[Device], now: datetime) -> None:
     _tell(devices, defaultdict(dict), now)
 
 
-# --- checks and addresses ---------------------------------------------------------------------
+# --- checks -----------------------------------------------------------------------------------
+
+
+def _refuse_twice(subscription: Subscription, asked: str) -> None:
+    before = Device.objects.filter(subscription=subscription, asked=asked).first()
+    if asked and before is not None:
+        raise AddedAlready(before)
 
 
 def _check_key(public_key: str) -> None:
@@ -333,37 +366,3 @@ def _name(wanted: str, taken: set[str]) -> str:
             _("Choose another one, or leave it empty; nothing was added."),
         )
     return wanted or new_name(taken)
-
-
-def _take_address(now: datetime) -> tuple[int, str, str]:
-    """Return a slot and its inner addresses, inside the caller's transaction."""
-    site_state = SiteState.objects.get()
-    network4 = ipaddress.IPv4Network(site_state.inner4)
-    network6 = ipaddress.IPv6Network(site_state.inner6)
-    slot = site_state.next_slot
-    if slot < network4.num_addresses - 1:
-        changed = SiteState.objects.filter(next_slot=slot).update(next_slot=slot + 1)
-        if changed != 1:
-            raise StaleState(_("Somebody else took this address first."), _("Repeat it."))
-    else:
-        slot = _rested_slot(now)
-    return slot, str(network4[slot]), str(network6[slot])
-
-
-def _rested_slot(now: datetime) -> int:
-    """Return the slot that rests longest, at least 35 days."""
-    live = Device.objects.filter(removed_at__isnull=True).values("slot")
-    rested = (
-        Device.objects.exclude(slot__in=live)
-        .values("slot")
-        .annotate(freed=Max("removed_at"))
-        .filter(freed__lte=now - ADDRESS_REST)
-        .order_by("freed")
-        .values_list("slot", flat=True)
-        .first()
-    )
-    if rested is None:
-        raise NoAddressLeft(
-            _("All inner addresses are taken."), _("The operator must widen shop.inner4.")
-        )
-    return int(rested)

@@ -12,6 +12,7 @@ class Device(models.Model):
     `hold_at` and `remove_at` are what was last told to the gateways; they are rebuilt from the
     subscription's periods and the register, never edited on their own. `ruling` names the
     register's answers that went into them. `remove_at` is null once the peer was taken away.
+    `asked` names the request that added it, so that one sent twice adds one device.
     """
 
     code = CodeField("dev")
@@ -31,6 +32,7 @@ class Device(models.Model):
     remove_at = models.DateTimeField(null=True)
     ruling = models.CharField(max_length=64, blank=True)
     removed_at = models.DateTimeField(null=True)
+    asked = models.CharField(max_length=64, blank=True, db_default="")
 
     class Meta:
         db_table = "devices_device"
@@ -45,6 +47,11 @@ class Device(models.Model):
                 fields=["subscription", "name"],
                 condition=Q(removed_at__isnull=True),
                 name="devices_name",
+            ),
+            models.UniqueConstraint(
+                fields=["subscription", "asked"],
+                condition=~Q(asked=""),
+                name="devices_asked_once",
             ),
         ]
         indexes = [models.Index(fields=["remove_at"], name="devices_remove_at")]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.urls import include, path
-from django.views.i18n import set_language
 
 from ferriage.web.backoffice.views import outside
+from ferriage.web.portal.views.entry import language
 from ferriage.web.shared.health import healthz
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
-    path("language/", set_language, name="set_language"),
+    path("language/", language, name="set_language"),
     path("gateway/v1/", include("ferriage.web.api.urls")),
     path("verify/<str:token>/", outside.answer, name="outside-link"),
     path("verify/<str:token>/evidence/<int:pk>/", outside.evidence, name="outside-evidence"),

@@ -39,6 +39,7 @@ urlpatterns: list[URLPattern] = [
     path("orders/<str:code>/bank/", orders.pay_by_bank, name="pay-bank"),
     path("orders/<str:code>/cancel/", orders.cancel, name="cancel-order"),
     path("account/", account.account, name="account"),
+    path("account/number/", entry.replace_number, name="replace-number"),
     path("account/<str:code>/renew/", orders.renew, name="renew"),
     path("account/<str:code>/devices/", devices.add, name="add-device"),
     path("held/", held.index, name="held"),
@@ -48,5 +49,6 @@ urlpatterns: list[URLPattern] = [
     path("devices/<str:code>/", devices.device, name="device"),
     path("devices/<str:code>/live/", devices.live, name="device-live"),
     path("devices/<str:code>/file/", devices.file, name="device-file"),
+    path("devices/<str:code>/key/", devices.replace_key, name="replace-key"),
     path("devices/<str:code>/remove/", devices.remove, name="remove-device"),
 ]

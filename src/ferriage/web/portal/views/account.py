@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
+from ferriage.core.hashing import new_token
 from ferriage.members.queries import member_of
 from ferriage.orders import queries
 from ferriage.web.portal import holdings, purse
@@ -16,6 +17,8 @@ from ferriage.web.portal.customer import for_customers
 from ferriage.web.shared.refusals import status_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.http import HttpResponse
 
     from ferriage.core.errors import FerriageError
@@ -29,8 +32,16 @@ def account(request: CustomerRequest) -> HttpResponse:
     return account_page(request)
 
 
-def account_page(request: CustomerRequest, error: FerriageError | None = None) -> HttpResponse:
-    """Render the account, with a refusal on top when something was just refused."""
+def account_page(
+    request: CustomerRequest,
+    error: FerriageError | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    """Render the account, with a refusal on top when something was just refused.
+
+    Args:
+        typed: What the form for a device held that was refused.
+    """
     language = get_language() or "en"
     hold_days = settings.FERRIAGE.shop.hold_days
     orders = list(queries.orders_of(request.customer))
@@ -45,6 +56,8 @@ def account_page(request: CustomerRequest, error: FerriageError | None = None) -
         "open_orders": [order for order in orders if order.state == "open"],
         "hold_days": hold_days,
         "error": error,
+        "typed": typed or {},
+        "once": new_token(),
     }
     status = status_of(error) if error else 200
     return render(request, "portal/account.html", context, status=status)

@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
+from ferriage.core.hashing import hash_secret
 from ferriage.devices import actions, files, keys, queries
 from ferriage.plans import lapses
 from ferriage.plans.models import Subscription
 from ferriage.web.portal import notices
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.account import account_page
+from ferriage.web.shared.languages import speaks
 
 if TYPE_CHECKING:
     from ferriage.devices.models import Device
@@ -43,11 +46,16 @@ class ClientFile:
     qr: str
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_customers
 @sensitive_variables("pair", "private_key")
 def add(request: CustomerRequest, code: str) -> HttpResponse:
-    """Add a device and show its files, in this answer and never again."""
+    """Add a device and show its files, in this answer and never again.
+
+    A form that is sent twice, as by a reload, adds one device.
+    """
+    if request.method != "POST":
+        return redirect("account")
     subscription = Subscription.objects.filter(account=request.customer, code=code).first()
     if subscription is None:
         raise Http404
@@ -57,27 +65,61 @@ def add(request: CustomerRequest, code: str) -> HttpResponse:
         device = actions.add_device(
             subscription=subscription,
             public_key=pair.public if pair else typed,
+            name=request.POST.get("name", ""),
+            asked=_asked(request),
             now=request.now,
             actor=CUSTOMER,
         )
+    except actions.AddedAlready as repeated:
+        return redirect("device", repeated.device.code)
     except FerriageError as refusal:
-        return account_page(request, error=refusal)
-    private_key = pair.private if pair else OWN_KEY_PLACEHOLDER
+        return account_page(request, error=refusal, typed=request.POST)
+    return _page_with_files(request, device, pair.private if pair else OWN_KEY_PLACEHOLDER)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_customers
+@sensitive_variables("pair")
+def replace_key(request: CustomerRequest, code: str) -> HttpResponse:
+    """Give a device whose file was lost a new key, and show its files once."""
+    mine = _own(request, code)
+    if request.method != "POST":
+        return redirect("device", code)
+    pair = keys.new_keypair()
+    changed = actions.replace_key(
+        device=mine, public_key=pair.public, now=request.now, actor=CUSTOMER
+    )
+    return _page_with_files(request, changed, pair.private)
+
+
+@sensitive_variables("private_key")
+def _page_with_files(request: CustomerRequest, device: Device, private_key: str) -> HttpResponse:
+    own_key = private_key == OWN_KEY_PLACEHOLDER
     context = {
         "device": device,
         "live": _live(device),
-        "files": _files(device, private_key, with_qr=pair is not None),
+        "files": _files(device, private_key, with_qr=not own_key),
         "private_key": private_key,
-        "own_key": pair is None,
+        "own_key": own_key,
+        "again": reverse("device", args=[device.code]),
+        "again_with": {"private_key": private_key},
     }
     return render(request, "portal/device.html", context)
 
 
-@require_safe
+@speaks
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("private_key")
 @for_customers
+@sensitive_variables("private_key")
 def device(request: CustomerRequest, code: str) -> HttpResponse:
-    """Show a device, without its private key: nobody has it but the device."""
+    """Show a device, without its private key: nobody has it but the device.
+
+    Sent the key, for another language, it shows the files once more.
+    """
     mine = _own(request, code)
+    if request.method == "POST":
+        return _page_with_files(request, mine, _sent_key(request))
     told = notices.of_subscription(mine.subscription, place=request.customer.place, now=request.now)
     stopped = lapses.stopped(request.customer, now=request.now)
     context = {
@@ -98,17 +140,17 @@ def live(request: CustomerRequest, code: str) -> JsonResponse:
     return JsonResponse({"on": known.on, "of": known.of, "text": text})
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("private_key")
 @for_customers
 @sensitive_variables("private_key")
 def file(request: CustomerRequest, code: str) -> HttpResponse:
     """Answer with the file of one line on one gateway, made anew from the key that was sent."""
     mine = _own(request, code)
+    if request.method != "POST":
+        return redirect("device", code)
     wanted = request.POST.get("line"), request.POST.get("gateway")
-    private_key = request.POST.get("private_key", "")
-    if private_key != OWN_KEY_PLACEHOLDER and not keys.is_public_key(private_key):
-        raise Http404  # public and private keys have the same form; no page of ours sends another
+    private_key = _sent_key(request)
     for placement in queries.placements(mine):
         if (placement.line.code, placement.gateway.code) == wanted:
             conf = files.conf(device=mine, private_key=private_key, placement=placement)
@@ -122,6 +164,18 @@ def remove(request: CustomerRequest, code: str) -> HttpResponse:
     """Remove a device; its place is free at once."""
     actions.remove_device(device=_own(request, code), now=request.now, actor=CUSTOMER)
     return redirect("account")
+
+
+def _sent_key(request: CustomerRequest) -> str:
+    private_key = request.POST.get("private_key", "")
+    if private_key != OWN_KEY_PLACEHOLDER and not keys.is_public_key(private_key):
+        raise Http404  # public and private keys have the same form; no page of ours sends another
+    return private_key
+
+
+def _asked(request: CustomerRequest) -> str:
+    token = request.POST.get("once", "")
+    return hash_secret("add-device", token) if token else ""
 
 
 def _own(request: CustomerRequest, code: str) -> Device:

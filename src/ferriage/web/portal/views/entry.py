@@ -2,44 +2,109 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.shortcuts import redirect, render
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
+from django.views.i18n import set_language
 
 from ferriage.accounts import actions as accounts
 from ferriage.accounts import queries
 from ferriage.core.actors import CUSTOMER
+from ferriage.core.db import writing
+from ferriage.devices.actions import refresh
 from ferriage.members.site import provider_label
-from ferriage.web.portal.customer import COOKIE, for_everybody, forget, remember
+from ferriage.plans.queries import subscriptions_of
+from ferriage.web.portal.customer import COOKIE, for_customers, for_everybody, forget, remember
 from ferriage.web.portal.views.orders import purchase
+from ferriage.web.shared.languages import speaks
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
 
     from ferriage.accounts.models import Account
-    from ferriage.web.portal.customer import VisitorRequest
+    from ferriage.web.portal.customer import CustomerRequest, VisitorRequest
 
 UNPROCESSABLE = 422
 
 
-@require_POST
+@speaks
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("number")
 @for_everybody
 @sensitive_variables("opened", "number")
 def open_account(request: VisitorRequest) -> HttpResponse:
-    """Make an account and show its number, in this answer and never again."""
+    """Make an account and show its number, in this answer and never again.
+
+    Sent again with the number, for another language, it shows the same number.
+    """
+    if request.method != "POST":
+        return redirect("account" if request.customer else "home")
     price_code = request.POST.get("price", "")
-    if request.customer is not None:
-        return redirect("buy", price_code)
-    context = purchase(request, price_code)
-    opened = accounts.open_account(now=request.now, actor=CUSTOMER, language=get_language() or "en")
-    request.customer = opened.account
-    response = render(request, "portal/number.html", {**context, "number": opened.number})
-    return _let_in(response, opened.account, request)
+    if request.customer is None:
+        context = purchase(request, price_code)
+        language = get_language() or "en"
+        opened = accounts.open_account(now=request.now, actor=CUSTOMER, language=language)
+        request.customer = opened.account
+        response = _number_page(request, opened.number, price_code, context)
+        return _let_in(response, opened.account, request)
+    if _is_own_number(request):
+        context = purchase(request, price_code)
+        return _number_page(request, request.POST["number"], price_code, context)
+    return redirect("buy", price_code)
+
+
+@speaks
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("number")
+@for_customers
+@sensitive_variables("number")
+def replace_number(request: CustomerRequest) -> HttpResponse:
+    """Give a customer who lost the number another one; or show it again in another language."""
+    if request.method != "POST":
+        return redirect("account")
+    if _is_own_number(request):
+        return _number_page(request, request.POST["number"])
+    number = accounts.replace_number(account=request.customer, now=request.now, actor=CUSTOMER)
+    return _let_in(_number_page(request, number), request.customer, request)
+
+
+def _number_page(
+    request: VisitorRequest, number: str, price: str = "", order: dict[str, Any] | None = None
+) -> HttpResponse:
+    context = {
+        **(order or {}),
+        "number": number,
+        "again": request.path,
+        "again_with": {"number": number, "price": price},
+    }
+    response = render(request, "portal/number.html", context)
+    add_never_cache_headers(response)
+    return response
+
+
+def _is_own_number(request: VisitorRequest) -> bool:
+    number = request.POST.get("number", "")
+    return bool(number) and queries.account_by_number(number) == request.customer
+
+
+@require_POST
+@for_everybody
+def language(request: VisitorRequest) -> HttpResponse:
+    """Change the language, and with it what gateways say to a customer's devices."""
+    chosen = request.POST.get("language", "")
+    customer = request.customer
+    if customer and chosen in dict(settings.LANGUAGES) and chosen != customer.language:
+        with writing():
+            accounts.speak(account=customer, language=chosen)
+            for subscription in subscriptions_of(customer):
+                refresh(subscription=subscription, now=request.now, actor=CUSTOMER)
+    return set_language(request)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -64,7 +64,11 @@ def purchase(request: VisitorRequest, price_code: str) -> dict[str, Any]:
 @for_customers
 def buy(request: CustomerRequest, code: str) -> HttpResponse:
     """Ask for place and consent, for a customer who has an account."""
-    context = {**purchase(request, code), "chosen": request.customer.place}
+    context = {
+        **purchase(request, code),
+        "chosen": request.customer.place,
+        "is_new": not queries.orders_of(request.customer).exists(),
+    }
     return render(request, "portal/buy.html", context)
 
 

@@ -1,0 +1,65 @@
+"""Inner addresses: one slot a device, and a rest before anybody else gets it."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Max
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core.errors import FerriageError, StaleState
+from ferriage.core.models import SiteState
+from ferriage.devices.models import Device
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+ADDRESS_REST: Final = timedelta(days=35)
+"""How long an inner address rests after its device was removed, before it is given again."""
+
+
+class NoAddressLeft(FerriageError):
+    """The inner network is full."""
+
+    slug = "no-address-left"
+
+
+def take_address(now: datetime) -> tuple[int, str, str]:
+    """Return a slot and its inner addresses, inside the caller's transaction.
+
+    Raises:
+        NoAddressLeft: All are taken, or were too lately.
+        StaleState: Another writer took the same one.
+    """
+    site_state = SiteState.objects.get()
+    network4 = ipaddress.IPv4Network(site_state.inner4)
+    network6 = ipaddress.IPv6Network(site_state.inner6)
+    slot = site_state.next_slot
+    if slot < network4.num_addresses - 1:
+        changed = SiteState.objects.filter(next_slot=slot).update(next_slot=slot + 1)
+        if changed != 1:
+            raise StaleState(_("Somebody else took this address first."), _("Repeat it."))
+    else:
+        slot = _rested_slot(now)
+    return slot, str(network4[slot]), str(network6[slot])
+
+
+def _rested_slot(now: datetime) -> int:
+    """Return the slot that rests longest, at least 35 days."""
+    live = Device.objects.filter(removed_at__isnull=True).values("slot")
+    rested = (
+        Device.objects.exclude(slot__in=live)
+        .values("slot")
+        .annotate(freed=Max("removed_at"))
+        .filter(freed__lte=now - ADDRESS_REST)
+        .order_by("freed")
+        .values_list("slot", flat=True)
+        .first()
+    )
+    if rested is None:
+        raise NoAddressLeft(
+            _("All inner addresses are taken."), _("The operator must widen shop.inner4.")
+        )
+    return int(rested)
