@@ -34,7 +34,7 @@ test-kernel: ## test WireGuard in a kernel of Debian's, in an emulated machine (
 	@./setup kernel
 	$(ROOT) $(VM) $(BIN)/python -m pytest -q -c tests/kernel/pytest.ini --confcutdir=tests/tunnel \
 		tests/tunnel/test_backend.py tests/kernel/inside.py
-	$(if $(BENCH),$(ROOT) $(VM) $(BIN)/python benchmarks/backend.py --backend kernel --sizes 1000 10000)
+	$(if $(BENCH),$(ROOT) $(VM) $(BIN)/python benchmarks/backend.py --backend kernel --sizes 500 2000)
 
 lint: ## imports, style, types
 	$(BIN)/lint-imports

@@ -90,6 +90,36 @@ class ApprovalsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SignInConfig:
+    """`[sign_in]`: the organisation's identity provider (OpenID Connect) for a closed service."""
+
+    issuer: str = ""
+    """The provider's issuer, such as `https://id.example`; empty turns sign-in off."""
+    client_id: str = ""
+    """What the provider calls this shop."""
+    client_secret: str = ""
+    """Best given by FERRIAGE_SIGN_IN_CLIENT_SECRET_FILE; empty for a public client."""
+    service: str = ""
+    """Short name of the closed service whose people sign in."""
+    label: str = ""
+    """What people call the provider; its host name when empty."""
+    scopes: tuple[str, ...] = ("openid", "profile")
+    reference_claim: str = "sub"
+    """Claim that holds the personnel or member reference."""
+    name_claim: str = "name"
+    active_claim: str = ""
+    """Claim that must be true at each sign-in; who is told to be inactive is held at once."""
+    required_claim: str = ""
+    """Claim, such as `groups`, without which nobody is let in."""
+    required_value: str = ""
+    """What `required_claim` must be, or hold among others; empty: anything."""
+    listed_only: bool = True
+    """Only people on the service's list come in; else whoever the claims allow is entered."""
+    session_hours: int = 12
+    """After so long a member must sign in again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentConfig:
     """`[agent]`: one gateway."""
 
@@ -136,6 +166,7 @@ class Config:
     hub: HubConfig = field(default_factory=HubConfig)
     shop: ShopConfig = field(default_factory=ShopConfig)
     approvals: ApprovalsConfig = field(default_factory=ApprovalsConfig)
+    sign_in: SignInConfig = field(default_factory=SignInConfig)
     agent: AgentConfig = field(default_factory=AgentConfig)
 
     def resolve(self, name: str) -> Path:
@@ -225,6 +256,7 @@ _SECTIONS: dict[str, type] = {
     "hub": HubConfig,
     "shop": ShopConfig,
     "approvals": ApprovalsConfig,
+    "sign_in": SignInConfig,
     "agent": AgentConfig,
 }
 

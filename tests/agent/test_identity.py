@@ -159,3 +159,17 @@ def test_agent_runs_without_django() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_agent_that_cannot_run_says_why_once(settings: config.Config) -> None:
+    code = (
+        "import sys; from pathlib import Path; from ferriage.agent import run;"
+        "from ferriage.config import Config; sys.exit(run.main(Config(path=Path(sys.argv[1]))))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, settings.path], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == NotEnrolled.exit_code
+    assert done.stderr.count("This host is not enrolled.") == 1

@@ -26,9 +26,33 @@ def test_open_device_has_all_elements_and_a_held_one_is_absent_from_open() -> No
         "cap_dl": {1001: (12_500_000, 1 << 20)},
         "use_up": {1001: None},
         "use_dl": {1001: None},
+        "world": {1001: None},
         "open": {"fer0 . 0x000003e9": NOW + 60},
     }
     assert held == {name: value for name, value in opened.items() if name != "open"}
+
+
+def test_device_with_listed_networks_is_absent_from_the_world() -> None:
+    listed = feed.device(1, public_key=KEY, hold_at=NOW, routes=("10.20.0.0/16", "fd20::/64"))
+
+    elements = plane.of_device(listed, NOW, "fer0")
+
+    assert "world" not in elements
+    assert elements["routes4"] == {"1001 . 10.20.0.0/16": None}
+    assert elements["routes6"] == {"1001 . fd20::/64": None}
+
+
+def test_listed_networks_read_back_as_they_were_written() -> None:
+    text = (
+        "table inet ferriage {\n\tset routes4 {\n\t\ttype mark . ipv4_addr\n\t\tflags interval\n"
+        "\t\telements = { 0x000003e9 . 10.20.0.0/16,\n\t\t\t     0x000003e9 . 10.30.0.9 }\n\t}\n"
+        "\tset routes6 {\n\t\telements = { 0x000003e9 . fd20::/64 }\n\t}\n}\n"
+    )
+
+    read = nft.parse(text, NOW).plane
+
+    assert read["routes4"] == {"1001 . 10.20.0.0/16": None, "1001 . 10.30.0.9/32": None}
+    assert read["routes6"] == {"1001 . fd20::/64": None}
 
 
 def test_same_plane_needs_no_step() -> None:
@@ -48,7 +72,7 @@ def test_renewal_replaces_only_the_element_in_open_even_when_it_just_expired() -
 def test_removal_closes_and_unmaps_but_leaves_the_counter_to_be_read() -> None:
     steps = plane.diff(_device(), {}, NOW)
 
-    assert {step.name for step in steps} == {"dev4", "dev6", "open"}
+    assert {step.name for step in steps} == {"dev4", "dev6", "world", "open"}
 
 
 def test_resold_address_is_taken_out_before_it_is_put_in() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,8 @@ from ferriage.plans.models import Price, Service
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from pytest_django.fixtures import SettingsWrapper
 
     from ferriage.core.actors import Actor
     from shop import Shop
@@ -45,6 +48,7 @@ EVERY_LIST = (
     "staff-parties",
     "staff-approvals",
     "staff-customers",
+    "staff-closed",
     "staff-audit",
     "staff-people",
 )
@@ -151,7 +155,7 @@ def test_plan_and_service_can_be_called_otherwise(olga: Client, shop: Shop) -> N
 
 def test_invitation_link_is_shown_once_and_works(olga: Client) -> None:
     made = olga.post(reverse("staff-invite"), {"role": "auditor"}).content.decode()
-    link = re.search(r"http://shop\.example:8000(/staff/link/[\w-]+/)", made)
+    link = re.search(r"http://testserver(/staff/link/[\w-]+/)", made)
     assert link is not None
     chosen = {"username": "ada", "password": PASSWORD, "again": PASSWORD}
 
@@ -160,6 +164,32 @@ def test_invitation_link_is_shown_once_and_works(olga: Client) -> None:
     assert User.objects.get(username="ada").staff_profile.role == "auditor"
     assert link[1] not in olga.get(reverse("staff-people")).content.decode()
     assert not StaffLink.objects.filter(token_hash__in=link[1].split("/")).exists()
+
+
+def test_invitation_made_at_the_public_address_has_its_scheme(
+    olga: Client, settings: SettingsWrapper
+) -> None:
+    config = settings.FERRIAGE
+    settings.FERRIAGE = replace(config, site=replace(config.site, url="https://shop.example/"))
+
+    made = olga.post(reverse("staff-invite"), {"role": "auditor"}, HTTP_HOST="shop.example")
+
+    assert re.search(r"https://shop\.example/staff/link/[\w-]+/", made.content.decode())
+
+
+def test_endpoint_of_a_gateway_is_corrected_on_its_page(olga: Client, yard: Yard) -> None:
+    gateway = yard.gateway(yard.open_line()).row
+    address = reverse("staff-gateway-endpoint", args=[gateway.code])
+
+    asked = olga.get(address).content.decode()
+    wrong = olga.post(address, {"host": "127.0.0.1", "port": "51900"})
+    olga.post(address, {"host": "vpn.example", "port": "443"})
+
+    assert 'value="198.51.100.7"' in asked
+    assert "name the old address" in asked
+    assert wrong.status_code == 422
+    gateway.refresh_from_db()
+    assert (gateway.endpoint_host, gateway.endpoint_port) == ("vpn.example", 443)
 
 
 def test_audit_log_finds_by_action_code_and_actor(

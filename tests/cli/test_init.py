@@ -187,6 +187,19 @@ def test_worker_goes_on_to_the_next_room_when_one_fails(shop: Path) -> None:
     assert "no such table: payments_inboxevent" in done.stderr
 
 
+def test_check_names_an_identity_provider_that_lets_nobody_in(shop: Path) -> None:
+    done = ferriage(
+        shop,
+        "check",
+        FERRIAGE_SIGN_IN_ISSUER="http://127.0.0.1:1",
+        FERRIAGE_SIGN_IN_SERVICE="office",
+    )
+
+    assert done.returncode == 1
+    assert "✗ nobody can sign in: there is no closed service “office”" in done.stdout
+    assert "✗ The identity provider cannot be used now" in done.stdout
+
+
 @pytest.mark.parametrize("name", ["permit.key", "evidence.key"])
 def test_check_names_a_key_that_others_may_read(shop: Path, name: str) -> None:
     healthy = ferriage(shop, "check")

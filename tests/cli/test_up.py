@@ -26,9 +26,9 @@ SECONDS = 60
 class Up:
     """A running `ferriage up` of a shop of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, port: int = 0) -> None:
         self.directory = directory
-        self.port = _free_port()
+        self.port = port or _free_port()
         self._environment = {
             "FERRIAGE_SITE_URL": f"http://localhost:{self.port}",
             "FERRIAGE_SITE_LISTEN": f"127.0.0.1:{self.port}",
@@ -127,3 +127,19 @@ def test_killed_supervisor_leaves_nothing_in_the_next_ones_way(up: Up) -> None:
     eventually(lambda: not [n for n in first.values() if _is_running(n)], within=SECONDS)
     up.process = up.start()
     eventually(up.answers, within=SECONDS)
+
+
+def test_up_says_that_another_program_keeps_its_port_and_ends(shop: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        up = Up(shop, port)
+        try:
+            code = up.process.wait(SECONDS)
+        finally:
+            up.process.kill()
+
+    assert code == 1
+    assert (
+        f"site 127.0.0.1:{port} cannot listen on 127.0.0.1:{port}: Address already in use."
+    ) in up.log
+    assert not [number for number in up.started().values() if _is_running(number)]

@@ -31,7 +31,7 @@ from ferriage.orders.models import Order
 from ferriage.payments import tasks as payment_tasks
 from ferriage.payments.models import InboxEvent, Payment, Refund, Voucher
 from ferriage.plans import actions as plans
-from ferriage.plans.models import Offer, Period
+from ferriage.plans.models import Offer, Period, Price
 from gate_world import LAWFUL, MISSING, Situation, World, world_in
 from till import assert_sound, books
 from yard import OWNER, last_permit
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from django.http import HttpResponse
-
-    from ferriage.plans.models import Price
 
     type Entry = Callable[[World], tuple[bool, str]]
 
@@ -249,6 +247,9 @@ def test_raw_offer_lets_no_customer_onto_a_line_for_own_staff(
 ) -> None:
     world = world_in(LAWFUL[0], tmp_path, now)
     office = _office_line(world)
+    with pytest.raises(DatabaseError, match="own staff is 0"), transaction.atomic():
+        Offer.objects.create(plan=world.shop.plan, line=office)
+    Price.objects.filter(plan=world.shop.plan).update(valid_to=now)
     Offer.objects.create(plan=world.shop.plan, line=office)
     device_tasks.run(now)
 

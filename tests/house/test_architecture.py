@@ -12,6 +12,7 @@ ROOMS = [
     "web",
     "payments",
     "orders",
+    "members",
     "devices",
     "plans",
     "fleet",

@@ -171,8 +171,31 @@ def test_digest_of_nothing_is_zero() -> None:
         ({"slot": 1 << 32}, "slot"),
         ({"rate_down_bps": 0}, "rates"),
         ({"hold_at": 2, "remove_at": 1}, "hold_at"),
+        ({"routes": ("10.20.0.1/16",)}, "host bits"),
+        ({"routes": ("0.0.0.0/0",)}, "too wide"),
+        ({"routes": ("128.0.0.0/1",)}, "too wide"),
+        ({"routes": ("::/0",)}, "too wide"),
+        ({"routes": ("fd00::/15",)}, "too wide"),
+        ({"routes": ("10.20.0.0",)}, "is written 10.20.0.0/32"),
+        ({"routes": ("FD20::/64",)}, "is written fd20::/64"),
+        ({"routes": ("169.254.169.254/32",)}, "anybody"),
+        ({"routes": ("2002:a14::/32",)}, "anybody"),
+        ({"routes": ("office",)}, "routes"),
+        ({"routes": ("10.20.0.0/16", "10.20.9.0/24")}, "overlaps"),
+        ({"routes": tuple(f"10.20.{number}.0/24" for number in range(17))}, "more than 16"),
     ],
 )
 def test_record_that_no_gateway_could_apply_is_named(change: dict[str, object], named: str) -> None:
     with pytest.raises(wire.WireError, match=named):
         wire.check_device(_device(**change))
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        tuple(f"10.20.{number}.0/24" for number in range(16)),
+        ("10.0.0.0/8", "fd20::/64", "198.51.100.7/32"),
+    ],
+)
+def test_record_with_inner_networks_of_both_families_is_applied(routes: tuple[str, ...]) -> None:
+    wire.check_device(_device(routes=routes))

@@ -156,6 +156,7 @@ def test_bean_check_accepts_the_export_and_refuses_an_altered_one(
 def test_bean_check_accepts_books_that_hold_nothing(db: None, tmp_path: Path) -> None:  # noqa: ARG001 -- asks for the database
     empty = tmp_path / "empty.beancount"
     empty.write_text("\n".join(export.beancount()) + "\n")
+    assert "currency" not in empty.read_text()
 
     assert _bean_check(empty).returncode == 0
 

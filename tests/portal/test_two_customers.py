@@ -32,7 +32,10 @@ OWNED = {
     "remove-device": ("post", "device"),
 }
 OF_CUSTOMERS = {"account": "get", "held": "get", "buy": "get", "place-order": "post"}
-OF_EVERYBODY = {"home", "line", "privacy", "transparency", "open-account", "log-in", "log-out"}
+OF_EVERYBODY = {
+    *("home", "line", "privacy", "transparency", "open-account", "log-in", "log-out"),
+    *("invitation", "sign-in", "sign-in-back"),
+}
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret, new_token
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 SESSION_LENGTH: Final = timedelta(days=30)
@@ -68,13 +69,19 @@ def open_account(
     place: str = "",
     label: str = "",
     language: str = "en",
+    invited: bool = False,
 ) -> OpenedAccount:
     """Open an account under a new number.
 
+    Args:
+        invited: Staff have put this person on a closed service's list, and it is they who accept.
+
     Raises:
-        ClosedService: A class other than public needs staff or a command, and a name.
+        ClosedService: A class other than public needs staff, a command or an invitation, and a
+            name.
     """
-    if account_class != Account.Class.PUBLIC and (actor.kind == "customer" or not label):
+    stranger = actor.kind == "customer" and not invited
+    if account_class != Account.Class.PUBLIC and (stranger or not label):
         raise ClosedService(
             _("This service is for invited, named people only."),
             _("Ask the operator to invite you."),
@@ -93,8 +100,54 @@ def open_account(
     return OpenedAccount(account, number)
 
 
-def start_session(*, account: Account, now: datetime) -> str:
-    """Log a customer in and return the token for the cookie; runs for 30 days."""
+def close_account(*, account: Account, now: datetime, actor: Actor) -> Account:
+    """End an account: its number opens nothing any more and its sessions are over.
+
+    What it holds is for the caller to end.
+    """
+    with writing():
+        Account.objects.filter(pk=account.pk).update(closed_at=now)
+        CustomerSession.objects.filter(account=account).delete()
+        audit.record(now=now, actor=actor, action="account.closed")
+    account.closed_at = now
+    return account
+
+
+def reopen_account(*, account: Account, label: str, now: datetime, actor: Actor) -> OpenedAccount:
+    """Open an account of a closed service anew, under a new number and a name.
+
+    What was opened with the number before ends.
+    """
+    number = codes.random_characters()
+    with writing():
+        CustomerSession.objects.filter(account=account).delete()
+        account.number_hash = hash_secret("account", number)
+        account.label = label
+        account.closed_at = None
+        account.save(update_fields=["number_hash", "label", "closed_at"])
+        audit.record(now=now, actor=actor, action="account.reopened")
+    return OpenedAccount(account, number)
+
+
+def withdraw_number(*, account: Account, now: datetime, actor: Actor) -> None:
+    """Let an account's number and sessions open nothing any more: its owner signs in instead."""
+    with writing():
+        Account.objects.filter(pk=account.pk).update(
+            number_hash=hash_secret("account", codes.random_characters())
+        )
+        CustomerSession.objects.filter(account=account).delete()
+        audit.record(now=now, actor=actor, action="account.number_withdrawn")
+
+
+def relabel_all(*, labels: Mapping[int, str]) -> None:
+    """Put other names on accounts of closed services, by primary key."""
+    with writing():
+        rows = [Account(pk=pk, label=label) for pk, label in labels.items()]
+        Account.objects.bulk_update(rows, ["label"], batch_size=500)
+
+
+def start_session(*, account: Account, now: datetime, length: timedelta = SESSION_LENGTH) -> str:
+    """Log a customer in and return the token for the cookie; runs for 30 days, or as told."""
     token = new_token()
     with writing():
         CustomerSession.objects.filter(expires_at__lte=now).delete()
@@ -102,7 +155,7 @@ def start_session(*, account: Account, now: datetime) -> str:
             token_hash=hash_secret("session", token),
             account=account,
             created_on=now.date(),
-            expires_at=now + SESSION_LENGTH,
+            expires_at=now + length,
         )
     return token
 

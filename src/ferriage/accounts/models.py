@@ -8,7 +8,8 @@ class Account(models.Model):
     """One customer, known by a number that only its keyed hash is kept of.
 
     `place` is where the customer says to be (ISO 3166, with subdivision where the law differs);
-    `label` names the person or device's owner in a closed service only.
+    `label` names the person or device's owner in a closed service only. An account that ended
+    (`closed_at`) lets nobody in, by number or session.
     """
 
     class Class(models.TextChoices):
@@ -22,9 +23,16 @@ class Account(models.Model):
     label = models.CharField(max_length=100, blank=True)
     language = models.CharField(max_length=10, default="en")
     created_on = models.DateField()
+    closed_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "accounts_account"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(account_class="public") | ~models.Q(label=""),
+                name="accounts_account_named_where_closed",
+            )
+        ]
 
 
 class CustomerSession(models.Model):

@@ -23,13 +23,19 @@ def account_by_number(text: str) -> Account | None:
     number = codes.normalise(text)
     if not codes.is_code(number):
         return None
-    return Account.objects.filter(number_hash=hash_secret("account", number)).first()
+    return Account.objects.filter(
+        number_hash=hash_secret("account", number), closed_at__isnull=True
+    ).first()
 
 
 def account_by_session(token: str, now: datetime) -> Account | None:
     """Return who is logged in with a cookie's token, or nothing when it has run out."""
     session = (
-        CustomerSession.objects.filter(token_hash=hash_secret("session", token), expires_at__gt=now)
+        CustomerSession.objects.filter(
+            token_hash=hash_secret("session", token),
+            expires_at__gt=now,
+            account__closed_at__isnull=True,
+        )
         .select_related("account")
         .first()
     )

@@ -286,7 +286,7 @@ class Engine:
         gone, renewed = [], []
         for name, old in before.items():
             new = pool.devices.get(name)
-            if new is None or (new.ip4, new.ip6) != (old.ip4, old.ip6):
+            if new is None or _reach(new) != _reach(old):
                 gone += [old.ip4, old.ip6]
             elif old.hold_at <= now < new.hold_at:
                 renewed += [new.ip4, new.ip6]
@@ -397,3 +397,8 @@ class Engine:
             )
             for code, pool in self.pools.items()
         )
+
+
+def _reach(device: wire.Device) -> tuple[object, ...]:
+    """Return what a device's connections rest on besides its time."""
+    return device.ip4, device.ip6, device.routes

@@ -8,7 +8,8 @@ How a packet of a customer goes:
 Hold is absence from `open` or `lines`; both are asked before anything about established flows,
 so an element's time-out cuts running flows by itself. Real DNS is asked about at every packet
 too, since a flow keeps the port it was first sent to; a held device has it by UDP only, where a
-packet is one question and can be counted. The only `accept` towards the internet is the one that
+packet is one question and can be counted. An open device reaches what its `routes` list, or, being
+in `world`, the internet: it has to be in one of them. The only `accept` outwards is the one that
 counts. Verdicts here bind nobody else's tables: what another table drops stays dropped.
 
 Source: docs/explanation/gateway.md
@@ -69,6 +70,9 @@ table inet {table} {{
     set open {{ type ifname . mark; flags timeout; }}
     map dev4 {{ type ipv4_addr : mark; }}
     map dev6 {{ type ipv6_addr : mark; }}
+    set routes4 {{ type mark . ipv4_addr; flags interval; }}
+    set routes6 {{ type mark . ipv6_addr; flags interval; }}
+    set world {{ type mark; }}
     set cap_up {{ type mark; limit rate over 1000 bytes/second burst 1000 bytes; }}
     set cap_dl {{ type mark; limit rate over 1000 bytes/second burst 1000 bytes; }}
     set use_up {{ type mark; counter; }}
@@ -163,6 +167,9 @@ table inet {table} {{
         goto refused
     }}
     chain up_open {{
+        meta mark . ip daddr @routes4 goto count_up
+        meta mark . ip6 daddr @routes6 goto count_up
+        meta mark != @world goto refused
 {allowed}
         ip daddr {{ {denied4} }} goto refused
         ip6 daddr {{ {denied6} }} goto refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -127,6 +128,8 @@ def _elements(name: str, body: str, now: float) -> Iterator[tuple[Key, Value]]:
             yield _key(words[0]), _limit(raw)
         elif name in {"shop4", "shop6"}:
             yield " ".join(words[:3]), None
+        elif name in {"routes4", "routes6"}:
+            yield f"{_key(words[0])} . {ipaddress.ip_network(words[2])}", None
         else:
             yield _key(words[0]), None
 

@@ -39,6 +39,9 @@ SETS: Final = (
     "cap_dl",
     "dev4",
     "dev6",
+    "routes4",
+    "routes6",
+    "world",
     "lines",
     "open",
 )
@@ -73,7 +76,10 @@ def open_key(interface: str, slot: int) -> str:
 
 
 def of_device(device: wire.Device, now: float, interface: str) -> Plane:
-    """Return the elements of one device on one line. Held is absence from `open`."""
+    """Return the elements of one device on one line.
+
+    Held is absence from `open`; one that may reach listed networks only is absent from `world`.
+    """
     slot = device.slot
     plane: Plane = {
         "dev4": {device.ip4: slot},
@@ -83,9 +89,22 @@ def of_device(device: wire.Device, now: float, interface: str) -> Plane:
         "use_up": {slot: None},
         "use_dl": {slot: None},
     }
+    if device.routes:
+        plane |= _of_routes(device)
+    else:
+        plane["world"] = {slot: None}
     if device.hold_at > now:
         plane["open"] = {open_key(interface, slot): float(device.hold_at)}
     return plane
+
+
+def _of_routes(device: wire.Device) -> Plane:
+    """Return the inner networks that a device may reach, each beside its slot."""
+    found: Plane = {}
+    for network in device.routes:
+        name = "routes6" if ":" in network else "routes4"
+        found.setdefault(name, {})[f"{device.slot} . {network}"] = None
+    return found
 
 
 def merge(plane: Plane, part: Mapping[str, Mapping[Key, Value]]) -> None:

@@ -293,7 +293,10 @@ class Agent:
 
 
 def main(config: Config) -> int:
-    """Run the agent until SIGTERM or SIGINT and return the exit code, having said why."""
+    """Run the agent until SIGTERM or SIGINT and return the exit code, having said why.
+
+    Once: to a person in words, to a log as an event like the others.
+    """
     configure_log()
     state_dir = config.resolve(config.agent.state_dir)
     try:
@@ -301,8 +304,10 @@ def main(config: Config) -> int:
         lock_state(state_dir)
         asyncio.run(_serve(config, state_dir))
     except AgentError as error:
-        log.critical("agent.failed", reason=str(error))
-        sys.stderr.write(f"{error}\n")
+        if sys.stderr.isatty():
+            sys.stderr.write(f"{error}\n")
+        else:
+            log.critical("agent.failed", reason=str(error))
         return error.exit_code
     return 0
 

@@ -70,6 +70,7 @@ def findings(config: Config) -> Iterator[Finding]:
         yield from _evidence(config)
         yield _held_reach(config)
         yield from _endpoints()
+        yield from _sign_in(config)
     yield from _gateway(config)
     if not fault and all(finding.state != "bad" for finding in packs):
         yield from _open_points(config)
@@ -227,6 +228,27 @@ def _inner_reach(config: Config) -> Finding:
         "`ferriage up` serves a shop with http there. With https, let the web server listen "
         "on this address too.",
     )
+
+
+def _sign_in(config: Config) -> Iterator[Finding]:
+    """Say whether the people of a closed service can sign in with their organisation."""
+    from ferriage.members import provider, queries
+
+    rules = config.sign_in
+    if not rules.issuer:
+        return
+    if queries.closed_service(rules.service) is None:
+        yield Finding(
+            "bad",
+            f"nobody can sign in: there is no closed service “{rules.service}”",
+            "Write its short name in sign_in.service, or close it in the back office.",
+        )
+    try:
+        provider.begin(rules, redirect_uri=config.site.url)
+    except provider.ProviderAway as error:
+        yield Finding("bad", str(error.message), "Look at sign_in.issuer and the way to it.")
+    else:
+        yield Finding("good", f"people of “{rules.service}” sign in with {rules.issuer}")
 
 
 def _gateways_elsewhere(config: Config) -> str:

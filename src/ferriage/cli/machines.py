@@ -105,17 +105,17 @@ def add_device(parsed: argparse.Namespace) -> int:
     now = clock.now()
     with writing():
         plan = _plan(parsed.plan)
-        account = _own_account(_own_place(parsed.place, plan), now)
+        subscription = _own_subscription(plan, _own_place(parsed.place, plan), now)
         try:
             device = actions.add_device(
-                subscription=_own_subscription(plan, account, now),
+                subscription=subscription,
                 public_key=keys.public,
                 name=parsed.name,
                 now=now,
                 actor=_OWN,
             )
         except actions.NotAllowed as refusal:
-            raise CommandError(_why_not(refusal, plan, account)) from None
+            raise CommandError(_why_not(refusal, plan, subscription.account)) from None
         found = _placements(device)
     for written in _write_files(device, keys.private, found, path):
         say(f"wrote {written}")
@@ -234,11 +234,14 @@ def _why_not(refusal: NotAllowed, plan: Plan, account: Account) -> str:
     )
 
 
-def _own_subscription(plan: Plan, account: Account, now: datetime) -> Subscription:
+def _own_subscription(plan: Plan, place: str, now: datetime) -> Subscription:
     """Return the operator's own subscription: one grant without end, at price 0."""
     from ferriage.plans import actions
-    from ferriage.plans.queries import subscription_for
+    from ferriage.plans.queries import is_closed, subscription_for
 
+    if is_closed(plan):
+        return _own_membership(plan, place, now)
+    account = _own_account(place, now)
     held = subscription_for(account=account, service=plan.service)
     return held or actions.grant(
         account=account,
@@ -250,6 +253,31 @@ def _own_subscription(plan: Plan, account: Account, now: datetime) -> Subscripti
         now=now,
         actor=_OWN,
     )
+
+
+def _own_membership(plan: Plan, place: str, now: datetime) -> Subscription:
+    """Return the operator's own subscription in a closed service, whose list names them too.
+
+    The entry is called `operator`; staff put the name right in the back office.
+    """
+    from ferriage.members import actions
+    from ferriage.members.models import ClosedService, Member
+    from ferriage.plans.models import Subscription
+
+    actor = Actor("command", "device add")
+    closed = ClosedService.objects.filter(service=plan.service).first()
+    closed = closed or actions.close_service(plan=plan, now=now, actor=actor)
+    member = Member.objects.filter(closed=closed, reference="operator").first()
+    if member is None:
+        member = actions.enter(
+            closed=closed, reference="operator", name="operator", now=now, actor=actor
+        )
+    if member.state == Member.State.LEFT:
+        raise CommandError("The list says that the operator has left. Invite them back there.")
+    if member.state == Member.State.INVITED:
+        token = actions.invite(member=member, now=now, actor=actor)
+        member = actions.accept(token=token, place=place, now=now, actor=actor).member
+    return Subscription.objects.get(account=member.account, service=plan.service)
 
 
 def _own_account(place: str, now: datetime) -> Account:

@@ -32,6 +32,7 @@ ALREADY_RUNNING: Final = 75
 _LOOK_SECONDS: Final = 0.5
 _STEADY_SECONDS: Final = 20.0
 _LONGEST_PAUSE_SECONDS: Final = 15.0
+_MOST_TRIES: Final = 4
 _PATIENCE_SECONDS: Final = 10.0
 _PR_SET_PDEATHSIG: Final = 1
 _SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
@@ -47,6 +48,10 @@ class Part:
     user: tuple[int, int] | None = None
     ready: Callable[[], bool] = lambda: True
     """Not started before this says yes: the agent's parts wait for enrolment."""
+    listen: str = ""
+    """Where it must be able to listen, for there to be a shop at all."""
+    tries: int = 0
+    """How often in a row it ended soon after its start."""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = 0.0
@@ -77,12 +82,21 @@ class Part:
         # Workers of a killed server would keep its address.
         self.signal(signal.SIGKILL)
         lived = time.monotonic() - self.started
-        self.pause = (
-            0.2 if lived > _STEADY_SECONDS else min(2 * self.pause or 0.2, _LONGEST_PAUSE_SECONDS)
-        )
+        steady = lived > _STEADY_SECONDS
+        self.tries = 1 if steady else self.tries + 1
+        self.pause = 0.2 if steady else min(2 * self.pause or 0.2, _LONGEST_PAUSE_SECONDS)
         self.due = time.monotonic() + self.pause
         self.process = None
         say(f"up: {self.name} ended with {process.returncode}; again in {self.pause:.1f} s")
+
+    def shut_out(self) -> str:
+        """Return why it cannot listen, once it has tried often enough; empty while there is hope.
+
+        A port is often free again soon, when the program before was only ending.
+        """
+        if self.process is not None or self.tries < _MOST_TRIES or not self.listen:
+            return ""
+        return reach.why_not(*reach.split(self.listen))
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group."""
@@ -127,14 +141,15 @@ def shop_parts(config: Config) -> list[Part]:
     """Return the shop's processes."""
     plain = unprivileged(config)
     found = [
-        Part(f"site {address}", ("site", "--listen", address), plain)
+        Part(f"site {address}", ("site", "--listen", address), plain, listen=address)
         for address in config.site.listen
     ]
     inside = reach.inner_listen(config)
     if inside:
         ready = functools.partial(reach.is_here, config.inner_address)
         found.append(Part(f"site {inside}", ("site", "--listen", inside), plain, ready=ready))
-    return [*found, Part("hub", ("hub",), plain), Part("worker", ("worker",), plain)]
+    hub = Part("hub", ("hub",), plain, listen=config.hub.listen)
+    return [*found, hub, Part("worker", ("worker",), plain)]
 
 
 def gateway_parts(enrolled: Path, plain: tuple[int, int] | None) -> list[Part]:
@@ -157,18 +172,33 @@ def unprivileged(config: Config) -> tuple[int, int] | None:
 
 
 def supervise(found: Sequence[Part]) -> None:
-    """Keep the parts running until a signal ends us, then end them all."""
+    """Keep the parts running until a signal ends us, then end them all.
+
+    Raises:
+        CommandError: Another program keeps a port that the shop needs; everything is ended, since
+            half a shop looks like a whole one to whoever started it.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         while True:
             for part in found:
                 part.look()
+                _refuse_shut_out(part)
             came = signal.sigtimedwait(_SIGNALS, _LOOK_SECONDS)
             if came is not None and came.si_signo != signal.SIGCHLD:
                 return
     finally:
         _end(found)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+def _refuse_shut_out(part: Part) -> None:
+    reason = part.shut_out()
+    if reason:
+        raise CommandError(
+            f"{part.name} cannot listen on {part.listen}: {reason}. End the program that does, or "
+            "change the settings; `ferriage check` names which. Everything is ended."
+        )
 
 
 def _end(found: Sequence[Part]) -> None:

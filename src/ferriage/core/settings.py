@@ -78,6 +78,7 @@ INSTALLED_APPS = [
     "ferriage.web",
     "ferriage.payments",
     "ferriage.orders",
+    "ferriage.members",
     "ferriage.devices",
     "ferriage.plans",
     "ferriage.fleet",

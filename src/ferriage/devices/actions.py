@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -225,6 +226,8 @@ def _decide(
         )
         if held is None:
             continue
+        if account.account_class != "public" and held.reason == "term":
+            held = replace(held, reason="staff")  # named people have nothing to renew
         record = state.record(device, subscription.plan, held, account.language)
         wanted[line.pool.pk][device.code] = record
         if device.remove_at is None or held.remove_at > device.remove_at:

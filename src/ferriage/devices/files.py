@@ -38,12 +38,23 @@ def conf(*, device: Device, private_key: str, placement: Placement, reachable: b
         "",
         "[Peer]",
         f"PublicKey = {placement.server_key}",
-        "AllowedIPs = 0.0.0.0/0, ::/0",
+        f"AllowedIPs = {', '.join(_allowed_ips(placement))}",
         f"Endpoint = {_endpoint(placement.endpoint_host, placement.endpoint_port)}",
     ]
     if reachable:
         lines.append(f"PersistentKeepalive = {KEEPALIVE_SECONDS}")
     return "\n".join(lines) + "\n"
+
+
+def _allowed_ips(placement: Placement) -> list[str]:
+    """Return what the device sends into the tunnel: the internet, or its plan's inner networks.
+
+    With these goes the gateway's own inner address, where DNS and the hold page are answered.
+    """
+    if not placement.routes:
+        return ["0.0.0.0/0", "::/0"]
+    hosts = (ipaddress.ip_network(address) for address in placement.dns)
+    return [*placement.routes, *map(str, hosts)]
 
 
 def file_name(*, device: Device, line: Line) -> str:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a device connects: one gateway of one of its lines. `dns` are inner addresses."""
+    """Where a device connects: one gateway of one of its lines. `dns` are inner addresses.
+
+    `routes` are the inner networks that lie behind it; none is the internet.
+    """
 
     line: Line
     gateway: Gateway
@@ -28,6 +31,7 @@ class Placement:
     endpoint_port: int
     server_key: str
     dns: tuple[str, str]
+    routes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ def placements(device: Device) -> list[Placement]:
             endpoint_port=member.listen_port,
             server_key=member.gateway.wireguard_key,
             dns=(dns4, dns6),
+            routes=tuple(subscription.plan.routes),
         )
         for member in members
     ]

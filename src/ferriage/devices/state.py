@@ -100,6 +100,7 @@ def record(device: Device, plan: Plan, held: Right, language: str) -> wire.Devic
         hold_reason=held.reason,
         remove_at=clock.unix(held.remove_at),
         language=language,
+        routes=tuple(plan.routes),
     )
 
 

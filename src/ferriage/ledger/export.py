@@ -39,7 +39,8 @@ def beancount() -> Iterator[str]:
     names = _names(accounts)
     first, last = _days()
     yield 'option "title" "Ferriage"'
-    yield f'option "operating_currency" "{accounts[0].currency if accounts else "CNY"}"'
+    if accounts:  # Books that hold nothing have no currency yet.
+        yield f'option "operating_currency" "{accounts[0].currency}"'
     yield ""
     for currency in sorted({account.currency for account in accounts}):
         yield f"{first} commodity {currency}"

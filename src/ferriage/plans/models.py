@@ -24,7 +24,11 @@ class Service(models.Model):
 
 
 class Plan(models.Model):
-    """What is sold of a service: lines, number of devices, speed."""
+    """What is sold of a service: lines, number of devices, speed.
+
+    `routes` are the inner networks that its devices reach, and nothing else; empty, it is the
+    internet. The database itself holds them against the rules (0003_closed_services).
+    """
 
     code = CodeField("pln")
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="plans")
@@ -32,6 +36,7 @@ class Plan(models.Model):
     device_limit = models.PositiveSmallIntegerField(default=5)
     rate_down_bps = models.PositiveBigIntegerField(default=100_000_000)
     rate_up_bps = models.PositiveBigIntegerField(default=100_000_000)
+    routes = models.JSONField(default=list)
     withdrawn_at = models.DateTimeField(null=True)
 
     class Meta:

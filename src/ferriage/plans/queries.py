@@ -167,6 +167,16 @@ def usable_by(lines: Iterable[Line], account_class: str) -> list[Line]:
     return [line for line in lines if line.customer_class in classes]
 
 
+def is_for_own_staff(plan: Plan) -> bool:
+    """Tell whether one of the plan's lines is for own staff, who pay nothing."""
+    return any(line.customer_class == "own_staff" for line in lines_of(plan))
+
+
+def is_closed(plan: Plan) -> bool:
+    """Tell whether one of the plan's lines is for named people only."""
+    return any(line.customer_class != "public" for line in lines_of(plan))
+
+
 def current_prices(*, plan: Plan, now: datetime) -> list[Price]:
     """Return the prices in force, by term and currency."""
     return list(

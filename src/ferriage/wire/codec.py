@@ -6,11 +6,15 @@ import base64
 import binascii
 import hashlib
 import ipaddress
-from typing import Final
+from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ferriage.wire.records import Device, Item, WireError
+from ferriage.wire.records import MOST_ROUTES, WIDEST_ROUTE, Device, Item, WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DIGEST_ZERO: Final = "0" * 64
 """The digest of no device at all."""
@@ -69,6 +73,55 @@ def check_device(device: Device) -> None:
         raise WireError("rates and burst must be positive")
     if not 0 <= device.hold_at <= device.remove_at:
         raise WireError("hold_at lies after remove_at")
+    check_routes(device.routes)
+
+
+def check_routes(routes: Sequence[str]) -> None:
+    """Refuse inner networks that no gateway could let through.
+
+    Raises:
+        WireError: More than 16, one twice, one inside another, or as `inner_network`.
+    """
+    if len(routes) > MOST_ROUTES:
+        raise WireError(f"routes: more than {MOST_ROUTES}")
+    networks = [inner_network(text) for text in routes]
+    for number, network in enumerate(networks):
+        if any(_overlap(network, other) for other in networks[:number]):
+            raise WireError(f"routes: {network} overlaps another one")
+
+
+def inner_network(text: str) -> IPv4Network | IPv6Network:
+    """Return an inner network as it is written in records.
+
+    Raises:
+        WireError: Not a network, with host bits set, in another spelling, so wide that it could
+            stand for the internet, or of a range that lies in no network of anybody's own.
+    """
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise WireError(f"routes: {error}") from error
+    if str(network) != text:
+        raise WireError(f"routes: {text} is written {network}")
+    if network.prefixlen < WIDEST_ROUTE[network.version]:
+        raise WireError(f"routes: {text} is too wide for an inner network")
+    if any(_overlap(network, ipaddress.ip_network(other)) for other in _NOBODYS):
+        raise WireError(f"routes: {text} is no network of anybody's own")
+    return network
+
+
+_NOBODYS: Final = (
+    *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
+    *("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16"),
+    *("fe80::/10", "fec0::/10", "ff00::/8"),
+)
+"""This host, this link, many hosts at once, and addresses that stand for others."""
+
+
+def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return isinstance(other, IPv6Network) and one.overlaps(other)
 
 
 # --- digest -----------------------------------------------------------------------------------

@@ -6,11 +6,16 @@ from typing import Final, Literal
 
 import msgspec
 
-FEED_FORMAT: Final = 1
+FEED_FORMAT: Final = 2
 """Raised whenever a structure here changes; hub and agent refuse to speak another one."""
 
 WATCH_LIMIT: Final = 1000
 """Most items one delta carries; the caller asks again from its last revision."""
+
+MOST_ROUTES: Final = 16
+WIDEST_ROUTE: Final = {4: 8, 6: 16}
+"""Shortest prefix of an inner network, by IP version: so that not even all routes that a device
+may have can be pieced together to the internet."""
 
 CLOCK_TOLERANCE_SECONDS: Final = 300
 """How far a request's time may lie from the site's before the request is refused."""
@@ -32,6 +37,8 @@ class Device(Struct, frozen=True):
 
     `slot` is the device's mark in nft, unique on the site, 1 … 2^32-1. `hold_at` is the instant
     its right ends (exclusive); from then on the peer stays and is held until `remove_at`.
+    `routes` are the inner networks it may reach, and then nothing else; without any it is the
+    internet, and no inner network.
     """
 
     id: str
@@ -47,6 +54,7 @@ class Device(Struct, frozen=True):
     hold_reason: HoldReason
     remove_at: int
     language: str = "en"
+    routes: tuple[str, ...] = ()
 
 
 class Shop(Struct, frozen=True):

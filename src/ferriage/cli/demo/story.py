@@ -31,7 +31,8 @@ def play(lab: Lab, *, port: int, stay: bool) -> None:
             step(scene)
     if stay:
         _keep_open(scene)
-    say("\nDone. Everything is taken down again.")
+    say("\nDone. Everything that ran is taken down again.")
+    say(f"The shop's database and keys stay in {lab.directory}; rm -r removes them.")
 
 
 def _meter(scene: Scene) -> None:
@@ -48,7 +49,7 @@ def _balance(scene: Scene) -> None:
     scene.teller.claim(not list(check()), "the books balance")
     verdict = shop.export_books(scene.lab.directory / "books.beancount")
     if verdict == "not installed":
-        scene.teller.show("bean-check, which would check them too, is not installed")
+        scene.teller.show("bean-check would check them too: ./setup test installs it")
     else:
         scene.teller.claim(verdict == "accepted", f"bean-check: {verdict}")
 

@@ -15,9 +15,8 @@ from ferriage.core.actors import CUSTOMER
 from ferriage.devices import actions as devices
 from ferriage.devices.keys import new_keypair
 from ferriage.ledger.queries import trial_balance
-from ferriage.orders import actions as orders
+from ferriage.members import actions as members
 from ferriage.orders.models import Order
-from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -118,29 +117,31 @@ def _names_the_notice(stage: Stage, verdict: Verdict) -> None:
 
 
 def _serve_lin(stage: Stage, *, plan_code: str) -> None:
-    from ferriage.plans.models import Plan
+    from ferriage.plans.models import Plan, Subscription
 
-    lin = accounts.open_account(
-        now=clock.now(), actor=OLGA, account_class="own_staff", place="CN", label="Lin (invented)"
-    ).account
-    subscription = plans.grant(
-        account=lin,
-        plan=Plan.objects.get(code=plan_code),
-        starts_at=clock.now(),
-        ends_at=None,
-        reason="Own staff",
-        source_code="own",
+    closed = members.close_service(
+        plan=Plan.objects.get(code=plan_code), now=clock.now(), actor=OLGA
+    )
+    lin, token = members.enter_and_invite(
+        closed=closed,
+        reference="P-17 (invented)",
+        name="Lin (invented)",
+        language="en",
         now=clock.now(),
         actor=OLGA,
     )
+    account = members.accept(token=token, place="CN", now=clock.now(), actor=CUSTOMER).account
     device = devices.add_device(
-        subscription=subscription, public_key=new_keypair().public, now=clock.now(), actor=OLGA
+        subscription=Subscription.objects.get(account=account),
+        public_key=new_keypair().public,
+        now=clock.now(),
+        actor=CUSTOMER,
     )
     stage.must(device.hold_at and device.hold_at > clock.now(), "Lin's laptop may connect")
     say(f"   until {device.hold_at:%Y-%m-%dT%H:%M:%SZ}, when the first of all this lapses")
     stage.must(not Order.objects.exists() and not trial_balance(), "no order, no money: price 0")
     stage.step("Lin leaves the company")
     now = clock.now()
-    orders.end_subscription(subscription=subscription, at=now, reason="Left", now=now, actor=OLGA)
+    members.leave(member=lin, now=now, actor=OLGA)
     device.refresh_from_db()
     stage.must(device.hold_at and device.hold_at <= now, "the laptop is held at once")

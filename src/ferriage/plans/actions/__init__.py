@@ -9,6 +9,7 @@ from ferriage.plans.actions.catalogue import (
     end_price,
     rename_plan,
     set_price,
+    set_routes,
     withdraw_offer,
     withdraw_plan,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "refuse_other_plan",
     "rename_plan",
     "set_price",
+    "set_routes",
     "thaw",
     "withdraw_offer",
     "withdraw_plan",

@@ -10,12 +10,14 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
+from ferriage.core.models import SiteState
 from ferriage.core.money import is_currency
-from ferriage.plans import queries, terms
+from ferriage.plans import inner, queries, terms
 from ferriage.plans.actions.plain import change_once
 from ferriage.plans.models import Offer, Plan, Price, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ferriage.core.actors import Actor
@@ -85,17 +87,22 @@ def create_plan(
     device_limit: int = 5,
     rate_down_bps: int = 100_000_000,
     rate_up_bps: int = 100_000_000,
+    routes: Sequence[str] = (),
 ) -> Plan:
     """Add a plan to a service.
 
+    Args:
+        routes: Inner networks that its devices reach instead of the internet.
+
     Raises:
-        CatalogueWrong: No name, no device, or a speed below 8 kbit/s.
+        CatalogueWrong: No name, no device, a speed below 8 kbit/s, or networks as `set_routes`.
     """
     slowest = 8000
     if not name.strip() or device_limit < 1 or min(rate_down_bps, rate_up_bps) < slowest:
         raise CatalogueWrong(
             _("A plan needs a name, at least one device and speeds of at least 8 kbit/s.")
         )
+    _check_routes(routes)
     with writing():
         plan = Plan.objects.create(
             service=service,
@@ -103,6 +110,7 @@ def create_plan(
             device_limit=device_limit,
             rate_down_bps=rate_down_bps,
             rate_up_bps=rate_up_bps,
+            routes=list(routes),
         )
         audit.record(now=now, actor=actor, action="plan.created", subject=plan.code, name=name)
     return plan
@@ -123,12 +131,33 @@ def rename_plan(*, plan: Plan, name: str, now: datetime, actor: Actor) -> Plan:
     return plan
 
 
+def set_routes(*, plan: Plan, routes: Sequence[str], now: datetime, actor: Actor) -> Plan:
+    """Let a plan's devices reach these inner networks and nothing else; none: the internet.
+
+    The caller tells the gateways.
+
+    Raises:
+        CatalogueWrong: A network no gateway could let through, or a plan for the public.
+    """
+    _check_routes(routes)
+    with writing():
+        if routes and any(line.customer_class == "public" for line in queries.lines_of(plan)):
+            raise _inner_for_public()
+        Plan.objects.filter(pk=plan.pk).update(routes=list(routes))
+        plan.routes = list(routes)
+        audit.record(
+            now=now, actor=actor, action="plan.routes_set", subject=plan.code, routes=list(routes)
+        )
+    return plan
+
+
 def set_price(*, plan: Plan, term_months: int, money: Money, now: datetime, actor: Actor) -> Price:
     """Put a price on a term from now on; the one before keeps its dates and its orders.
 
     Raises:
-        CatalogueWrong: A term that is not sold, an amount below zero, a currency that nobody has,
-            or a clock that stands before the price in force.
+        CatalogueWrong: A term that is not sold, an amount below zero, a currency that nobody has, a
+            clock that stands before the price in force, or a plan for own staff, which costs
+            nothing.
     """
     if term_months not in terms.TERMS or money.amount_minor < 0:
         raise CatalogueWrong(_("Prices are for 1, 6, 12 or 24 months and not below zero."))
@@ -138,6 +167,8 @@ def set_price(*, plan: Plan, term_months: int, money: Money, now: datetime, acto
             _("Use a code of ISO 4217 such as CNY, EUR or SEK."),
         )
     with writing():
+        if money.amount_minor and queries.is_for_own_staff(plan):
+            raise _own_staff_free()
         current = Price.objects.filter(
             plan=plan, term_months=term_months, currency=money.currency, valid_to__isnull=True
         )
@@ -186,7 +217,8 @@ def add_offer(*, plan: Plan, line: Line, now: datetime, actor: Actor) -> Offer:
     """Offer a plan on a line; whether it is on sale is judged each time it is shown.
 
     Raises:
-        CatalogueWrong: The plan's other lines are for another class of customers.
+        CatalogueWrong: The plan's other lines are for another class of customers; it costs
+            something, on a line for own staff; it lists inner networks, on one for the public.
     """
     with writing():
         if any(other.customer_class != line.customer_class for other in queries.lines_of(plan)):
@@ -194,6 +226,10 @@ def add_offer(*, plan: Plan, line: Line, now: datetime, actor: Actor) -> Offer:
                 _("The lines of one plan are for one class of customers."),
                 _("Make a plan of its own for this line."),
             )
+        if line.customer_class == "own_staff" and _costs_something(plan):
+            raise _own_staff_free()
+        if line.customer_class == "public" and plan.routes:
+            raise _inner_for_public()
         offer, _created = Offer.objects.update_or_create(
             plan=plan, line=line, defaults={"withdrawn_at": None}
         )
@@ -231,3 +267,31 @@ def withdraw_plan(*, plan: Plan, now: datetime, actor: Actor) -> Plan:
         plan.withdrawn_at = now
         audit.record(now=now, actor=actor, action="plan.withdrawn", subject=plan.code)
     return plan
+
+
+def _check_routes(routes: Sequence[str]) -> None:
+    state = SiteState.objects.first()
+    wrong = inner.fault(routes, tunnel=[state.inner4, state.inner6] if state else [])
+    if wrong:
+        raise CatalogueWrong(
+            _("These inner networks cannot be let through: %(wrong)s.") % {"wrong": wrong},
+            _("Write networks such as 10.20.0.0/16 or fd20::/64, without host bits."),
+        )
+
+
+def _costs_something(plan: Plan) -> bool:
+    return Price.objects.filter(plan=plan, valid_to=None, amount_minor__gt=0).exists()
+
+
+def _own_staff_free() -> CatalogueWrong:
+    return CatalogueWrong(
+        _("A plan on a line for own staff costs nothing: its price is 0."),
+        _("What is sold needs a line for the public and the approvals for it."),
+    )
+
+
+def _inner_for_public() -> CatalogueWrong:
+    return CatalogueWrong(
+        _("Inner networks are for closed services, not for a plan that the public can buy."),
+        _("Make a plan of its own on a line for own staff or an organisation's members."),
+    )

@@ -28,11 +28,15 @@ ROOMS: Final = (
     "fleet",
     "plans",
     "devices",
+    "members",
     "orders",
     "payments",
 )
 SECRET: Final = frozenset(
-    {"number_hash", "token_hash", "code_hash", "secret_check", "lease_instance"}
+    {
+        *("number_hash", "token_hash", "code_hash", "secret_check", "lease_instance"),
+        *("state_hash", "nonce", "verifier"),
+    }
 )
 """Columns that open something, or tell whether a guess would."""
 

@@ -27,6 +27,7 @@ NAVIGATION: Final = (
         _("Shop"),
         (
             ("staff-customers", _("Customers")),
+            ("staff-closed", _("Closed services")),
             ("staff-orders", _("Orders")),
             ("staff-bank", _("Bank transfers")),
             ("staff-vouchers", _("Vouchers")),

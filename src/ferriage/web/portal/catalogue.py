@@ -118,7 +118,11 @@ def places_to_choose(card: PlanCard) -> tuple[str, ...]:
     them, which is better than being tempted to name a place that they are not in.
     """
     sold = (place for line in card.lines if line.on_sale for place in line.line.sell_places)
-    first = sorted(set(sold))
+    return known_places(first=sorted(set(sold)))
+
+
+def known_places(*, first: Sequence[str]) -> tuple[str, ...]:
+    """Return every place whose law is known here, after those that come first."""
     known = sorted(place for place, pack in packs_on_file().by_place.items() if not pack.invented)
     return tuple(dict.fromkeys((*first, *known)))
 

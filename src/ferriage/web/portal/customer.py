@@ -23,7 +23,7 @@ from ferriage.core import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from django.http import HttpResponse
 
@@ -76,12 +76,12 @@ def for_customers(view: View) -> View:
     return inner
 
 
-def remember(response: HttpResponse, token: str) -> None:
+def remember(response: HttpResponse, token: str, length: timedelta = SESSION_LENGTH) -> None:
     """Give the browser its session; scripts cannot read it, other sites cannot send it along."""
     response.set_cookie(
         COOKIE,
         token,
-        max_age=int(SESSION_LENGTH.total_seconds()),
+        max_age=int(length.total_seconds()),
         secure=settings.FERRIAGE.site.secure_cookies,
         httponly=True,
         samesite="Lax",

@@ -111,6 +111,8 @@ def _holding(
     is_gone = is_over and (ends_at is None or ends_at + timedelta(days=hold_days) <= now)
     is_denied = right.reason == "register"
     is_open = right.state == "open" and not stands_still
+    # Named people of a closed service buy nothing.
+    may_renew = account.account_class == "public" and not stands_still
     return Holding(
         subscription=subscription,
         state="ended" if is_gone else "open" if is_open else "hold",
@@ -119,9 +121,9 @@ def _holding(
         days_left=days_left(ends_at, now),
         reasons=register.why_not(verdict, language) if is_denied and verdict else (),
         devices=device_rows(subscription),
-        terms=()
-        if stands_still
-        else catalogue.terms(prices, sold_until=sold_until, now=now, held=subscription),
+        terms=catalogue.terms(prices, sold_until=sold_until, now=now, held=subscription)
+        if may_renew
+        else (),
         sold_until=sold_until,
         notices=() if is_over else notices.coming(views, ends_at=ends_at, now=now),
         stands_still=stands_still,

@@ -24,6 +24,7 @@ from ferriage.orders.actions import Refused, settle
 from ferriage.orders.models import Order
 from ferriage.payments.capture import Captured, change_once, finish, post_receipt
 from ferriage.payments.models import Payment, Voucher, VoucherBatch
+from ferriage.plans.queries import is_closed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -103,9 +104,15 @@ def issue_vouchers(  # noqa: PLR0913 -- what a batch is made of
         paid_per_code: What was paid for one code; 0 for a free batch.
 
     Raises:
-        BatchWrong: No name or term, a count out of range, or amounts that do not fit the kind.
+        BatchWrong: No name or term, a count out of range, amounts that do not fit the kind, or a
+            plan of a closed service.
     """
     _check_batch(name, term_months, count, kind, money, paid_per_code)
+    if is_closed(plan):
+        raise BatchWrong(
+            _("This plan belongs to a closed service, which takes no vouchers."),
+            _("Invite its people by name."),
+        )
     made = [codes.random_characters() for _number in range(count)]
     with writing():
         batch = VoucherBatch.objects.create(

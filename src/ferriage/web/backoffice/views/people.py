@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
@@ -124,6 +125,15 @@ def change_role(request: StaffRequest, pk: int) -> HttpResponse:
 
 
 def _link_page(request: StaffRequest, token: str, title: str) -> HttpResponse:
-    site: str = settings.FERRIAGE.site.url
-    link = site.rstrip("/") + reverse("staff-link", args=[token])
+    link = _address_here(request) + reverse("staff-link", args=[token])
     return render(request, "backoffice/link_made.html", {"link": link, "title": title})
+
+
+def _address_here(request: StaffRequest) -> str:
+    """Return under which address the shop is looked at, which may be another than the public one.
+
+    Of the public one the settings know the scheme; behind a web server the request does not.
+    """
+    site: str = settings.FERRIAGE.site.url
+    host = request.get_host()
+    return site.rstrip("/") if host == urlsplit(site).netloc else f"{request.scheme}://{host}"

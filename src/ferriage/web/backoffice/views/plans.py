@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ferriage.devices.routes import change_routes
 from ferriage.fleet.models import Line
 from ferriage.plans import actions, queries
 from ferriage.plans.models import Offer, Plan, Price, Service
@@ -70,6 +71,25 @@ class PlanForm(forms.Form):
     )
 
 
+class RoutesForm(forms.Form):
+    """The inner networks of a plan, one a line."""
+
+    routes = forms.CharField(
+        label=gettext_lazy("Inner networks"),
+        required=False,
+        max_length=1000,
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
+        help_text=gettext_lazy(
+            "One a line, such as 10.20.0.0/16 or fd20::/64. None: the internet."
+        ),
+    )
+
+    def clean_routes(self) -> list[str]:
+        """Return the networks as typed, in order."""
+        text: str = self.cleaned_data["routes"]
+        return text.replace(",", " ").split()
+
+
 class PriceForm(AmountForm):
     """The price of one term in one currency."""
 
@@ -101,6 +121,7 @@ def plan(request: StaffRequest, code: str) -> HttpResponse:
     judged = {view.offer.pk: view for view in queries.offers_of(plan=found, now=request.now)}
     context = {
         "plan": found,
+        "closed": queries.is_closed(found),
         "prices": found.prices.order_by("-valid_from", "currency", "term_months"),
         "offers": [
             (offer, judged.get(offer.pk))
@@ -189,6 +210,30 @@ def new_plan(request: StaffRequest) -> HttpResponse:
         submit=_("Create"),
         back=reverse("staff-plans"),
         act=act,
+    )
+
+
+def set_routes(request: StaffRequest, code: str) -> HttpResponse:
+    """Let a plan's devices reach listed inner networks instead of the internet."""
+    found = row(Plan, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        change_routes(
+            plan=found, routes=typed["routes"], now=request.now, actor=request.staff.actor
+        )
+        return said(request, _("The gateways are told."), "staff-plan", code)
+
+    return form_page(
+        request,
+        RoutesForm(request.POST or None, initial={"routes": "\n".join(found.routes)}),
+        title=_("What %(plan)s reaches") % {"plan": found.name},
+        submit=_("Set networks"),
+        back=reverse("staff-plan", args=[code]),
+        act=act,
+        intro=_(
+            "With networks listed, the plan's devices reach them and nothing else. The gateways "
+            "see to it at once; a device needs a new file to send them into the tunnel."
+        ),
     )
 
 

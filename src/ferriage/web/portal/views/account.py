@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
+from ferriage.members.queries import member_of
 from ferriage.orders import queries
 from ferriage.web.portal import holdings, purse
 from ferriage.web.portal.customer import for_customers
@@ -35,6 +36,7 @@ def account_page(request: CustomerRequest, error: FerriageError | None = None) -
     orders = list(queries.orders_of(request.customer))
     context = {
         "customer": request.customer,
+        "member": member_of(request.customer),
         "subscriptions": holdings.subscriptions(
             request.customer, now=request.now, language=language, hold_days=hold_days
         ),

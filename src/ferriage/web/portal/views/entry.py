@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from ferriage.accounts import actions as accounts
 from ferriage.accounts import queries
 from ferriage.core.actors import CUSTOMER
+from ferriage.members.site import provider_label
 from ferriage.web.portal.customer import COOKIE, for_everybody, forget, remember
 from ferriage.web.portal.views.orders import purchase
 
@@ -46,7 +47,10 @@ def open_account(request: VisitorRequest) -> HttpResponse:
 @for_everybody
 def log_in(request: VisitorRequest) -> HttpResponse:
     """Let in whoever has an account number, typed as people type."""
-    context = {"next": request.POST.get("next") or request.GET.get("next", "")}
+    context = {
+        "next": request.POST.get("next") or request.GET.get("next", ""),
+        "provider": provider_label(),
+    }
     if request.method != "POST":
         return render(request, "portal/log_in.html", context)
     account = queries.account_by_number(request.POST.get("number", ""))
