@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy as _
 
-from ferriage.approvals.actions.evidence import add_evidence
+from ferriage.approvals.actions.evidence import keep_receipt
 from ferriage.approvals.agenda import LEADS
 from ferriage.approvals.diary import newest_fulfilment
 from ferriage.approvals.models import Approval, Fulfilment, Incident, TaskTick
@@ -87,7 +87,7 @@ def fulfil(
     now: datetime,
     actor: Actor,
 ) -> Fulfilment:
-    """Note that a duty was done, in words or with a file that becomes evidence of its approval.
+    """Note that a duty was done, in words or with a file that is kept sealed beside them.
 
     Raises:
         NotShown: Neither words nor a file, or a file for a duty that no approval brings.
@@ -106,8 +106,8 @@ def fulfil(
     with writing():
         evidence = None
         if file is not None and approval is not None:
-            evidence = add_evidence(
-                approval=approval, file=file, store_dir=store_dir, now=now, actor=actor
+            evidence = keep_receipt(
+                file=file, subject=approval.code, store_dir=store_dir, now=now, actor=actor
             )
         return _note(deadline, done=True, note=note, evidence=evidence, now=now, actor=actor)
 

@@ -59,6 +59,36 @@ def add_evidence(
         EvidenceRefused: Empty, above 20 MiB, or neither PDF, PNG, JPEG nor plain text.
         EvidenceUnreadable: The key that seals it is missing.
     """
+    owner = {"approval" if isinstance(approval, Approval) else "determination": approval}
+    return _keep(file, store_dir, now, actor, subject=approval.code, **owner)
+
+
+def keep_receipt(
+    *, file: EvidenceFile, subject: str, store_dir: Path, now: datetime, actor: Actor
+) -> Evidence:
+    """Keep a file that shows what was done later, such as a fee that was paid.
+
+    It is no part of an approval's record, which takes no more evidence once it was verified: what
+    names the file is the row of what was done.
+
+    Args:
+        subject: Code of what it belongs to, for the audit log.
+
+    Raises:
+        EvidenceRefused: As `add_evidence`, like the other.
+    """
+    return _keep(file, store_dir, now, actor, subject=subject)
+
+
+def _keep(
+    file: EvidenceFile,
+    store_dir: Path,
+    now: datetime,
+    actor: Actor,
+    *,
+    subject: str,
+    **owner: Approval | Determination,
+) -> Evidence:
     _check(file)
     sha256 = store.write_file(file.data, store_dir)
     with writing():
@@ -70,12 +100,9 @@ def add_evidence(
             original_at=file.original_at,
             uploaded_by=str(actor),
             uploaded_at=now,
-            approval=approval if isinstance(approval, Approval) else None,
-            determination=approval if isinstance(approval, Determination) else None,
+            **owner,
         )
-        audit.record(
-            now=now, actor=actor, action="evidence.added", subject=approval.code, sha256=sha256
-        )
+        audit.record(now=now, actor=actor, action="evidence.added", subject=subject, sha256=sha256)
     return evidence
 
 
