@@ -115,7 +115,7 @@ def add_device(parsed: argparse.Namespace) -> int:
                 actor=_OWN,
             )
         except actions.NotAllowed as refusal:
-            raise CommandError(_why_not(refusal, plan, account)) from None
+            raise _with_way_on(refusal, plan, account) from None
         found = _placements(device)
     for written in _write_files(device, keys.private, found, path):
         say(f"wrote {written}")
@@ -219,18 +219,19 @@ def _own_place(said: str, plan: Plan) -> str:
     return party.place
 
 
-def _why_not(refusal: NotAllowed, plan: Plan, account: Account) -> str:
+def _with_way_on(refusal: NotAllowed, plan: Plan, account: Account) -> NotAllowed:
+    """Return the register's refusal with the place it was asked for, and what to do next."""
     from ferriage.plans.queries import lines_of
 
-    return "\n".join(
-        (
-            f"For a person in {account.place}: {refusal}",
-            "If you are elsewhere, say where with --place. What the register asks:",
-            *(
-                f"  ferriage approvals explain --line {line.code} --customer {account.place}"
-                for line in lines_of(plan)
-            ),
-        )
+    ways = [
+        f"  ferriage approvals explain --line {line.code} --customer {account.place}"
+        for line in lines_of(plan)
+    ]
+    steps = "If you are elsewhere, say where with --place. What the register asks:"
+    return type(refusal)(
+        f"For a person in {account.place}: {refusal.message}",
+        "\n".join((str(refusal.remedy), steps, *ways)),
+        refusal.verdicts,
     )
 
 
