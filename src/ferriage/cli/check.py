@@ -64,8 +64,8 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _modes(config)
     packs = _packs(config)
     yield packs
-    yield from _ports(config)
     if not fault:
+        yield from _ports(config)
         yield _clock()
         yield _held_reach(config)
         yield from _endpoints()

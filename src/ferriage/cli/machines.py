@@ -29,23 +29,26 @@ def add_gateway(parsed: argparse.Namespace) -> int:
     """Record a gateway, let it serve a line, and print how its host enrols."""
     house.enter()
     from ferriage.core import clock
+    from ferriage.core.db import writing
     from ferriage.fleet import actions
     from ferriage.fleet.models import Line
 
     actor = Actor("command", "gateway add")
     line = Line.objects.filter(code=parsed.line).first()
     if parsed.line and line is None:
-        raise CommandError(f"There is no line {parsed.line}.")
-    new = actions.create_gateway(
-        name=parsed.name,
-        place=parsed.place,
-        endpoint_host=parsed.endpoint_host,
-        endpoint_port=parsed.endpoint_port,
-        now=clock.now(),
-        actor=actor,
-    )
-    if line is not None:
-        actions.assign(gateway=new.gateway, line=line, now=clock.now(), actor=actor)
+        raise CommandError(f"There is no line {parsed.line}. `ferriage list` names all.")
+    # Both or neither: a gateway that was recorded alone would keep its name, and its token unsaid.
+    with writing():
+        new = actions.create_gateway(
+            name=parsed.name,
+            place=parsed.place,
+            endpoint_host=parsed.endpoint_host,
+            endpoint_port=parsed.endpoint_port,
+            now=clock.now(),
+            actor=actor,
+        )
+        if line is not None:
+            actions.assign(gateway=new.gateway, line=line, now=clock.now(), actor=actor)
     say(f"Gateway {new.gateway.code}. On its host, as root and within one hour:\n")
     say(f"  ferriage agent enrol {new.token}")
     if not parsed.endpoint_host:

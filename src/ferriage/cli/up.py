@@ -217,6 +217,7 @@ def _end(found: Sequence[Part]) -> None:
         say(f"up: {part.name} ended")
     if any(part.name == "agent" for part in running):
         say("up: tunnels go on as they are; each term and each line still ends on time")
+        say("up: to take the gateway down too: `ferriage agent remove`")
 
 
 def _lock(path: Path) -> contextlib.AbstractContextManager[object]:
