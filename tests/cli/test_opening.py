@@ -379,6 +379,17 @@ def test_commands_are_printed_as_they_were_called(
     assert words.called.__wrapped__() == "ferriage"
 
 
+def test_what_is_exported_is_not_respelled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(words, "called", lambda: "bin/ferriage")
+
+    words.say("`ferriage up`")
+    words.tell("`ferriage up`")
+
+    assert capsys.readouterr().out == "`ferriage up`\n`bin/ferriage up`\n"
+
+
 def test_only_commands_are_respelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "called", lambda: "bin/ferriage")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ferriage.cli import house
-from ferriage.cli.words import CommandError, Exit, say
+from ferriage.cli.words import CommandError, Exit, say, tell
 from ferriage.core.actors import Actor
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def add_gateway(parsed: argparse.Namespace) -> int:
         if line is not None:
             actions.assign(gateway=new.gateway, line=line, now=clock.now(), actor=actor)
     say(f"Gateway {new.gateway.code}. On its host, as root and within one hour:\n")
-    say(f"  ferriage agent enrol {new.token}")
+    tell(f"  ferriage agent enrol {new.token}")
     if not parsed.endpoint_host:
         say("\nCustomers' files will name the address with which that host reaches the internet.")
         say("If tunnels reach it at another, add --endpoint-host and the name or address.")
