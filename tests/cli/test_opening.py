@@ -301,6 +301,19 @@ def test_gateway_added_without_an_endpoint_says_what_files_will_name(shop: Path)
     assert "--endpoint-host" not in given.stdout
 
 
+def test_gateway_that_cannot_serve_the_line_is_not_recorded(shop: Path) -> None:
+    ferriage(shop, "init", "--local", stdin=f"{PLACES}\n\n")
+    [(line,)] = _query(shop, "SELECT code FROM fleet_line")
+
+    elsewhere = ferriage(shop, "gateway", "add", "one", "--place", "DE", "--line", str(line))
+    unknown = ferriage(shop, "gateway", "add", "one", "--place", "SE", "--line", "ln_NONE")
+
+    assert (elsewhere.returncode, unknown.returncode) == (1, 1)
+    assert "The line enters at SE" in elsewhere.stderr
+    assert "There is no line ln_NONE." in unknown.stderr
+    assert _query(shop, "SELECT count(*) FROM fleet_gateway") == [(0,)]
+
+
 @pytest.mark.parametrize(
     ("typed", "host", "port"),
     [
@@ -364,6 +377,17 @@ def test_commands_are_printed_as_they_were_called(
     assert words.called.__wrapped__() == str(program)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     assert words.called.__wrapped__() == "ferriage"
+
+
+def test_what_is_exported_is_not_respelled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(words, "called", lambda: "bin/ferriage")
+
+    words.say("`ferriage up`")
+    words.tell("`ferriage up`")
+
+    assert capsys.readouterr().out == "`ferriage up`\n`bin/ferriage up`\n"
 
 
 def test_only_commands_are_respelled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferriage.cli.words import CommandError, Exit, say
+from ferriage.cli.words import CommandError, Exit, say, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def until_good[T](question: str, read: Callable[[str], T], default: str = "") ->
         try:
             return read(answer)
         except CommandError as error:
-            say(f"  {error}")
+            tell(f"  {error}")
 
 
 def no_answer(question: str) -> CommandError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from ferriage.cli import house, reach
-from ferriage.cli.words import CommandError, Exit, say
+from ferriage.cli.words import CommandError, Exit, tell
 from ferriage.config import ConfigError, is_loopback
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def run(_: argparse.Namespace) -> int:
 
 
 def _print(finding: Finding) -> None:
-    say(f"{_MARKS[finding.state]} {finding.what}")
+    tell(f"{_MARKS[finding.state]} {finding.what}")
     for line in finding.remedy.splitlines():
-        say(f"    {line}")
+        tell(f"    {line}")
 
 
 def findings(config: Config) -> Iterator[Finding]:
@@ -64,8 +64,8 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _modes(config)
     packs = list(_packs(config, fault=fault))
     yield from packs
-    yield from _ports(config)
     if not fault:
+        yield from _ports(config)
         yield _clock()
         yield from _evidence(config)
         yield _held_reach(config)
@@ -312,7 +312,7 @@ def _gateway(config: Config) -> Iterator[Finding]:
     state_dir = config.resolve(config.agent.state_dir)
     if state_dir.exists() and os.geteuid() != 0:
         yield Finding(
-            "warning", "not root, so the gateway was not looked at", "sudo ferriage check"
+            "warning", "not root, so the gateway was not looked at", "As root: `ferriage check`"
         )
         return
     if not (state_dir / "identity.json").exists():

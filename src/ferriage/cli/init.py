@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ferriage import config as settings
 from ferriage.cli import house
-from ferriage.cli.words import CommandError, Exit, say
+from ferriage.cli.words import CommandError, Exit, say, tell
 
 if TYPE_CHECKING:
     import argparse
@@ -109,9 +109,9 @@ def _farewell(config: Config, link: str) -> None:
     say()
     if link:
         say(f"This link makes the shop's owner; it works once:\n  {link}\n")
-    say(f"Start the shop with `ferriage up`, then open {config.site.url}")
+    tell(f"Start the shop with `ferriage up`, then open {config.site.url}")
     for step in _gateway_steps():
-        say(step)
+        tell(step)
 
 
 def _gateway_steps() -> list[str]:

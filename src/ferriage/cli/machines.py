@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ferriage.cli import house
-from ferriage.cli.words import CommandError, Exit, say
+from ferriage.cli.words import CommandError, Exit, say, tell
 from ferriage.core.actors import Actor
 
 if TYPE_CHECKING:
@@ -29,25 +29,28 @@ def add_gateway(parsed: argparse.Namespace) -> int:
     """Record a gateway, let it serve a line, and print how its host enrols."""
     house.enter()
     from ferriage.core import clock
+    from ferriage.core.db import writing
     from ferriage.fleet import actions
     from ferriage.fleet.models import Line
 
     actor = Actor("command", "gateway add")
     line = Line.objects.filter(code=parsed.line).first()
     if parsed.line and line is None:
-        raise CommandError(f"There is no line {parsed.line}.")
-    new = actions.create_gateway(
-        name=parsed.name,
-        place=parsed.place,
-        endpoint_host=parsed.endpoint_host,
-        endpoint_port=parsed.endpoint_port,
-        now=clock.now(),
-        actor=actor,
-    )
-    if line is not None:
-        actions.assign(gateway=new.gateway, line=line, now=clock.now(), actor=actor)
+        raise CommandError(f"There is no line {parsed.line}. `ferriage list` names all.")
+    # Both or neither: a gateway that was recorded alone would keep its name, and its token unsaid.
+    with writing():
+        new = actions.create_gateway(
+            name=parsed.name,
+            place=parsed.place,
+            endpoint_host=parsed.endpoint_host,
+            endpoint_port=parsed.endpoint_port,
+            now=clock.now(),
+            actor=actor,
+        )
+        if line is not None:
+            actions.assign(gateway=new.gateway, line=line, now=clock.now(), actor=actor)
     say(f"Gateway {new.gateway.code}. On its host, as root and within one hour:\n")
-    say(f"  ferriage agent enrol {new.token}")
+    tell(f"  ferriage agent enrol {new.token}")
     if not parsed.endpoint_host:
         say("\nCustomers' files will name the address with which that host reaches the internet.")
         say("If tunnels reach it at another, add --endpoint-host and the name or address.")
@@ -115,7 +118,7 @@ def add_device(parsed: argparse.Namespace) -> int:
                 actor=_OWN,
             )
         except actions.NotAllowed as refusal:
-            raise CommandError(_why_not(refusal, plan, subscription.account)) from None
+            raise _with_way_on(refusal, plan, subscription.account) from None
         found = _placements(device)
     for written in _write_files(device, keys.private, found, path):
         say(f"wrote {written}")
@@ -219,18 +222,19 @@ def _own_place(said: str, plan: Plan) -> str:
     return party.place
 
 
-def _why_not(refusal: NotAllowed, plan: Plan, account: Account) -> str:
+def _with_way_on(refusal: NotAllowed, plan: Plan, account: Account) -> NotAllowed:
+    """Return the register's refusal with the place it was asked for, and what to do next."""
     from ferriage.plans.queries import lines_of
 
-    return "\n".join(
-        (
-            f"For a person in {account.place}: {refusal}",
-            "If you are elsewhere, say where with --place. What the register asks:",
-            *(
-                f"  ferriage approvals explain --line {line.code} --customer {account.place}"
-                for line in lines_of(plan)
-            ),
-        )
+    ways = [
+        f"  ferriage approvals explain --line {line.code} --customer {account.place}"
+        for line in lines_of(plan)
+    ]
+    steps = "If you are elsewhere, say where with --place. What the register asks:"
+    return type(refusal)(
+        f"For a person in {account.place}: {refusal.message}",
+        "\n".join((str(refusal.remedy), steps, *ways)),
+        refusal.verdicts,
     )
 
 

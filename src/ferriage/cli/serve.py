@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ferriage.cli import house, reach
-from ferriage.cli.words import CommandError, Exit, complain, say
+from ferriage.cli.words import CommandError, Exit, complain, say, tell
 from ferriage.config import config_path
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def enrol(parsed: argparse.Namespace) -> int:
         if error.slug != wire.ENDPOINT_MISSING:
             raise
         code = join(endpoint_host=_own_address())
-    say(f"This host is gateway {code}. Start it with `ferriage agent run` or `ferriage up`.")
+    tell(f"This host is gateway {code}. Start it with `ferriage agent run` or `ferriage up`.")
     return Exit.DONE
 
 
@@ -126,7 +126,7 @@ def _own_address() -> str:
     say(f"Nobody has said where tunnels reach this host, so customers' files will name {address}.")
     if not ipaddress.ip_address(address).is_global:
         say("  It is no public address: only devices in networks that lead to it get through.")
-    say("  If that is wrong: `ferriage gateway endpoint NAME ADDRESS` on the shop's machine.")
+    tell("  If that is wrong: `ferriage gateway endpoint NAME ADDRESS` on the shop's machine.")
     return address
 
 
@@ -145,8 +145,8 @@ def remove(parsed: argparse.Namespace) -> int:
         say("Nothing of a gateway is left on this host.")
     state_dir = config.resolve(config.agent.state_dir)
     if (state_dir / "identity.json").exists():
-        say(f"Its keys stay in {state_dir}: `ferriage up` or `ferriage agent run` brings it back.")
-        say("`ferriage agent remove --forget` deletes them too.")
+        tell(f"Its keys stay in {state_dir}: `ferriage up` or `ferriage agent run` brings it back.")
+        tell("`ferriage agent remove --forget` deletes them too.")
     return Exit.DONE
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ferriage.cli import house, reach
-from ferriage.cli.words import CommandError, Exit, say
+from ferriage.cli.words import CommandError, Exit, say, tell
 
 if TYPE_CHECKING:
     import argparse
@@ -217,6 +217,7 @@ def _end(found: Sequence[Part]) -> None:
         say(f"up: {part.name} ended")
     if any(part.name == "agent" for part in running):
         say("up: tunnels go on as they are; each term and each line still ends on time")
+        tell("up: to take the gateway down too: `ferriage agent remove`")
 
 
 def _lock(path: Path) -> contextlib.AbstractContextManager[object]:

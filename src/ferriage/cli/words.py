@@ -34,9 +34,14 @@ class CommandError(Exception):
 
 
 def say(text: str = "") -> None:
-    """Print one line at once, also into a pipe. Commands in it are spelled as we were called."""
-    sys.stdout.write(f"{as_called(text)}\n")
+    """Print one line at once, also into a pipe, as it is: it may be of a file that is exported."""
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def tell(text: str) -> None:
+    """Print one line for a person: commands in it are spelled as we were called."""
+    say(as_called(text))
 
 
 def complain(text: str) -> None:

@@ -59,7 +59,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _check_host() -> None:
     if os.geteuid() != 0:
-        raise CommandError("The demo makes network namespaces: run it as root, sudo ferriage demo.")
+        raise CommandError("The demo makes network namespaces: run `ferriage demo` as root.")
     missing = [program for program in PROGRAMS if not shutil.which(program)]
     if missing:
         raise CommandError(f"Not installed: {', '.join(missing)}. ./setup installs them.")

@@ -49,7 +49,7 @@ def check_payable(price: Price) -> None:
         return
     raise NoWayToPay(
         _("This shop cannot take a payment yet, so it takes no order."),
-        _("Nothing was ordered. Come back later, or ask whoever runs it."),
+        _("Come back later, or ask whoever runs it."),
     )
 
 
