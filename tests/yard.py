@@ -68,7 +68,7 @@ class Yard:
             actor=OWNER,
         )
 
-    def approve(self, line: Line, issued: approvals.Issued = ISSUED) -> Approval:
+    def approve(self, line: Line, issued: approvals.Issued | None = None) -> Approval:
         approval = approvals.record_approval(
             kind="XD-PUBLIC-VPN",
             holder=self.party,
@@ -79,7 +79,7 @@ class Yard:
         )
         approvals.grant(
             approval=approval,
-            issued=issued,
+            issued=issued or ISSUED,
             file=PAPER,
             store_dir=self.store,
             now=self.now,

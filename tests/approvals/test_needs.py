@@ -12,21 +12,21 @@ from ferriage.approvals.evaluate import evaluate
 from ferriage.approvals.facts import CUSTOMER_CLASSES, USES
 from ferriage.approvals.needs import imagined, needs
 
-PLACES = ("SE", "CN", "XD", "JP", "CN-31")
+PLACES = ("SE", "CN", "XD", "NO", "CN-31")
 
 
 def test_the_seeds_line_asks_for_what_nobody_gives() -> None:
     found = {
         (need.question.role, need.question.place): (need.answer, need.clause)
-        for need in needs(line("CN", "JP", "CN"), BUILTIN, AT)
+        for need in needs(line("CN", "NO", "CN"), BUILTIN, AT)
     }
 
     assert found == {
         ("operate", "CN"): ("unknown", ""),
         ("enter", "CN"): ("unknown", ""),
-        ("exit", "JP"): ("unknown", ""),
+        ("exit", "NO"): ("unknown", ""),
         ("cross", "CN"): ("not_obtainable", "二(二)4"),
-        ("cross", "JP"): ("unknown", ""),
+        ("cross", "NO"): ("unknown", ""),
         ("sell", "CN"): ("unknown", ""),
     }
 
@@ -43,7 +43,7 @@ def test_required_kind_comes_with_authority_and_source() -> None:
 
 
 def test_place_without_a_pack_is_all_unknown_and_has_nothing_to_read() -> None:
-    asked = needs(line("JP", "JP", "JP"), BUILTIN, AT)
+    asked = needs(line("NO", "NO", "NO"), BUILTIN, AT)
 
     assert [(need.answer, need.source, need.sources) for need in asked] == [
         ("unknown", None, ())

@@ -98,7 +98,7 @@ def test_explanation_of_a_denial_names_what_stands_in_the_way_first() -> None:
 
 
 def test_explanation_says_under_each_question_what_is_asked() -> None:
-    subject = line("CN", "US", "CN")
+    subject = line("CN", "NO", "CN")
     found = evaluate(facts(subject, "CN"), BUILTIN, AT)
 
     tree = explain(found, "en", BUILTIN, asked=needs(subject, BUILTIN, AT)).splitlines()

@@ -93,7 +93,7 @@ def test_answer_for_a_leased_line_says_who_gives_what_and_how_long(olga: Client)
 
 
 def test_place_without_a_pack_is_unknown_throughout(olga: Client) -> None:
-    answer = _asked(olga, operate="JP", enter="JP", exit="JP", sell="JP")
+    answer = _asked(olga, operate="NO", enter="NO", exit="NO", sell="NO")
 
     assert {row.need.answer for row in answer.context["rows"]} == {"unknown"}
     assert "There is no rule pack for this place." in answer.content.decode()

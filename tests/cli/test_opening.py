@@ -233,7 +233,9 @@ def test_check_says_what_a_new_shop_lacks_and_is_not_broken(shop: Path) -> None:
     done = ferriage(shop, "check")
 
     assert done.returncode == 0, done.stdout
-    open_points = [line for line in done.stdout.splitlines() if line.startswith("! ")]
+    warned = [line for line in done.stdout.splitlines() if line.startswith("! ")]
+    # Who keeps a container's clock right is not known in it.
+    open_points = [line for line in warned if not line.startswith("! the clock")]
     assert open_points == [
         "! A seller: not yet",
         "! A line that the register allows: not yet",

@@ -28,6 +28,7 @@ from ferriage.payments.models import Refund
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
 from ferriage.plans.models import Lapse, Offer, Period, Plan, Subscription
+from tampering import tampering
 from till import Till, assert_sound, books
 from yard import OWNER
 
@@ -79,9 +80,9 @@ def new_year(
     make_shop: Callable[[datetime], Shop],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Till:
-    """A shop at the first second of 2026 whose approval ends with the last of June."""
+    """A shop at the first second of 2026 whose approval outlives every term."""
     issued = approvals.Issued(
-        number="XD-1", valid_from=date(2026, 1, 1), valid_to=date(2026, 6, 30)
+        number="XD-1", valid_from=date(2026, 1, 1), valid_to=date(2030, 6, 30)
     )
     monkeypatch.setattr("yard.ISSUED", issued)
     now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -93,6 +94,7 @@ def test_two_years_for_120_lapsed_after_181_of_730_days_owe_90_25(new_year: Till
     order = till.sell(24)
     assert order.period_ends_at == datetime(2028, 1, 1, tzinfo=UTC)
     worker(LAPSE - DAY)
+    revoke(LAPSE)
     worker(LAPSE + 3 * DAY)
 
     actions.refund(subscription=order.subscription, now=LAPSE + 10 * DAY, actor=CUSTOMER)
@@ -109,6 +111,10 @@ def test_two_years_for_120_lapsed_after_181_of_730_days_owe_90_25(new_year: Till
 
 def test_lapse_by_date_counts_from_its_instant_however_late_it_is_noticed(new_year: Till) -> None:
     order = new_year.sell(24)
+    # No term is sold past an approval: its end came nearer afterwards.
+    with tampering():
+        Approval.objects.update(valid_to=date(2026, 6, 30))
+    fleet.refresh_permits(now=new_year.now + DAY, actor=OWNER)
 
     worker(LAPSE + 9 * DAY)
 
@@ -534,11 +540,11 @@ def test_freezing_and_resuming_cost_the_same_statements_for_one_and_three(till: 
             actions.resume_due(now=at + TICK, actor=OWNER)
         return len(freezing), len(resuming)
 
-    till.shop.device(till.sell(12).subscription)  # type: ignore[arg-type] -- fulfilled
+    till.shop.device(till.sell(6).subscription)  # type: ignore[arg-type] -- fulfilled
     for_one = cost(till.now + DAY)
     till.now += 2 * DAY
     for _customer in range(2):
-        till.shop.device(till.sell(12).subscription)  # type: ignore[arg-type] -- fulfilled
+        till.shop.device(till.sell(6).subscription)  # type: ignore[arg-type] -- fulfilled
 
     for_three = cost(till.now + DAY)
 

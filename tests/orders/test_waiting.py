@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -13,14 +14,21 @@ from ferriage.fleet import actions as fleet
 from ferriage.orders import actions
 from ferriage.orders.waiting import DueDay, lapses_of
 from ferriage.plans import actions as plans
+from till import Till
 from yard import OWNER
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from till import Till
+    from shop import Shop
 
 DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def till(shop: Shop) -> Till:
+    """The counter of a shop that rests on one approval."""
+    return Till(shop, shop.now)
 
 
 def lapse(at: datetime) -> None:

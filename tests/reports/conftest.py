@@ -10,13 +10,15 @@ import pytest
 
 from own_database import own_database, template_database
 from shop import make_shop, shop
-from till import till
+from till import Till
 from yard import law, make_yard, yard
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_django.fixtures import SettingsWrapper
+
+    from shop import Shop
 
 __all__ = [
     "law",
@@ -25,9 +27,14 @@ __all__ = [
     "own_database",
     "shop",
     "template_database",
-    "till",
     "yard",
 ]
+
+
+@pytest.fixture
+def till(shop: Shop) -> Till:
+    """The counter of a shop that rests on one approval."""
+    return Till(shop, shop.now)
 
 
 @pytest.fixture(autouse=True)

@@ -329,7 +329,7 @@ def test_sample_is_spread_and_bounded(
         .values_list("sequence", flat=True)
     )
 
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         found = _sample()
 
     assert [row["sequence"] for row in found] == [asked[0], asked[3], asked[6]]

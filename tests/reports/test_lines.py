@@ -118,10 +118,10 @@ def test_queries_do_not_grow_with_the_lines(
     yard: Yard, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     yard.open_line("one")
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(10):
         lines.ends(_stand(yard.now), now=yard.now)
     for name in ("two", "three"):
         yard.open_line(name)
 
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(10):
         lines.ends(_stand(yard.now), now=yard.now)

@@ -104,17 +104,17 @@ def ends(found: Iterable[Standing], *, now: datetime) -> list[End]:
     Each authority's last day is over at midnight in its own zone. What nothing in force rests on
     (drafts, what was revoked, what was taken back) has no end to wait for.
     """
+    packs = packs_in_force()
     every = [item for item in found if item.state != "closed"]
     by_code = {item.line.code: item.line for item in every}
-    all_ends = (*_approvals(by_code), *_determinations(every), *_permits(every))
+    all_ends = (*_approvals(by_code, packs), *_determinations(every, packs), *_permits(every))
     return sorted(
         (end for end in all_ends if end.at > now - ENDED_FOR),
         key=lambda end: (end.at, end.what, end.text),
     )
 
 
-def _approvals(lines: dict[str, Line]) -> Iterable[End]:
-    packs = packs_in_force()
+def _approvals(lines: dict[str, Line], packs: Packs) -> Iterable[End]:
     rows = Approval.objects.filter(
         state__in=[Approval.State.GRANTED, Approval.State.SUSPENDED], valid_to__isnull=False
     )
@@ -136,13 +136,12 @@ def _approvals(lines: dict[str, Line]) -> Iterable[End]:
         )
 
 
-def concerned(row: Determination, line: Line) -> bool:
+def concerned(row: Determination, line: Line, packs: Packs) -> bool:
     """Tell whether a conclusion of a line's operator answers a question about this line."""
     if row.line_code not in {"", line.code}:
         return False
     if (row.customer_class, row.use) != (line.customer_class, line.use):
         return False
-    packs = packs_in_force()
     return _question(row, packs) in every_question(line_facts(line), packs)
 
 
@@ -150,8 +149,7 @@ def _question(row: Determination, packs: Packs) -> Question:
     return Question(cast("Role", row.role), packs.jurisdiction(row.place))
 
 
-def _determinations(found: list[Standing]) -> Iterable[End]:
-    packs = packs_in_force()
+def _determinations(found: list[Standing], packs: Packs) -> Iterable[End]:
     by_party: defaultdict[str, list[Line]] = defaultdict(list)
     for item in found:
         by_party[item.line.party.code].append(item.line)
@@ -161,7 +159,9 @@ def _determinations(found: list[Standing]) -> Iterable[End]:
             what="determination",
             code=row.code,
             text=f"{row.role} {row.place}",
-            lines=_by_name(line for line in by_party[row.party.code] if concerned(row, line)),
+            lines=_by_name(
+                line for line in by_party[row.party.code] if concerned(row, line, packs)
+            ),
             question=_question(row, packs),
         )
 

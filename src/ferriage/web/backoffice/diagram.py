@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import get_language
 
 from ferriage.approvals import reasons
-from ferriage.approvals.site import packs_in_force
+from ferriage.approvals.site import packs_on_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,7 +111,7 @@ def draw(found: Iterable[Standing], ends: Iterable[End]) -> Diagram:
 
 
 def _row(standing: Standing, y: int, first_end: End | None) -> Row:
-    packs, language = packs_in_force(), get_language() or "en"
+    packs, language = packs_on_file(), get_language() or "en"
     line = standing.line
     texts = (
         reasons.place_name(line.party.place, language, packs),

@@ -86,7 +86,7 @@ def row_of(need: Need, packs: Packs) -> Row:
 
 def question_text(question: Question) -> str:
     """Return one question in the reader's language, with its place by name."""
-    place = reasons.place_name(question.place, get_language() or "en", site.packs_in_force())
+    place = reasons.place_name(question.place, get_language() or "en", site.packs_on_file())
     return str(ROLES[question.role] % place)
 
 

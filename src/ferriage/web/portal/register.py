@@ -100,6 +100,7 @@ def line_pages(lines: Iterable[Line], *, now: datetime, language: str) -> tuple[
     Seven queries, however many lines there are.
     """
     found = list(lines)
+    packs = packs_on_file()
     approvals = _approvals(found, language, now)
     concluded = _determinations(found)
     return tuple(
@@ -110,7 +111,7 @@ def line_pages(lines: Iterable[Line], *, now: datetime, language: str) -> tuple[
             determinations=tuple(
                 _conclusion(row, now)
                 for row in concluded[standing.line.party_id]
-                if concerned(row, standing.line)
+                if concerned(row, standing.line, packs)
             ),
         )
         for standing in standings(found, now=now)
