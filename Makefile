@@ -51,7 +51,7 @@ docs: ## build the book into docs/_build
 	$(BIN)/sphinx-build -q -W docs docs/_build
 
 messages: ## collect strings and compile translations
-	cd src/ferriage && ../../$(BIN)/django-admin makemessages -v 0 --no-obsolete --no-location -l zh_Hans
+	cd src/ferriage && ../../$(BIN)/django-admin makemessages -v 0 --no-obsolete --no-location --no-wrap -l zh_Hans
 	cd src/ferriage && ../../$(BIN)/django-admin compilemessages -v 0
 
 requirements: ## write requirements/*.txt again from pyproject.toml

@@ -165,7 +165,7 @@ def new_incident(request: StaffRequest) -> HttpResponse:
         request,
         IncidentForm(request.POST or None),
         title=_("New incident"),
-        submit=_("Note"),
+        submit=_("Note it"),
         back=reverse("staff-calendar"),
         act=act,
         intro=_("Duties that follow an incident by so many hours stand on the calendar at once."),

@@ -55,18 +55,18 @@ class PersonForm(forms.Form):
     """A person as the organisation knows them."""
 
     reference = forms.CharField(
-        label=gettext_lazy("Reference"),
+        label=gettext_lazy("Personnel or member reference"),
         max_length=userfile.LONGEST_REFERENCE,
         help_text=gettext_lazy("Personnel or member number; each person has one of their own."),
     )
-    name = forms.CharField(label=gettext_lazy("Name"), max_length=userfile.LONGEST_NAME)
+    name = forms.CharField(label=gettext_lazy("Full name"), max_length=userfile.LONGEST_NAME)
     language = forms.ChoiceField(label=gettext_lazy("Language"), choices=settings.LANGUAGES)
 
 
 class NameForm(forms.Form):
     """A person's name, put right."""
 
-    name = forms.CharField(label=gettext_lazy("Name"), max_length=userfile.LONGEST_NAME)
+    name = forms.CharField(label=gettext_lazy("Full name"), max_length=userfile.LONGEST_NAME)
 
 
 def index(request: StaffRequest) -> HttpResponse:

@@ -70,7 +70,7 @@ def note_shown(request: StaffRequest, code: str) -> HttpResponse:
         request,
         ShownForm(request.POST or None),
         title=_("What the customer showed"),
-        submit=_("Note"),
+        submit=_("Note it"),
         back=reverse("staff-order", args=[code]),
         act=act,
         intro=_(
