@@ -9,7 +9,7 @@ import pytest
 
 from ferriage.approvals import actions as approvals
 from ferriage.approvals import packs, site
-from ferriage.approvals.queries import voided_by
+from ferriage.approvals.voiding import voided_by
 from ferriage.config import ConfigError
 from ferriage.core.models import AuditEntry
 from ferriage.fleet import actions, tasks

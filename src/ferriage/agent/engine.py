@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ferriage.agent import feed, flows, host, layout, plane, status
-from ferriage.agent.backend import Link
 from ferriage.agent.errors import BatchRefused, DataPlaneError
 from ferriage.agent.presence import Presence
 from ferriage.agent.usage import pairs
@@ -161,7 +160,7 @@ class Engine:
         made = []
         for pool in self.pools.values():
             name = self.interface(pool)
-            link = self._link(pool)
+            link = pool.link(name, self._identity.wireguard_key)
             fresh = self._backend.ensure(link)
             if fresh or name not in self._peers:
                 host.route(link, pool.assignment.interface)
@@ -173,16 +172,6 @@ class Engine:
                 self._presence.look(name, peers)
             self._peers[name] = {key: peer.allowed_ips for key, peer in peers.items()}
         return made
-
-    def _link(self, pool: feed.Pool) -> Link:
-        assignment = pool.assignment
-        return Link(
-            name=self.interface(pool),
-            private_key=self._identity.wireguard_key,
-            listen_port=assignment.listen_port,
-            addresses=(assignment.gateway4, assignment.gateway6),
-            mtu=assignment.mtu,
-        )
 
     def _wanted(self, now: float) -> Plane:
         wanted = self._frame(now)

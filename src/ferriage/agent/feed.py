@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ferriage import wire
+from ferriage.agent.backend import Link
 from ferriage.agent.errors import BatchRefused
 
 if TYPE_CHECKING:
@@ -44,6 +45,16 @@ class Pool:
     hashes: dict[str, int] = field(default_factory=dict)
     digest: int = 0
     _claims: dict[tuple[str, object], str] = field(default_factory=dict)
+
+    def link(self, name: str, private_key: str) -> Link:
+        """Return the pool's WireGuard interface as it should be."""
+        return Link(
+            name=name,
+            private_key=private_key,
+            listen_port=self.assignment.listen_port,
+            addresses=(self.assignment.gateway4, self.assignment.gateway6),
+            mtu=self.assignment.mtu,
+        )
 
     def usable(self) -> Iterable[wire.Device]:
         """Return the devices that may be applied."""

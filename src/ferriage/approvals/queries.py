@@ -47,8 +47,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from ferriage.approvals.models import Party
-    from ferriage.approvals.packfile import Row
-    from ferriage.approvals.packs import Pack, Packs
+    from ferriage.approvals.packs import Packs
 
 OUTSIDE_SALT: Final = "outside-link"
 
@@ -196,49 +195,6 @@ def outside_link(token: str, now: datetime) -> OutsideLink | None:
     return links.select_related("approval__holder", "repair").first()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voided:
-    """A conclusion that a pack makes void: the row that answers its question, and since when."""
-
-    determination: Determination
-    row: Row
-    source: str
-    since: datetime
-
-
-def voided_by(pack: Pack, *, packs: Packs, at: datetime) -> list[Voided]:
-    """Return the conclusions in use whose question a pack answers, now or at a day it names.
-
-    Args:
-        packs: Those in force together with the pack, which say whose law a place follows.
-    """
-    in_use = _in_use(Determination.objects.all())
-    found = []
-    for made in in_use:
-        if packs.jurisdiction(made.place) != pack.place:
-            continue
-        answer = _first_answer(pack, determination_facts(made), at)
-        if answer is not None:
-            since, row = answer
-            title = pack.sources[row.source].title
-            found.append(Voided(determination=made, row=row, source=title, since=since))
-    return found
-
-
-def _first_answer(
-    pack: Pack, made: DeterminationFacts, at: datetime
-) -> tuple[datetime, Row] | None:
-    """Return from when a pack answers what was concluded on; nothing while it stays unknown."""
-    key = (made.role, made.customer_class, made.use)
-    instant: datetime | None = at
-    while instant is not None:
-        row = pack.row(key, instant)
-        if row is not None and row.answer != "unknown":
-            return instant, row
-        instant = pack.next_change(key, instant)
-    return None
-
-
 def party_facts(party: Party) -> PartyFacts:
     """Return a party as the register judges it."""
     return PartyFacts(party.code, party.place)
@@ -350,7 +306,7 @@ def _register(
         for key in {found.holder, *found.lines}:
             by_key[key].append(found)
     by_party: defaultdict[str, list[DeterminationFacts]] = defaultdict(list)
-    for concluded in _in_use(determinations):
+    for concluded in in_use(determinations):
         by_party[concluded.party.code].append(determination_facts(concluded))
     return Register(
         packs=packs,
@@ -359,11 +315,11 @@ def _register(
     )
 
 
-def _in_use(determinations: QuerySet[Determination]) -> QuerySet[Determination]:
+def in_use(determinations: QuerySet[Determination]) -> QuerySet[Determination]:
     """Return those that are not ended, as `determination_facts` takes them."""
     opinions = Evidence.objects.filter(determination=OuterRef("pk"))
-    in_use = determinations.filter(ended_at=None).annotate(has_opinion=Exists(opinions))
-    return in_use.select_related("party").order_by("pk")
+    open_ones = determinations.filter(ended_at=None).annotate(has_opinion=Exists(opinions))
+    return open_ones.select_related("party").order_by("pk")
 
 
 def _approval_facts(row: Approval, packs: Packs) -> ApprovalFacts:

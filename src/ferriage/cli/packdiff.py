@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ferriage.approvals.facts import Verdict
     from ferriage.approvals.packdiff import Difference, Field, RowChange
     from ferriage.approvals.packs import Pack
-    from ferriage.approvals.queries import Voided
+    from ferriage.approvals.voiding import Voided
     from ferriage.fleet.queries import Turn
 
 _TWO: Final = 2
@@ -109,8 +109,8 @@ def _field_line(field: Field) -> str:
 
 
 def _shop_lines(pack: Pack) -> Iterator[str]:
-    from ferriage.approvals.queries import voided_by
     from ferriage.approvals.site import packs_in_force
+    from ferriage.approvals.voiding import voided_by
     from ferriage.core import clock
     from ferriage.fleet.queries import turns
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from ferriage.approvals import packdiff, reasons, site
 from ferriage.approvals.models import PackVersion
-from ferriage.approvals.queries import voided_by
+from ferriage.approvals.voiding import voided_by
 from ferriage.core.errors import NotFound
 from ferriage.fleet import actions
 from ferriage.fleet.queries import turns
