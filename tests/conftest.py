@@ -6,11 +6,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ferriage.core.actors import Actor
 
 if TYPE_CHECKING:
     from pytest_django.plugin import DjangoDbBlocker
+
+# How fast an example is depends on who else uses the machine; speed is for the benchmarks.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
