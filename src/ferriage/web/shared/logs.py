@@ -13,9 +13,13 @@ LOGGERS: Final = ("django.request", "django.security.csrf")
 
 
 def hide_addresses() -> None:
-    """Let Django's loggers of requests name the route in place of the address."""
+    """Let Django's loggers of requests name the route in place of the address.
+
+    What a template could not find is never logged: that names all that the page was given.
+    """
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_name_route)
+    logging.getLogger("django.template").setLevel(logging.INFO)
 
 
 def _name_route(record: logging.LogRecord) -> bool:
