@@ -100,6 +100,19 @@ def receipt(world: World) -> tuple[bool, str]:
     return _money_came(world)
 
 
+def assigned(world: World) -> tuple[bool, str]:
+    """Money that came with a useless reference is given to the order by staff."""
+    form = {"reference": "thanks", "amount": "10", "currency": "CNY", "transaction_id": "1"}
+    world.staff.post(reverse("staff-bank-book"), form)
+    payment = Payment.objects.get(transaction_id="1")
+    address = reverse("staff-unallocated-assign", args=[payment.code])
+    answer = world.staff.post(address, {"order": world.order.pk})
+    payment.refresh_from_db()
+    assert (payment.outcome == "settled") == _fulfilled(world)
+    assert_sound()
+    return _fulfilled(world), _text(answer)
+
+
 def put_in_service(world: World) -> tuple[bool, str]:
     Line.objects.update(state=Line.State.PLANNED)
     answer = world.staff.post(reverse("staff-line-service", args=[world.line.code]))
@@ -206,6 +219,7 @@ ENTRIES: tuple[Entry, ...] = (
     voucher,
     device,
     receipt,
+    assigned,
     put_in_service,
     release,
     offer,

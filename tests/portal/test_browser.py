@@ -190,7 +190,7 @@ def test_no_page_scrolls_sideways(
     page.locator("#code").fill(served.voucher)
     page.locator('form[action$="/voucher/"] button').click()
     look()
-    page.locator('form[action$="/devices/"] button').click()
+    page.locator('form[action$="/devices/"] button').first.click()
     look()
     context.close()
 

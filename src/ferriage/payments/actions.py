@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from ferriage.approvals import reasons
+from ferriage.approvals.site import packs_on_file
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
@@ -77,13 +80,19 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
             )
         result = settle(order=order, refundable_minor=received, now=now, actor=actor)
         if isinstance(result, Refused):
-            raise NotAssignable(
-                _("The order cannot take the money now."), _("Send the money back instead.")
-            )
+            raise NotAssignable(_("The order cannot take the money now."), _why(result))
         audit.record(
             now=now, actor=actor, action="payment.assigned", subject=payment.code, order=order.code
         )
     return payment
+
+
+def _why(result: Refused) -> object:
+    """Return what the register says against a settlement, or what to do where it says nothing."""
+    if result.verdict is None or result.verdict.allowed:
+        return _("Send the money back instead.")
+    texts = reasons.sentences(result.verdict, packs_on_file())
+    return texts.get(get_language() or "en", texts["en"])
 
 
 def refund_unallocated(*, payment: Payment, now: datetime, actor: Actor) -> Refund:
