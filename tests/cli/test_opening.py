@@ -286,7 +286,7 @@ def test_list_names_the_codes_that_other_commands_ask_for(shop: Path) -> None:
     assert done.stdout == (
         f"Lines:\n  {line}  SE – SE  planned  SE → SE, sold in SE\n"
         f"Plans:\n  {plans[0]}  Home    of Home\n  {plans[1]}  Travel  of Travel\n"
-        f"Gateways:\n  {gateway}  one  waiting  SE  no address yet, UDP 51820\n"
+        f"Gateways:\n  {gateway}  one  waiting for its agent  SE  no address yet, UDP 51820\n"
     )
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Account(models.Model):
@@ -51,10 +52,10 @@ class StaffProfile(models.Model):
     """The role of somebody who logs in to the back office."""
 
     class Role(models.TextChoices):
-        OWNER = "owner"
-        PARTNER = "partner"
-        SUPPORT = "support"
-        AUDITOR = "auditor"
+        OWNER = "owner", _("owner")
+        PARTNER = "partner", _("partner")
+        SUPPORT = "support", _("support")
+        AUDITOR = "auditor", _("auditor")
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="staff_profile"

@@ -41,7 +41,7 @@ def _lines() -> Iterator[tuple[str, ...]]:
     for line in Line.objects.order_by("pk"):
         sold = ", ".join(line.sell_places)
         way = f"{line.enter_place} → {line.exit_place}, sold in {sold}"
-        yield line.code, line.name, line.get_state_display().lower(), way
+        yield line.code, line.name, line.get_state_display(), way
 
 
 def _plans() -> Iterator[tuple[str, ...]]:
@@ -56,5 +56,5 @@ def _gateways() -> Iterator[tuple[str, ...]]:
 
     for gateway in Gateway.objects.order_by("name"):
         where = f"{gateway.endpoint_host or 'no address yet'}, UDP {gateway.endpoint_port}"
-        state = gateway.get_state_display().lower()
+        state = gateway.get_state_display()
         yield gateway.code, gateway.name, state, gateway.place, where

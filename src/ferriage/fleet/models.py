@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
 
@@ -14,9 +15,12 @@ class Gateway(models.Model):
     """
 
     class State(models.TextChoices):
-        WAITING = "waiting"  # enrolment token given out, agent not seen yet
-        ACTIVE = "active"
-        CLOSED = "closed"
+        WAITING = (
+            "waiting",
+            _("waiting for its agent"),
+        )  # enrolment token given out, agent not seen yet
+        ACTIVE = "active", _("active")
+        CLOSED = "closed", _("closed")
 
     code = CodeField("gw")
     name = models.CharField(max_length=60, unique=True)
@@ -74,14 +78,14 @@ class Line(models.Model):
     """
 
     class State(models.TextChoices):
-        PLANNED = "planned"
-        IN_SERVICE = "in_service"
-        HELD = "held"
-        CLOSED = "closed"
+        PLANNED = "planned", _("planned")
+        IN_SERVICE = "in_service", _("in service")
+        HELD = "held", _("held")
+        CLOSED = "closed", _("closed")
 
     class Use(models.TextChoices):
-        RESALE = "resale"
-        INTERNAL_OFFICE = "internal_office"
+        RESALE = "resale", _("resale")
+        INTERNAL_OFFICE = "internal_office", _("internal office")
 
     code = CodeField("ln")
     name = models.CharField(max_length=60)
@@ -198,9 +202,9 @@ class Permit(models.Model):
     """
 
     class State(models.TextChoices):
-        OPEN = "open"
-        HELD = "held"
-        CLOSED = "closed"
+        OPEN = "open", _("open")
+        HELD = "held", _("held")
+        CLOSED = "closed", _("closed")
 
     line = models.ForeignKey(Line, on_delete=models.PROTECT, related_name="+")
     serial = models.PositiveBigIntegerField()

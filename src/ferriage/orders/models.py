@@ -23,11 +23,11 @@ class Order(models.Model):
     """
 
     class State(models.TextChoices):
-        OPEN = "open"
-        PAID = "paid"
-        FULFILLED = "fulfilled"
-        EXPIRED = "expired"
-        CANCELLED = "cancelled"
+        OPEN = "open", _("not paid yet")
+        PAID = "paid", _("paid")
+        FULFILLED = "fulfilled", _("fulfilled")
+        EXPIRED = "expired", _("expired")
+        CANCELLED = "cancelled", _("cancelled")
 
     code = CodeField("ord")
     account = models.ForeignKey(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
 
@@ -15,10 +16,10 @@ class Payment(models.Model):
     """
 
     class State(models.TextChoices):
-        CREATED = "created"
-        PENDING = "pending"
-        CAPTURED = "captured"
-        FAILED = "failed"
+        CREATED = "created", _("begun")
+        PENDING = "pending", _("waiting for money")
+        CAPTURED = "captured", _("received")
+        FAILED = "failed", _("failed")
 
     code = CodeField("pay")
     order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, null=True, related_name="+")
@@ -80,8 +81,8 @@ class Refund(models.Model):
     """Money that goes back, against one payment and never above it."""
 
     class State(models.TextChoices):
-        QUEUED = "queued"
-        PAID = "paid"
+        QUEUED = "queued", _("to be paid")
+        PAID = "paid", _("paid")
 
     class Kind(models.TextChoices):
         NOT_SETTLED = "not_settled"
@@ -113,8 +114,8 @@ class VoucherBatch(models.Model):
     """
 
     class Kind(models.TextChoices):
-        SOLD = "sold"
-        FREE = "free"
+        SOLD = "sold", _("sold")
+        FREE = "free", _("given away")
 
     code = CodeField("vb")
     name = models.CharField(max_length=60)
