@@ -16,7 +16,7 @@ from ferriage.core.errors import StaleState
 from ferriage.core.models import AuditEntry
 from ferriage.members import actions, queries, userfile
 from ferriage.members.models import Member
-from ferriage.members.queries import Entry
+from ferriage.members.userfile import Entry
 from yard import OWNER
 
 if TYPE_CHECKING:

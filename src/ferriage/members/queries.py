@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db.models import Count, Q
@@ -8,7 +7,7 @@ from django.db.models import Count, Q
 from ferriage.core.hashing import hash_secret
 from ferriage.devices.models import Device
 from ferriage.members.models import ClosedService, Invitation, Member
-from ferriage.members.userfile import report
+from ferriage.members.userfile import Entry, report
 from ferriage.plans.queries import lines_of
 
 if TYPE_CHECKING:
@@ -18,14 +17,6 @@ if TYPE_CHECKING:
     from ferriage.accounts.models import Account
     from ferriage.members.userfile import Report
     from ferriage.plans.models import Plan
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the user file: a member, and how many devices are registered."""
-
-    member: Member
-    devices: int
 
 
 def closed_services() -> list[ClosedService]:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from ferriage.members.queries import Entry
-
 MOST_ROWS: Final = 5000
 MOST_CHARACTERS: Final = 500_000
 COLUMNS: Final = ("reference", "name", "language")
@@ -43,6 +41,14 @@ class Row:
     reference: str
     name: str
     language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the user file: a member, and how many devices are registered."""
+
+    member: Member
+    devices: int
 
 
 @dataclass(frozen=True, slots=True)
