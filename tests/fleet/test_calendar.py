@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -252,3 +252,27 @@ def test_calendar_costs_the_same_queries_for_one_line_and_three(yard: Yard, line
         calendar(now=yard.now)
 
     assert len(for_three) == len(for_one)
+
+
+@pytest.mark.parametrize(
+    "issued",
+    [
+        {"valid_to": date(9999, 12, 31)},
+        {"valid_from": date(9999, 12, 31), "valid_to": None},
+        {"valid_from": date(1, 1, 1), "valid_to": None},
+    ],
+)
+def test_days_at_the_ends_of_time_break_no_calendar(
+    yard: Yard, line: Line, issued: dict[str, Any]
+) -> None:
+    yard.approve(line, replace(ISSUED, number="odd", **issued))
+    yard.approve(yard.plan("two"), replace(ISSUED, number="endless", valid_to=None))
+    actions.note_incident(
+        line_code=line.code,
+        noticed_at=datetime(1, 1, 1, tzinfo=UTC),
+        words="Long ago",
+        now=yard.now,
+        actor=OWNER,
+    )
+
+    assert calendar(now=yard.now)

@@ -17,10 +17,14 @@ from ferriage.cli.words import CommandError
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.models import AuditEntry
 from ferriage.devices.actions import NothingBought
+from ferriage.fleet import actions as fleet
+from ferriage.fleet import tasks as fleet_tasks
 from ferriage.fleet.models import PoolCurrent
 from ferriage.ledger.models import Transfer
 from ferriage.members import actions, queries
 from ferriage.members.models import Invitation, Member
+from ferriage.orders import actions as orders
+from ferriage.orders import tasks as order_tasks
 from ferriage.orders.models import Order
 from ferriage.plans.models import Period
 from yard import OWNER
@@ -327,3 +331,21 @@ def test_operators_own_device_stands_on_the_list_too(office: Office, now: dateti
     actions.leave(member=member, now=now, actor=OWNER)
     with pytest.raises(CommandError, match="has left"):
         machines._own_subscription(office.plan, "XD", now)
+
+
+def test_who_waits_for_a_held_line_can_be_made_to_leave(office: Office) -> None:
+    active = office.active()
+    subscription, now = office.subscription(active), office.now
+    orders.end_subscription(
+        subscription=subscription, at=now + 30 * DAY, reason="Contract", now=now, actor=OWNER
+    )
+    fleet.hold_line(line=office.line, reason="x", now=now + DAY, actor=OWNER)
+    fleet_tasks.run(now + DAY)
+    order_tasks.run(now + DAY)
+    orders.wait(subscription=subscription, now=now + DAY, actor=CUSTOMER)
+    member = Member.objects.get(pk=active.member.pk)
+
+    actions.leave(member=member, now=now + 2 * DAY, actor=OWNER)
+
+    member.refresh_from_db()
+    assert member.state == Member.State.LEFT

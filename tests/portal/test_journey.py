@@ -214,3 +214,11 @@ def test_removed_device_frees_its_place(
     assert answer["Location"] == "/account/"
     assert device.removed_at is not None
     assert alice.client.get(f"/devices/{device.code}/").status_code == 404
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("word", ["zzz", "order", "staff-plan"])
+def test_log_in_takes_a_word_for_an_address_and_not_for_a_name(alice: Customer, word: str) -> None:
+    answer = Client().post("/log-in/", {"number": alice.number, "next": word})
+
+    assert (answer.status_code, answer["Location"]) == (302, word)

@@ -93,6 +93,7 @@ def test_pack_is_whole_and_its_verifier_says_so(sold: Till, tmp_path: Path) -> N
         "register/parties.json",
         "register/lines.json",
         "register/approvals.json",
+        "register/clock-repairs.json",
         "register/determinations.json",
         "register/evidence.json",
         f"evidence/{hashlib.sha256(PAPER.data).hexdigest()}",
@@ -329,7 +330,7 @@ def test_sample_is_spread_and_bounded(
         .values_list("sequence", flat=True)
     )
 
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         found = _sample()
 
     assert [row["sequence"] for row in found] == [asked[0], asked[3], asked[6]]

@@ -31,6 +31,8 @@ LEADS: Final = (180, 90, 60, 30, 14, 7, 1)
 AHEAD: Final = timedelta(days=400)
 """How far yearly duties are looked up; one of each lies within it."""
 
+_FIRST: Final = date(2, 1, 1)
+_LAST: Final = date(9000, 1, 1)
 _TICK: Final = timedelta(microseconds=1)
 
 About = Literal["approval", "determination", "duty", "kept"]
@@ -91,7 +93,7 @@ class Deadline:
     def begins_on(self, lead: int) -> date | None:
         """Return the day on which the task of so many days before begins."""
         last = self.last_day
-        return last + timedelta(days=1 - lead) if last else None
+        return max(last, _FIRST) + timedelta(days=1 - lead) if last else None
 
     def lead(self, at: datetime) -> int | None:
         """Return the task that has begun last, by its days before; None when none has."""
@@ -184,7 +186,7 @@ def _follows(other: ApprovalFacts, approval: ApprovalFacts) -> bool:
     if not same or end is None or other.valid_from is None:
         return False
     lasts = other.valid_to is None or other.valid_to > end
-    return lasts and other.valid_from <= end + timedelta(days=1)
+    return lasts and other.valid_from - end <= timedelta(days=1)
 
 
 # --- duties -----------------------------------------------------------------------------------
@@ -262,7 +264,7 @@ def _due(
         hours = timedelta(hours=due.hours_after_incident)
         yield from (incident.noticed_at + hours for incident in incidents)
     elif due.days_after_grant is not None:
-        yield end_of(first + timedelta(days=due.days_after_grant), zone)
+        yield end_of(min(first, _LAST) + timedelta(days=due.days_after_grant), zone)
     elif due.yearly_on:
         month, day = (int(part) for part in due.yearly_on.split("-"))
         yearly = (date(year, month, day) for year in range(first.year, last.year + 1))

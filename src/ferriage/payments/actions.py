@@ -15,7 +15,7 @@ from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders.actions import Refused, settle
 from ferriage.payments import queries
 from ferriage.payments.capture import Captured, change_once, owe_back
-from ferriage.payments.models import Payment, Refund
+from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank.actions import (
     LONGEST_NUMBER,
     MeansNotOffered,
@@ -67,6 +67,10 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
         StaleState: The money is not unallocated any more.
     """
     with writing():
+        if Payment.objects.filter(order=order, outcome="settled").exists():
+            raise NotAssignable(
+                _("The order cannot take the money now."), _("Send the money back instead.")
+            )
         change_once(
             Payment.objects.filter(pk=payment.pk, outcome="unallocated").update(
                 order=order, outcome="settled"
@@ -78,7 +82,14 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
             raise NotAssignable(
                 _("The order asks for another amount."), _("Send the money back instead.")
             )
-        result = settle(order=order, refundable_minor=received, now=now, actor=actor)
+        event = InboxEvent.objects.filter(payment=payment).first()
+        result = settle(
+            order=order,
+            refundable_minor=received,
+            payer_place=event.raw.get("payer_place", "") if event else "",
+            now=now,
+            actor=actor,
+        )
         if isinstance(result, Refused):
             raise NotAssignable(_("The order cannot take the money now."), _why(result))
         audit.record(

@@ -164,7 +164,7 @@ def to_freeze(group: Group, *, lapsed_at: datetime, now: datetime, limit: int) -
     found: list[Stop] = []
     after = 0
     while len(found) < limit:
-        page = list(_running(group, lapsed_at, now).filter(pk__gt=after)[:limit])
+        page = list(_running(group, lapsed_at).filter(pk__gt=after)[:limit])
         if not page:
             break
         after = page[-1].pk
@@ -173,7 +173,7 @@ def to_freeze(group: Group, *, lapsed_at: datetime, now: datetime, limit: int) -
     return found[:limit]
 
 
-def _running(group: Group, lapsed_at: datetime, now: datetime) -> QuerySet[Subscription]:
+def _running(group: Group, lapsed_at: datetime) -> QuerySet[Subscription]:
     """Return those that may hold something at the instant, as far as the database can tell."""
     mine = Period.objects.filter(subscription=OuterRef("pk")).order_by()
     giving = mine.exclude(kind__in=["cut", "freeze"])
@@ -202,7 +202,7 @@ def _running(group: Group, lapsed_at: datetime, now: datetime) -> QuerySet[Subsc
             newest_start=Subquery(newest.values("starts_at")[:1]),
         )
         .filter(end__gt=lapsed_at)
-        .exclude(newest_kind="cut", newest_start__lte=now)
+        .exclude(newest_kind="cut", newest_start__lte=lapsed_at)
         .select_related("account")
         .prefetch_related("periods")
         .order_by("pk")

@@ -253,7 +253,7 @@ def preview(
         return terms.next_period(anchor_at=None, current_end=None, term_months=term_months, now=now)
     return terms.next_period(
         anchor_at=subscription.anchor_at,
-        current_end=subscription_end(subscription).at,
+        current_end=subscription_end(subscription).if_resumed(now),
         term_months=term_months,
         now=now,
     )

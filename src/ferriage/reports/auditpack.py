@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from ferriage import __version__
 from ferriage.approvals import queries as register
-from ferriage.approvals.models import Approval, Determination, Evidence, Party
+from ferriage.approvals.models import Approval, ClockRepair, Determination, Evidence, Party
 from ferriage.approvals.site import pack_files
 from ferriage.core import chain
 from ferriage.core.models import AuditEntry
@@ -35,6 +35,9 @@ _LINE_COLUMNS: Final = (
     "use",
     "state",
     "hold_reason",
+    "lessor",
+    "lease_contract",
+    "capacity",
     "created_at",
 )
 _APPROVAL_COLUMNS: Final = (
@@ -46,6 +49,10 @@ _APPROVAL_COLUMNS: Final = (
     "valid_from",
     "valid_to",
     "conditions",
+    "capacity",
+    "customers",
+    "is_correction",
+    "correction_reason",
     "lodged_at",
     "entered_by",
     "verified_by",
@@ -82,6 +89,21 @@ _EVIDENCE_COLUMNS: Final = (
     "original_at",
     "uploaded_by",
     "uploaded_at",
+)
+
+
+_ANSWER_COLUMNS: Final = ("name", "relation", "looked_at", "confirmed", "reason", "at")
+_REPAIR_COLUMNS: Final = (
+    "code",
+    "first_sequence",
+    "last_sequence",
+    "last_hash",
+    "reason",
+    "proposed_by",
+    "proposed_at",
+    "confirmed_by",
+    "confirmed_at",
+    "dropped_at",
 )
 
 
@@ -171,6 +193,11 @@ def _register(pack: _Pack) -> None:
         [{**_row(row, _DETERMINATION_COLUMNS), "party": row.party.code} for row in determinations],
     )
     pack.add_json("register/approvals.json", _approvals())
+    repairs = ClockRepair.objects.prefetch_related("outside_answers").order_by("pk")
+    pack.add_json(
+        "register/clock-repairs.json",
+        [{**_row(row, _REPAIR_COLUMNS), "outside_answers": _answers(row)} for row in repairs],
+    )
 
 
 def _approvals() -> list[dict[str, Any]]:
@@ -180,7 +207,9 @@ def _approvals() -> list[dict[str, Any]]:
         who = f"{entry.actor_kind}:{entry.actor_code}"
         said = {"at": entry.at.isoformat(), "what": entry.action, "who": who}
         changes[entry.subject].append(said)
-    rows = Approval.objects.select_related("holder", "supersedes").prefetch_related("lines")
+    rows = Approval.objects.select_related("holder", "supersedes").prefetch_related(
+        "lines", "outside_answers"
+    )
     return [
         {
             **_row(row, _APPROVAL_COLUMNS),
@@ -188,9 +217,16 @@ def _approvals() -> list[dict[str, Any]]:
             "supersedes": row.supersedes.code if row.supersedes else None,
             "lines": sorted(scope.line_code for scope in row.lines.all()),
             "changes": changes[row.code],
+            "outside_answers": _answers(row),
         }
         for row in rows.order_by("pk")
     ]
+
+
+def _answers(row: Approval | ClockRepair) -> list[dict[str, Any]]:
+    """Return what people outside the house said of a record."""
+    answers = sorted(row.outside_answers.all(), key=lambda answer: answer.at)
+    return [_row(answer, _ANSWER_COLUMNS) for answer in answers]
 
 
 def _evidence(pack: _Pack) -> None:

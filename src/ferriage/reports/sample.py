@@ -10,10 +10,12 @@ from ferriage.approvals.models import Decision
 from ferriage.approvals.queries import facts_as_json, inputs_digest
 from ferriage.fleet.models import Line
 from ferriage.fleet.queries import line_facts
-from ferriage.orders.models import Order
+from ferriage.orders.models import Order, PlaceEvidence
 from ferriage.reports import past
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from ferriage.approvals.facts import Verdict
 
 LARGEST: Final = 50
@@ -43,11 +45,7 @@ def orders(*, up_to: int) -> list[dict[str, Any]]:
     every = list(asked.order_by("sequence").values_list("sequence", flat=True))
     chosen = Decision.objects.filter(sequence__in=_spread(every, LARGEST)).order_by("sequence")
     decisions = list(chosen)
-    places = dict(
-        Order.objects.filter(code__in=[row.subject for row in decisions]).values_list(
-            "code", "place"
-        )
-    )
+    places = _places([row.subject for row in decisions])
     lines = Line.objects.select_related("party").filter(
         code__in=[row.line_code for row in decisions]
     )
@@ -58,8 +56,31 @@ def orders(*, up_to: int) -> list[dict[str, Any]]:
     ]
 
 
-def _judged(decision: Decision, line: Line, place: str, recorded: past.Past) -> dict[str, Any]:
-    facts = recorded.facts(line_facts(line), place, decision.at)
+def _places(codes: list[str]) -> dict[str, list[str]]:
+    """Return by order where its customer said to be, then where the payment came from."""
+    found = {
+        code: [place]
+        for code, place in _rows(Order.objects.filter(code__in=codes), "code", "place")
+    }
+    paid = PlaceEvidence.objects.filter(
+        order__code__in=codes, kind=PlaceEvidence.Kind.PAYMENT_COUNTRY
+    )
+    for code, place in _rows(paid.order_by("pk"), "order__code", "place"):
+        found[code].append(place)
+    return found
+
+
+def _rows(rows: QuerySet[Any], code: str, place: str) -> list[tuple[str, str]]:
+    return list(rows.values_list(code, place))
+
+
+def _judged(
+    decision: Decision, line: Line, places: list[str], recorded: past.Past
+) -> dict[str, Any]:
+    asked = [recorded.facts(line_facts(line), place, decision.at) for place in places]
+    # A payment that contradicts the customer's word is judged by where it came from.
+    repeated = (facts for facts in asked if inputs_digest(facts) == decision.inputs_digest)
+    facts = next(repeated, asked[0])
     verdict = evaluate(facts, recorded.packs, decision.at)
     digest = inputs_digest(facts)
     same_facts = digest == decision.inputs_digest

@@ -143,8 +143,8 @@ def lodge(
         NotInThisState: It is not a draft.
     """
     with writing():
-        add_evidence(approval=approval, file=file, store_dir=store_dir, now=now, actor=actor)
         move(approval, (State.DRAFT,), State.LODGED, lodged_at=now)
+        add_evidence(approval=approval, file=file, store_dir=store_dir, now=now, actor=actor)
         record(approval, "lodged", now, actor)
         replace_lodged(approval, now, actor)
     return approval
@@ -169,10 +169,10 @@ def grant(
     """
     _check_issued(issued, now.date())
     with writing():
-        add_evidence(approval=approval, file=file, store_dir=store_dir, now=now, actor=actor)
         entered = {**asdict(issued), "number": issued.number.strip()}
         before = (State.DRAFT, State.LODGED)
         move(approval, before, State.GRANTED, entered_by=who(actor), **entered)
+        add_evidence(approval=approval, file=file, store_dir=store_dir, now=now, actor=actor)
         details = {key: str(value) for key, value in entered.items() if value is not None}
         record(approval, "granted", now, actor, **details)
     return approval

@@ -18,6 +18,7 @@ from ferriage.core import audit
 from ferriage.core.actors import Actor
 from ferriage.fleet import site
 from ferriage.fleet.actions.lines import hold_line
+from ferriage.fleet.actions.permits import refresh_permits
 from ferriage.fleet.models import Line
 from ferriage.fleet.queries import newest_permits
 
@@ -41,8 +42,10 @@ def hold_forgotten(*, gateway: Gateway, pools: Iterable[wire.PoolStatus], now: d
     for line in lines:
         permit = known.get(line.pk)
         least = max(permit.serial if permit else 0, line.permit_floor or 0)
-        proven = _proven(line, shown[line.pool.code])
-        if proven > least:
+        signed = shown[line.pool.code]
+        proven = _proven(line, signed)
+        ours = permit is not None and signed is not None and permit.payload == signed.payload
+        if proven >= least and proven and not ours:
             _hold(line, proven, gateway, now)
 
 
@@ -63,3 +66,5 @@ def _hold(line: Line, serial: int, gateway: Gateway, now: datetime) -> None:
     audit.record(now=now, actor=actor, action="permit.forgotten", subject=line.code, serial=serial)
     if line.state == Line.State.IN_SERVICE:
         hold_line(line=line, reason=REASON, now=now, actor=actor)
+    else:
+        refresh_permits(now=now, actor=actor, lines=[line])

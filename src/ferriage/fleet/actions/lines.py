@@ -133,8 +133,13 @@ def release_line(*, line: Line, now: datetime, actor: Actor) -> Line:
 
     Raises:
         LineState: It is not held.
+        LineRefused: A rule pack that waits to take effect denies it: nothing begins against it.
     """
     with writing():
+        waits = judge_line(line=line, at=now).allowed
+        verdict = judge_line(line=line, at=now, begins=True)
+        if waits and not verdict.allowed:
+            raise _refused(verdict, waits=True)
         Line.objects.filter(pk=line.pk, state=State.HELD).update(hold_reason="")
         return _change(line, (State.HELD,), State.IN_SERVICE, "released", now, actor)
 

@@ -306,6 +306,9 @@ def _end_account(member: Member, now: datetime, actor: Actor) -> list[int]:
     accounts.close_account(account=member.account, now=now, actor=actor)
     subscriptions = plan_queries.subscriptions_of(member.account)
     for subscription in subscriptions:
+        waiting = list(subscription.lapses.filter(ended_at=None))
+        if waiting:
+            plans.thaw(lapses=waiting, outcome="ended", now=now, actor=actor)
         if not plan_queries.subscription_end(subscription).is_over(now):
             plans.end_at(subscription=subscription, at=now, reason="Left", now=now, actor=actor)
     return [subscription.pk for subscription in subscriptions]

@@ -14,6 +14,8 @@ from ferriage.core.money import Money, is_currency
 from ferriage.plans.models import Price
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from django.core.files.uploadedfile import UploadedFile
     from django.db.models import Model
 
@@ -25,10 +27,31 @@ TERMS: Final = [
 ]
 
 
+YEARS: Final = range(1900, 3000)
+"""What people mean by a year; others come from a slip or an attack, and overflow somewhere."""
+
+
+def check_year(value: date | None) -> None:
+    """Refuse a day that nobody can mean.
+
+    Raises:
+        ValidationError: Its year is not one of `YEARS`.
+    """
+    if value is not None and value.year not in YEARS:
+        raise forms.ValidationError(
+            _("Choose a day between 1900 and 2999; leave it empty where there is none.")
+        )
+
+
 class DayField(forms.DateField):
     """A day, picked from the browser's own calendar."""
 
     widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+    def validate(self, value: Any) -> None:
+        """Refuse days that nobody can mean."""
+        super().validate(value)
+        check_year(value)
 
 
 class InstantField(forms.DateTimeField):
@@ -37,6 +60,11 @@ class InstantField(forms.DateTimeField):
     widget = forms.DateTimeInput(
         attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S"
     )
+
+    def validate(self, value: Any) -> None:
+        """Refuse instants that nobody can mean."""
+        super().validate(value)
+        check_year(value)
 
 
 class PlaceField(forms.CharField):

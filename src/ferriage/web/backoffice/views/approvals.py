@@ -41,12 +41,29 @@ class PartyForm(forms.Form):
     )
 
 
+if TYPE_CHECKING:
+    _LinesChoice = forms.ModelMultipleChoiceField[Line]
+else:
+    _LinesChoice = forms.ModelMultipleChoiceField
+
+
+class LinesField(_LinesChoice):
+    """Lines by their keys; a key too large for the database is none."""
+
+    def clean(self, value: Any) -> Any:
+        """Return the lines that were ticked."""
+        try:
+            return super().clean(value)
+        except OverflowError as error:
+            raise forms.ValidationError(_("There is no such line.")) from error
+
+
 class ApprovalForm(forms.Form):
     """The beginning of an approval's record."""
 
     kind = forms.ChoiceField(label=gettext_lazy("Kind"))
     holder = forms.ModelChoiceField(Party.objects.order_by("name"), label=gettext_lazy("Holder"))
-    lines = forms.ModelMultipleChoiceField(
+    lines = LinesField(
         Line.objects.exclude(state=Line.State.CLOSED).order_by("name"),
         label=gettext_lazy("Lines in its scope"),
         widget=forms.CheckboxSelectMultiple,

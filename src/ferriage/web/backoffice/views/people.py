@@ -108,7 +108,8 @@ def reset(request: StaffRequest, pk: int) -> HttpResponse:
 
 def change_role(request: StaffRequest, pk: int) -> HttpResponse:
     """Give a member of staff another role, from their next click on."""
-    profile = get_object_or_404(StaffProfile.objects.select_related("user"), user=pk)
+    user = get_object_or_404(User, pk=pk)
+    profile = get_object_or_404(StaffProfile.objects.select_related("user"), user=user)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
         set_role(user=profile.user, role=typed["role"], now=request.now, actor=request.staff.actor)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.http import HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language
@@ -122,7 +124,7 @@ def log_in(request: VisitorRequest) -> HttpResponse:
     if account is None:
         context["error"] = "wrong-number"
         return render(request, "portal/log_in.html", context, status=UNPROCESSABLE)
-    return _let_in(redirect(_next(context["next"])), account, request)
+    return _let_in(HttpResponseRedirect(_next(context["next"])), account, request)
 
 
 @require_POST
@@ -145,4 +147,4 @@ def _let_in(response: HttpResponse, account: Account, request: VisitorRequest) -
 def _next(address: str) -> str:
     """Return where to go on to: a page of ours, or the account."""
     is_ours = url_has_allowed_host_and_scheme(address, allowed_hosts=None)
-    return address if address and is_ours else "account"
+    return address if address and is_ours else reverse("account")
