@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from django.utils import translation
 from hypothesis import HealthCheck, settings
 
 from ferriage.core.actors import Actor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_django.plugin import DjangoDbBlocker
 
 # How fast an example is depends on who else uses the machine; speed is for the benchmarks.
@@ -25,6 +28,13 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
     with django_db_blocker.unblock():
         lawbook.accept(*lawbook.everyday())
+
+
+@pytest.fixture(autouse=True)
+def _no_language_left_on() -> Iterator[None]:
+    """Let no test read what it says in the language that a page of another one was asked for."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture

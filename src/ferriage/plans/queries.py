@@ -198,13 +198,17 @@ def _in_force(now: datetime) -> Q:
 
 
 def open_to(account: Account, *, besides: Subscription, now: datetime) -> list[OfferView]:
-    """Return one offer of each other plan of a subscription's service that is on sale to them."""
+    """Return one offer of each other plan of a subscription's service that they may move to.
+
+    It is on sale to them, and what is left of their term ends before the offer's approvals do.
+    """
     others = Plan.objects.filter(service=besides.service_id).exclude(pk=besides.plan_id)
     if account.account_class != "public":
         return []
+    end = subscription_end(besides).if_resumed(now)
     by_plan: dict[int, OfferView] = {}
     for view in offers(now=now, place=account.place, plans=others):
-        if view.state == "on_sale":
+        if view.state == "on_sale" and (end is None or view.sells(end)):
             by_plan.setdefault(view.plan.pk, view)
     return list(by_plan.values())
 

@@ -66,7 +66,7 @@ class Past:
             kind=row.kind,
             holder=row.holder.code,
             state=was.state,
-            counts_from=was.lodged_at if on_lodging else was.verified_at,
+            counts_from=(was.lodged_at if on_lodging else None) or was.verified_at,
             valid_from=was.valid_from,
             valid_to=was.valid_to,
             lines=_scope(row),

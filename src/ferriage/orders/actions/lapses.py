@@ -63,8 +63,7 @@ def move(*, subscription: Subscription, plan: Plan, now: datetime, actor: Actor)
         account = lapse.subscription.account
         open_now = plan_queries.open_to(account, besides=lapse.subscription, now=now)
         chosen = next((view for view in open_now if view.plan.pk == plan.pk), None)
-        end = plan_queries.subscription_end(lapse.subscription).if_resumed(now)
-        if chosen is None or (end is not None and not chosen.sells(end)):
+        if chosen is None:
             raise MoveRefused(
                 _("This plan may not be sold to you now."),
                 _("Choose another one; your days still stand still."),

@@ -28,8 +28,9 @@ def speaks(view: View) -> View:
         language = request.POST.get("language", "")
         if language not in dict(settings.LANGUAGES):
             return view(request, *args, **kwargs)
-        translation.activate(language)
-        response = view(request, *args, **kwargs)
+        with translation.override(language):
+            response = view(request, *args, **kwargs)
+        response.headers["Content-Language"] = language
         response.set_cookie(
             settings.LANGUAGE_COOKIE_NAME,
             language,
