@@ -369,3 +369,38 @@ def test_renewal_names_the_one_before_and_leaves_it(olga: Client, yard: Yard) ->
     page = olga.get(reverse("staff-approval", args=[former.code])).content.decode()
     assert (renewal.is_correction, former.state) == (False, "granted")
     assert "Renewal" in page
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "1899-12-31"])
+def test_day_that_nobody_can_mean_is_refused(olga: Client, yard: Yard, day: str) -> None:
+    line = yard.plan()
+    typed = {"kind": "XD-PUBLIC-VPN", "holder": yard.party.pk, "lines": [line.pk]}
+    olga.post(reverse("staff-approval-new"), typed)
+    approval = Approval.objects.get()
+
+    answer = olga.post(
+        reverse("staff-approval-grant", args=[approval.code]), _granted(valid_to=day)
+    )
+
+    approval.refresh_from_db()
+    assert (answer.status_code, approval.state) == (422, "draft")
+    assert "between 1900 and 2999" in answer.content.decode()
+
+
+def test_keys_larger_than_the_database_takes_are_no_fault_of_ours(olga: Client, yard: Yard) -> None:
+    huge = "9" * 26
+    typed = {"kind": "XD-PUBLIC-VPN", "holder": yard.party.pk, "lines": [huge]}
+
+    refused = olga.post(reverse("staff-approval-new"), typed)
+    nobody = olga.get(reverse("staff-role", args=[int(huge)]))
+
+    assert (refused.status_code, nobody.status_code) == (422, 404)
+
+
+def test_step_on_a_verified_approval_from_a_stale_page_is_refused(olga: Client, yard: Yard) -> None:
+    approval = yard.approve(yard.plan())
+
+    answer = olga.post(reverse("staff-approval-grant", args=[approval.code]), _granted())
+
+    assert answer.status_code == 409
+    assert approval.evidence.count() == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from ferriage.approvals.voiding import voided_by
 from ferriage.config import ConfigError
 from ferriage.core.models import AuditEntry
 from ferriage.fleet import actions, tasks
-from ferriage.fleet.models import Permit
+from ferriage.fleet.models import Line, Permit
 from ferriage.fleet.queries import turns
 from gate_world import SwedishYard
 from lawbook import NEWER, newer, receive, stricter
@@ -131,3 +132,15 @@ def test_conclusions_that_a_pack_makes_void_are_named(yard: Yard, now: datetime)
 
     assert (void.determination.role, void.row.answer) == ("sell", "not_required")
     assert f"{void.since:%Y-%m-%dT%H:%M}" == "2026-04-30T22:00"
+
+
+def test_hold_is_not_released_against_a_pack_that_waits(yard: Yard, now: datetime) -> None:
+    line = yard.open_line()
+    actions.hold_line(line=line, reason="x", now=now, actor=OWNER)
+    receive(stricter(), at=now)
+
+    with pytest.raises(actions.LineRefused):
+        actions.release_line(line=line, now=now + timedelta(hours=1), actor=OWNER)
+
+    line.refresh_from_db()
+    assert line.state == Line.State.HELD

@@ -22,10 +22,12 @@ from ferriage.approvals import actions as approvals
 from ferriage.approvals import chainfile, site
 from ferriage.approvals.models import Approval, Decision, Evidence
 from ferriage.core.actors import CUSTOMER
+from ferriage.core.money import Money
 from ferriage.devices.models import Device
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.queries import judge_line, line_facts
 from ferriage.orders.models import Order
+from ferriage.payments import actions as payments
 from ferriage.reports import auditpack, sample, verify
 from tampering import sealed_file, tampering
 from yard import ISSUED, OWNER, PAPER, SECOND
@@ -334,3 +336,58 @@ def test_sample_is_spread_and_bounded(
         found = _sample()
 
     assert [row["sequence"] for row in found] == [asked[0], asked[3], asked[6]]
+
+
+def test_sale_refused_for_where_the_money_came_from_is_judged_by_that_place(till: Till) -> None:
+    order = till.order()
+    payments.book_receipt(
+        reference=till.transfer(order).reference or "",
+        transaction_id="1",
+        money=Money(order.amount_minor, order.currency),
+        payer_place="CN",
+        now=till.now,
+        actor=OWNER,
+    )
+
+    found = _sample()
+
+    assert [row["verdict"]["allowed"] for row in found] == [True, False]
+    assert [(row["same_facts"], row["same_verdict"]) for row in found] == [(True, True)] * 2
+
+
+def test_pack_holds_corrections_and_what_people_outside_said(till: Till, tmp_path: Path) -> None:
+    former = Approval.objects.get()
+    version = approvals.correct(
+        approval=former,
+        says=approvals.Record(
+            kind=former.kind,
+            holder=former.holder,
+            line_codes=[till.shop.line.code],
+            capacity="1 Gbit/s",
+            customers="all",
+        ),
+        reason="The number was mistyped.",
+        packs=site.packs_in_force(),
+        now=till.now,
+        actor=OWNER,
+    )
+    approvals.grant(
+        approval=version,
+        issued=replace(ISSUED, number="XD-2026-18"),
+        file=PAPER,
+        store_dir=till.shop.yard.store,
+        now=till.now,
+        actor=OWNER,
+    )
+    token = approvals.create_outside_link(subject=version, now=till.now, actor=OWNER)
+    said = approvals.Answer(
+        name="Ola Nordmann", relation="Auditor", looked_at="The licence itself", confirmed=True
+    )
+    fleet.answer_outside_link(token=token, answer=said, now=till.now)
+
+    _made, pack = _unpacked(tmp_path / "pack", till.now)
+
+    row = json.loads((pack / "register/approvals.json").read_text())[-1]
+    assert (row["is_correction"], row["correction_reason"]) == (True, "The number was mistyped.")
+    assert (row["capacity"], row["customers"]) == ("1 Gbit/s", "all")
+    assert [answer["looked_at"] for answer in row["outside_answers"]] == ["The licence itself"]
