@@ -9,14 +9,14 @@ Source: docs/explanation/gateway.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from ferriage.agent import feed, flows, host, layout, plane, status
-from ferriage.agent.errors import BatchRefused, DataPlaneError
+from ferriage.agent.elements import Elements
+from ferriage.agent.errors import BatchRefused
 from ferriage.agent.presence import Presence
-from ferriage.agent.usage import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,13 +25,21 @@ if TYPE_CHECKING:
     from ferriage.agent.backend import Backend
     from ferriage.agent.clock import SiteClock
     from ferriage.agent.identity import Identity
-    from ferriage.agent.nft import Nft, Observed
+    from ferriage.agent.nft import Nft
     from ferriage.agent.plane import Plane
     from ferriage.agent.store import Store
     from ferriage.agent.usage import Meter
     from ferriage.config import Config
 
 log = structlog.get_logger()
+
+
+class Taken(NamedTuple):
+    """What a batch touched: devices as they were, and the names of those that came or changed."""
+
+    pool: feed.Pool
+    before: Mapping[str, wire.Device]
+    puts: tuple[str, ...]
 
 
 class Engine:
@@ -53,12 +61,11 @@ class Engine:
         self._store = store
         self._clock = clock
         self._backend = backend
-        self._nft = nft
-        self._meter = meter
+        self._elements = Elements(nft, meter, clock)
         self._presence = Presence(config.agent, backend)
-        self._live: Plane = plane.empty()
         self._peers: dict[str, dict[str, frozenset[str]]] = {}
         self._not_taken: dict[str, dict[str, str]] = {}
+        self._applied: dict[str, status.Applied] = {}
         self._uplinks: frozenset[str] = frozenset()
         self.pools: dict[str, feed.Pool] = {}
         self.load()
@@ -103,6 +110,7 @@ class Engine:
         before = {self.interface(pool) for pool in self.pools.values()}
         self._store.save_assignments(pools, hub_url)
         self.load()
+        self._elements.forget()
         self.reconcile()
         for name in before - {self.interface(pool) for pool in self.pools.values()}:
             self._backend.drop(name)
@@ -114,9 +122,10 @@ class Engine:
         self.reconcile(refill=True)
 
     def reconcile(self, *, refill: bool = False) -> None:
-        """Read the whole data plane, mend what differs, and meter.
+        """Look at the data plane, mend what differs, and meter.
 
-        The tables stand before anything is forwarded or any tunnel comes up.
+        Elements are read only if they may differ from what we know; peers always. The tables
+        stand before anything is forwarded or any tunnel comes up.
 
         Args:
             refill: Load the rules again although the table is whole.
@@ -124,36 +133,27 @@ class Engine:
         Raises:
             DataPlaneError: Something could not be read or mended; the next call tries again.
         """
-        observed = self._nft.read(self._clock.now())
-        if observed is None or observed.comment != self._meter.life():
-            observed = self._make_table()
-        elif refill:
-            self._nft.install(self._meter.life())
-        self._live = observed.plane
-        self._meter_all(observed)
+        whole = refill or not self._elements.in_sight()
+        self._elements.look(self.pools, whole=whole, refill=refill)
         self._uplinks = host.uplinks(self._config.agent.uplink)
         host.forward(self._uplinks, self._config.agent.run_dir)
+        before = dict(self._peers)
         lost = self._ensure_links()
         now = self._clock.now()
-        self._change(plane.diff(self._live, self._wanted(now), now), now)
-        for pool in self.pools.values():
+        wanted = self._wanted(now) if whole else self._frame(now)
+        self._elements.mend(wanted, now, whole=whole)
+        for code, pool in self.pools.items():
+            name = self.interface(pool)
+            found = self._peers[name]
             self._set_peers(pool, self._peer_changes(pool))
+            if whole or before.get(name) != found:
+                self._judge(pool, self._applied_to(code).known() | pool.devices.keys(), now)
         for name in lost:
             self._presence.wake(name, self._peers[name])
 
     def damaged(self) -> bool:
         """Say, at the price of a system call, whether an interface is gone."""
         return host.missing([self.interface(pool) for pool in tuple(self.pools.values())])
-
-    def _make_table(self) -> Observed:
-        """Make our tables anew: they are missing, not whole, or another life's."""
-        self._nft.remove()
-        self._nft.install(self._meter.new_life(self.pools))
-        log.warning("table.made", life=self._meter.life())
-        observed = self._nft.read(self._clock.now())
-        if observed is None:
-            raise DataPlaneError("nft loaded our table but does not show it.")
-        return observed
 
     def _ensure_links(self) -> list[str]:
         """Bring every interface up, read its peers, and return the names of those made anew."""
@@ -172,6 +172,15 @@ class Engine:
                 self._presence.look(name, peers)
             self._peers[name] = {key: peer.allowed_ips for key, peer in peers.items()}
         return made
+
+    def _applied_to(self, code: str) -> status.Applied:
+        return self._applied.setdefault(code, status.Applied())
+
+    def _judge(self, pool: feed.Pool, names: Iterable[str], now: float) -> None:
+        name = self.interface(pool)
+        self._applied_to(pool.assignment.pool).judge(
+            pool, names, interface=name, peers=self._peers[name], live=self._elements.live, now=now
+        )
 
     def _wanted(self, now: float) -> Plane:
         wanted = self._frame(now)
@@ -198,8 +207,8 @@ class Engine:
 
     # --- batches
 
-    def take(self, batch: wire.Batch) -> None:
-        """Judge, persist and apply a batch.
+    def take(self, batch: wire.Batch) -> Taken:
+        """Judge, persist and apply a batch; return what it touched.
 
         Raises:
             BatchRefused: Nothing changed.
@@ -217,9 +226,10 @@ class Engine:
             leaving=[device.slot for name, device in before.items() if name not in change.puts],
             permit=change.permit,
         )
-        was_open = self._line_open(pool)
+        was_open = self._elements.line_open(self.interface(pool))
         pool.take(change)
         if change.begin.batch == "snapshot":
+            self._elements.forget()
             self.reconcile()
         else:
             self._apply_delta(pool, before, change)
@@ -232,6 +242,7 @@ class Engine:
             puts=len(change.puts),
             deletes=len(change.deletes),
         )
+        return Taken(pool, before, tuple(change.puts))
 
     @staticmethod
     def _affected(pool: feed.Pool, change: feed.Change) -> dict[str, wire.Device]:
@@ -253,10 +264,9 @@ class Engine:
         for name in change.puts:
             if name not in pool.refused:
                 plane.merge(new, plane.of_device(pool.devices[name], now, here))
-        live = plane.restrict(self._live, old, new)
-        live |= {name: self._live[name] for name in self._frame(now)}
-        self._change(plane.diff(live, new, now), now)
+        self._elements.replace(old, new, now)
         self._set_peers(pool, self._peer_changes(pool, before.values(), change.puts))
+        self._judge(pool, before.keys() | change.puts.keys(), now)
 
     def _elsewhere(self, name: str, here: feed.Pool, now: float) -> Plane:
         """Return what a device holds on other lines: addresses and limits are the same there."""
@@ -279,16 +289,12 @@ class Engine:
                 gone += [old.ip4, old.ip6]
             elif old.hold_at <= now < new.hold_at:
                 renewed += [new.ip4, new.ip6]
-        if not was_open and self._line_open(pool):
+        if not was_open and self._elements.line_open(self.interface(pool)):
             renewed = [text for device in pool.usable() for text in (device.ip4, device.ip6)]
         flows.forget(gone)
         host.forget_redirected(renewed, hold_port=self._config.agent.hold_port)
 
     # --- changing and reading
-
-    def _change(self, steps: list[plane.Step], now: float) -> None:
-        self._nft.apply(steps, now)
-        plane.patch(self._live, steps)
 
     def _peer_changes(
         self,
@@ -326,43 +332,6 @@ class Engine:
             ids[key]: reason for key, reason in refused.items() if key in ids
         }
 
-    def _line_open(self, pool: feed.Pool) -> bool:
-        ends = self._live["lines"].get(self.interface(pool))
-        return isinstance(ends, float) and ends > self._clock.now()
-
-    # --- metering
-
-    def _meter_all(self, observed: Observed) -> None:
-        """Record all counters, then commit and delete those of slots that left."""
-        counts = pairs(observed.counters)
-        owners = self._store.leaving()
-        for code, pool in self.pools.items():
-            owners |= {device.slot: code for device in pool.devices.values()}
-        fallback = next(iter(self.pools), "")
-        split: dict[str, dict[int, tuple[int, int]]] = {code: {} for code in self.pools}
-        for slot, value in counts.items():
-            split.setdefault(owners.get(slot, fallback), {})[slot] = value
-        used: set[object] = {
-            device.slot for pool in self.pools.values() for device in pool.usable()
-        }
-        used.update(observed.plane["dev4"].values(), observed.plane["dev6"].values())
-        for code, part in split.items():
-            if code:
-                self._meter.record(code, part)
-                self._sweep(code, {s: v for s, v in part.items() if s not in used})
-
-    def _sweep(self, code: str, counts: dict[int, tuple[int, int]]) -> None:
-        if not counts:
-            return
-        self._meter.keep(code, counts)
-        gone = tuple(counts)
-        steps = [
-            plane.Step(name, tuple(slot for slot in gone if slot in self._live[name]), ())
-            for name in sorted(plane.KEPT)
-        ]
-        self._change(steps, self._clock.now())
-        self._store.forget_swept(code, gone)
-
     # --- reporting
 
     def refused(self) -> dict[str, dict[str, str]]:
@@ -373,16 +342,14 @@ class Engine:
 
     def status(self) -> tuple[wire.PoolStatus, ...]:
         """Return what runs, as it was last read back."""
-        now, refused = self._clock.now(), self.refused()
+        refused = self.refused()
         return tuple(
             status.of_pool(
                 pool,
-                interface=self.interface(pool),
-                peers=self._peers.get(self.interface(pool), {}),
-                live=self._live,
-                line_open=self._line_open(pool),
+                digest=self._applied_to(code).digest,
+                peers=len(self._peers.get(self.interface(pool), {})),
+                line_open=self._elements.line_open(self.interface(pool)),
                 refused=refused[code],
-                now=now,
             )
             for code, pool in self.pools.items()
         )

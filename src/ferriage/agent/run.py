@@ -68,6 +68,7 @@ class Agent:
             meter=self._meter,
         )
         self._resolver = Resolver(config.agent)
+        self._held = holdfile.Writer(config.agent)
         self._lock = asyncio.Lock()
         self._due = asyncio.Event()
         self._frozen = False
@@ -107,11 +108,13 @@ class Agent:
         self._publish()
 
     def _publish(self) -> None:
-        """Tell the hold page and the resolver what is served now."""
+        """Tell the hold page and the resolver all that is served now."""
         pools = self.engine.pools.values()
-        offset = round(self._clock.now() - self._clock.mark())
-        holdfile.write(self._config.agent, pools, site_offset=offset)
+        self._held.write(pools, site_offset=self._offset())
         self._resolver.ensure(pools)
+
+    def _offset(self) -> int:
+        return round(self._clock.now() - self._clock.mark())
 
     async def _guarded(self, part: str, work: Callable[[], None]) -> bool:
         """Run blocking work under the lock; trouble becomes a warning in the next report."""
@@ -141,7 +144,9 @@ class Agent:
         if self._frozen or began < self._next_reconcile:
             return
         self.engine.reconcile()
-        self._publish()
+        pools = self.engine.pools.values()
+        self._held.refresh(pools, site_offset=self._offset())
+        self._resolver.ensure(pools)
         ended = self._clock.mark()
         self._next_reconcile = ended + _PAUSE_FACTOR * (ended - began)
 
@@ -282,8 +287,10 @@ class Agent:
         self._due.set()
 
     def _apply(self, batch: wire.Batch) -> None:
-        self.engine.take(batch)
-        self._publish()
+        taken = self.engine.take(batch)
+        pools = self.engine.pools.values()
+        self._held.change(pools, *taken, site_offset=self._offset())
+        self._resolver.ensure(pools)
 
     async def _clock_loop(self) -> None:
         while True:
