@@ -19,23 +19,27 @@ from ferriage.agent.usage import pairs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ferriage import wire
     from ferriage.agent.clock import SiteClock
     from ferriage.agent.feed import Pool
     from ferriage.agent.nft import Nft, Observed
     from ferriage.agent.plane import Plane
+    from ferriage.agent.quota import Quotas
     from ferriage.agent.usage import Counts, Meter
 
 log = structlog.get_logger()
 
 _SIGHT_SECONDS: Final = 3600.0
+_COUNTING: Final = plane.USE[0]
 
 
 class Elements:
     """What is in our sets. Called by one thread at a time."""
 
-    def __init__(self, nft: Nft, meter: Meter, clock: SiteClock) -> None:
+    def __init__(self, nft: Nft, meter: Meter, quotas: Quotas, clock: SiteClock) -> None:
         self._nft = nft
         self._meter = meter
+        self._quotas = quotas
         self._clock = clock
         self._read_at, self._offset = float("-inf"), 0.0
         self.live: Plane = plane.empty()
@@ -90,6 +94,7 @@ class Elements:
         """Make our tables anew: they are missing, not whole, or another life's."""
         self._nft.remove()
         self._nft.install(self._meter.new_life(pools))
+        self._quotas.emptied()
         log.warning("table.made", life=self._meter.life())
         observed = self._nft.read(self._clock.now())
         if observed is None:
@@ -110,6 +115,9 @@ class Elements:
         self._change(plane.diff(live, new, now), now)
 
     def _change(self, steps: list[plane.Step], now: float) -> None:
+        for step in steps:
+            if step.name == _COUNTING:
+                self._quotas.creating(key for key, _ in step.add if isinstance(key, int))
         self._nft.apply(steps, now)
         plane.patch(self.live, steps)
 
@@ -119,8 +127,11 @@ class Elements:
         """Record all counters, then commit and delete those of slots that left."""
         counts = pairs(counters)
         owners = self._meter.leaving()
+        held: dict[int, tuple[str, wire.Device]] = {}
         for code, pool in pools.items():
             owners |= {device.slot: code for device in pool.devices.values()}
+            held |= {d.slot: (code, d) for d in pool.usable() if d.quota is not None}
+        self._quotas.observe(counts, held, now=self._clock.now())
         fallback = next(iter(pools), "")
         split: dict[str, dict[int, tuple[int, int]]] = {code: {} for code in pools}
         for slot, value in counts.items():

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from ferriage.agent import feed, flows, host, layout, plane, status
+from ferriage.agent import feed, flows, host, plane, status
+from ferriage.agent.desired import Desired
 from ferriage.agent.elements import Elements
 from ferriage.agent.errors import BatchRefused
 from ferriage.agent.presence import Presence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ferriage.agent.clock import SiteClock
     from ferriage.agent.identity import Identity
     from ferriage.agent.nft import Nft
-    from ferriage.agent.plane import Plane
+    from ferriage.agent.quota import Quotas
     from ferriage.agent.store import Store
     from ferriage.agent.usage import Meter
     from ferriage.config import Config
@@ -55,13 +56,16 @@ class Engine:
         backend: Backend,
         nft: Nft,
         meter: Meter,
+        quotas: Quotas,
     ) -> None:
         self._config = config
         self._identity = identity
         self._store = store
         self._clock = clock
         self._backend = backend
-        self._elements = Elements(nft, meter, clock)
+        self._elements = Elements(nft, meter, quotas, clock)
+        self._quotas = quotas
+        self._cut: frozenset[int] = frozenset()
         self._presence = Presence(config.agent, backend)
         self._peers: dict[str, dict[str, frozenset[str]]] = {}
         self._not_taken: dict[str, dict[str, str]] = {}
@@ -135,12 +139,14 @@ class Engine:
         """
         whole = refill or not self._elements.in_sight()
         self._elements.look(self.pools, whole=whole, refill=refill)
+        self._cut_used_up(apply=not whole)
         self._uplinks = host.uplinks(self._config.agent.uplink)
         host.forward(self._uplinks, self._config.agent.run_dir)
         before = dict(self._peers)
         lost = self._ensure_links()
         now = self._clock.now()
-        wanted = self._wanted(now) if whole else self._frame(now)
+        desired = self._desired()
+        wanted = desired.whole(now) if whole else desired.frame(now)
         self._elements.mend(wanted, now, whole=whole)
         for code, pool in self.pools.items():
             name = self.interface(pool)
@@ -150,6 +156,40 @@ class Engine:
                 self._judge(pool, self._applied_to(code).known() | pool.devices.keys(), now)
         for name in lost:
             self._presence.wake(name, self._peers[name])
+
+    def sample(self) -> bool:
+        """Meter, and hold or open whose quota is used up or came anew; True when that changed.
+
+        Raises:
+            DataPlaneError: As `reconcile`.
+        """
+        self._elements.look(self.pools, whole=False, refill=False)
+        return self._cut_used_up(apply=True)
+
+    @property
+    def cut(self) -> frozenset[int]:
+        """The slots that are held because their quota is used up."""
+        return self._cut
+
+    def _cut_used_up(self, *, apply: bool) -> bool:
+        used_up = self._quotas.used_up()
+        changed, self._cut = used_up ^ self._cut, used_up
+        if not changed:
+            return False
+        now = self._clock.now()
+        desired = self._desired()
+        old, new = desired.frame(now), desired.frame(now)
+        for pool in self.pools.values():
+            for device in pool.usable():
+                if device.slot in changed:
+                    plane.merge(old, plane.of_device(device, 0, self.interface(pool)))
+                    plane.merge(new, desired.of(device, pool, now))
+        log.info("quotas.used_up", held=len(used_up), changed=len(changed))
+        if apply:
+            self._elements.replace(old, new, now)
+            for pool in self.pools.values():
+                self._judge(pool, [d.id for d in pool.usable() if d.slot in changed], now)
+        return True
 
     def damaged(self) -> bool:
         """Say, at the price of a system call, whether an interface is gone."""
@@ -173,37 +213,23 @@ class Engine:
             self._peers[name] = {key: peer.allowed_ips for key, peer in peers.items()}
         return made
 
+    def _desired(self) -> Desired:
+        return Desired(self.pools, self.interface, self._uplinks, self._cut)
+
     def _applied_to(self, code: str) -> status.Applied:
         return self._applied.setdefault(code, status.Applied())
 
     def _judge(self, pool: feed.Pool, names: Iterable[str], now: float) -> None:
         name = self.interface(pool)
         self._applied_to(pool.assignment.pool).judge(
-            pool, names, interface=name, peers=self._peers[name], live=self._elements.live, now=now
+            pool,
+            names,
+            interface=name,
+            peers=self._peers[name],
+            live=self._elements.live,
+            cut=self._cut,
+            now=now,
         )
-
-    def _wanted(self, now: float) -> Plane:
-        wanted = self._frame(now)
-        for pool in self.pools.values():
-            name = self.interface(pool)
-            for device in pool.usable():
-                plane.merge(wanted, plane.of_device(device, now, name))
-        return wanted
-
-    def _frame(self, now: float) -> Plane:
-        """Return the elements that belong to no device."""
-        frame: Plane = {name: {} for name in plane.FRAME}
-        for pool in self.pools.values():
-            name = self.interface(pool)
-            frame["inner"][name] = None
-            frame["way"][name] = layout.WAY_MARK + pool.assignment.interface
-            frame["wgport"][pool.assignment.listen_port] = None
-            if pool.open_until() > now:
-                frame["lines"][name] = float(pool.open_until())
-            if pool.permit is not None:
-                plane.merge(frame, plane.of_shop(pool.permit.shop))
-        frame["uplink"] = dict.fromkeys(self._uplinks - frame["inner"].keys())
-        return frame
 
     # --- batches
 
@@ -226,6 +252,7 @@ class Engine:
             leaving=[device.slot for name, device in before.items() if name not in change.puts],
             permit=change.permit,
         )
+        self._quotas.expect(change.puts.values())
         was_open = self._elements.line_open(self.interface(pool))
         pool.take(change)
         if change.begin.batch == "snapshot":
@@ -255,27 +282,19 @@ class Engine:
         self, pool: feed.Pool, before: Mapping[str, wire.Device], change: feed.Change
     ) -> None:
         now = self._clock.now()
-        old, new = self._frame(now), self._frame(now)
+        desired = self._desired()
+        old, new = desired.frame(now), desired.frame(now)
         here = self.interface(pool)
         for device in before.values():
             plane.merge(old, plane.of_device(device, 0, here))
         for name in before.keys() | change.puts.keys():
-            plane.merge(new, self._elsewhere(name, pool, now))
+            plane.merge(new, desired.elsewhere(name, pool, now))
         for name in change.puts:
             if name not in pool.refused:
-                plane.merge(new, plane.of_device(pool.devices[name], now, here))
+                plane.merge(new, desired.of(pool.devices[name], pool, now))
         self._elements.replace(old, new, now)
         self._set_peers(pool, self._peer_changes(pool, before.values(), change.puts))
         self._judge(pool, before.keys() | change.puts.keys(), now)
-
-    def _elsewhere(self, name: str, here: feed.Pool, now: float) -> Plane:
-        """Return what a device holds on other lines: addresses and limits are the same there."""
-        found: Plane = {}
-        for pool in self.pools.values():
-            if pool is not here and name in pool.devices and name not in pool.refused:
-                held = plane.of_device(pool.devices[name], now, self.interface(pool))
-                plane.merge(found, held)
-        return found
 
     def _forget(
         self, pool: feed.Pool, before: Mapping[str, wire.Device], *, was_open: bool

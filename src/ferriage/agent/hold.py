@@ -61,7 +61,15 @@ def view(
         reason = "line"
     else:
         reason = device.reason if device.hold_at <= now else "open"
-    return View(reason, language, device.hold_at, words, line.shop_url, line.open_until)
+    return View(
+        reason,
+        language,
+        device.hold_at,
+        words,
+        line.shop_url,
+        line.open_until,
+        device.resets_at,
+    )
 
 
 def _plain(address: str) -> str:

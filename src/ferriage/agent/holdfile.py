@@ -19,7 +19,7 @@ import msgspec
 from ferriage.agent.plane import normal_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from ferriage import wire
     from ferriage.agent.feed import Pool
@@ -30,11 +30,12 @@ _SPARE_LINES: Final = 10_000
 
 
 class HeldDevice(msgspec.Struct, frozen=True, array_like=True):
-    """One device, by either of its inner addresses."""
+    """One device, by either of its inner addresses. `resets_at` is when its quota comes anew."""
 
     hold_at: int
     reason: str
     language: str
+    resets_at: int = 0
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -149,16 +150,23 @@ class Writer:
         self._path = path(config)
         self._head: bytes = b""
         self._room = 0
+        self._cut: frozenset[int] = frozenset()
 
-    def write(self, pools: Iterable[Pool], *, site_offset: int) -> None:
-        """Write the file whole."""
-        pools = tuple(pools)
+    def write(
+        self, pools: Iterable[Pool], *, site_offset: int, cut: frozenset[int] = frozenset()
+    ) -> None:
+        """Write the file whole.
+
+        Args:
+            cut: Slots that are held because their quota is used up.
+        """
+        pools, self._cut = tuple(pools), cut
         self._head = self._line(pools, site_offset)
         lines = [
             _encode(entry)
             for pool in pools
             for device in pool.usable()
-            for entry in _entries(self._interface(pool), device)
+            for entry in _entries(self._interface(pool), device, cut)
         ]
         self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         temporary = self._path.with_suffix(".new")
@@ -166,13 +174,26 @@ class Writer:
         temporary.replace(self._path)
         self._room = len(lines) + _SPARE_LINES
 
-    def refresh(self, pools: Iterable[Pool], *, site_offset: int) -> None:
-        """Tell what concerns all devices, if it changed; a file that is gone is written whole."""
-        pools = tuple(pools)
-        if not self._path.exists():
-            self.write(pools, site_offset=site_offset)
-            return
-        self._append(pools, [], site_offset)
+    def refresh(
+        self, pools: Iterable[Pool], *, site_offset: int, cut: frozenset[int] = frozenset()
+    ) -> None:
+        """Tell what concerns all devices, if it changed, and whose quota is used up or came anew.
+
+        A file that is gone is written whole.
+        """
+        pools, changed, self._cut = tuple(pools), cut ^ self._cut, cut
+        lines = [
+            _encode(entry)
+            for pool in (pools if changed else ())
+            for device in pool.usable()
+            if device.slot in changed
+            for entry in _entries(self._interface(pool), device, cut)
+        ]
+        self._room -= len(lines)
+        if self._room < 0 or not self._path.exists():
+            self.write(pools, site_offset=site_offset, cut=cut)
+        else:
+            self._append(pools, lines, site_offset)
 
     def change(
         self,
@@ -188,18 +209,18 @@ class Writer:
         gone = {
             entry.address: Entry(here, entry.address, None)
             for device in before.values()
-            for entry in _entries(here, device)
+            for entry in _entries(here, device, self._cut)
         }
         now = {
             entry.address: entry
             for name in after
             if name in pool.devices and name not in pool.refused
-            for entry in _entries(here, pool.devices[name])
+            for entry in _entries(here, pool.devices[name], self._cut)
         }
         entries = (gone | now).values()
         self._room -= len(entries)
         if self._room < 0 or not self._path.exists():
-            self.write(pools, site_offset=site_offset)
+            self.write(pools, site_offset=site_offset, cut=self._cut)
         else:
             self._append(pools, [_encode(entry) for entry in entries], site_offset)
 
@@ -226,8 +247,11 @@ def _encode(entry: Entry) -> bytes:
     return msgspec.json.encode(entry) + b"\n"
 
 
-def _entries(interface: str, device: wire.Device) -> Iterator[Entry]:
-    held = HeldDevice(device.hold_at, device.hold_reason, device.language)
+def _entries(interface: str, device: wire.Device, cut: Container[int]) -> Iterator[Entry]:
+    resets_at = device.quota.resets_at if device.quota else 0
+    held = HeldDevice(device.hold_at, device.hold_reason, device.language, resets_at)
+    if device.slot in cut and held.reason != "quota":
+        held = HeldDevice(0, "quota", device.language, resets_at)
     for address in (device.ip4, device.ip6):
         yield Entry(interface, normal_address(address), held)
 

@@ -8,7 +8,7 @@ from ferriage import wire
 from ferriage.agent import plane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from ferriage.agent.feed import Pool
     from ferriage.agent.plane import Plane
@@ -46,12 +46,14 @@ class Applied:
         peers: Mapping[str, frozenset[str]],
         live: Plane,
         now: float,
+        cut: Container[int] = (),
     ) -> None:
         """Judge some devices anew; one that is not in the pool any more is held by nobody.
 
         Args:
             peers: Allowed addresses by public key, as read from the pool's interface.
             live: The elements of nft's sets, as read.
+            cut: Slots that are held because their quota is used up.
         """
         for name in names:
             self._total -= self._held.pop(name, 0)
@@ -59,7 +61,8 @@ class Applied:
             if device is None or name in pool.refused:
                 continue
             addressed = peers.get(device.public_key) == frozenset(allowed_ips(device))
-            if addressed and _holds(live, device, interface=interface, now=now):
+            until = 0 if device.slot in cut else device.hold_at
+            if addressed and _holds(live, device, until, interface=interface, now=now):
                 self._held[name] = pool.hashes[name]
                 self._total += pool.hashes[name]
 
@@ -115,8 +118,12 @@ def allowed_ips(device: wire.Device) -> tuple[str, ...]:
     return (f"{device.ip4}/32", f"{plane.normal_address(device.ip6)}/128")
 
 
-def _holds(live: Plane, device: wire.Device, *, interface: str, now: float) -> bool:
-    """Say whether the kernel holds all elements of a device as its record asks."""
+def _holds(live: Plane, device: wire.Device, until: int, *, interface: str, now: float) -> bool:
+    """Say whether the kernel holds all elements of a device as its record asks.
+
+    Args:
+        until: When it must not pass any more, in site time.
+    """
     wanted = plane.of_device(device, now, interface)
     wanted.pop("open", None)
     static = all(
@@ -124,11 +131,13 @@ def _holds(live: Plane, device: wire.Device, *, interface: str, now: float) -> b
         for name, elements in wanted.items()
         for key, value in elements.items()
     )
-    return static and _open_rightly(live, device, interface=interface, now=now)
+    return static and _open_rightly(live, device, until, interface=interface, now=now)
 
 
-def _open_rightly(live: Plane, device: wire.Device, *, interface: str, now: float) -> bool:
-    if abs(device.hold_at - now) <= _EDGE_SECONDS:
+def _open_rightly(
+    live: Plane, device: wire.Device, until: int, *, interface: str, now: float
+) -> bool:
+    if abs(until - now) <= _EDGE_SECONDS:
         return True
     ends = live["open"].get(plane.open_key(interface, device.slot))
-    return (isinstance(ends, float) and ends > now) == (device.hold_at > now)
+    return (isinstance(ends, float) and ends > now) == (until > now)
