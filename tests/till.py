@@ -75,6 +75,23 @@ class Till:
         order.refresh_from_db()
         return order
 
+    def order_topup(self, account: Account, minor: int) -> Order:
+        return orders.place_topup(
+            account=account,
+            money=Money(minor, "CNY"),
+            place="XD",
+            now=self.now,
+            expires_at=self.now + THREE_DAYS,
+            actor=CUSTOMER,
+        )
+
+    def top_up(self, account: Account, minor: int) -> Order:
+        """Put an amount on an account's balance, by bank."""
+        order = self.order_topup(account, minor)
+        assert self.receive(self.transfer(order).reference, minor).outcome == "settled"
+        order.refresh_from_db()
+        return order
+
     def voucher(self, months: int = 1, *, paid: int = 0, plan: Plan | None = None) -> str:
         """Issue one voucher: free, or sold for an amount."""
         return self.vouchers(1, months, paid=paid, plan=plan)[0]

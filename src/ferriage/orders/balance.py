@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import F
+from django.db.models import Count, F, Sum
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.db import writing
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ferriage.accounts.models import Account
 
 CREDITS: Final = "liabilities:credits"
+TOPUP: Final = "topup"
 SPENT: Final = "balance-spent"
+RETURNED: Final = "balance-returned"
 
 
 class BalanceTooLow(FerriageError):
@@ -133,14 +135,40 @@ def settle_reserved(*, order: Order, against: str, now: datetime) -> None:
         _move(head, -order.credit_minor, order.code, SPENT, now)
 
 
+def give_back_unused(*, order: Order, minor: int, against: str, now: datetime) -> None:
+    """Let all that goes back to the balance of an order that was ended early be an amount.
+
+    Called again for an earlier end, it moves what more that is; repeated, nothing.
+
+    Args:
+        against: The account of the books that gives it.
+    """
+    moves = BalanceMove.objects.filter(source_code=order.code, kind=RETURNED)
+    before = moves.aggregate(total=Sum("amount_minor"), times=Count("pk"))
+    more = minor - (before["total"] or 0)
+    if more > 0 and order.account is not None:
+        money = Money(more, order.currency)
+        line = TransferLine(against, CREDITS, money)
+        _post(order.code, RETURNED, line, now, sequence=before["times"])
+        head = _head(order.account, order.currency)
+        _move(head, more, order.code, RETURNED, now, sequence=before["times"])
+
+
 def _head(account: Account, currency: str) -> Balance:
     return Balance.objects.get_or_create(account=account, currency=currency)[0]
 
 
-def _move(head: Balance, minor: int, source_code: str, kind: str, now: datetime) -> BalanceMove:
+def _move(
+    head: Balance, minor: int, source_code: str, kind: str, now: datetime, *, sequence: int = 0
+) -> BalanceMove:
     """Write a move; a trigger adds it to the balance, and a constraint keeps that above 0."""
     return BalanceMove.objects.create(
-        balance=head, amount_minor=minor, source_code=source_code, kind=kind, moved_at=now
+        balance=head,
+        amount_minor=minor,
+        source_code=source_code,
+        kind=kind,
+        sequence=sequence,
+        moved_at=now,
     )
 
 
@@ -148,13 +176,16 @@ def _reserve(head: Balance, minor: int) -> None:
     Balance.objects.filter(pk=head.pk).update(reserved_minor=F("reserved_minor") + minor)
 
 
-def _post(source_code: str, kind: str, line: TransferLine, now: datetime) -> None:
+def _post(
+    source_code: str, kind: str, line: TransferLine, now: datetime, *, sequence: int = 0
+) -> None:
     post(
         source_code=source_code,
         kind=kind,
         transfers=[line],
         description=f"Balance: {kind} by {source_code}",
         now=now,
+        sequence=sequence,
     )
 
 
