@@ -57,12 +57,19 @@ class Till:
         return payments.start_bank(order=order, now=self.now, actor=CUSTOMER)
 
     def receive(
-        self, reference: str | None, minor: int, *, currency: str = "CNY", number: str = ""
+        self,
+        reference: str | None,
+        minor: int,
+        *,
+        currency: str = "CNY",
+        number: str = "",
+        payer_place: str = "",
     ) -> Captured:
         return payments.book_receipt(
             reference=reference or "",
             transaction_id=number or f"T{next(self.numbers)}",
             money=Money(minor, currency),
+            payer_place=payer_place,
             now=self.now,
             actor=OWNER,
         )

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CREDITS: Final = "liabilities:credits"
 TOPUP: Final = "topup"
+TOPUP_RETURNED: Final = "topup-returned"
+REFUNDS: Final = "liabilities:refunds"
 SPENT: Final = "balance-spent"
 RETURNED: Final = "balance-returned"
 
@@ -88,6 +90,26 @@ def spend(
         if head.amount_minor - head.reserved_minor < money.amount_minor:
             raise _too_low(head)
         return _move(head, -money.amount_minor, source_code, kind, now)
+
+
+def return_topup(*, account: Account, money: Money, source_code: str, now: datetime) -> BalanceMove:
+    """Move what is left of a top-up from a balance to what is owed back.
+
+    Args:
+        source_code: The order of the top-up.
+
+    Raises:
+        BalanceTooLow: There is not so much; nothing was written.
+    """
+    with writing():
+        times = BalanceMove.objects.filter(source_code=source_code, kind=TOPUP_RETURNED).count()
+        head = _head(account, money.currency)
+        if head.amount_minor - head.reserved_minor < money.amount_minor:
+            raise _too_low(head)
+        line = TransferLine(CREDITS, REFUNDS, money)
+        _post(source_code, TOPUP_RETURNED, line, now, sequence=times)
+        minor = -money.amount_minor
+        return _move(head, minor, source_code, TOPUP_RETURNED, now, sequence=times)
 
 
 def reserve(*, order: Order, minor: int) -> None:

@@ -13,6 +13,7 @@ from ferriage.ledger.queries import Finding
 from ferriage.orders import checks
 from ferriage.orders import queries as orders
 from ferriage.orders.models import Order
+from ferriage.payments import gifts
 from ferriage.payments.models import InboxEvent, Payment, Refund, Voucher
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ def _owed_minor(currency: str) -> int:
 def _vouchers_minor(currency: str) -> int:
     """Return what was paid for codes that nobody used yet."""
     unused = Voucher.objects.filter(used_at=None, batch__currency=currency)
-    return unused.aggregate(total=Sum("batch__paid_per_code_minor"))["total"] or 0
+    paid = unused.aggregate(total=Sum("batch__paid_per_code_minor"))["total"] or 0
+    return paid + gifts.unrevealed_minor(currency)
 
 
 def _sum(refunds: QuerySet[Refund]) -> int:

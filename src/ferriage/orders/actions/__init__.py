@@ -8,6 +8,7 @@ from ferriage.orders.actions.coupons import (
     make_coupon,
 )
 from ferriage.orders.actions.freezing import freeze_due, resume_due
+from ferriage.orders.actions.gifts import NotGivable, give
 from ferriage.orders.actions.lapses import MoveRefused, move, refund, refund_due, wait
 from ferriage.orders.actions.outcomes import NotPaid, RefusalReason, Refused, Settled
 from ferriage.orders.actions.paying import (
@@ -37,6 +38,7 @@ __all__ = [
     "NoTopUp",
     "NotForSale",
     "NotFromBalance",
+    "NotGivable",
     "NotOnSale",
     "NotPaid",
     "NotShowable",
@@ -51,6 +53,7 @@ __all__ = [
     "end_subscription",
     "expire_due",
     "freeze_due",
+    "give",
     "make_coupon",
     "move",
     "note_shown",

@@ -243,6 +243,8 @@ def cancel(*, order: Order, now: datetime, actor: Actor) -> Order:
         StaleState: It is not open any more.
     """
     with writing():
+        # The caller may have read it before a part of it was paid from the balance.
+        order = Order.objects.select_related("account").get(pk=order.pk)
         change(order, Order.State.OPEN, state=Order.State.CANCELLED)
         _release(order)
         audit.record(now=now, actor=actor, action="order.cancelled", subject=order.code)
@@ -252,7 +254,8 @@ def cancel(*, order: Order, now: datetime, actor: Actor) -> Order:
 def expire_due(*, now: datetime, actor: Actor) -> int:
     """Expire open orders whose time is over; returns how many."""
     with writing():
-        due = list(Order.objects.filter(state=Order.State.OPEN, expires_at__lte=now)[:PAGE])
+        open_ones = Order.objects.filter(state=Order.State.OPEN).select_related("account")
+        due = list(open_ones.filter(expires_at__lte=now)[:PAGE])
         for order in due:
             change(order, Order.State.OPEN, state=Order.State.EXPIRED)
             _release(order)
