@@ -22,6 +22,8 @@ from ferriage.orders.models import Balance, BalanceMove, Order
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
     from ferriage.accounts.models import Account
 
 CREDITS: Final = "liabilities:credits"
@@ -48,6 +50,17 @@ def available(account: Account, currency: str) -> int:
     """Return what an account can still spend, in minor units."""
     head = Balance.objects.filter(account=account, currency=currency).first()
     return head.amount_minor - head.reserved_minor if head else 0
+
+
+def balances_of(account: Account) -> QuerySet[Balance]:
+    """Return what an account holds in each currency."""
+    return Balance.objects.filter(account=account, moves__isnull=False).distinct().order_by("pk")
+
+
+def moves_of(account: Account) -> QuerySet[BalanceMove]:
+    """Return all moves of an account's balances, newest first."""
+    moves = BalanceMove.objects.filter(balance__account=account)
+    return moves.select_related("balance").order_by("-pk")
 
 
 def credit(

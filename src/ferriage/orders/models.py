@@ -171,6 +171,21 @@ class Order(models.Model):
         return Money(self.due_minor, self.currency)
 
     @property
+    def list_price(self) -> Money:
+        """The price copied, before a coupon."""
+        return Money(self.list_minor, self.currency)
+
+    @property
+    def discount(self) -> Money:
+        """What the coupon takes off."""
+        return Money(self.discount_minor, self.currency)
+
+    @property
+    def from_balance(self) -> Money:
+        """The part that the account's balance pays."""
+        return Money(self.credit_minor, self.currency)
+
+    @property
     def holder(self) -> Account | None:
         """The account that the term is for."""
         return self.recipient or self.account
@@ -282,6 +297,16 @@ class Balance(models.Model):
             ),
         ]
 
+    @property
+    def money(self) -> Money:
+        """All that it holds."""
+        return Money(self.amount_minor, self.currency)
+
+    @property
+    def reserved(self) -> Money:
+        """What open orders are going to be paid with."""
+        return Money(self.reserved_minor, self.currency)
+
 
 class BalanceMove(models.Model):
     """An amount that came to a balance (above 0) or left it (below). Append-only.
@@ -304,3 +329,8 @@ class BalanceMove(models.Model):
             ),
             models.CheckConstraint(condition=~Q(amount_minor=0), name="orders_balancemove_moves"),
         ]
+
+    @property
+    def money(self) -> Money:
+        """The amount, below 0 where it left."""
+        return Money(self.amount_minor, self.balance.currency)

@@ -59,7 +59,7 @@ def orders_of(account: Account) -> QuerySet[Order]:
     """Return an account's orders, newest first."""
     return (
         Order.objects.filter(account=account)
-        .select_related("plan__service", "price")
+        .select_related("account", "plan__service", "price", "coupon")
         .order_by("-pk")
     )
 
