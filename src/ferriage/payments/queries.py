@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from django.db.models import Exists, F, OuterRef, Subquery, Sum
@@ -9,8 +10,10 @@ from django.db.models.functions import Coalesce
 from ferriage.ledger import queries as ledger
 from ferriage.ledger.models import LedgerAccount, LedgerTransaction
 from ferriage.ledger.queries import Finding
+from ferriage.orders import checks
 from ferriage.orders import queries as orders
 from ferriage.orders.models import Order
+from ferriage.payments import gifts
 from ferriage.payments.models import InboxEvent, Payment, Refund, Voucher
 
 if TYPE_CHECKING:
@@ -59,7 +62,7 @@ def orders_that_fit(payment: Payment, now: datetime) -> QuerySet[Order]:
         Order.objects.filter(
             state=Order.State.OPEN,
             expires_at__gt=now,
-            amount_minor=payment.received_minor or 0,
+            amount_minor=F("credit_minor") + (payment.received_minor or 0),
             currency=payment.currency,
         )
         .select_related("plan__service")
@@ -98,7 +101,8 @@ def ended_not_queued_minor(order: Order) -> int:
 
 def check() -> list[Finding]:
     """Return where payments, refunds and orders do not agree with the books; empty is right."""
-    return [*ledger.check(), *_unposted(), *_unpaid(), *_overpaid(), *_differences()]
+    found = (_unposted(), _unpaid(), _overpaid(), _differences(), checks.check())
+    return [*ledger.check(), *chain.from_iterable(found)]
 
 
 def _unposted() -> Iterator[Finding]:
@@ -111,15 +115,16 @@ def _unposted() -> Iterator[Finding]:
 
 
 def _unpaid() -> Iterator[Finding]:
-    """Find orders that were fulfilled without exactly their amount in their currency."""
+    """Find orders that were fulfilled without exactly what was due, in their currency."""
     exact = Payment.objects.filter(
         order=OuterRef("pk"),
         state=Payment.State.CAPTURED,
         outcome="settled",
-        received_minor=OuterRef("amount_minor"),
+        received_minor=OuterRef("amount_minor") - OuterRef("credit_minor"),
         currency=OuterRef("currency"),
     )
-    for order in Order.objects.filter(~Exists(exact), state=Order.State.FULFILLED):
+    due = Order.objects.filter(state=Order.State.FULFILLED, amount_minor__gt=F("credit_minor"))
+    for order in due.filter(~Exists(exact)):
         yield Finding(order.code, "was fulfilled and not paid")
 
 
@@ -137,6 +142,7 @@ def _differences() -> Iterator[Finding]:
             "liabilities:refunds": _owed_minor(currency),
             "liabilities:unearned": orders.unearned_minor(currency),
             "liabilities:vouchers": _vouchers_minor(currency),
+            "liabilities:credits": orders.balances_minor(currency),
         }
         for account, minor in expected.items():
             held = -ledger.balance(account, currency)
@@ -159,7 +165,8 @@ def _owed_minor(currency: str) -> int:
 def _vouchers_minor(currency: str) -> int:
     """Return what was paid for codes that nobody used yet."""
     unused = Voucher.objects.filter(used_at=None, batch__currency=currency)
-    return unused.aggregate(total=Sum("batch__paid_per_code_minor"))["total"] or 0
+    paid = unused.aggregate(total=Sum("batch__paid_per_code_minor"))["total"] or 0
+    return paid + gifts.unrevealed_minor(currency)
 
 
 def _sum(refunds: QuerySet[Refund]) -> int:

@@ -14,9 +14,9 @@ from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
-from ferriage.orders import queries
+from ferriage.orders import balance, queries
 from ferriage.orders.actions import freezing
-from ferriage.orders.earning import earned_of, own_time, unused_of
+from ferriage.orders.earning import earned_of, own_time, parts_of, unused_of
 from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
 
@@ -92,20 +92,27 @@ def end_with(
         ended = plans.end_at(subscription=subscription, at=at, reason=reason, now=now, actor=actor)
         running = queries.running([subscription], at=at)
         books = queries.books_of(running)
-        postings = [posting for order in running for posting in _cut(order, books[order.code], at)]
+        postings = [
+            posting for order in running for posting in _cut(order, books[order.code], at, now)
+        ]
         if postings:
             post_all(postings, now=now)
         devices.refresh(subscription=subscription, now=now, actor=actor)
     return ended
 
 
-def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
-    """Let an order count up to an instant; return what the books must say of it."""
+def _cut(order: Order, books: Books, at: datetime, now: datetime) -> list[Posting]:
+    """Let an order count up to an instant; return what the books must say of it.
+
+    What was paid from the balance goes back there at once, the rest is owed as a refund.
+    """
     assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
     cut_before, owed_before = order.cut_at, order.refund_due_minor
     order.cut_at = max(own_time(order, at), order.period_starts_at)
     earned = earned_of(order, at)
-    owed, given = unused_of(order, at)
+    unused, given = unused_of(order, at)
+    owed, credited = parts_of(order, unused)
+    balance.give_back_unused(order=order, minor=credited, against=_UNEARNED, now=now)
     changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
         cut_at=order.cut_at, refund_due_minor=owed
     )
@@ -157,4 +164,4 @@ _TEXTS: Final = {
 
 
 def _income(order: Order) -> str:
-    return f"income:{order.plan.service.slug}"
+    return f"income:{order.plan_sold.service.slug}"

@@ -15,7 +15,7 @@ from ferriage.approvals.reasons import sentence
 from ferriage.approvals.site import packs_on_file
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
-from ferriage.orders import places
+from ferriage.orders import balance, lots, places
 from ferriage.payments.models import Payment, Refund
 from ferriage.payments.queries import has_voucher_for
 from ferriage.plans import queries as plans
@@ -61,11 +61,35 @@ def end_if_bought(*, customer: Account | None, price: Price, now: datetime) -> d
     return plans.preview(subscription=held, term_months=price.term_months, now=now).ends_at
 
 
+def end_if_paid(order: Order, *, now: datetime) -> datetime:
+    """Return when the customer's term would end if the order were paid now."""
+    held = None
+    if order.account is not None:
+        held = plans.subscription_for(account=order.account, service=order.plan_sold.service)
+    return plans.preview(subscription=held, term_months=order.term_months, now=now).ends_at
+
+
+def balance_left(order: Order) -> Money | None:
+    """Return how much more of an open order the customer's balance could pay, if anything."""
+    if order.state != "open" or order.account is None or order.kind == order.Kind.TOPUP:
+        return None
+    left = min(balance.available(order.account, order.currency), order.due_minor)
+    return Money(left, order.currency) if left > 0 else None
+
+
+def returnable(order: Order) -> Money | None:
+    """Return how much of a top-up can go back to where it came from, if anything."""
+    if order.kind != order.Kind.TOPUP or order.state != "fulfilled":
+        return None
+    left = lots.returnable(order)
+    return Money(left, order.currency) if left > 0 else None
+
+
 def too_long(order: Order, *, ends_at: datetime, now: datetime) -> datetime | None:
     """Return the end of the line's approval if an open order's term would now run past it."""
     if order.state != "open":
         return None
-    views = plans.offers_of(plan=order.plan, now=now, place=order.place)
+    views = plans.offers_of(plan=order.plan_sold, now=now, place=order.place)
     sold_until = plans.end_of_sale(views)
     return None if plans.fits(ends_at, sold_until) else sold_until
 

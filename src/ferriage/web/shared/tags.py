@@ -20,6 +20,7 @@ from ferriage.web.shared.words import reason
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    from ferriage.orders.models import Order
     from ferriage.plans.models import Plan
 
 register = template.Library()
@@ -101,6 +102,17 @@ def sold_as(plan: Plan) -> str:
     """Return service and plan, once where both have one name."""
     service = plan.service.name
     return service if plan.name == service else f"{service} · {plan.name}"
+
+
+@register.filter
+def bought(order: Order) -> str:
+    """Return what an order buys, in words."""
+    if order.plan is None:
+        return str(order.get_kind_display())
+    text = f"{sold_as(order.plan)} · {months(order.term_months)}"
+    if order.kind == order.Kind.GIFT:
+        return _("Gift code: %(term)s") % {"term": text}
+    return _("Gift to a number: %(term)s") % {"term": text} if order.recipient_id else text
 
 
 @register.filter
