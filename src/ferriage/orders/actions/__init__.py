@@ -1,5 +1,6 @@
 """Everything that changes an order."""
 
+from ferriage.orders.actions.chargeback import charge_back
 from ferriage.orders.actions.coupons import (
     CouponNotUsable,
     CouponWrong,
@@ -51,6 +52,7 @@ __all__ = [
     "TermOutlivesApproval",
     "TopUpWrong",
     "cancel",
+    "charge_back",
     "end_coupon",
     "end_subscription",
     "expire_due",

@@ -190,7 +190,6 @@ def order_page(
     # Of somebody else's term its buyer is told nothing.
     own_term = mine.kind not in {"topup", "gift"} and mine.recipient_id is None
     ends_at = purse.end_if_paid(mine, now=request.now) if own_term else None
-    open_now = mine.state == "open"
     context = {
         "order": mine,
         "ends_at": ends_at,
@@ -199,12 +198,12 @@ def order_page(
         "balance_left": purse.balance_left(mine),
         "returnable": purse.returnable(mine),
         "gift_used": is_used(mine),
+        "ways": purse.ways(mine, now=request.now, language=language),
         "bank": purse.bank_payment(mine),
         "bank_details": settings.FERRIAGE.shop.bank_details,
-        "bank_country": settings.FERRIAGE.shop.bank_country,
-        "no_transfer": purse.why_no_transfer(mine, now=request.now, language=language)
-        if open_now and mine.kind != "topup"
-        else (),
+        "waiting": purse.waiting([mine]),
+        "disputed": purse.disputed([mine]),
+        "waits_for_word": purse.waits_for_word(mine),
         "refunds": purse.refunds(mine),
         "why_refused": purse.why_refused(mine, language) if mine.recipient_id is None else (),
         "error": error,
