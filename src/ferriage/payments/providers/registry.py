@@ -99,7 +99,11 @@ def means_for(order: Order, now: datetime) -> list[Means]:
     A means whose payer is presumably in a place where the line may not be sold stays off
     (docs/decisions/0015-place-evidence.md).
     """
-    offered = [means for provider, _account in in_use() for means in provider.offered(order, now)]
+    offered = [
+        replace(means, is_test_mode=provider.is_test_mode)
+        for provider, _account in in_use()
+        for means in provider.offered(order, now)
+    ]
     return [_judged(means, order, now) for means in offered]
 
 

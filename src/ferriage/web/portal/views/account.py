@@ -53,6 +53,8 @@ def account_page(
         ),
         "orders": orders,
         "owed": purse.owed(orders),
+        "waiting": purse.waiting(orders),
+        "disputed": purse.disputed(orders),
         "open_orders": [order for order in orders if order.state == "open"],
         "hold_days": hold_days,
         "error": error,

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
 from ferriage.payments import actions as payments
+from ferriage.payments.asking import ask_soon
 from ferriage.payments.providers.contract import Urls
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.orders import order_page, own_order
@@ -56,6 +57,8 @@ def start(request: CustomerRequest, code: str, slug: str) -> HttpResponse:
 def back(request: CustomerRequest, code: str) -> HttpResponse:
     """Receive a customer from the provider's page; what they say of having paid is not believed."""
     mine = own_order(request, code)
+    if mine.state == "open":
+        ask_soon(order=mine, now=request.now)
     response = order_page(request, mine)
     if mine.state == "open":
         response["Refresh"] = f"5; url={reverse('pay-back', args=[code])}"
