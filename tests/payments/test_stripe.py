@@ -396,6 +396,7 @@ def test_secrets_are_in_no_log(
         ("test", {"key": "pk_test_x"}),
         ("test", {"webhook_secret": "sk_test_x"}),
         ("live", {"key": "sk_live_x", "address": "http://127.0.0.1:8010/stripe"}),
+        ("test", {"address": "http://192.0.2.1/stripe"}),
     ],
 )
 def test_key_of_the_other_mode_is_not_kept(

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 WALLETS: Final = {"alipay": _("Alipay"), "wechat_pay": _("WeChat Pay")}
 """Means of their own, offered in CNY alone and judged by where their payers are."""
 LONGEST: Final = timedelta(hours=23, minutes=30)
-SHORTEST: Final = timedelta(minutes=40)
+SHORTEST: Final = timedelta(hours=1)
 """A page is open for 30 minutes to 24 hours by Stripe's clock, which is not ours."""
 KEYS_LAST: Final = timedelta(hours=23)
 """Stripe forgets idempotency keys after a day."""
@@ -79,7 +79,10 @@ class StripeProvider:
             _("Empty for Stripe itself; another one for a sandbox."),
             is_secret=False,
             is_required=False,
-            begins={"live": ("https://",)},
+            begins={
+                "test": ("https://", "http://127.0.0.1:", "http://localhost:"),
+                "live": ("https://",),
+            },
         ),
     )
 
