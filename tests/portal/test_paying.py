@@ -141,6 +141,7 @@ def test_dispute_is_told_on_order_and_account(
     pages = [order_page(alice, code), alice.client.get(reverse("account")).content.decode()]
 
     assert ["your devices are on hold" in page for page in pages] == [True, True]
+    assert re.findall(r'<span class="tag tag-\w+">(on hold|running)<', pages[1]) == ["on hold"]
 
 
 def test_test_mode_is_said_on_the_means_and_everywhere(

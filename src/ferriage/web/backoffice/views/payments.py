@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from django import forms
+from django.conf import settings
 from django.http import Http404
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -128,7 +129,7 @@ def new(request: StaffRequest, slug: str) -> HttpResponse:
         back=reverse("staff-payments"),
         act=act,
         intro=_("The secrets are kept sealed, and no page shows them again. It reports to %s")
-        % request.build_absolute_uri(reverse("provider-events", args=[slug])),
+        % _events_address(slug),
     )
 
 
@@ -198,6 +199,12 @@ def noted(request: StaffRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(Difference, pk=pk)
     settlement.resolve(difference=found, now=request.now, actor=request.staff.actor)
     return said(request, _("Noted."), "staff-payments")
+
+
+def _events_address(slug: str) -> str:
+    """Return where the provider is to report to, as it must be typed on its own pages."""
+    site: str = settings.FERRIAGE.site.url.rstrip("/")
+    return site + reverse("provider-events", args=[slug])
 
 
 def _secret() -> forms.PasswordInput:
