@@ -52,7 +52,7 @@ def add_provider(
     if slug not in registry.KINDS or mode not in ProviderAccount.Mode.values or not label.strip():
         raise ProviderWrong(_("A provider needs a kind that we know, a name and a mode."))
     account = ProviderAccount(slug=slug, label=label.strip(), mode=mode, created_at=now)
-    account.secrets_sealed = registry.sealed(account, _checked(slug, secrets))
+    account.secrets_sealed = registry.sealed(account, _checked(slug, mode, secrets))
     with writing():
         _refuse_mixed(account)
         ProviderAccount.objects.filter(slug=slug, enabled=True).update(enabled=False)
@@ -76,7 +76,7 @@ def replace_secrets(
     Raises:
         ProviderWrong: Something is missing.
     """
-    sealed = registry.sealed(account, _checked(account.slug, secrets))
+    sealed = registry.sealed(account, _checked(account.slug, account.mode, secrets))
     with writing():
         ProviderAccount.objects.filter(pk=account.pk).update(secrets_sealed=sealed)
         audit.record(now=now, actor=actor, action="provider.secrets-replaced", subject=account.code)
@@ -119,7 +119,7 @@ def _refuse_mixed(account: ProviderAccount) -> None:
         )
 
 
-def _checked(slug: str, secrets: Mapping[str, str]) -> dict[str, str]:
+def _checked(slug: str, mode: str, secrets: Mapping[str, str]) -> dict[str, str]:
     """Return the secrets that the provider asks for, and no other."""
     fields = registry.KINDS[slug].secret_fields
     given = {field.name: secrets.get(field.name, "").strip() for field in fields}
@@ -128,4 +128,11 @@ def _checked(slug: str, secrets: Mapping[str, str]) -> dict[str, str]:
         raise ProviderWrong(_("This is missing: %s.") % ", ".join(missing))
     if any(len(value) > MOST_SECRET for value in given.values()):
         raise ProviderWrong(_("A secret is longer than any that a provider gives out."))
+    for field in fields:
+        begins = field.begins.get(mode, ())
+        if begins and given[field.name] and not given[field.name].startswith(begins):
+            raise ProviderWrong(
+                _("%(field)s of this mode begins with %(begins)s.")
+                % {"field": field.label, "begins": ", ".join(begins)}
+            )
     return given

@@ -9,6 +9,7 @@ Source: docs/how-to/write-a-provider.md
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from ferriage.orders.places import contradicting
 from ferriage.payments.models import ProviderAccount
 from ferriage.payments.providers.bank.provider import BankProvider
 from ferriage.payments.providers.contract import AccountSetup
+from ferriage.payments.providers.stripe.provider import StripeProvider
 from ferriage.payments.providers.voucher.provider import VoucherProvider
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ log = structlog.get_logger()
 
 KINDS: Final[dict[str, type[NetProvider]]] = {}
 """Providers over the net by slug: the class that is made of an account with the shop."""
+
+if find_spec("stripe") is not None:
+    KINDS[StripeProvider.slug] = StripeProvider
 
 
 def opened(account: ProviderAccount) -> Provider:

@@ -38,7 +38,7 @@ def start(request: CustomerRequest, code: str, slug: str) -> HttpResponse:
             order=mine,
             slug=slug,
             choice=choice,
-            urls=urls(code, slug),
+            urls=urls(code, slug, host=request.get_host()),
             now=request.now,
             actor=CUSTOMER,
         )
@@ -65,11 +65,16 @@ def back(request: CustomerRequest, code: str) -> HttpResponse:
     return response
 
 
-def urls(order: str, slug: str) -> Urls:
-    """Return where a provider sends the customer back to, and where it reports to."""
+def urls(order: str, slug: str, *, host: str) -> Urls:
+    """Return where a provider sends the customer back to, and where it reports to.
+
+    Args:
+        host: The name by which the customer came, one of the shop's: only there are they logged in.
+    """
     site: str = settings.FERRIAGE.site.url.rstrip("/")
+    here = f"{urlsplit(site).scheme}://{host}"
     return Urls(
-        back=site + reverse("pay-back", args=[order]),
-        cancelled=site + reverse("order", args=[order]),
+        back=here + reverse("pay-back", args=[order]),
+        cancelled=here + reverse("order", args=[order]),
         events=site + reverse("provider-events", args=[slug]),
     )
