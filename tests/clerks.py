@@ -18,6 +18,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -163,6 +164,10 @@ def _connect(die_at: int) -> None:
 
 
 def _acts() -> dict[str, Callable[..., str]]:
+    from ferriage.arrivals import sources
+    from ferriage.arrivals.actions import take_over
+    from ferriage.arrivals.mapping import read as rules_of
+    from ferriage.arrivals.numberlist import NumberList
     from ferriage.core.actors import CUSTOMER, Actor
     from ferriage.core.money import Money
     from ferriage.orders import actions as orders
@@ -210,7 +215,15 @@ def _acts() -> dict[str, Callable[..., str]]:
     def work(*, now: str) -> str:
         return str(tasks.run(_at(now)))
 
-    acts = [book, redeem, end, recognise, refund, pay_back, work]
+    def arrive(*, mapping: str, dump: str, numbers: str, now: str) -> str:
+        rules = rules_of(mapping)
+        people = sources.read("v2board", Path(dump)).customers
+        with NumberList(Path(numbers)) as kept:
+            for page in (people[:5], people[5:]):
+                take_over(customers=page, rules=rules, keep=kept.add, now=_at(now), actor=staff)
+        return "arrived"
+
+    acts = [arrive, book, redeem, end, recognise, refund, pay_back, work]
     return {act.__name__: act for act in acts}
 
 

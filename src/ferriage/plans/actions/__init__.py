@@ -1,5 +1,6 @@
 """Everything that changes what is sold and who holds it."""
 
+from ferriage.plans.actions.arrivals import FirstGrant, grant_first
 from ferriage.plans.actions.catalogue import (
     CatalogueWrong,
     add_offer,
@@ -32,6 +33,7 @@ __all__ = [
     "CatalogueWrong",
     "Ended",
     "Extension",
+    "FirstGrant",
     "Frozen",
     "LapseOver",
     "NothingToEnd",
@@ -48,6 +50,7 @@ __all__ = [
     "extend",
     "freeze",
     "grant",
+    "grant_first",
     "move",
     "over",
     "refuse_other_plan",
