@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from ferriage.cli import sandbox
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 -- has no other name
 
@@ -25,6 +27,7 @@ def add(commands: Commands) -> None:
         _machines,
         _register,
         _scenario,
+        _sandbox,
     ):
         adder(commands)
 
@@ -336,3 +339,14 @@ def _scenario(commands: Commands) -> None:
         example="scenario nanjing",
     )
     scenario.add_argument("name", choices=("nanjing", "office-line", "stockholm", "lapse"))
+
+
+def _sandbox(commands: Commands) -> None:
+    play = _command(
+        commands,
+        "sandbox",
+        "sandbox:run",
+        "play a payment provider on this machine, to try out how a shop takes money",
+        example="sandbox --shop-url http://localhost:8000 --lose 30 --double 30",
+    )
+    sandbox.add_options(play)

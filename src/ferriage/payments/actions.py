@@ -19,11 +19,11 @@ from ferriage.payments.capture import Captured, change_once, owe_back
 from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank.actions import (
     LONGEST_NUMBER,
-    MeansNotOffered,
     book_receipt,
     start_bank,
 )
 from ferriage.payments.providers.voucher.actions import issue_vouchers, redeem_voucher
+from ferriage.payments.starting import MeansNotOffered, NotPayable, start
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,6 +34,7 @@ __all__ = [
     "Captured",
     "MeansNotOffered",
     "NotAssignable",
+    "NotPayable",
     "NotRefundable",
     "assign_unallocated",
     "book_receipt",
@@ -42,6 +43,7 @@ __all__ = [
     "queue_ended",
     "redeem_voucher",
     "refund_unallocated",
+    "start",
     "start_bank",
 ]
 

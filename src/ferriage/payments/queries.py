@@ -11,7 +11,7 @@ from ferriage.ledger.models import LedgerAccount, LedgerTransaction
 from ferriage.ledger.queries import Finding
 from ferriage.orders import queries as orders
 from ferriage.orders.models import Order
-from ferriage.payments.models import InboxEvent, Payment, Refund, Voucher
+from ferriage.payments.models import InboxEvent, Payment, ProviderAccount, Refund, Voucher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +75,18 @@ def has_voucher_for(price: Price) -> bool:
         batch__term_months=price.term_months,
         batch__currency=price.currency,
     ).exists()
+
+
+def takes_money() -> bool:
+    """Tell whether the shop uses a provider that takes money over the net."""
+    return ProviderAccount.objects.filter(enabled=True).exists()
+
+
+def in_test_mode() -> list[str]:
+    """Return the labels of the providers in use that move no real money."""
+    mode = ProviderAccount.Mode.TEST
+    enabled = ProviderAccount.objects.filter(enabled=True, mode=mode)
+    return list(enabled.order_by("pk").values_list("label", flat=True))
 
 
 def ended_without_refund() -> list[Order]:
