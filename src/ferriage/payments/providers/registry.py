@@ -19,6 +19,7 @@ from ferriage.core.sealed import seal, unseal
 from ferriage.orders.places import contradicting
 from ferriage.payments.models import ProviderAccount
 from ferriage.payments.providers.bank.provider import BankProvider
+from ferriage.payments.providers.btcpay.provider import BtcpayProvider
 from ferriage.payments.providers.contract import AccountSetup
 from ferriage.payments.providers.voucher.provider import VoucherProvider
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ferriage.payments.models import Payment
     from ferriage.payments.providers.contract import Means, NetProvider, Provider
 
-KINDS: Final[dict[str, type[NetProvider]]] = {}
+KINDS: Final[dict[str, type[NetProvider]]] = {BtcpayProvider.slug: BtcpayProvider}
 """Providers over the net by slug: the class that is made of an account with the shop."""
 
 
