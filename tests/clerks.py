@@ -164,10 +164,6 @@ def _connect(die_at: int) -> None:
 
 
 def _acts() -> dict[str, Callable[..., str]]:
-    from ferriage.arrivals import sources
-    from ferriage.arrivals.actions import take_over
-    from ferriage.arrivals.mapping import read as rules_of
-    from ferriage.arrivals.numberlist import NumberList
     from ferriage.core.actors import CUSTOMER, Actor
     from ferriage.core.money import Money
     from ferriage.orders import actions as orders
@@ -215,15 +211,64 @@ def _acts() -> dict[str, Callable[..., str]]:
     def work(*, now: str) -> str:
         return str(tasks.run(_at(now)))
 
+    acts = [book, redeem, end, recognise, refund, pay_back, work]
+    return {act.__name__: act for act in acts} | _acts_over_the_net() | _acts_of_arrival()
+
+
+def _acts_of_arrival() -> dict[str, Callable[..., str]]:
+    from ferriage.arrivals import sources
+    from ferriage.arrivals.actions import take_over
+    from ferriage.arrivals.mapping import read
+    from ferriage.arrivals.numberlist import NumberList
+    from ferriage.core.actors import Actor
+
+    command = Actor("command", "import")
+
     def arrive(*, mapping: str, dump: str, numbers: str, now: str) -> str:
-        rules = rules_of(mapping)
+        rules, at = read(mapping), _at(now)
         people = sources.read("v2board", Path(dump)).customers
         with NumberList(Path(numbers)) as kept:
             for page in (people[:5], people[5:]):
-                take_over(customers=page, rules=rules, keep=kept.add, now=_at(now), actor=staff)
+                take_over(customers=page, rules=rules, keep=kept.add, now=at, actor=command)
         return "arrived"
 
-    acts = [arrive, book, redeem, end, recognise, refund, pay_back, work]
+    return {"arrive": arrive}
+
+
+def _acts_over_the_net() -> dict[str, Callable[..., str]]:
+    from ferriage.core.actors import CUSTOMER, Actor
+    from ferriage.orders.models import Order
+    from ferriage.payments import actions as payments
+    from ferriage.payments import inbox, matching, refunding, settlement
+    from ferriage.payments.models import ProviderAccount, Refund
+    from ferriage.payments.providers import registry
+    from ferriage.payments.providers.contract import RawEvent, Urls
+    from stand_in import StandIn
+
+    registry.KINDS[StandIn.slug] = StandIn
+    staff = Actor("staff", "olga")
+
+    def callback(*, body: str, signature: str, now: str) -> str:
+        raw = RawEvent(body.encode(), {"x-signature": signature}, _at(now))
+        (event,) = inbox.receive(slug=StandIn.slug, raw=raw, now=_at(now))
+        return matching.handle(event=event, now=_at(now))
+
+    def begin(*, order: str, now: str) -> str:
+        found = Order.objects.get(code=order)
+        urls = Urls("https://a.example", "https://b.example", "https://c.example")
+        return payments.start(
+            order=found, slug=StandIn.slug, urls=urls, now=_at(now), actor=CUSTOMER
+        ).state
+
+    def send(*, refund: str, now: str) -> str:
+        found = Refund.objects.select_related("payment__account").get(code=refund)
+        return refunding.send(refund=found, now=_at(now), actor=staff).state
+
+    def read_books(*, account: str, now: str) -> str:
+        found = ProviderAccount.objects.get(code=account)
+        return str(settlement.read_books(account=found, now=_at(now)))
+
+    acts = [callback, begin, send, read_books]
     return {act.__name__: act for act in acts}
 
 

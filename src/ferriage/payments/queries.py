@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from django.db.models import Exists, F, OuterRef, Subquery, Sum
+from django.db.models import Exists, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from ferriage.ledger import queries as ledger
@@ -11,7 +11,15 @@ from ferriage.ledger.models import LedgerAccount, LedgerTransaction
 from ferriage.ledger.queries import Finding
 from ferriage.orders import queries as orders
 from ferriage.orders.models import Order
-from ferriage.payments.models import InboxEvent, Payment, ProviderAccount, Refund, Voucher
+from ferriage.payments.models import (
+    Difference,
+    Dispute,
+    InboxEvent,
+    Payment,
+    ProviderAccount,
+    Refund,
+    Voucher,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,34 +30,53 @@ if TYPE_CHECKING:
     from ferriage.plans.models import Price
 
 
+BY_HAND: Final = Q(state=Refund.State.BY_HAND) | Q(state=Refund.State.QUEUED, payment__account=None)
+"""Refunds that staff pay, because no provider does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worklist:
-    """What waits for staff: transfers awaited, money without an order, refunds to pay."""
+    """What waits for staff: transfers awaited, money without an order, refunds to pay, alarms.
+
+    `sent` refunds wait for their provider and for nobody else.
+    """
 
     awaited: list[Payment]
     unallocated: list[Payment]
     refunds: list[Refund]
+    sent: list[Refund]
     unhandled: list[InboxEvent]
+    disputes: list[Dispute]
+    differences: list[Difference]
 
 
 def worklist(now: datetime) -> Worklist:
     """Return what waits for staff at an instant."""
     payments = Payment.objects.select_related("order__plan__service")
+    refunds = Refund.objects.select_related("payment__order")
     return Worklist(
         awaited=list(
             payments.filter(
+                account=None,
                 state=Payment.State.PENDING,
                 order__state=Order.State.OPEN,
                 order__expires_at__gt=now,
             ).order_by("created_at")
         ),
         unallocated=list(payments.filter(outcome="unallocated").order_by("captured_at")),
-        refunds=list(
-            Refund.objects.filter(state=Refund.State.QUEUED)
-            .select_related("payment__order")
-            .order_by("created_at")
-        ),
+        refunds=list(refunds.filter(BY_HAND).order_by("created_at")),
+        sent=list(refunds.exclude(BY_HAND).exclude(state=Refund.State.PAID).order_by("created_at")),
         unhandled=list(InboxEvent.objects.filter(handled_at=None).order_by("received_at")),
+        disputes=list(
+            Dispute.objects.filter(state=Dispute.State.OPEN)
+            .select_related("payment__order", "account")
+            .order_by("opened_at")
+        ),
+        differences=list(
+            Difference.objects.filter(resolved_at=None)
+            .select_related("account")
+            .order_by("found_at", "pk")
+        ),
     )
 
 
@@ -167,7 +194,7 @@ def _owed_minor(currency: str) -> int:
     refunds = Refund.objects.filter(currency=currency)
     due = orders.refunds_due().filter(currency=currency).aggregate(total=Sum("refund_due_minor"))
     not_queued = (due["total"] or 0) - _sum(refunds.filter(kind=Refund.Kind.ENDED))
-    return _sum(refunds.filter(state=Refund.State.QUEUED)) + not_queued
+    return _sum(refunds.exclude(state=Refund.State.PAID)) + not_queued
 
 
 def _vouchers_minor(currency: str) -> int:

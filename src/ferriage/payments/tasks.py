@@ -6,7 +6,7 @@ import structlog
 
 from ferriage.core.actors import Actor
 from ferriage.core.errors import FerriageError
-from ferriage.payments import actions, matching, queries
+from ferriage.payments import actions, asking, matching, queries, refunding, settlement
 from ferriage.payments.models import InboxEvent
 from ferriage.payments.providers.bank import actions as bank
 
@@ -18,7 +18,11 @@ log = structlog.get_logger()
 
 
 def run(now: datetime) -> int:
-    """Handle events that a crash left in the inbox; queue what ended orders owe."""
+    """Handle events that a crash left in the inbox, and do what providers must be asked for.
+
+    Providers are asked last, and no transaction is open meanwhile: one that hangs keeps nothing
+    waiting but the others, and those for some seconds at most.
+    """
     left = list(
         InboxEvent.objects.filter(handled_at=None).select_related("account").order_by("pk")[:500]
     )
@@ -26,7 +30,8 @@ def run(now: datetime) -> int:
     owed = queries.ended_without_refund()
     for order in owed:
         actions.queue_ended(order=order, now=now, actor=WORKER)
-    return handled + len(owed)
+    asked = asking.ask_due(now) + refunding.send_due(now=now, actor=WORKER)
+    return handled + len(owed) + asked + settlement.read_due(now)
 
 
 def _handle(event: InboxEvent, now: datetime) -> bool:

@@ -1,5 +1,6 @@
 """Everything that changes an order."""
 
+from ferriage.orders.actions.chargeback import charge_back
 from ferriage.orders.actions.freezing import freeze_due, resume_due
 from ferriage.orders.actions.lapses import MoveRefused, move, refund, refund_due, wait
 from ferriage.orders.actions.places import NotShowable, note_shown
@@ -29,6 +30,7 @@ __all__ = [
     "Settled",
     "TermOutlivesApproval",
     "cancel",
+    "charge_back",
     "end_subscription",
     "expire_due",
     "freeze_due",

@@ -14,6 +14,7 @@ from ferriage.plans.actions.catalogue import (
     withdraw_offer,
     withdraw_plan,
 )
+from ferriage.plans.actions.holds import hold, release, take_back
 from ferriage.plans.actions.lapses import LapseOver, choose_to_wait, freeze, move, over, thaw
 from ferriage.plans.actions.rights import (
     Ended,
@@ -51,12 +52,15 @@ __all__ = [
     "freeze",
     "grant",
     "grant_first",
+    "hold",
     "move",
     "over",
     "refuse_other_plan",
+    "release",
     "rename_plan",
     "set_price",
     "set_routes",
+    "take_back",
     "thaw",
     "withdraw_offer",
     "withdraw_plan",
