@@ -28,7 +28,7 @@ from ferriage.core.models import AuditEntry
 from ferriage.core.money import Money
 from ferriage.orders.balance import balance
 from ferriage.plans.models import Period, Subscription
-from till import books
+from till import assert_sound, books
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -125,6 +125,7 @@ def test_balances_are_owed_against_opening_and_nothing_is_income(
     take_over(customers(), rules, now)
 
     assert books() == {"liabilities:credits": 2249, "equity:opening": -2249}
+    assert_sound()
 
 
 def test_nobody_comes_twice(rules: Rules, now: datetime) -> None:

@@ -286,7 +286,7 @@ def test_refund_waits_for_its_claim_and_is_followed_until_it_is_paid(
     provider = registry.opened(account)
 
     offered = provider.refund(refund)
-    world.sandbox.act(offered.claim_url, "pay")
+    world.sandbox.act(offered.claim_url, "claim")
     claimed = provider.refund(refund)
     world.sandbox.control("POST", "/btcpay/complete", code=offered.reference)
     paid = provider.refund(refund)

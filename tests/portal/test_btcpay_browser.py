@@ -93,7 +93,7 @@ def test_bitcoin_pays_an_order_and_is_claimed_back(
     page.set_viewport_size({"width": 360, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.get_by_role("link", name="Claim it").click()
-    page.get_by_role("button", name="Pay", exact=True).click()
+    page.get_by_role("button", name="Say where it should go").click()
 
     sandbox.control("POST", "/btcpay/complete", code=page.url.rsplit("/", 1)[1])
     refund = Refund.objects.get()

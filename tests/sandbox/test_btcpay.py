@@ -203,7 +203,7 @@ def test_pull_payment_is_claimed_and_paid_out(store: Store) -> None:
     given = {"name": "ref_ONE", "amount": "4.00", "currency": "CNY", "autoApproveClaims": False}
     made = store.ask("post", f"{STORE}/pull-payments", given).json()
 
-    claimed = store.sandbox.act(made["viewLink"], "pay")
+    claimed = store.sandbox.act(made["viewLink"], "claim")
     (waiting,) = store.ask("get", f"{PULL}/payouts", pullPaymentId=made["id"]).json()
     store.do("complete", made["id"])
     (done,) = store.ask("get", f"{PULL}/payouts", pullPaymentId=made["id"]).json()
@@ -213,7 +213,7 @@ def test_pull_payment_is_claimed_and_paid_out(store: Store) -> None:
     assert made in store.ask("get", f"{STORE}/pull-payments").json()
     assert (waiting["state"], waiting["originalAmount"]) == ("AwaitingApproval", "4.00")
     assert (done["state"], done["payoutAmount"]) == ("Completed", "0.00000800")
-    assert store.sandbox.act(made["viewLink"], "pay").status == 409
+    assert store.sandbox.act(made["viewLink"], "claim").status == 409
 
 
 def test_archived_pull_payment_is_claimed_by_nobody(store: Store) -> None:

@@ -38,6 +38,7 @@ _ACTS: Final = {
     Act.OVER: "Pay too much",
     Act.DECLINE: "Try to pay and be declined",
     Act.ABANDON: "Leave without paying",
+    Act.CLAIM: "Say where it should go",
 }
 
 

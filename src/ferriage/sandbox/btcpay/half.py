@@ -220,9 +220,11 @@ class BtcpayHalf:
         """Return the checkout of an invoice, or the claim of a pull payment."""
         if pull := self._pulls.get(code):
             states = ", ".join(f"{one.amount} {one.state}" for one in pull.payouts) or "nothing yet"
-            note = f"Money that waits to be claimed. So far: {states}."
-            claimable = (Act.PAY,) if pull.left() and not pull.archived else ()
-            return Bill(code, "Claim it", f"{pull.amount} {pull.currency}", (), claimable, note)
+            note = f"Claimed so far: {states}."
+            claimable = (Act.CLAIM,) if pull.left() and not pull.archived else ()
+            return Bill(
+                code, "Money for you", f"{pull.amount} {pull.currency}", (), claimable, note
+            )
         invoice = self._invoices.get(code)
         if invoice is None:
             return None
