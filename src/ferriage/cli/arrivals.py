@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ferriage.arrivals.queries import Planned
     from ferriage.arrivals.sources import OldCustomer, Source
 
-PAGE: Final = 200
+PAGE: Final = 100
 _FATES: Final = {
     "time": "come with the time that they hold",
     "balance": "come with a balance alone",
