@@ -34,6 +34,7 @@ EVERY_LIST = (
     "staff-plans",
     "staff-vouchers",
     "staff-bank",
+    "staff-payments",
     "staff-orders",
     "staff-ledger",
     "staff-gateways",

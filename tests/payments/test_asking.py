@@ -119,7 +119,8 @@ def test_customer_who_comes_back_is_not_kept_waiting(counter: Counter) -> None:
     payment = counter.begin(counter.till.order())
     counter.world.pay(payment, counter.now)
 
-    asking.ask_soon(payment=payment, now=counter.now)
+    assert payment.order is not None
+    asking.ask_soon(order=payment.order, now=counter.now)
     asking.ask_due(counter.now)
 
     payment.refresh_from_db()

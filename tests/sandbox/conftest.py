@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import stripe
 
 from ferriage.sandbox.faults import Faults
 from ferriage.sandbox.frame import Act, Bill, Callback, Choice, Means, Refused
 from ferriage.sandbox.server import Options, Sandbox
-from running_sandbox import Ear, RunningSandbox
+from running_sandbox import Ear, RunningSandbox, running_sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aiohttp import web
 
@@ -113,3 +114,36 @@ def sandbox(ear: Ear) -> Iterator[RunningSandbox]:
     options = Options(0, ear.url, Faults(), retries_seconds=(0.01, 0.01))
     with _in_thread(options) as running:
         yield running
+
+
+@pytest.fixture
+def stripe_sandbox(ear: Ear) -> Iterator[RunningSandbox]:
+    with running_sandbox(ear.url) as running:
+        yield running
+
+
+@pytest.fixture
+def client(stripe_sandbox: RunningSandbox) -> stripe.StripeClient:
+    settings = stripe_sandbox.settings
+    return stripe.StripeClient(
+        settings["secret key"],
+        base_addresses={"api": settings["address"]},
+        max_network_retries=0,
+    )
+
+
+@pytest.fixture
+def open_session(client: stripe.StripeClient) -> Callable[..., stripe.checkout.Session]:
+    """Open a session for one month at 10.00."""
+
+    def open_one(currency: str = "cny", amount: int = 1000, **more: Any) -> stripe.checkout.Session:
+        data = {"currency": currency, "unit_amount": amount, "product_data": {"name": "One month"}}
+        given: Any = {
+            "mode": "payment",
+            "success_url": "http://localhost/done",
+            "line_items": [{"price_data": data, "quantity": 1}],
+            **more,
+        }
+        return client.v1.checkout.sessions.create(given)
+
+    return open_one

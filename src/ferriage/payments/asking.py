@@ -19,6 +19,8 @@ from ferriage.payments.schedule import next_ask_of_payment
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ferriage.orders.models import Order
+
 PAGE: Final = 50
 log = structlog.get_logger()
 
@@ -43,10 +45,16 @@ def ask_due(now: datetime) -> int:
     return asked
 
 
-def ask_soon(*, payment: Payment, now: datetime) -> None:
-    """Let a payment be asked about at once: its customer came back from the provider's page."""
-    with writing():
-        Payment.objects.filter(pk=payment.pk, ask_at__gt=now).update(ask_at=now)
+def ask_soon(*, order: Order, now: datetime) -> None:
+    """Let an order's payments be asked about now: its customer came back from the provider.
+
+    Only those that were not asked about yet, so that nobody who opens the page again and again
+    makes us ask as often.
+    """
+    waiting = Payment.objects.filter(order=order, ask_at__gt=now, asked=0)
+    if waiting.exists():
+        with writing():
+            waiting.update(ask_at=now)
 
 
 def _take(payment: Payment, now: datetime) -> bool:

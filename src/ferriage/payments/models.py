@@ -137,6 +137,7 @@ class InboxEvent(models.Model):
     """What a provider or a member of staff said, as it came, before anything is done with it.
 
     An event of a provider's account holds the callback's body and headers, and what they mean.
+    Bodies may name the payer: `has_body` until they are forgotten.
     """
 
     provider = models.CharField(max_length=16)
@@ -145,6 +146,7 @@ class InboxEvent(models.Model):
     )
     event_id = models.CharField(max_length=200)
     raw = models.JSONField()
+    has_body = models.BooleanField(default=False)
     received_at = models.DateTimeField()
     handled_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=24, blank=True)
@@ -165,7 +167,10 @@ class InboxEvent(models.Model):
         indexes = [
             models.Index(
                 fields=["id"], condition=Q(handled_at=None), name="payments_inboxevent_left"
-            )
+            ),
+            models.Index(
+                fields=["received_at"], condition=Q(has_body=True), name="payments_inboxevent_body"
+            ),
         ]
 
 

@@ -104,9 +104,10 @@ def has_voucher_for(price: Price) -> bool:
     ).exists()
 
 
-def takes_money() -> bool:
-    """Tell whether the shop uses a provider that takes money over the net."""
-    return ProviderAccount.objects.filter(enabled=True).exists()
+def takes_money() -> list[str]:
+    """Return the labels of the providers in use that take money over the net."""
+    enabled = ProviderAccount.objects.filter(enabled=True)
+    return list(enabled.order_by("pk").values_list("label", flat=True))
 
 
 def in_test_mode() -> list[str]:

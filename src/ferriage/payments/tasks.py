@@ -6,7 +6,7 @@ import structlog
 
 from ferriage.core.actors import Actor
 from ferriage.core.errors import FerriageError
-from ferriage.payments import actions, asking, matching, queries, refunding, settlement
+from ferriage.payments import actions, asking, inbox, matching, queries, refunding, settlement
 from ferriage.payments.models import InboxEvent
 from ferriage.payments.providers.bank import actions as bank
 
@@ -31,7 +31,7 @@ def run(now: datetime) -> int:
     for order in owed:
         actions.queue_ended(order=order, now=now, actor=WORKER)
     asked = asking.ask_due(now) + refunding.send_due(now=now, actor=WORKER)
-    return handled + len(owed) + asked + settlement.read_due(now)
+    return handled + len(owed) + asked + settlement.read_due(now) + inbox.forget_bodies(now)
 
 
 def _handle(event: InboxEvent, now: datetime) -> bool:

@@ -26,7 +26,8 @@ input[type="text"] { font: inherit; width: 4rem; padding: .25rem .5rem; }
 button { font: inherit; display: block; width: 100%; margin: .5rem 0; padding: .6rem;
   border: 1px solid #78716c; border-radius: .5rem; background: #fff; cursor: pointer; }
 button.first { color: #fff; background: #14532d; border-color: #14532d; }
-.wide { max-width: 60rem; overflow-x: auto; }
+main.wide { max-width: 60rem; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid #e7e5e4; }
 """
@@ -64,7 +65,7 @@ def _means(bill: Bill) -> str:
         )
     if any(means.asks_place for means in bill.means):
         rows.append(
-            '<label>issued in (ISO 3166 code) <input type="text" name="place" value="SE" '
+            '<label>issued in (ISO 3166 code; may stay empty) <input type="text" name="place" '
             'pattern="[A-Z]{2}" maxlength="2"></label>'
         )
     return f"<fieldset><legend>Means of payment</legend>{''.join(rows)}</fieldset>" if rows else ""
@@ -96,7 +97,7 @@ def front(*, titles: Iterable[str], faults: Faults, sent: list[dict[str, Any]]) 
         f"<p>Faults: {escape(named)}</p><h1>Callbacks, newest first</h1>"
         + (table if rows else "<p>None yet.</p>")
     )
-    return page("Ferriage sandbox", body, provider="")
+    return page("Ferriage sandbox", body, provider="", look="wide")
 
 
 def message(text: str) -> str:
@@ -104,7 +105,7 @@ def message(text: str) -> str:
     return page("Ferriage sandbox", f"<h1>{escape(text)}</h1>", provider="")
 
 
-def page(title: str, body: str, *, provider: str) -> str:
+def page(title: str, body: str, *, provider: str, look: str = "") -> str:
     """Return a whole page; its first line says that no real money moves."""
     plays = f" This page stands for {escape(provider)}'s." if provider else ""
     return (
@@ -112,5 +113,5 @@ def page(title: str, body: str, *, provider: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{escape(title)}</title><link rel="stylesheet" href="/sandbox.css"></head><body>'
         f'<p class="play"><strong>Sandbox.</strong> No real money moves here.{plays}</p>'
-        f"<main>{body}</main></body></html>"
+        f'<main class="{look}">{body}</main></body></html>'
     )

@@ -9,6 +9,7 @@ Source: docs/how-to/write-a-provider.md
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from ferriage.payments.models import ProviderAccount
 from ferriage.payments.providers.bank.provider import BankProvider
 from ferriage.payments.providers.btcpay.provider import BtcpayProvider
 from ferriage.payments.providers.contract import AccountSetup
+from ferriage.payments.providers.stripe.provider import StripeProvider
 from ferriage.payments.providers.voucher.provider import VoucherProvider
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 KINDS: Final[dict[str, type[NetProvider]]] = {BtcpayProvider.slug: BtcpayProvider}
 """Providers over the net by slug: the class that is made of an account with the shop."""
+
+if find_spec("stripe") is not None:
+    KINDS[StripeProvider.slug] = StripeProvider
 
 
 def opened(account: ProviderAccount) -> Provider:
@@ -95,7 +100,11 @@ def means_for(order: Order, now: datetime) -> list[Means]:
     A means whose payer is presumably in a place where the line may not be sold stays off
     (docs/decisions/0015-place-evidence.md).
     """
-    offered = [means for provider, _account in in_use() for means in provider.offered(order, now)]
+    offered = [
+        replace(means, is_test_mode=provider.is_test_mode)
+        for provider, _account in in_use()
+        for means in provider.offered(order, now)
+    ]
     return [_judged(means, order, now) for means in offered]
 
 

@@ -29,6 +29,7 @@ NAVIGATION: Final = (
             ("staff-customers", _("Customers")),
             ("staff-closed", _("Closed services")),
             ("staff-orders", _("Orders")),
+            ("staff-payments", _("Payments")),
             ("staff-bank", _("Bank transfers")),
             ("staff-vouchers", _("Vouchers")),
             ("staff-plans", _("Plans and prices")),

@@ -15,7 +15,7 @@ from ferriage.approvals.reasons import sentence
 from ferriage.approvals.site import packs_on_file
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
-from ferriage.payments.models import Payment, Refund
+from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.payments.providers.registry import means_for
 from ferriage.payments.queries import has_voucher_for, takes_money
 from ferriage.plans import queries as plans
@@ -107,6 +107,18 @@ def waits_for_word(order: Order) -> bool:
     """Tell whether a payment over the net was begun whose outcome nobody knows yet."""
     begun = Payment.objects.filter(order=order, account__isnull=False)
     return begun.filter(state=Payment.State.PENDING).exists()
+
+
+def waiting(orders: Sequence[Order]) -> tuple[Payment, ...]:
+    """Return money that came for orders and that the shop has to decide about, oldest first."""
+    came = Payment.objects.filter(order__in=orders, outcome="unallocated")
+    return tuple(came.select_related("order").order_by("pk"))
+
+
+def disputed(orders: Sequence[Order]) -> tuple[Dispute, ...]:
+    """Return the open disputes about payments of orders, oldest first."""
+    still = Dispute.objects.filter(payment__order__in=orders, state=Dispute.State.OPEN)
+    return tuple(still.select_related("payment__order").order_by("pk"))
 
 
 def refunds(order: Order) -> tuple[Refund, ...]:

@@ -15,6 +15,7 @@ from ferriage.approvals import reasons
 from ferriage.approvals.site import packs_on_file
 from ferriage.core.codes import grouped
 from ferriage.core.money import Money
+from ferriage.payments.queries import in_test_mode
 from ferriage.web.shared.words import reason
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ def shop_name() -> str:
     """Return the shop's name."""
     name: str = settings.FERRIAGE.site.name
     return name
+
+
+@register.simple_tag
+def test_providers() -> str:
+    """Return the names of the ways to pay that move no real money; empty where there are none."""
+    return ", ".join(in_test_mode())
 
 
 @register.simple_tag(takes_context=True)
@@ -66,6 +73,12 @@ def price(money: Money) -> str:
 def amount(row: Any) -> Money:
     """Return the money of an order, a payment or a refund."""
     return Money(row.amount_minor, row.currency)
+
+
+@register.filter
+def received(row: Any) -> Money:
+    """Return the money that came by a payment."""
+    return Money(row.received_minor or 0, row.currency)
 
 
 @register.filter

@@ -20,6 +20,7 @@ REASONS: Final[Mapping[str, object]] = {
     "other-plan-held": _("the customer holds another plan of the service"),
     # why money fits no order
     "unknown-reference": _("nobody was given this reference"),
+    "unknown-order": _("it names no order of ours"),
     "two-references": _("it quotes the references of two orders"),
     "reference-mistyped": _("the reference has a mistake in it"),
     "other-currency": _("the money is of another currency"),

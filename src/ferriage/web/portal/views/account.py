@@ -45,6 +45,8 @@ def account_page(
     language = get_language() or "en"
     hold_days = settings.FERRIAGE.shop.hold_days
     orders = list(queries.orders_of(request.customer))
+    disputed = purse.disputed(orders)
+    held = [dispute.payment.order.subscription_id for dispute in disputed if dispute.payment.order]
     context = {
         "customer": request.customer,
         "member": member_of(request.customer),
@@ -53,6 +55,9 @@ def account_page(
         ),
         "orders": orders,
         "owed": purse.owed(orders),
+        "waiting": purse.waiting(orders),
+        "disputed": disputed,
+        "held": held,
         "open_orders": [order for order in orders if order.state == "open"],
         "hold_days": hold_days,
         "error": error,

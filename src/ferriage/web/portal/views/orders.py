@@ -187,6 +187,8 @@ def order_page(
         "ways": purse.ways(mine, now=request.now, language=language),
         "bank": purse.bank_payment(mine),
         "bank_details": settings.FERRIAGE.shop.bank_details,
+        "waiting": purse.waiting([mine]),
+        "disputed": purse.disputed([mine]),
         "waits_for_word": purse.waits_for_word(mine),
         "refunds": purse.refunds(mine),
         "why_refused": purse.why_refused(mine, language),
