@@ -18,6 +18,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -211,7 +212,8 @@ def _acts() -> dict[str, Callable[..., str]]:
         return str(tasks.run(_at(now)))
 
     acts = [book, redeem, end, recognise, refund, pay_back, work]
-    return {act.__name__: act for act in acts} | _acts_of_selling() | _acts_over_the_net()
+    more = _acts_of_selling() | _acts_over_the_net() | _acts_of_arrival()
+    return {act.__name__: act for act in acts} | more
 
 
 def _acts_of_selling() -> dict[str, Callable[..., str]]:
@@ -252,6 +254,26 @@ def _acts_of_selling() -> dict[str, Callable[..., str]]:
 
     acts = [credit, reserve, order, expire, return_topup]
     return {act.__name__: act for act in acts}
+
+
+def _acts_of_arrival() -> dict[str, Callable[..., str]]:
+    from ferriage.arrivals import sources
+    from ferriage.arrivals.actions import take_over
+    from ferriage.arrivals.mapping import read
+    from ferriage.arrivals.numberlist import NumberList
+    from ferriage.core.actors import Actor
+
+    command = Actor("command", "import")
+
+    def arrive(*, mapping: str, dump: str, numbers: str, now: str) -> str:
+        rules, at = read(mapping), _at(now)
+        people = sources.read("v2board", Path(dump)).customers
+        with NumberList(Path(numbers)) as kept:
+            for page in (people[:5], people[5:]):
+                take_over(customers=page, rules=rules, keep=kept.add, now=at, actor=command)
+        return "arrived"
+
+    return {"arrive": arrive}
 
 
 def _acts_over_the_net() -> dict[str, Callable[..., str]]:

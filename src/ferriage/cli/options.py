@@ -23,6 +23,7 @@ def add(commands: Commands) -> None:
         _agent,
         _staff,
         _ledger,
+        _import,
         _machines,
         _register,
         _scenario,
@@ -196,6 +197,22 @@ def _ledger(commands: Commands) -> None:
     )
     export.add_argument("--format", choices=("beancount", "csv"), default="beancount")
     _command(ledger, "balance", "books:balance", "print the trial balance")
+
+
+def _import(commands: Commands) -> None:
+    coming = _command(
+        commands,
+        "import",
+        "arrivals:run",
+        "take over customers of V2Board, Xboard or Marzban; without --apply only report",
+        example="import v2board dump.sql\n  ferriage import v2board dump.sql --apply",
+    )
+    coming.add_argument("system", choices=("v2board", "xboard", "marzban"))
+    coming.add_argument("source", metavar="SOURCE", help="MySQL dump or SQLite file")
+    coming.add_argument("--mapping", metavar="FILE", help="plans (import-SYSTEM.toml)")
+    coming.add_argument("--apply", action="store_true", help="do what the report says")
+    coming.add_argument("--list", metavar="FILE", help="new numbers (import-SYSTEM-numbers.csv)")
+    coming.add_argument("--report", metavar="FILE", help="write a line for each customer here")
 
 
 def _machines(commands: Commands) -> None:

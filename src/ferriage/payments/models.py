@@ -192,7 +192,8 @@ class Refund(models.Model):
     """Money that goes back, against one payment and never above it.
 
     Where a provider over the net pays it back it is `sent` before the provider is asked, and
-    `by_hand` when the provider says that it cannot; `note` is its word for why.
+    `by_hand` when the provider says that it cannot; `note` is its word for why. `claim_url` is
+    where the customer says how to get it, where the provider leaves that to them.
     """
 
     class State(models.TextChoices):
@@ -218,6 +219,7 @@ class Refund(models.Model):
     paid_at = models.DateTimeField(null=True)
     paid_reference = models.CharField(max_length=200, blank=True)
     note = models.CharField(max_length=200, blank=True)
+    claim_url = models.URLField(max_length=2000, blank=True)
     ask_at = models.DateTimeField(null=True)
     asked = models.PositiveSmallIntegerField(default=0)
 

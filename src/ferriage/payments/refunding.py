@@ -81,6 +81,8 @@ def note(*, refund: Refund, result: RefundResult, now: datetime, actor: Actor) -
             state=State.BY_HAND, note=result.reason[:200], ask_at=None
         ):
             audit.record(now=now, actor=actor, action="refund.by-hand", subject=refund.code)
+        elif result.state == "pending" and result.claim_url:
+            sent.update(claim_url=result.claim_url)
     refund.refresh_from_db()
     return refund
 

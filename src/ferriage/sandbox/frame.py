@@ -25,6 +25,7 @@ class Act(StrEnum):
     OVER = "over"
     DECLINE = "decline"
     ABANDON = "abandon"
+    CLAIM = "claim"
 
 
 class Refused(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from ferriage.sandbox.btcpay.half import BtcpayHalf
 from ferriage.sandbox.courier import Courier
 from ferriage.sandbox.frame import Half, Site
 from ferriage.sandbox.keys import Keys
@@ -13,4 +14,4 @@ from ferriage.sandbox.stripe.half import StripeHalf
 Maker = Callable[[Site, Courier, Keys], Half]
 """Makes one provider's half, once the sandbox knows its own address."""
 
-HALVES: Final[tuple[Maker, ...]] = (StripeHalf,)
+HALVES: Final[tuple[Maker, ...]] = (BtcpayHalf, StripeHalf)

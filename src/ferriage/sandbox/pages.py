@@ -39,6 +39,7 @@ _ACTS: Final = {
     Act.OVER: "Pay too much",
     Act.DECLINE: "Try to pay and be declined",
     Act.ABANDON: "Leave without paying",
+    Act.CLAIM: "Say where it should go",
 }
 
 

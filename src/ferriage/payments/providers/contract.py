@@ -189,11 +189,13 @@ class RefundResult:
     """What became of a refund.
 
     `by-hand` means that the provider cannot pay back, and staff must. `pending` is asked again.
+    `claim_url` is where the customer says how to get the money, while that is theirs to do.
     """
 
     state: Literal["paid", "pending", "failed", "by-hand"]
     reference: str = ""
     reason: str = ""
+    claim_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from ferriage.core.sealed import Unsealable, seal, unseal
 from ferriage.orders.places import contradicting
 from ferriage.payments.models import ProviderAccount
 from ferriage.payments.providers.bank.provider import BankProvider
+from ferriage.payments.providers.btcpay.provider import BtcpayProvider
 from ferriage.payments.providers.contract import AccountSetup
 from ferriage.payments.providers.stripe.provider import StripeProvider
 from ferriage.payments.providers.voucher.provider import VoucherProvider
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-KINDS: Final[dict[str, type[NetProvider]]] = {}
+KINDS: Final[dict[str, type[NetProvider]]] = {BtcpayProvider.slug: BtcpayProvider}
 """Providers over the net by slug: the class that is made of an account with the shop."""
 
 if find_spec("stripe") is not None:

@@ -1,5 +1,6 @@
 """Everything that changes what is sold and who holds it."""
 
+from ferriage.plans.actions.arrivals import FirstGrant, grant_first
 from ferriage.plans.actions.catalogue import (
     CatalogueWrong,
     add_offer,
@@ -33,6 +34,7 @@ __all__ = [
     "CatalogueWrong",
     "Ended",
     "Extension",
+    "FirstGrant",
     "Frozen",
     "LapseOver",
     "NothingToEnd",
@@ -49,6 +51,7 @@ __all__ = [
     "extend",
     "freeze",
     "grant",
+    "grant_first",
     "hold",
     "move",
     "over",

@@ -11,6 +11,7 @@ from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
+from ferriage.orders.models import Order
 from ferriage.payments.capture import Captured, change_once, finish, post_receipt, settle_or_refund
 from ferriage.payments.inbox import keep
 from ferriage.payments.models import InboxEvent, Payment
@@ -21,8 +22,6 @@ from ferriage.payments.starting import start_by
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from ferriage.orders.models import Order
 
 PROVIDER: Final = "bank"
 ACCOUNT: Final = "assets:bank"
