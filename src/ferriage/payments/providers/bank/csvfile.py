@@ -51,7 +51,9 @@ DATE_FORMATS: Final = (
 DECIMALS: Final = (",", ".")
 COLUMNS: Final = ("day", "amount", "incoming", "outgoing", "currency", "text", "reference")
 _HEADINGS: Final = {
-    "day": "buchungstag|buchungsdatum|booking date|transaction date|date|交易日期|记账日期|交易时间",
+    "day": (
+        "buchungstag|buchungsdatum|booking date|transaction date|date|交易日期|记账日期|交易时间"
+    ),
     "amount": "betrag|betrag (eur)|betrag (€)|umsatz|amount|交易金额|金额|发生额",
     "incoming": "haben|gutschrift|credit|paid in|收入金额|收入|贷方发生额|贷方金额|存入金额",
     "outgoing": "soll|lastschrift|debit|paid out|支出金额|支出|借方发生额|借方金额|支取金额",
