@@ -153,7 +153,7 @@ def china_csv(entries: list[Entry]) -> bytes:
         f"{entry.day.replace('-', '')}\t,{entry.minor / 100:,.2f}".replace(",", "@", 1)
         .replace(",", "")
         .replace("@", ",")
-        + f",8888.00,人民币,张三,{entry.text},\t{entry.reference}\r\n"
+        + f',8888.00,人民币,张三,"{entry.text}",\t{entry.reference}\r\n'
         for entry in entries
     )
     return (head + lines).encode("gb18030")

@@ -11,6 +11,7 @@ from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
+from ferriage.ledger import queries as ledger
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders.actions import Refused, settle
 from ferriage.payments import queries
@@ -123,8 +124,18 @@ def refund_unallocated(*, payment: Payment, now: datetime, actor: Actor) -> Refu
     return refund
 
 
-def mark_refund_paid(*, refund: Refund, reference: str, now: datetime, actor: Actor) -> Refund:
+def mark_refund_paid(
+    *,
+    refund: Refund,
+    reference: str,
+    from_account: str = "assets:bank",
+    now: datetime,
+    actor: Actor,
+) -> Refund:
     """Note that staff paid a queued refund out of the bank account.
+
+    Args:
+        from_account: Where the money lay in the books.
 
     Raises:
         NotRefundable: No number of the payment.
@@ -144,8 +155,9 @@ def mark_refund_paid(*, refund: Refund, reference: str, now: datetime, actor: Ac
         post(
             source_code=refund.code,
             kind="refund-paid",
-            transfers=[TransferLine("liabilities:refunds", "assets:bank", money)],
+            transfers=[TransferLine("liabilities:refunds", from_account, money)],
             description=f"Refund {refund.code} of payment {refund.payment.code}",
+            sequence=_paid_before(refund),
             now=now,
         )
         audit.record(
@@ -153,6 +165,11 @@ def mark_refund_paid(*, refund: Refund, reference: str, now: datetime, actor: Ac
         )
     refund.refresh_from_db()
     return refund
+
+
+def _paid_before(refund: Refund) -> int:
+    """Return how often a refund was paid before, and came back."""
+    return ledger.posted(source_codes=[refund.code], kind="refund-paid")[refund.code].count
 
 
 def queue_ended(*, order: Order, now: datetime, actor: Actor) -> Refund | None:

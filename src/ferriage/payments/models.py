@@ -152,3 +152,24 @@ class Voucher(models.Model):
                 name="payments_voucher_used_whole",
             )
         ]
+
+
+# Django finds the models of a room in this module; those of a provider stand with the provider.
+from ferriage.payments.providers.bank.models import (  # noqa: E402 -- they name the rows above
+    BankAccount,
+    BankStatement,
+    StatementFile,
+    StatementLine,
+)
+
+__all__ = [
+    "BankAccount",
+    "BankStatement",
+    "InboxEvent",
+    "Payment",
+    "Refund",
+    "StatementFile",
+    "StatementLine",
+    "Voucher",
+    "VoucherBatch",
+]

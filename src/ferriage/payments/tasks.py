@@ -8,6 +8,7 @@ from ferriage.core.actors import Actor
 from ferriage.core.errors import FerriageError
 from ferriage.payments import actions, queries
 from ferriage.payments.models import InboxEvent
+from ferriage.payments.providers.bank import booking
 from ferriage.payments.providers.bank.actions import handle
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def run(now: datetime) -> int:
     """Handle receipts that a crash left in the inbox; queue what ended orders owe."""
     left = list(InboxEvent.objects.filter(handled_at=None).order_by("pk")[:500])
     handled = sum(_handle(event, now) for event in left)
+    handled += booking.book_kept(now)
     owed = queries.ended_without_refund()
     for order in owed:
         actions.queue_ended(order=order, now=now, actor=WORKER)

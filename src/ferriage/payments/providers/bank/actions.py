@@ -111,6 +111,7 @@ def book_receipt(
     now: datetime,
     actor: Actor,
     note: str = "",
+    account: str = ACCOUNT,
 ) -> Captured:
     """Book money that came to the bank account: kept first, matched and posted second.
 
@@ -121,6 +122,7 @@ def book_receipt(
         reference: As the payer wrote it, with whatever stands around it.
         transaction_id: The bank's own name of the receipt; one is booked once.
         payer_place: The country of the payer's bank; empty where nobody knows.
+        account: Where it lies in the books.
 
     Raises:
         ReceiptWrong: No transaction number, or an amount that is not above zero; both in bounds;
@@ -146,6 +148,7 @@ def book_receipt(
             "currency": money.currency,
             "note": note,
             "payer_place": payer_place,
+            "account": account,
             "actor": [actor.kind, actor.code],
         },
         now,
@@ -200,7 +203,8 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
         and money == Money(asked.amount_minor, asked.currency)
     )
     payment = _captured_row(asked if expected else None, asked, event.event_id, money, now)
-    post_receipt(payment, from_accounts=[(ACCOUNT, money.amount_minor)], now=now)
+    lies_in = event.raw.get("account", ACCOUNT)
+    post_receipt(payment, from_accounts=[(lies_in, money.amount_minor)], now=now)
     if asked is not None and (expected or money == Money(asked.amount_minor, asked.currency)):
         return settle_or_refund(
             payment,
