@@ -16,8 +16,9 @@ from ferriage.orders import actions as orders
 from ferriage.orders import tasks as order_tasks
 from ferriage.payments import actions, queries, tasks
 from ferriage.payments.models import InboxEvent, Payment, Refund
-from ferriage.payments.providers.bank.actions import NotPayable, ReceiptWrong
+from ferriage.payments.providers.bank.actions import ReceiptWrong
 from ferriage.payments.providers.bank.reference import is_reference
+from ferriage.payments.starting import NotPayable
 from ferriage.plans import actions as plans
 from ferriage.plans.models import Period
 from till import Till, assert_sound, books

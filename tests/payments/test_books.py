@@ -34,12 +34,12 @@ from ferriage.orders.models import Order
 from ferriage.orders.queries import books_of as order_books
 from ferriage.payments import actions, tasks
 from ferriage.payments.models import InboxEvent, Payment, Refund
-from ferriage.payments.providers.bank.actions import NotPayable
 from ferriage.payments.providers.voucher.actions import (
     UsedVoucher,
     VoucherForOtherPlan,
     VoucherNotTaken,
 )
+from ferriage.payments.starting import NotPayable
 from ferriage.plans import actions as plans
 from ferriage.plans.entitlement import frozen_from
 from ferriage.plans.models import Subscription

@@ -14,27 +14,28 @@ from ferriage.core.money import Money
 from ferriage.ledger import queries as ledger
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders.actions import Refused, settle
+from ferriage.orders.models import Order
 from ferriage.payments import queries
 from ferriage.payments.capture import Captured, change_once, owe_back
 from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank.actions import (
     LONGEST_NUMBER,
-    MeansNotOffered,
     book_receipt,
     start_bank,
 )
 from ferriage.payments.providers.voucher.actions import issue_vouchers, redeem_voucher
+from ferriage.payments.starting import MeansNotOffered, NotPayable, start
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.core.actors import Actor
-    from ferriage.orders.models import Order
 
 __all__ = [
     "Captured",
     "MeansNotOffered",
     "NotAssignable",
+    "NotPayable",
     "NotRefundable",
     "assign_unallocated",
     "book_receipt",
@@ -43,6 +44,7 @@ __all__ = [
     "queue_ended",
     "redeem_voucher",
     "refund_unallocated",
+    "start",
     "start_bank",
 ]
 
@@ -68,6 +70,7 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
         StaleState: The money is not unallocated any more.
     """
     with writing():
+        order = Order.objects.get(pk=order.pk)
         if Payment.objects.filter(order=order, outcome="settled").exists():
             raise NotAssignable(
                 _("The order cannot take the money now."), _("Send the money back instead.")
@@ -79,7 +82,7 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
         )
         payment = Payment.objects.get(pk=payment.pk)
         received = payment.received_minor or 0
-        if Money(received, payment.currency) != Money(order.amount_minor, order.currency):
+        if Money(received, payment.currency) != order.due:
             raise NotAssignable(
                 _("The order asks for another amount."), _("Send the money back instead.")
             )

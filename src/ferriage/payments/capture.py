@@ -58,6 +58,7 @@ def settle_or_refund(
     *,
     refundable_minor: int,
     payer_place: str = "",
+    parked: frozenset[str] = frozenset(),
     now: datetime,
     actor: Actor,
 ) -> Captured:
@@ -65,6 +66,7 @@ def settle_or_refund(
 
     Args:
         payer_place: Where the means of payment presumes the payer; empty presumes nothing.
+        parked: Reasons for which the money waits for staff instead.
     """
     assert payment.order is not None  # noqa: S101 -- only called for a matched payment
     result = settle(
@@ -74,6 +76,9 @@ def settle_or_refund(
         now=now,
         actor=actor,
     )
+    if isinstance(result, Refused) and result.reason in parked:
+        finish(payment, outcome="unallocated", now=now, actor=actor, reason=result.reason)
+        return Captured(payment, "unallocated", result.reason)
     if isinstance(result, Refused):
         finish(payment, outcome="refund", now=now, actor=actor, reason=result.reason)
         owe_back(payment, kind=Refund.Kind.NOT_SETTLED, reason=result.reason, now=now)
@@ -87,7 +92,8 @@ def finish(
 ) -> None:
     """Note what became of a captured payment."""
     payment.outcome = outcome
-    payment.save(update_fields=["outcome"])
+    payment.reason = reason
+    payment.save(update_fields=["outcome", "reason"])
     audit.record(
         now=now,
         actor=actor,

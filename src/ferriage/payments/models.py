@@ -7,9 +7,56 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.core.models import CodeField
 
 
+class ProviderAccount(models.Model):
+    """The shop's account with a provider that is asked over the net.
+
+    Several rows may have one slug, of which one is enabled at most: payments that were begun with
+    an earlier one are still listened for. Secrets are sealed; who needs them opens them by
+    `providers.registry`, and no page, table or log ever shows them.
+    """
+
+    class Mode(models.TextChoices):
+        TEST = "test", _("test: no real money")
+        LIVE = "live", _("live")
+
+    code = CodeField("pva")
+    slug = models.CharField(max_length=16)
+    label = models.CharField(max_length=60)
+    mode = models.CharField(max_length=4, choices=Mode)
+    secrets_sealed = models.TextField()
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payments_provideraccount"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["slug"], condition=Q(enabled=True), name="payments_account_one_enabled"
+            ),
+            models.CheckConstraint(
+                condition=Q(mode__in=["test", "live"]), name="payments_account_mode"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+    @property
+    def is_test_mode(self) -> bool:
+        """Whether it moves no real money."""
+        return self.mode == self.Mode.TEST
+
+    @property
+    def asset(self) -> str:
+        """The ledger account of what lies there; what was never real has one of its own."""
+        return f"assets:{self.slug}:test" if self.is_test_mode else f"assets:{self.slug}"
+
+
 class Payment(models.Model):
     """One attempt to move money in by one provider.
 
+    `account` is whose it is where the provider is asked over the net; `choice` is the means that
+    was chosen there, and `provider_ref` the provider's own name of what was begun.
     `reference` is what the payer quotes (bank transfer: unique, with a check character).
     `transaction_id` is the provider's own name of the money that came: unique per provider, so
     one receipt can be posted once only, whatever happens around it.
@@ -24,13 +71,21 @@ class Payment(models.Model):
     code = CodeField("pay")
     order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, null=True, related_name="+")
     provider = models.CharField(max_length=16)
+    account = models.ForeignKey(
+        ProviderAccount, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    choice = models.CharField(max_length=32, blank=True)
+    provider_ref = models.CharField(max_length=200, blank=True)
+    pay_url = models.URLField(max_length=2000, blank=True)
+    pay_until = models.DateTimeField(null=True)
     state = models.CharField(max_length=10, choices=State, default=State.CREATED)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     reference = models.CharField(max_length=24, null=True, unique=True)  # noqa: DJ001 -- unique where there is one
-    transaction_id = models.CharField(max_length=100, null=True)  # noqa: DJ001 -- unique where there is one
+    transaction_id = models.CharField(max_length=200, null=True)  # noqa: DJ001 -- unique where there is one
     received_minor = models.BigIntegerField(null=True)
     outcome = models.CharField(max_length=24, blank=True)
+    reason = models.CharField(max_length=40, blank=True)
     created_at = models.DateTimeField()
     captured_at = models.DateTimeField(null=True)
 
@@ -39,6 +94,11 @@ class Payment(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["provider", "transaction_id"], name="payments_payment_money_once"
+            ),
+            models.UniqueConstraint(
+                fields=["account", "provider_ref"],
+                condition=~Q(provider_ref=""),
+                name="payments_payment_ref_once",
             ),
             models.UniqueConstraint(
                 fields=["order"],
@@ -58,10 +118,16 @@ class Payment(models.Model):
 
 
 class InboxEvent(models.Model):
-    """What a provider or a member of staff said, as it came, before anything is done with it."""
+    """What a provider or a member of staff said, as it came, before anything is done with it.
+
+    An event of a provider's account holds the callback's body and headers, and what they mean.
+    """
 
     provider = models.CharField(max_length=16)
-    event_id = models.CharField(max_length=100)
+    account = models.ForeignKey(
+        ProviderAccount, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    event_id = models.CharField(max_length=200)
     raw = models.JSONField()
     received_at = models.DateTimeField()
     handled_at = models.DateTimeField(null=True)
@@ -72,8 +138,32 @@ class InboxEvent(models.Model):
         db_table = "payments_inboxevent"
         constraints = [
             models.UniqueConstraint(
-                fields=["provider", "event_id"], name="payments_inboxevent_once"
+                fields=["provider", "event_id"],
+                condition=Q(account=None),
+                name="payments_inboxevent_once",
+            ),
+            models.UniqueConstraint(
+                fields=["account", "event_id"], name="payments_inboxevent_account_once"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"], condition=Q(handled_at=None), name="payments_inboxevent_left"
             )
+        ]
+
+
+class RefusedCallbacks(models.Model):
+    """How many callbacks of a day were not signed by the provider: a number, and no bodies."""
+
+    slug = models.CharField(max_length=16)
+    day = models.DateField()
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        db_table = "payments_refusedcallbacks"
+        constraints = [
+            models.UniqueConstraint(fields=["slug", "day"], name="payments_refusedcallbacks_once")
         ]
 
 
@@ -182,13 +272,8 @@ __all__ = [
     "BankAccount",
     "BankStatement",
     "BatchReversal",
-    "InboxEvent",
-    "Payment",
-    "Refund",
     "Reseller",
     "ResellerPayment",
     "StatementFile",
     "StatementLine",
-    "Voucher",
-    "VoucherBatch",
 ]

@@ -11,7 +11,7 @@ from ferriage.ledger.models import LedgerAccount, LedgerTransaction
 from ferriage.ledger.queries import Finding
 from ferriage.orders import queries as orders
 from ferriage.orders.models import Order
-from ferriage.payments.models import InboxEvent, Payment, Refund, Voucher
+from ferriage.payments.models import InboxEvent, Payment, ProviderAccount, Refund, Voucher
 from ferriage.payments.providers.voucher import queries as resellers
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def orders_that_fit(payment: Payment, now: datetime) -> QuerySet[Order]:
         Order.objects.filter(
             state=Order.State.OPEN,
             expires_at__gt=now,
-            amount_minor=payment.received_minor or 0,
+            amount_minor=F("credit_minor") + (payment.received_minor or 0),
             currency=payment.currency,
         )
         .select_related("plan__service")
@@ -77,6 +77,18 @@ def has_voucher_for(price: Price) -> bool:
         batch__term_months=price.term_months,
         batch__currency=price.currency,
     ).exists()
+
+
+def takes_money() -> bool:
+    """Tell whether the shop uses a provider that takes money over the net."""
+    return ProviderAccount.objects.filter(enabled=True).exists()
+
+
+def in_test_mode() -> list[str]:
+    """Return the labels of the providers in use that move no real money."""
+    mode = ProviderAccount.Mode.TEST
+    enabled = ProviderAccount.objects.filter(enabled=True, mode=mode)
+    return list(enabled.order_by("pk").values_list("label", flat=True))
 
 
 def ended_without_refund() -> list[Order]:
@@ -113,15 +125,16 @@ def _unposted() -> Iterator[Finding]:
 
 
 def _unpaid() -> Iterator[Finding]:
-    """Find orders that were fulfilled without exactly their amount in their currency."""
+    """Find orders that were fulfilled without exactly what was due, in their currency."""
     exact = Payment.objects.filter(
         order=OuterRef("pk"),
         state=Payment.State.CAPTURED,
         outcome="settled",
-        received_minor=OuterRef("amount_minor"),
+        received_minor=OuterRef("amount_minor") - OuterRef("credit_minor"),
         currency=OuterRef("currency"),
     )
-    for order in Order.objects.filter(~Exists(exact), state=Order.State.FULFILLED):
+    due = Order.objects.filter(state=Order.State.FULFILLED, amount_minor__gt=F("credit_minor"))
+    for order in due.filter(~Exists(exact)):
         yield Finding(order.code, "was fulfilled and not paid")
 
 
@@ -139,6 +152,7 @@ def _differences() -> Iterator[Finding]:
             "liabilities:refunds": _owed_minor(currency),
             "liabilities:unearned": orders.unearned_minor(currency),
             "liabilities:vouchers": _vouchers_minor(currency),
+            "liabilities:credits": orders.balances_minor(currency),
         }
         for account, minor in expected.items():
             held = -ledger.balance(account, currency)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.urls import include, path
 
+from ferriage.web.api.callbacks import events
 from ferriage.web.backoffice.views import outside
 from ferriage.web.portal.views.entry import language
 from ferriage.web.shared.health import healthz
@@ -17,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("language/", language, name="set_language"),
     path("gateway/v1/", include("ferriage.web.api.urls")),
+    path("pay/<slug:slug>/events", events, name="provider-events"),
     path("verify/<str:token>/", outside.answer, name="outside-link"),
     path("verify/<str:token>/evidence/<int:pk>/", outside.evidence, name="outside-evidence"),
     path("staff/", include("ferriage.web.backoffice.urls")),

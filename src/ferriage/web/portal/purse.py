@@ -15,9 +15,9 @@ from ferriage.approvals.reasons import sentence
 from ferriage.approvals.site import packs_on_file
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
-from ferriage.orders import places
 from ferriage.payments.models import Payment, Refund
-from ferriage.payments.queries import has_voucher_for
+from ferriage.payments.providers.registry import means_for
+from ferriage.payments.queries import has_voucher_for, takes_money
 from ferriage.plans import queries as plans
 from ferriage.web.portal.register import why_not
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ferriage.accounts.models import Account
     from ferriage.orders.models import Order
+    from ferriage.payments.providers.contract import Means
     from ferriage.plans.models import Price
 
 
@@ -40,12 +41,12 @@ class NoWayToPay(FerriageError):
 
 
 def check_payable(price: Price) -> None:
-    """Refuse what nobody could pay for: by transfer, or by a voucher that was made for it.
+    """Refuse what nobody could pay for: over the net, by transfer, or by a voucher made for it.
 
     Raises:
-        NoWayToPay: Neither is there.
+        NoWayToPay: None is there.
     """
-    if settings.FERRIAGE.shop.bank_details or has_voucher_for(price):
+    if settings.FERRIAGE.shop.bank_details or takes_money() or has_voucher_for(price):
         return
     raise NoWayToPay(
         _("This shop cannot take a payment yet, so it takes no order."),
@@ -61,11 +62,19 @@ def end_if_bought(*, customer: Account | None, price: Price, now: datetime) -> d
     return plans.preview(subscription=held, term_months=price.term_months, now=now).ends_at
 
 
+def end_if_paid(order: Order, *, now: datetime) -> datetime:
+    """Return when the customer's term would end if the order were paid now."""
+    held = None
+    if order.account is not None:
+        held = plans.subscription_for(account=order.account, service=order.plan_sold.service)
+    return plans.preview(subscription=held, term_months=order.term_months, now=now).ends_at
+
+
 def too_long(order: Order, *, ends_at: datetime, now: datetime) -> datetime | None:
     """Return the end of the line's approval if an open order's term would now run past it."""
     if order.state != "open":
         return None
-    views = plans.offers_of(plan=order.plan, now=now, place=order.place)
+    views = plans.offers_of(plan=order.plan_sold, now=now, place=order.place)
     sold_until = plans.end_of_sale(views)
     return None if plans.fits(ends_at, sold_until) else sold_until
 
@@ -76,11 +85,28 @@ def bank_payment(order: Order) -> Payment | None:
     return begun.exclude(reference=None).order_by("-pk").first()
 
 
-def why_no_transfer(order: Order, *, now: datetime, language: str) -> tuple[str, ...]:
-    """Return why an order may not be paid by bank transfer; nothing where it may."""
-    country = settings.FERRIAGE.shop.bank_country
-    contrary = places.contradicting(order, payer_place=country, now=now)
-    return why_not(contrary.verdict, language) if contrary else ()
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to pay, and why it is not for this order, if it is not."""
+
+    means: Means
+    why_not: tuple[str, ...]
+
+
+def ways(order: Order, *, now: datetime, language: str) -> tuple[Way, ...]:
+    """Return every way to pay an open order; none where it is not open."""
+    if order.state != "open":
+        return ()
+    return tuple(
+        Way(means, why_not(means.contrary, language) if means.contrary else ())
+        for means in means_for(order, now)
+    )
+
+
+def waits_for_word(order: Order) -> bool:
+    """Tell whether a payment over the net was begun whose outcome nobody knows yet."""
+    begun = Payment.objects.filter(order=order, account__isnull=False)
+    return begun.filter(state=Payment.State.PENDING).exists()
 
 
 def refunds(order: Order) -> tuple[Refund, ...]:

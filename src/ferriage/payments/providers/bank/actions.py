@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from django.db import IntegrityError
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.approvals.packfile import is_place
-from ferriage.core import audit
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
-from ferriage.orders.models import Order
-from ferriage.orders.places import contradicting
 from ferriage.payments.capture import Captured, change_once, finish, post_receipt, settle_or_refund
+from ferriage.payments.inbox import keep
 from ferriage.payments.models import InboxEvent, Payment
 from ferriage.payments.providers.bank import reference as references
+from ferriage.payments.providers.bank.provider import TITLE, BankProvider
+from ferriage.payments.providers.contract import Means, Urls
+from ferriage.payments.starting import start_by
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ferriage.approvals.facts import Verdict
+    from ferriage.orders.models import Order
 
 PROVIDER: Final = "bank"
 ACCOUNT: Final = "assets:bank"
@@ -31,31 +31,11 @@ MOST_MINOR: Final = 10**15
 """What is kept must be bookable, or it would stay in the inbox for ever."""
 
 
-class NotPayable(FerriageError):
-    """The order is not open, so nothing can be paid for it."""
-
-    slug = "not-payable"
-
-
 class ReceiptWrong(FerriageError):
     """A receipt that cannot have come from a bank statement."""
 
     slug = "receipt-wrong"
     status = 422
-
-
-class MeansNotOffered(FerriageError):
-    """The means presumes a place where the plan may not be sold; `verdict` says why."""
-
-    slug = "means-not-offered"
-    status = 409
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(
-            _("Bank transfers come from a place where this plan may not be sold."),
-            _("Pay by voucher, or show the shop two things that say where you are."),
-        )
-        self.verdict = verdict
 
 
 def start_bank(*, order: Order, payer_place: str = "", now: datetime, actor: Actor) -> Payment:
@@ -69,37 +49,15 @@ def start_bank(*, order: Order, payer_place: str = "", now: datetime, actor: Act
         NotPayable: The order is paid, cancelled or expired.
         MeansNotOffered: The payer's presumable place stands against the order's.
     """
-    with writing():
-        order = Order.objects.select_related("plan").get(pk=order.pk)
-        if order.state != Order.State.OPEN or order.expires_at <= now:
-            raise NotPayable(
-                _("This order is not open any more."), _("Place a new one; nothing was charged.")
-            )
-        if contrary := contradicting(order, payer_place=payer_place, now=now):
-            raise MeansNotOffered(contrary.verdict)
-        begun = Payment.objects.filter(
-            order=order, provider=PROVIDER, state=Payment.State.PENDING
-        ).first()
-        if begun:
-            return begun
-        payment = Payment.objects.create(
-            order=order,
-            provider=PROVIDER,
-            state=Payment.State.PENDING,
-            amount_minor=order.amount_minor,
-            currency=order.currency,
-            reference=references.new_reference(),
-            created_at=now,
-        )
-        audit.record(
-            now=now,
-            actor=actor,
-            action="payment.started",
-            subject=payment.code,
-            order=order.code,
-            provider=PROVIDER,
-        )
-    return payment
+    return start_by(
+        provider=BankProvider(),
+        account=None,
+        means=Means(PROVIDER, TITLE, payer_place=payer_place),
+        order=order,
+        urls=Urls("", "", ""),
+        now=now,
+        actor=actor,
+    )
 
 
 def book_receipt(
@@ -140,7 +98,8 @@ def book_receipt(
             _("“%s” is not the code of a country.") % payer_place,
             _("Use the ISO 3166 code, such as SE or CN, or leave it empty; nothing was booked."),
         )
-    event = _keep(
+    event = keep(
+        PROVIDER,
         transaction_id,
         {
             "reference": reference,
@@ -179,17 +138,6 @@ def handle(*, event: InboxEvent, now: datetime) -> Captured:
     return captured
 
 
-def _keep(event_id: str, raw: dict[str, Any], now: datetime) -> InboxEvent:
-    """Write the receipt to the inbox and commit, or return what was written before."""
-    try:
-        with writing():
-            return InboxEvent.objects.create(
-                provider=PROVIDER, event_id=event_id, raw=raw, received_at=now
-            )
-    except IntegrityError:
-        return InboxEvent.objects.get(provider=PROVIDER, event_id=event_id)
-
-
 def _capture(event: InboxEvent, now: datetime) -> Captured:
     actor = Actor(*event.raw["actor"])
     money = _money(event)
@@ -197,15 +145,11 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
     named = list(Payment.objects.select_related("order").filter(reference__in=candidates)[:2])
     # Money that names two orders is for staff to judge.
     asked = named[0] if len(named) == 1 else None
-    expected = (
-        asked is not None
-        and asked.state == Payment.State.PENDING
-        and money == Money(asked.amount_minor, asked.currency)
-    )
+    expected = asked is not None and asked.state == Payment.State.PENDING and money == _asked(asked)
     payment = _captured_row(asked if expected else None, asked, event.event_id, money, now)
     lies_in = event.raw.get("account", ACCOUNT)
     post_receipt(payment, from_accounts=[(lies_in, money.amount_minor)], now=now)
-    if asked is not None and (expected or money == Money(asked.amount_minor, asked.currency)):
+    if asked is not None and (expected or money == _asked(asked)):
         return settle_or_refund(
             payment,
             refundable_minor=money.amount_minor,
@@ -220,6 +164,13 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
 
 def _money(event: InboxEvent) -> Money:
     return Money(event.raw["amount_minor"], event.raw["currency"])
+
+
+def _asked(payment: Payment) -> Money:
+    """Return what is due now of the order that a payment is for, whatever it was at its start."""
+    if payment.order is None:
+        return Money(payment.amount_minor, payment.currency)
+    return payment.order.due
 
 
 def _captured_row(
@@ -255,7 +206,7 @@ def _captured_row(
 def _mismatch(asked: Payment, money: Money) -> str:
     if asked.currency != money.currency:
         return "other-currency"
-    return "too-little" if money.amount_minor < asked.amount_minor else "too-much"
+    return "too-little" if money.amount_minor < _asked(asked).amount_minor else "too-much"
 
 
 def _unmatched(candidates: list[str], named: list[Payment]) -> str:

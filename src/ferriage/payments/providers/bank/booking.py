@@ -1,6 +1,6 @@
 """What a stored line of a statement does in the books: once, in a transaction of its own.
 
-    money that came ──> an order by its reference; else suspense, where staff decide
+    money that came ──> an order or a reseller by its reference; else suspense
     money that went ──> a queued refund by its code, the bank's fee; else it waits for staff
     money that came back ──> the refund that could not be delivered is queued again
 
@@ -23,11 +23,13 @@ from ferriage.ledger.actions import TransferLine, post
 from ferriage.payments import actions as payments
 from ferriage.payments.bounced import bounce_refund
 from ferriage.payments.capture import change_once
-from ferriage.payments.models import InboxEvent, Payment, Refund
+from ferriage.payments.models import InboxEvent, Payment, Refund, Reseller
 from ferriage.payments.providers.bank import actions as bank
 from ferriage.payments.providers.bank import files
 from ferriage.payments.providers.bank import reference as references
 from ferriage.payments.providers.bank.models import StatementFile, StatementLine
+from ferriage.payments.providers.voucher import resellers
+from ferriage.payments.providers.voucher.quota import ResellerWrong
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -112,6 +114,9 @@ def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
         bounce_refund(refund=refund, into=line.account.book_account, now=now, actor=actor)
         _done(line, "refund-returned", now, refund=refund)
         return
+    if _from_reseller(line, now, actor):
+        _done(line, "reseller", now)
+        return
     captured = bank.book_receipt(
         reference=line.text,
         transaction_id=line.number,
@@ -122,6 +127,26 @@ def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
         actor=actor,
     )
     _done(line, captured.outcome, now, payment=captured.payment)
+
+
+def _from_reseller(line: StatementLine, now: datetime, actor: Actor) -> bool:
+    """Book what a reseller paid for codes, if the line names one; more than is owed is not."""
+    named = Reseller.objects.filter(reference__in=references.found_in(line.text))[:2]
+    if len(named) != 1:
+        return False
+    try:
+        resellers.book_payment(
+            reseller=named[0],
+            money=_money(line),
+            transaction_id=line.number,
+            book_account=line.account.book_account,
+            now=now,
+            actor=actor,
+        )
+    except ResellerWrong:
+        # It goes to suspense like any other money that nobody asked for.
+        return False
+    return True
 
 
 def _booked_by_hand(line: StatementLine) -> Payment | None:

@@ -9,7 +9,7 @@ from django.db.models import Sum
 
 from ferriage.core import codes
 from ferriage.ledger import queries as ledger
-from ferriage.payments.models import Payment, Refund
+from ferriage.payments.models import Payment, Refund, Reseller
 from ferriage.payments.providers.bank import files
 from ferriage.payments.providers.bank import reference as references
 from ferriage.payments.providers.bank.models import BankStatement, StatementLine
@@ -134,6 +134,7 @@ def preview(file: StatementFile) -> list[Preview]:
     lines = [line for statement in found for line in statement.lines]
     known = _known(file.account, lines)
     payments = _asked_for(lines)
+    resellers = set(Reseller.objects.values_list("reference", flat=True))
     refunds = list(
         Refund.objects.filter(
             state__in=[Refund.State.QUEUED, Refund.State.PAID], currency=file.account.currency
@@ -142,7 +143,7 @@ def preview(file: StatementFile) -> list[Preview]:
     return [
         Preview(
             statement,
-            [_expected(line, known, payments, refunds) for line in statement.lines],
+            [_expected(line, known, payments, resellers, refunds) for line in statement.lines],
         )
         for statement in found
     ]
@@ -170,14 +171,19 @@ def _asked_for(lines: Sequence[Line]) -> dict[str, Payment]:
 
 
 def _expected(
-    line: Line, known: set[str], payments: dict[str, Payment], refunds: Sequence[Refund]
+    line: Line,
+    known: set[str],
+    payments: dict[str, Payment],
+    resellers: set[str],
+    refunds: Sequence[Refund],
 ) -> PreviewLine:
     if line.key in known:
         return PreviewLine(line, "known")
     if line.amount_minor > 0 and not line.is_return:
         named = [payments[ref] for ref in references.found_in(line.text) if ref in payments]
         if len(named) != 1:
-            return PreviewLine(line, "unallocated")
+            found = any(ref in resellers for ref in references.found_in(line.text))
+            return PreviewLine(line, "reseller" if found else "unallocated")
         return PreviewLine(line, _of_payment(line, named[0]), payment=named[0])
     said = codes.normalise(line.text)
     for refund in refunds:
@@ -193,5 +199,5 @@ def _of_payment(line: Line, payment: Payment) -> str:
     order = payment.order
     if order is None or order.state != "open":
         return "not-open"
-    exact = (line.amount_minor, line.currency) == (payment.amount_minor, payment.currency)
+    exact = (line.amount_minor, line.currency) == (order.due.amount_minor, order.due.currency)
     return "settles" if exact else "other-amount"

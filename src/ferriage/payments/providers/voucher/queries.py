@@ -62,12 +62,12 @@ def held(reseller: Reseller) -> Held:
     """Return what a reseller holds unpaid, from batches, reversals and payments."""
     owed = _owed_before(reseller, None)
     left, unpaid = owed, 0
-    for batch in batches_of(reseller).order_by("-pk"):
-        price = batch.paid_per_code_minor
-        if price == 0:
-            continue
+    sold = VoucherBatch.objects.filter(reseller=reseller, kind=VoucherBatch.Kind.SOLD)
+    gone = Count("vouchers", filter=Q(vouchers__reversal__kind=BatchReversal.Kind.VOID))
+    rows = sold.annotate(void=gone).order_by("-pk")
+    for count, price, void in rows.values_list("count", "paid_per_code_minor", "void"):
         # What is owed covers the newest codes first: payments are for the oldest ones.
-        covered = min(batch.count - batch.void, -(-left // price))
+        covered = min(count - void, -(-left // price))
         unpaid += max(covered, 0)
         left -= covered * price
         if left <= 0:

@@ -46,7 +46,7 @@ class NotVoidable(FerriageError):
     slug = "not-voidable"
 
 
-def add_reseller(  # noqa: PLR0913 -- what a reseller is made of
+def add_reseller(
     *,
     slug: str,
     name: str,
@@ -268,7 +268,7 @@ def _chosen(batch: VoucherBatch, typed: Sequence[str]) -> list[int]:
     return keys
 
 
-def _reverse(  # noqa: PLR0913 -- private: one posting in full
+def _reverse(
     batch: VoucherBatch,
     gone: list[int],
     kind: str,

@@ -120,7 +120,7 @@ def renew(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def order(request: CustomerRequest, code: str) -> HttpResponse:
     """Show an order: how to pay it, or what became of it."""
-    return _order_page(request, _own(request, code))
+    return order_page(request, own_order(request, code))
 
 
 @require_POST
@@ -128,12 +128,12 @@ def order(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def pay_by_voucher(request: CustomerRequest, code: str) -> HttpResponse:
     """Pay an order with a voucher; what is refused leaves voucher and order as they were."""
-    mine = _own(request, code)
+    mine = own_order(request, code)
     voucher = request.POST.get("code", "")
     try:
         payments.redeem_voucher(order=mine, code=voucher, now=request.now, actor=CUSTOMER)
     except FerriageError as refusal:
-        return _order_page(request, _own(request, code), error=refusal)
+        return order_page(request, own_order(request, code), error=refusal)
     return redirect("account")
 
 
@@ -144,7 +144,7 @@ def pay_by_bank(request: CustomerRequest, code: str) -> HttpResponse:
     shop = settings.FERRIAGE.shop
     if not shop.bank_details:
         raise Http404
-    mine = _own(request, code)
+    mine = own_order(request, code)
     payments.start_bank(order=mine, payer_place=shop.bank_country, now=request.now, actor=CUSTOMER)
     return redirect("order", mine.code)
 
@@ -153,7 +153,7 @@ def pay_by_bank(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def cancel(request: CustomerRequest, code: str) -> HttpResponse:
     """Cancel an order that is not paid."""
-    mine = _own(request, code)
+    mine = own_order(request, code)
     orders.cancel(order=mine, now=request.now, actor=CUSTOMER)
     return redirect("order", mine.code)
 
@@ -174,22 +174,20 @@ def _place(request: CustomerRequest, price: Price, chosen: str) -> Order:
         )
 
 
-def _order_page(
+def order_page(
     request: CustomerRequest, mine: Order, error: FerriageError | None = None
 ) -> HttpResponse:
+    """Show an order, with what was refused about it, if anything."""
     language = get_language() or "en"
-    ends_at = purse.end_if_bought(customer=request.customer, price=mine.price, now=request.now)
-    open_now = mine.state == "open"
+    ends_at = purse.end_if_paid(mine, now=request.now)
     context = {
         "order": mine,
         "ends_at": ends_at,
         "too_long": purse.too_long(mine, ends_at=ends_at, now=request.now),
+        "ways": purse.ways(mine, now=request.now, language=language),
         "bank": purse.bank_payment(mine),
         "bank_details": settings.FERRIAGE.shop.bank_details,
-        "bank_country": settings.FERRIAGE.shop.bank_country,
-        "no_transfer": purse.why_no_transfer(mine, now=request.now, language=language)
-        if open_now
-        else (),
+        "waits_for_word": purse.waits_for_word(mine),
         "refunds": purse.refunds(mine),
         "why_refused": purse.why_refused(mine, language),
         "error": error,
@@ -198,7 +196,7 @@ def _order_page(
     return render(request, "portal/order.html", context, status=status)
 
 
-def _own(request: CustomerRequest, code: str) -> Order:
+def own_order(request: CustomerRequest, code: str) -> Order:
     """Return the customer's own order; somebody else's is no different from none."""
     mine = queries.order_of(account=request.customer, code=code)
     if mine is None:

@@ -44,7 +44,7 @@ FOR EACH ROW EXECUTE FUNCTION payments_statementline_said()
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0003_labels'),
+        ('payments', '0004_contract'),
     ]
 
     operations = [

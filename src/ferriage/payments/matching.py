@@ -1,0 +1,148 @@
+"""What a kept event means: the second step, repeatable, and done once.
+
+Money is booked once under the provider's own name of it, whatever event, answer or second event
+speaks of it, and in whatever order they come.
+
+Source: docs/explanation/money.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ferriage.core.actors import Actor
+from ferriage.core.db import writing
+from ferriage.payments import inbox
+from ferriage.payments.capture import Captured, change_once, finish, post_receipt, settle_or_refund
+from ferriage.payments.models import InboxEvent, Payment
+from ferriage.payments.providers import registry
+from ferriage.payments.providers.contract import Event
+from ferriage.payments.starting import BEGUN
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.core.money import Money
+    from ferriage.payments.models import ProviderAccount
+
+PROVIDER: Final = Actor("system", "provider")
+PARKED: Final = frozenset({"order-fulfilled", "order-expired", "order-cancelled"})
+"""Why exact money waits for staff: the customer may want another order instead of a refund."""
+
+
+def handle(*, event: InboxEvent, now: datetime) -> str:
+    """Do what a kept event means, once however often it is called; returns its outcome.
+
+    Raises:
+        ProviderDown: The provider had to be asked and does not answer; it stays in the inbox.
+    """
+    assert event.account is not None  # noqa: S101 -- what staff book is handled by the bank's room
+    said = Event.from_json(event.raw["event"])
+    if said.kind == "look" and event.handled_at is None:
+        look(event.account, find(event.account, said), now)
+    with writing():
+        event = InboxEvent.objects.select_related("account").get(pk=event.pk)
+        if event.handled_at is not None:
+            return "duplicate"
+        outcome, payment = _do(event, said, now)
+        change_once(
+            InboxEvent.objects.filter(pk=event.pk, handled_at=None).update(
+                handled_at=now, outcome=outcome, payment=payment
+            )
+        )
+    return outcome
+
+
+def look(account: ProviderAccount, payment: Payment | None, now: datetime) -> None:
+    """Ask the provider what became of a payment; keep what it says, and handle it."""
+    if payment is None:
+        return
+    said = registry.opened(account).ask(payment)
+    for event in inbox.keep_said(account, said, now):
+        handle(event=event, now=now)
+
+
+def find(account: ProviderAccount, said: Event) -> Payment | None:
+    """Return the payment that an event speaks of: by our code, or by the provider's name."""
+    begun = Payment.objects.select_related("order", "account").filter(account=account)
+    if said.payment and (found := begun.filter(code=said.payment).first()):
+        return found
+    return begun.filter(provider_ref=said.provider_ref).first() if said.provider_ref else None
+
+
+def _do(event: InboxEvent, said: Event, now: datetime) -> tuple[str, Payment | None]:
+    assert event.account is not None  # noqa: S101 -- asserted by the caller
+    if said.kind == "paid":
+        captured = _capture(event.account, said, now)
+        return captured.outcome, captured.payment
+    payment = find(event.account, said)
+    if said.kind == "failed" and payment is not None:
+        # Money that came before or comes later stands above a failure that is told late.
+        begun = Payment.objects.filter(pk=payment.pk, state__in=BEGUN)
+        begun.update(state=Payment.State.FAILED)
+    return "noted", payment
+
+
+def _capture(account: ProviderAccount, said: Event, now: datetime) -> Captured:
+    assert said.money is not None  # noqa: S101 -- the contract holds it of `paid`
+    known = Payment.objects.filter(provider=account.slug, transaction_id=said.transaction_id)
+    if booked := known.first():
+        return Captured(booked, "duplicate", booked.reason)
+    asked = find(account, said)
+    exact = asked is not None and asked.order is not None and said.money == asked.order.due
+    payment = _captured_row(account, asked if exact else None, asked, said, now)
+    post_receipt(payment, from_accounts=[(account.asset, said.money.amount_minor)], now=now)
+    if exact:
+        return settle_or_refund(
+            payment,
+            refundable_minor=said.money.amount_minor,
+            payer_place=said.payer_place,
+            parked=PARKED,
+            now=now,
+            actor=PROVIDER,
+        )
+    reason = _mismatch(asked, said.money)
+    finish(payment, outcome="unallocated", now=now, actor=PROVIDER, reason=reason)
+    return Captured(payment, "unallocated", reason)
+
+
+def _captured_row(
+    account: ProviderAccount,
+    expected: Payment | None,
+    asked: Payment | None,
+    said: Event,
+    now: datetime,
+) -> Payment:
+    """Return the payment that was begun as captured, or a row of its own for any other money."""
+    assert said.money is not None  # noqa: S101 -- the contract holds it of `paid`
+    waiting = (*BEGUN, Payment.State.FAILED)
+    if expected is not None and expected.state in waiting:
+        changed = Payment.objects.filter(pk=expected.pk, state__in=waiting).update(
+            state=Payment.State.CAPTURED,
+            transaction_id=said.transaction_id,
+            received_minor=said.money.amount_minor,
+            captured_at=now,
+        )
+        change_once(changed)
+        return Payment.objects.select_related("order").get(pk=expected.pk)
+    return Payment.objects.create(
+        order=asked.order if asked else None,
+        provider=account.slug,
+        account=account,
+        state=Payment.State.CAPTURED,
+        amount_minor=said.money.amount_minor,
+        currency=said.money.currency,
+        transaction_id=said.transaction_id,
+        received_minor=said.money.amount_minor,
+        created_at=now,
+        captured_at=now,
+    )
+
+
+def _mismatch(asked: Payment | None, money: Money) -> str:
+    if asked is None or asked.order is None:
+        return "unknown-order"
+    due = asked.order.due
+    if due.currency != money.currency:
+        return "other-currency"
+    return "too-little" if money.amount_minor < due.amount_minor else "too-much"
