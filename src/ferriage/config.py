@@ -75,6 +75,8 @@ class ShopConfig:
     """Shown to customers who pay by bank transfer; empty turns that way to pay off."""
     bank_country: str = ""
     """ISO code of the country whose banks pay to the account; customers are presumed there."""
+    receipt_limit: int = 500
+    """A receipt typed by hand above so many units of its currency waits for a second person."""
     inner4: str = "10.64.0.0/10"
     """Inner IPv4 network of devices."""
     inner6: str = ""

@@ -131,14 +131,14 @@ def mark_refund_paid(
     *,
     refund: Refund,
     reference: str,
-    from_account: str = "assets:bank",
+    from_account: str = "",
     now: datetime,
     actor: Actor,
 ) -> Refund:
     """Note that staff paid a queued refund out of the bank account.
 
     Args:
-        from_account: Where the money lay in the books.
+        from_account: Where the money lay in the books; where the payment came to, if empty.
 
     Raises:
         NotRefundable: No number of the payment.
@@ -158,7 +158,9 @@ def mark_refund_paid(
         post(
             source_code=refund.code,
             kind="refund-paid",
-            transfers=[TransferLine("liabilities:refunds", from_account, money)],
+            transfers=[
+                TransferLine("liabilities:refunds", from_account or _came_to(refund), money)
+            ],
             description=f"Refund {refund.code} of payment {refund.payment.code}",
             sequence=_paid_before(refund),
             now=now,
@@ -168,6 +170,14 @@ def mark_refund_paid(
         )
     refund.refresh_from_db()
     return refund
+
+
+def _came_to(refund: Refund) -> str:
+    """Return the account of the books that a refund's payment came to: a bank's, or the till."""
+    for posted in ledger.entries(refund.payment.code):
+        if posted.debit.name.startswith(("assets:bank", "assets:cash")):
+            return posted.debit.name
+    return "assets:bank"
 
 
 def _paid_before(refund: Refund) -> int:

@@ -259,6 +259,7 @@ class Voucher(models.Model):
 from ferriage.payments.providers.bank.models import (  # noqa: E402 -- they name the rows above
     BankAccount,
     BankStatement,
+    HandReceipt,
     StatementFile,
     StatementLine,
 )
@@ -272,6 +273,7 @@ __all__ = [
     "BankAccount",
     "BankStatement",
     "BatchReversal",
+    "HandReceipt",
     "Reseller",
     "ResellerPayment",
     "StatementFile",

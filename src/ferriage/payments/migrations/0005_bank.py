@@ -28,7 +28,10 @@ _POSTGRES = (
     f"""
 CREATE FUNCTION payments_statementline_said() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'DELETE' OR {_CHANGED} OR ({_DONE}) THEN
+    IF TG_OP = 'DELETE' THEN
+        RAISE EXCEPTION '{_MESSAGE}' USING ERRCODE = 'check_violation';
+    END IF;
+    IF {_CHANGED} OR ({_DONE}) THEN
         RAISE EXCEPTION '{_MESSAGE}' USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;

@@ -86,18 +86,7 @@ def book_receipt(
         ReceiptWrong: No transaction number, or an amount that is not above zero; both in bounds;
             or a number that was kept with another amount; or a place that is none.
     """
-    transaction_id = transaction_id.strip()
-    plausible = 0 < money.amount_minor <= MOST_MINOR
-    if not 0 < len(transaction_id) <= LONGEST_NUMBER or not plausible:
-        raise ReceiptWrong(
-            _("A receipt needs the bank's number of it and an amount above zero."),
-            _("Copy both from the statement; nothing was booked."),
-        )
-    if payer_place and not is_place(payer_place):
-        raise ReceiptWrong(
-            _("“%s” is not the code of a country.") % payer_place,
-            _("Use the ISO 3166 code, such as SE or CN, or leave it empty; nothing was booked."),
-        )
+    transaction_id = check_receipt(transaction_id, money, payer_place)
     event = keep(
         PROVIDER,
         transaction_id,
@@ -120,6 +109,27 @@ def book_receipt(
             _("Compare both with the statement; nothing was booked now."),
         )
     return handle(event=event, now=now)
+
+
+def check_receipt(transaction_id: str, money: Money, payer_place: str) -> str:
+    """Return the bank's number without blanks, or refuse what cannot be booked.
+
+    Raises:
+        ReceiptWrong: As `book_receipt`, but for numbers that were kept before.
+    """
+    transaction_id = transaction_id.strip()
+    plausible = 0 < money.amount_minor <= MOST_MINOR
+    if not 0 < len(transaction_id) <= LONGEST_NUMBER or not plausible:
+        raise ReceiptWrong(
+            _("A receipt needs the bank's number of it and an amount above zero."),
+            _("Copy both from the statement; nothing was booked."),
+        )
+    if payer_place and not is_place(payer_place):
+        raise ReceiptWrong(
+            _("“%s” is not the code of a country.") % payer_place,
+            _("Use the ISO 3166 code, such as SE or CN, or leave it empty; nothing was booked."),
+        )
+    return transaction_id
 
 
 def handle(*, event: InboxEvent, now: datetime) -> Captured:

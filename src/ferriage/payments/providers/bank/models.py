@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
@@ -157,3 +159,70 @@ class StatementLine(models.Model):
     def number(self) -> str:
         """What a receipt of this line is booked under: the bank's reference, and our code."""
         return f"{self.bank_reference} ({self.code})" if self.bank_reference else self.code
+
+
+class HandReceipt(models.Model):
+    """A receipt that a member of staff typed. Above the limit another one confirms it first.
+
+    What was typed never changes; until it is booked it moves nothing. `needs_second` is what the
+    limit said when it was entered.
+    """
+
+    class Kind(models.TextChoices):
+        TRANSFER = "transfer", _("bank transfer")
+        CASH = "cash", _("cash")
+
+    code = CodeField("rcp")
+    kind = models.CharField(max_length=8, choices=Kind)
+    reference = models.CharField(max_length=60, blank=True)
+    transaction_id = models.CharField(max_length=100)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    payer_place = models.CharField(max_length=6, blank=True)
+    note = models.CharField(max_length=200, blank=True)
+    evidence = models.ForeignKey(
+        "approvals.Evidence", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    needs_second = models.BooleanField()
+    entered_by = models.CharField(max_length=150)
+    entered_at = models.DateTimeField()
+    confirmed_by = models.CharField(max_length=150, blank=True)
+    confirmed_at = models.DateTimeField(null=True)
+    dropped_by = models.CharField(max_length=150, blank=True)
+    dropped_at = models.DateTimeField(null=True)
+    booked_at = models.DateTimeField(null=True)
+    payment = models.ForeignKey(
+        "payments.Payment", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+
+    class Meta:
+        db_table = "payments_handreceipt"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["transaction_id"],
+                condition=Q(dropped_at=None),
+                name="payments_handreceipt_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0) & ~Q(entered_by=""),
+                name="payments_handreceipt_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(confirmed_by="", confirmed_at__isnull=True)
+                | (
+                    ~Q(confirmed_by="")
+                    & ~Q(Exact(Lower(F("confirmed_by")), Lower(F("entered_by"))))
+                    & Q(confirmed_at__isnull=False, dropped_at__isnull=True)
+                ),
+                name="payments_handreceipt_two_people",
+            ),
+            models.CheckConstraint(
+                condition=Q(booked_at__isnull=True, payment__isnull=True)
+                | Q(booked_at__isnull=False, payment__isnull=False, dropped_at__isnull=True)
+                & (Q(needs_second=False) | Q(confirmed_at__isnull=False)),
+                name="payments_handreceipt_booked",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
