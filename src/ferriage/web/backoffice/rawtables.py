@@ -35,7 +35,7 @@ ROOMS: Final = (
 SECRET: Final = frozenset(
     {
         *("number_hash", "token_hash", "code_hash", "secret_check", "lease_instance"),
-        *("state_hash", "nonce", "verifier", "secrets_sealed"),
+        *("state_hash", "nonce", "verifier", "secrets_sealed", "content"),
     }
 )
 """Columns that open something, or tell whether a guess would."""

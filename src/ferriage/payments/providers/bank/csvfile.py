@@ -33,7 +33,7 @@ from ferriage.payments.providers.bank.statement import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 ENCODINGS: Final = ("utf-8-sig", "utf-16", "gb18030", "cp1252", "big5", "iso-8859-15")
 DELIMITERS: Final = (";", ",", "\t", "|")
@@ -49,7 +49,6 @@ DATE_FORMATS: Final = (
     "%Y年%m月%d日",
 )
 DECIMALS: Final = (",", ".")
-COLUMNS: Final = ("day", "amount", "incoming", "outgoing", "currency", "text", "reference")
 _HEADINGS: Final = {
     "day": (
         "buchungstag|buchungsdatum|booking date|transaction date|date|交易日期|记账日期|交易时间"
@@ -140,8 +139,7 @@ def guess(data: bytes) -> Layout:
     Raises:
         StatementUnreadable: No row names a day and an amount in words that are known here.
     """
-    encoding = _encoding(data)
-    delimiter = max(DELIMITERS, key=lambda char: _regular(rows(data, encoding, char)))
+    encoding, delimiter = guess_writing(data)
     table = rows(data, encoding, delimiter)
     for number, row in enumerate(table[:_MOST_PREAMBLE]):
         columns = _columns(row)
@@ -159,6 +157,16 @@ def guess(data: bytes) -> Layout:
         _("No row of the file names a day and an amount in words that are known here."),
         _("Say below which row and columns they are."),
     )
+
+
+def guess_writing(data: bytes) -> tuple[str, str]:
+    """Guess encoding and delimiter of a file whose columns nobody knows yet.
+
+    Raises:
+        StatementUnreadable: It is too large.
+    """
+    encoding = _encoding(data)
+    return encoding, max(DELIMITERS, key=lambda char: _regular(rows(data, encoding, char)))
 
 
 def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Statement:
@@ -320,8 +328,3 @@ def _fits(text: str, date_format: str) -> bool:
 
 def _ends_in(amount: str, mark: str) -> bool:
     return bool(re.search(rf"{re.escape(mark)}\d{{1,2}}\D*$", amount))
-
-
-def preview_rows(data: bytes, layout: Layout, most: int = 8) -> Iterator[list[str]]:
-    """Yield the heading and the first rows below it, as the layout splits them."""
-    yield from rows(data, layout.encoding, layout.delimiter)[layout.heading :][: most + 1]

@@ -124,7 +124,7 @@ def set_layout(
         StatementUnreadable: The file is not written like that.
         StaleState: It is no draft any more.
     """
-    csvfile.read(_content(file), layout, account="", currency=file.account.currency)
+    csvfile.read(content(file), layout, account="", currency=file.account.currency)
     with writing():
         change_once(
             StatementFile.objects.filter(pk=file.pk, state=StatementFile.State.DRAFT).update(
@@ -142,7 +142,7 @@ def statements_in(file: StatementFile) -> list[Statement]:
     Raises:
         StatementUnreadable: It cannot be read as it is laid out.
     """
-    data = _content(file)
+    data = content(file)
     if file.layout is None and camt.is_camt(data):
         return camt.read(data)
     if file.layout is None:
@@ -217,6 +217,12 @@ def check(account: BankAccount, found: Sequence[Statement]) -> None:
                 _("Nothing was posted. Fetch the whole statement again, or report this file."),
             )
         _check_format(account, statement)
+
+
+def content(file: StatementFile) -> bytes:
+    """Return what was uploaded; nothing once it was posted or dropped."""
+    # PostgreSQL hands out a memoryview.
+    return bytes(file.content or b"")
 
 
 def is_first(account: BankAccount) -> bool:
@@ -311,11 +317,6 @@ def _finish(file: StatementFile, state: str, now: datetime, actor: Actor) -> Non
             state=state, content=None, done_by=actor.code, done_at=now
         )
     )
-
-
-def _content(file: StatementFile) -> bytes:
-    # PostgreSQL hands out a memoryview.
-    return bytes(file.content or b"")
 
 
 def _guessed(data: bytes) -> dict[str, object] | None:
