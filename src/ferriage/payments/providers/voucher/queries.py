@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from ferriage.payments.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from django.db.models import QuerySet
 
@@ -60,18 +61,35 @@ class Month:
 
 def held(reseller: Reseller) -> Held:
     """Return what a reseller holds unpaid, from batches, reversals and payments."""
-    owed = _owed_before(reseller, None)
-    left, unpaid = owed, 0
-    sold = VoucherBatch.objects.filter(reseller=reseller, kind=VoucherBatch.Kind.SOLD)
+    return holdings([reseller])[reseller.pk]
+
+
+def holdings(resellers: Sequence[Reseller]) -> dict[int, Held]:
+    """Return by primary key what each of them holds unpaid; a fixed number of queries."""
     gone = Count("vouchers", filter=Q(vouchers__reversal__kind=BatchReversal.Kind.VOID))
-    rows = sold.annotate(void=gone).order_by("-pk")
-    for count, price, void in rows.values_list("count", "paid_per_code_minor", "void"):
+    sold = VoucherBatch.objects.filter(
+        reseller__in=list(resellers), kind=VoucherBatch.Kind.SOLD
+    ).annotate(void=gone)
+    batches: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    rows = sold.order_by("-pk").values_list("reseller", "count", "void", "paid_per_code_minor")
+    for reseller, count, void, price in rows:
+        batches[reseller or 0].append((count - void, price))
+    payments = ResellerPayment.objects.filter(reseller__in=list(resellers))
+    paid = dict(payments.values_list("reseller").annotate(Sum("amount_minor")).order_by())
+    return {
+        reseller.pk: _held(batches[reseller.pk], paid.get(reseller.pk, 0)) for reseller in resellers
+    }
+
+
+def _held(batches: list[tuple[int, int]], paid: int) -> Held:
+    """Say what is unpaid of batches, newest first, as (codes, price of one)."""
+    owed = left = sum(count * price for count, price in batches) - paid
+    unpaid = 0
+    for count, price in batches:
         # What is owed covers the newest codes first: payments are for the oldest ones.
-        covered = min(count - void, -(-left // price))
-        unpaid += max(covered, 0)
+        covered = max(min(count, -(-left // price)), 0)
+        unpaid += covered
         left -= covered * price
-        if left <= 0:
-            break
     return Held(owed, unpaid)
 
 
@@ -145,18 +163,21 @@ def months_of(reseller: Reseller, now: datetime) -> list[tuple[int, int]]:
 
 def owed_by_rows() -> Iterator[tuple[str, str, int]]:
     """Yield account, currency and what each reseller owes by batches and payments."""
-    for reseller in Reseller.objects.order_by("pk"):
-        yield reseller.receivable, reseller.currency, _owed_before(reseller, None)
+    everybody = list(Reseller.objects.order_by("pk"))
+    found = holdings(everybody)
+    for reseller in everybody:
+        yield reseller.receivable, reseller.currency, found[reseller.pk].owed_minor
 
 
-def _owed_before(reseller: Reseller, at: datetime | None) -> int:
-    """Return what was issued, less what was taken back and paid, before an instant, or ever."""
-    batches = VoucherBatch.objects.filter(reseller=reseller, kind=VoucherBatch.Kind.SOLD)
-    voided = BatchReversal.objects.filter(batch__reseller=reseller, kind=BatchReversal.Kind.VOID)
-    payments = ResellerPayment.objects.filter(reseller=reseller)
-    if at is not None:
-        batches, voided = batches.filter(issued_at__lt=at), voided.filter(at__lt=at)
-        payments = payments.filter(at__lt=at)
+def _owed_before(reseller: Reseller, at: datetime) -> int:
+    """Return what was issued before an instant, less what was taken back and paid."""
+    batches = VoucherBatch.objects.filter(
+        reseller=reseller, kind=VoucherBatch.Kind.SOLD, issued_at__lt=at
+    )
+    voided = BatchReversal.objects.filter(
+        batch__reseller=reseller, kind=BatchReversal.Kind.VOID, at__lt=at
+    )
+    payments = ResellerPayment.objects.filter(reseller=reseller, at__lt=at)
     issued = batches.aggregate(total=Sum(F("count") * F("paid_per_code_minor")))["total"] or 0
     back = voided.aggregate(total=Sum("amount_minor"))["total"] or 0
     paid = payments.aggregate(total=Sum("amount_minor"))["total"] or 0

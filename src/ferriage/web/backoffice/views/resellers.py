@@ -91,7 +91,9 @@ class PaidForm(AmountForm):
 
 def index(request: StaffRequest) -> HttpResponse:
     """List resellers with what they hold and owe."""
-    rows = [(found, queries.held(found)) for found in Reseller.objects.order_by("name")]
+    everybody = list(Reseller.objects.order_by("name"))
+    held = queries.holdings(everybody)
+    rows = [(found, held[found.pk]) for found in everybody]
     return render(request, "backoffice/resellers.html", {"resellers": rows})
 
 

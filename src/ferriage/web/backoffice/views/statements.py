@@ -365,7 +365,7 @@ def line(request: StaffRequest, code: str) -> HttpResponse:
 
     return form_page(
         request,
-        LineForm(request.POST or None, line=found),
+        LineForm(request.POST if request.method == "POST" else None, line=found),
         title=_("What was this?"),
         submit=_("Book"),
         back=reverse("staff-statements"),
