@@ -185,7 +185,11 @@ def _named_refund(line: StatementLine, state: str) -> Refund | None:
     """Return the one refund of exactly this amount whose code stands in the text."""
     said = codes.normalise(line.text)
     same = Refund.objects.filter(
-        state=state, amount_minor=abs(line.amount_minor), currency=line.currency
+        # What a provider pays back does not come by this account.
+        payment__account=None,
+        state=state,
+        amount_minor=abs(line.amount_minor),
+        currency=line.currency,
     ).select_related("payment__order")
     named = [refund for refund in same if codes.normalise(refund.code.partition("_")[2]) in said]
     return named[0] if len(named) == 1 else None

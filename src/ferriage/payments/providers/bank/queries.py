@@ -117,7 +117,10 @@ def refunds_that_fit(line: StatementLine) -> QuerySet[Refund]:
     """Return the queued refunds of exactly what a line paid out, oldest first."""
     return (
         Refund.objects.filter(
-            state=Refund.State.QUEUED, amount_minor=-line.amount_minor, currency=line.currency
+            payment__account=None,
+            state=Refund.State.QUEUED,
+            amount_minor=-line.amount_minor,
+            currency=line.currency,
         )
         .select_related("payment__order")
         .order_by("created_at")
@@ -137,7 +140,9 @@ def preview(file: StatementFile) -> list[Preview]:
     resellers = set(Reseller.objects.values_list("reference", flat=True))
     refunds = list(
         Refund.objects.filter(
-            state__in=[Refund.State.QUEUED, Refund.State.PAID], currency=file.account.currency
+            payment__account=None,
+            state__in=[Refund.State.QUEUED, Refund.State.PAID],
+            currency=file.account.currency,
         )
     )
     return [
