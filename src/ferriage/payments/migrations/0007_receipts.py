@@ -27,6 +27,15 @@ BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END
 CREATE TRIGGER payments_handreceipt_no_delete BEFORE DELETE ON payments_handreceipt
 BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END
 """,
+    # INSERT OR REPLACE deletes the row in its way without asking the trigger above.
+    f"""
+CREATE TRIGGER payments_handreceipt_no_replace BEFORE INSERT ON payments_handreceipt
+WHEN EXISTS (
+    SELECT 1 FROM payments_handreceipt AS old WHERE old.id = NEW.id OR old.code = NEW.code
+    OR (old.transaction_id = NEW.transaction_id AND old.dropped_at IS NULL)
+)
+BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END
+""",
 )
 _POSTGRES = (
     f"""
