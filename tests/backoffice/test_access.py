@@ -49,6 +49,7 @@ EXPECTED: Final = {
     "staff-reseller": ("opa", ""),
     "staff-reseller-terms": ("o", "o"),
     "staff-reseller-paid": ("o", "o"),
+    "staff-reseller-apply": ("o", "o"),
     "staff-reseller-link": ("", "o"),
     "staff-reseller-unlink": ("", "o"),
     "staff-reseller-month": ("opa", ""),

@@ -19,11 +19,13 @@ from people import logged_in
 
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.codes import normalise
+from ferriage.core.money import Money
 from ferriage.ledger.queries import balance
 from ferriage.orders import actions as orders
 from ferriage.payments import actions as payments
 from ferriage.payments.models import Reseller, Voucher, VoucherBatch
 from ferriage.payments.queries import check
+from yard import OWNER
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -146,6 +148,24 @@ def test_made_up_link_opens_nothing(kiosk: Reseller, address: str) -> None:
 
     assert answer.status_code == 410
     assert kiosk.name not in answer.content.decode()
+
+
+def test_money_without_the_reference_is_given_to_them_on_their_page(
+    olga: Client, shop: Shop, kiosk: Reseller, now: datetime
+) -> None:
+    issue(olga, shop, kiosk, 3)
+    came = payments.book_receipt(
+        reference="kiosk",
+        transaction_id="B-1",
+        money=Money(2000, "CNY"),
+        now=now,
+        actor=OWNER,
+    ).payment
+
+    olga.post(reverse("staff-reseller-apply", args=[kiosk.code]), {"payment": came.pk})
+
+    assert balance("assets:receivable:kiosk", "CNY") == 400
+    assert balance("liabilities:unallocated", "CNY") == 0
 
 
 def test_month_that_is_none_is_not_found(olga: Client, kiosk: Reseller) -> None:

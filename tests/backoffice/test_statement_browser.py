@@ -77,7 +77,12 @@ def test_statement_goes_from_upload_to_settled_order(
     shop_of_its_own: Shop, page: Page, tmp_path: Path
 ) -> None:
     order, reference = _ordered(shop_of_its_own)
-    paid = Entry(minor=1000, text=f"Ferry, ref. {reference.lower()}, thank you", reference="R-1", payer_iban="X")
+    paid = Entry(
+        minor=1000,
+        text=f"Ferry, ref. {reference.lower()}, thank you",
+        reference="R-1",
+        payer_iban="X",
+    )
     statement = tmp_path / "statement.xml"
     statement.write_bytes(camt([paid, FEE, RENT], version="08", currency="CNY", opening=90000))
     complaints: list[str] = []

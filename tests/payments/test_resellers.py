@@ -9,6 +9,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from ferriage.core import codes
+from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
 from ferriage.payments import actions
 from ferriage.payments.models import Reseller, ResellerPayment, Voucher, VoucherBatch
@@ -16,6 +17,7 @@ from ferriage.payments.providers.bank import booking, files
 from ferriage.payments.providers.voucher import queries, resellers
 from ferriage.payments.providers.voucher.actions import BatchWrong, VoucherGone
 from ferriage.payments.providers.voucher.quota import QuotaPassed, ResellerWrong
+from ferriage.payments.queries import check
 from statement_files import IBAN, Entry, camt
 from till import Till, assert_sound, books
 from yard import OWNER
@@ -191,6 +193,30 @@ def test_payment_by_statement_is_found_by_the_resellers_reference(
         "liabilities:vouchers": 4000,
     }
     assert_sound()
+
+
+def test_money_that_came_without_the_reference_is_given_to_its_reseller_once(
+    till: Till, kiosk: Reseller
+) -> None:
+    issue(till, kiosk, 5)
+    came = till.receive("kiosk, march", 3000).payment
+    more = till.receive("kiosk again", 4001, number="T-2").payment
+    offered = list(queries.payments_that_fit(kiosk))
+
+    resellers.apply_unallocated(payment=came, reseller=kiosk, now=till.now, actor=OWNER)
+    with pytest.raises(StaleState):
+        resellers.apply_unallocated(payment=came, reseller=kiosk, now=till.now, actor=OWNER)
+    with pytest.raises(ResellerWrong, match="owes"):
+        resellers.apply_unallocated(payment=more, reseller=kiosk, now=till.now, actor=OWNER)
+
+    assert offered == [came]
+    assert books() == {
+        "assets:bank": 7001,
+        OWED: 1000,
+        "liabilities:unallocated": 4001,
+        "liabilities:vouchers": 4000,
+    }
+    assert check() == []
 
 
 # --- taken back, expired, written off ---------------------------------------------------------

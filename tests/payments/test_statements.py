@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -289,6 +290,16 @@ def test_draft_posts_nothing_and_is_emptied_when_dropped(till: Till, account: Ba
         with pytest.raises(StaleState):
             act(file=file, now=till.now, actor=OWNER)
     assert StatementLine.objects.count() == 0
+
+
+def test_draft_that_nobody_posts_is_emptied_by_the_worker(till: Till, account: BankAccount) -> None:
+    files.upload(account=account, name="a", data=statement(FEE), now=till.now, actor=OWNER)
+    before = tasks.run(till.now + files.FORGOTTEN - timedelta(seconds=1))
+
+    ran = tasks.run(till.now + files.FORGOTTEN)
+
+    assert (before, ran) == (0, 1)
+    assert StatementFile.objects.get().content is None
 
 
 def test_posted_file_is_emptied(till: Till, account: BankAccount) -> None:

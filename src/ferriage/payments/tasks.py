@@ -9,7 +9,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.payments import actions, matching, queries
 from ferriage.payments.models import InboxEvent
 from ferriage.payments.providers.bank import actions as bank
-from ferriage.payments.providers.bank import booking, receipts
+from ferriage.payments.providers.bank import booking, files, receipts
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +27,7 @@ def run(now: datetime) -> int:
     )
     handled = sum(_handle(event, now) for event in left)
     handled += sum(_book(receipt, now) for receipt in receipts.left())
-    handled += booking.book_kept(now)
+    handled += booking.book_kept(now) + files.drop_forgotten(now, WORKER)
     owed = queries.ended_without_refund()
     for order in owed:
         actions.queue_ended(order=order, now=now, actor=WORKER)

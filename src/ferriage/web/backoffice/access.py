@@ -97,6 +97,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-reseller": MONEY,
     "staff-reseller-terms": _form(OWNER),
     "staff-reseller-paid": _form(OWNER),
+    "staff-reseller-apply": _form(OWNER),
     "staff-reseller-link": _button(OWNER),
     "staff-reseller-unlink": _button(OWNER),
     "staff-reseller-month": MONEY,

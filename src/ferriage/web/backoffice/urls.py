@@ -98,6 +98,7 @@ _pages: list[URLPattern] = [
     route("resellers/<str:code>/", resellers.reseller, "staff-reseller"),
     route("resellers/<str:code>/terms/", resellers.terms, "staff-reseller-terms"),
     route("resellers/<str:code>/paid/", resellers.paid, "staff-reseller-paid"),
+    route("resellers/<str:code>/apply/", resellers.apply, "staff-reseller-apply"),
     route("resellers/<str:code>/link/", resellers.make_link, "staff-reseller-link"),
     route("resellers/<str:code>/link/end/", resellers.end_link, "staff-reseller-unlink"),
     route("resellers/<str:code>/<int:year>-<int:number>/", resellers.month, "staff-reseller-month"),

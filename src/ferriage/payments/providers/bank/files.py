@@ -9,6 +9,7 @@ Source: docs/decisions/0027-bank-statements.md
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy as _
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ferriage.core.actors import Actor
     from ferriage.payments.providers.bank.statement import Statement
 
+FORGOTTEN: Final = timedelta(days=30)
 _CHUNK: Final = 500
 _SHOWN: Final = 40
 
@@ -164,6 +166,17 @@ def drop(*, file: StatementFile, now: datetime, actor: Actor) -> None:
     with writing():
         _finish(file, StatementFile.State.DROPPED, now, actor)
         audit.record(now=now, actor=actor, action="statement.dropped", subject=file.code)
+
+
+def drop_forgotten(now: datetime, actor: Actor) -> int:
+    """Empty drafts that nobody posted in a month: they hold names of payers."""
+    forgotten = StatementFile.objects.filter(
+        state=StatementFile.State.DRAFT, uploaded_at__lte=now - FORGOTTEN
+    )
+    left = list(forgotten.defer("content").order_by("pk")[:_CHUNK])
+    for file in left:
+        drop(file=file, now=now, actor=actor)
+    return len(left)
 
 
 def store(

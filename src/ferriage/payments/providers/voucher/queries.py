@@ -12,6 +12,7 @@ from django.db.models import Count, F, Q, Sum
 from ferriage.core.hashing import hash_secret
 from ferriage.payments.models import (
     BatchReversal,
+    Payment,
     Reseller,
     ResellerPayment,
     Voucher,
@@ -115,6 +116,15 @@ def counted(batches: QuerySet[VoucherBatch]) -> QuerySet[VoucherBatch]:
 def unused(batch: VoucherBatch) -> QuerySet[Voucher]:
     """Return the codes of a batch that were neither used nor taken back."""
     return Voucher.objects.filter(batch=batch, used_at=None, reversal=None)
+
+
+def payments_that_fit(reseller: Reseller) -> QuerySet[Payment]:
+    """Return money without an order that a reseller may have paid: no more than is owed."""
+    return Payment.objects.filter(
+        outcome="unallocated",
+        currency=reseller.currency,
+        received_minor__lte=held(reseller).owed_minor,
+    ).order_by("captured_at")
 
 
 def by_token(token: str) -> Reseller | None:

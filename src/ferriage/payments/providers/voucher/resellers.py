@@ -20,6 +20,7 @@ from ferriage.ledger.actions import TransferLine, post
 from ferriage.payments.capture import change_once
 from ferriage.payments.models import (
     BatchReversal,
+    Payment,
     Reseller,
     ResellerPayment,
     Voucher,
@@ -190,6 +191,28 @@ def book_payment(
             amount=str(money),
         )
     return payment
+
+
+def apply_unallocated(
+    *, payment: Payment, reseller: Reseller, now: datetime, actor: Actor
+) -> ResellerPayment:
+    """Give money that came without a usable reference to the reseller who paid it.
+
+    Raises:
+        ResellerWrong: More than they owe, or another currency.
+        StaleState: It is not unallocated any more.
+    """
+    with writing():
+        waiting = Payment.objects.filter(pk=payment.pk, outcome="unallocated")
+        change_once(waiting.update(outcome="reseller"))
+        return book_payment(
+            reseller=reseller,
+            money=Money(payment.received_minor or 0, payment.currency),
+            transaction_id=payment.code,
+            book_account="liabilities:unallocated",
+            now=now,
+            actor=actor,
+        )
 
 
 def make_link(*, reseller: Reseller, now: datetime, actor: Actor) -> str:

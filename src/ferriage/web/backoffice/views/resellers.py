@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ferriage.core.money import Money
-from ferriage.payments.models import Reseller
+from ferriage.payments.models import Payment, Reseller
 from ferriage.payments.providers.voucher import queries, resellers
 from ferriage.web.backoffice.fields import YEARS, AmountForm, row, usual_currency
 from ferriage.web.backoffice.pages import form_page, said
@@ -87,6 +87,35 @@ class PaidForm(AmountForm):
         label=gettext_lazy("The bank's number of the payment"), max_length=100
     )
     note = forms.CharField(label=gettext_lazy("Note"), max_length=200, required=False)
+
+
+if TYPE_CHECKING:
+    _PaymentChoice = forms.ModelChoiceField[Payment]
+else:
+    _PaymentChoice = forms.ModelChoiceField
+
+
+class PaymentField(_PaymentChoice):
+    """Money without an order, said with its amount and the day it was booked."""
+
+    def label_from_instance(self, obj: Payment) -> str:
+        """Return what the choice says."""
+        money = Money(obj.received_minor or 0, obj.currency)
+        return f"{money} · {obj.captured_at:%Y-%m-%d} · {obj.transaction_id}"
+
+
+class ApplyForm(forms.Form):
+    """Money that a reseller paid without quoting their reference."""
+
+    payment = PaymentField(
+        Payment.objects.none(), label=gettext_lazy("Money without an order"), empty_label=None
+    )
+
+    def __init__(self, *args: Any, reseller: Reseller, **options: Any) -> None:
+        super().__init__(*args, **options)
+        field = self.fields["payment"]
+        assert isinstance(field, PaymentField)  # noqa: S101 -- declared above
+        field.queryset = queries.payments_that_fit(reseller)
 
 
 def index(request: StaffRequest) -> HttpResponse:
@@ -193,6 +222,30 @@ def paid(request: StaffRequest, code: str) -> HttpResponse:
         act=act,
         intro=_("%(money)s is owed. What quotes %(reference)s in a bank statement books itself.")
         % {"money": owed, "reference": found.reference},
+    )
+
+
+def apply(request: StaffRequest, code: str) -> HttpResponse:
+    """Give money that came without a usable reference to the reseller who paid it."""
+    found = row(Reseller, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        resellers.apply_unallocated(
+            payment=typed["payment"],
+            reseller=found,
+            now=request.now,
+            actor=request.staff.actor,
+        )
+        return said(request, _("The payment is booked."), "staff-reseller", code)
+
+    return form_page(
+        request,
+        ApplyForm(request.POST or None, reseller=found),
+        title=_("Money that %s paid") % found.name,
+        submit=_("Book"),
+        back=reverse("staff-reseller", args=[code]),
+        act=act,
+        intro=_("Money without an order is listed that is not more than what is owed."),
     )
 
 
