@@ -254,6 +254,26 @@ def test_pages_ask_as_often_for_many_lines_as_for_few(
         olga.get(reverse("staff-statement", args=[file.statements.get().code]))
 
 
+def test_reference_with_a_slip_is_guessed_for_staff(
+    olga: Client, shop: Shop, now: datetime, account: BankAccount
+) -> None:
+    ordered(shop, now)
+    order, reference = ordered(shop, now)
+    ordered(shop, now)
+    slip = reference[:4] + reference[5:]
+    upload(olga, account, camt([Entry(minor=1000, text=slip, payer_iban="X")], currency="CNY"))
+    file = StatementFile.objects.get()
+    olga.post(reverse("staff-statement-post", args=[file.code]))
+    payment = StatementLine.objects.get().payment
+    assert payment is not None
+
+    shown = text(olga.get(reverse("staff-statement", args=[file.statements.get().code])))  # type: ignore[arg-type]
+    assign = text(olga.get(reverse("staff-unallocated-assign", args=[payment.code])))  # type: ignore[arg-type]
+
+    assert f'Perhaps for <a href="{reverse("staff-order", args=[order.code])}"' in shown
+    assert f'<option value="{order.pk}" selected>' in assign
+
+
 # --- receipts ---------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from ferriage.core.money import Money
 from ferriage.orders.models import Order
 from ferriage.payments import actions, queries
 from ferriage.payments.models import HandReceipt, InboxEvent, Payment, Refund
-from ferriage.payments.providers.bank import receipts
+from ferriage.payments.providers.bank import receipts, suggesting
 from ferriage.web.backoffice.fields import AmountForm, PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
 from ferriage.web.backoffice.words import OUTCOMES
@@ -216,7 +216,11 @@ def assign(request: StaffRequest, code: str) -> HttpResponse:
         )
         return said(request, _("The order is paid and fulfilled."), "staff-bank")
 
-    form = AssignForm(request.POST or None, payment=found, now=request.now)
+    said_of_it = InboxEvent.objects.filter(payment=found).values_list("raw", flat=True).first()
+    text = str((said_of_it or {}).get("reference", ""))
+    guess = suggesting.nearly(text, suggesting.awaited(request.now))
+    initial = {"order": guess.order} if guess else {}
+    form = AssignForm(request.POST or None, payment=found, now=request.now, initial=initial)
     return form_page(
         request,
         form,

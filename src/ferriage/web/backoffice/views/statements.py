@@ -18,7 +18,14 @@ from ferriage.payments.models import (
     StatementFile,
     StatementLine,
 )
-from ferriage.payments.providers.bank import booking, csvfile, files, queries, receipts
+from ferriage.payments.providers.bank import (
+    booking,
+    csvfile,
+    files,
+    queries,
+    receipts,
+    suggesting,
+)
 from ferriage.payments.providers.bank.statement import LARGEST_BYTES, StatementUnreadable
 from ferriage.web.backoffice.fields import row, usual_currency
 from ferriage.web.backoffice.pages import form_page, said
@@ -176,7 +183,9 @@ def index(request: StaffRequest) -> HttpResponse:
     accounts = list(BankAccount.objects.order_by("pk"))
     context = {
         "accounts": [(account, queries.comparison(account)) for account in accounts],
-        "drafts": StatementFile.objects.filter(state=StatementFile.State.DRAFT).order_by("-pk"),
+        "drafts": StatementFile.objects.filter(state=StatementFile.State.DRAFT)
+        .defer("content")
+        .order_by("-pk"),
         "receipts": receipts.waiting(),
         "lines": queries.waiting_lines(),
         "statements": BankStatement.objects.select_related("account").order_by("-pk")[:_NEWEST],
@@ -343,10 +352,18 @@ def statement(request: StaffRequest, code: str) -> HttpResponse:
     """Show a posted statement: its lines and what each came to."""
     found = row(BankStatement, code)
     lines = found.lines.select_related("payment", "refund").order_by("booked_on", "pk")
+    waited_for = suggesting.awaited(request.now)
     context = {
         "statement": found,
         "account": found.account,
-        "lines": [(line, LINE_OUTCOMES.get(line.outcome, line.outcome)) for line in lines],
+        "lines": [
+            (
+                line,
+                LINE_OUTCOMES.get(line.outcome, line.outcome),
+                suggesting.nearly(line.text, waited_for) if line.outcome == "unallocated" else None,
+            )
+            for line in lines
+        ],
     }
     return render(request, "backoffice/statement.html", context)
 
