@@ -170,7 +170,8 @@ def _acts() -> dict[str, Callable[..., str]]:
     from ferriage.orders.models import Order
     from ferriage.payments import actions as payments
     from ferriage.payments import tasks
-    from ferriage.payments.models import Payment, Refund
+    from ferriage.payments.models import Payment, Refund, StatementFile
+    from ferriage.payments.providers.bank import booking
 
     staff = Actor("staff", "olga")
 
@@ -211,7 +212,12 @@ def _acts() -> dict[str, Callable[..., str]]:
     def work(*, now: str) -> str:
         return str(tasks.run(_at(now)))
 
-    acts = [book, redeem, end, recognise, refund, pay_back, work]
+    def post_statement(*, file: str, now: str) -> str:
+        found = StatementFile.objects.get(code=file)
+        booking.post_file(file=found, now=_at(now), actor=staff)
+        return "posted"
+
+    acts = [book, redeem, end, recognise, refund, pay_back, work, post_statement]
     more = _acts_of_selling() | _acts_over_the_net() | _acts_of_arrival()
     return {act.__name__: act for act in acts} | more
 

@@ -157,9 +157,9 @@ def assert_sound() -> None:
 
 
 def received() -> int:
-    """Return what was booked from the bank's statements in CNY, from the ledger alone."""
+    """Return what was booked at the bank or over the counter in CNY, from the ledger alone."""
     rows = ledger.Transfer.objects.filter(
-        debit__name="assets:bank", transaction__kind="receipt", currency="CNY"
+        debit__name__regex="^assets:(bank|cash)", transaction__kind="receipt", currency="CNY"
     )
     return rows.aggregate(total=Sum("amount_minor"))["total"] or 0
 

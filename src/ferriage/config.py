@@ -84,6 +84,8 @@ class ShopConfig:
     topup_most: str = ""
     support_grant_days: int = 31
     """How many days within a year support may give one customer; owners are not bound by it."""
+    receipt_limit: int = 500
+    """A receipt typed by hand above so many units of its currency waits for a second person."""
     inner4: str = "10.64.0.0/10"
     """Inner IPv4 network of devices."""
     inner6: str = ""

@@ -11,6 +11,7 @@ from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
+from ferriage.ledger import queries as ledger
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance
 from ferriage.orders.actions import Refused, settle
@@ -163,8 +164,18 @@ def refund_unallocated(*, payment: Payment, now: datetime, actor: Actor) -> Refu
     return refund
 
 
-def mark_refund_paid(*, refund: Refund, reference: str, now: datetime, actor: Actor) -> Refund:
+def mark_refund_paid(
+    *,
+    refund: Refund,
+    reference: str,
+    from_account: str = "",
+    now: datetime,
+    actor: Actor,
+) -> Refund:
     """Note that staff paid a queued refund out of the bank account.
+
+    Args:
+        from_account: Where the money lay in the books; where the payment came to, if empty.
 
     Raises:
         NotRefundable: No number of the payment.
@@ -184,8 +195,11 @@ def mark_refund_paid(*, refund: Refund, reference: str, now: datetime, actor: Ac
         post(
             source_code=refund.code,
             kind="refund-paid",
-            transfers=[TransferLine("liabilities:refunds", "assets:bank", money)],
+            transfers=[
+                TransferLine("liabilities:refunds", from_account or _came_to(refund), money)
+            ],
             description=f"Refund {refund.code} of payment {refund.payment.code}",
+            sequence=_paid_before(refund),
             now=now,
         )
         audit.record(
@@ -193,6 +207,19 @@ def mark_refund_paid(*, refund: Refund, reference: str, now: datetime, actor: Ac
         )
     refund.refresh_from_db()
     return refund
+
+
+def _came_to(refund: Refund) -> str:
+    """Return the account of the books that a refund's payment came to: a bank's, or the till."""
+    for posted in ledger.entries(refund.payment.code):
+        if posted.debit.name.startswith(("assets:bank", "assets:cash")):
+            return posted.debit.name
+    return "assets:bank"
+
+
+def _paid_before(refund: Refund) -> int:
+    """Return how often a refund was paid before, and came back."""
+    return ledger.posted(source_codes=[refund.code], kind="refund-paid")[refund.code].count
 
 
 def queue_ended(*, order: Order, now: datetime, actor: Actor) -> Refund | None:

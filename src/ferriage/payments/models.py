@@ -363,6 +363,10 @@ class VoucherBatch(models.Model):
     paid_per_code_minor = models.BigIntegerField()
     count = models.PositiveIntegerField()
     issued_at = models.DateTimeField()
+    reseller = models.ForeignKey(
+        "payments.Reseller", on_delete=models.PROTECT, null=True, related_name="batches"
+    )
+    expires_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "payments_voucherbatch"
@@ -372,12 +376,15 @@ class VoucherBatch(models.Model):
 
 
 class Voucher(models.Model):
-    """One code of a batch, known by its keyed hash; used at most once."""
+    """One code of a batch, known by its keyed hash; used at most once, or taken back."""
 
     batch = models.ForeignKey(VoucherBatch, on_delete=models.PROTECT, related_name="vouchers")
     code_hash = models.CharField(max_length=64, unique=True)
     used_at = models.DateTimeField(null=True)
     payment = models.OneToOneField(Payment, on_delete=models.PROTECT, null=True, related_name="+")
+    reversal = models.ForeignKey(
+        "payments.BatchReversal", on_delete=models.PROTECT, null=True, related_name="vouchers"
+    )
 
     class Meta:
         db_table = "payments_voucher"
@@ -386,7 +393,11 @@ class Voucher(models.Model):
                 condition=Q(used_at__isnull=True, payment__isnull=True)
                 | Q(used_at__isnull=False, payment__isnull=False),
                 name="payments_voucher_used_whole",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(used_at__isnull=True) | Q(reversal__isnull=True),
+                name="payments_voucher_used_or_gone",
+            ),
         ]
 
 
@@ -399,3 +410,29 @@ class Gift(models.Model):
 
     class Meta:
         db_table = "payments_gift"
+
+
+# Django finds the models of a room in this module; those of a provider stand with the provider.
+from ferriage.payments.providers.bank.models import (  # noqa: E402 -- they name the rows above
+    BankAccount,
+    BankStatement,
+    HandReceipt,
+    StatementFile,
+    StatementLine,
+)
+from ferriage.payments.providers.voucher.models import (  # noqa: E402 -- the same
+    BatchReversal,
+    Reseller,
+    ResellerPayment,
+)
+
+__all__ = [
+    "BankAccount",
+    "BankStatement",
+    "BatchReversal",
+    "HandReceipt",
+    "Reseller",
+    "ResellerPayment",
+    "StatementFile",
+    "StatementLine",
+]

@@ -23,6 +23,7 @@ from ferriage.payments.models import (
     Refund,
     Voucher,
 )
+from ferriage.payments.providers.voucher import queries as resellers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +102,7 @@ def has_voucher_for(price: Price) -> bool:
     """Tell whether somebody may hold a voucher that pays a price: one that fits and is unused."""
     return Voucher.objects.filter(
         used_at=None,
+        reversal=None,
         batch__plan=price.plan_id,
         batch__term_months=price.term_months,
         batch__currency=price.currency,
@@ -188,6 +190,15 @@ def _differences() -> Iterator[Finding]:
             held = -ledger.balance(account, currency)
             if held != minor:
                 yield Finding(f"{account} {currency}", f"holds {held}, should hold {minor}")
+    yield from _receivables()
+
+
+def _receivables() -> Iterator[Finding]:
+    """Find resellers who owe something else in the books than by their batches and payments."""
+    for account, currency, minor in resellers.owed_by_rows():
+        held = ledger.balance(account, currency)
+        if held != minor:
+            yield Finding(f"{account} {currency}", f"holds {held}, should hold {minor}")
 
 
 def _unallocated_minor(currency: str) -> int:
@@ -203,8 +214,8 @@ def _owed_minor(currency: str) -> int:
 
 
 def _vouchers_minor(currency: str) -> int:
-    """Return what was paid for codes that nobody used yet."""
-    unused = Voucher.objects.filter(used_at=None, batch__currency=currency)
+    """Return what was paid for codes that nobody used yet, and that were not taken back."""
+    unused = Voucher.objects.filter(used_at=None, reversal=None, batch__currency=currency)
     paid = unused.aggregate(total=Sum("batch__paid_per_code_minor"))["total"] or 0
     return paid + gifts.unrevealed_minor(currency)
 

@@ -10,10 +10,13 @@ from ferriage.core.errors import FerriageError
 from ferriage.payments import actions, asking, inbox, matching, queries, refunding, settlement
 from ferriage.payments.models import InboxEvent
 from ferriage.payments.providers.bank import actions as bank
+from ferriage.payments.providers.bank import booking, files, receipts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
+
+    from ferriage.payments.models import HandReceipt
 
 WORKER: Final = Actor("system", "worker")
 log = structlog.get_logger()
@@ -28,6 +31,9 @@ def run(now: datetime) -> int:
     return _all(
         [
             partial(_handle_left, now),
+            partial(_book_left, now),
+            partial(booking.book_kept, now),
+            partial(files.drop_forgotten, now, WORKER),
             partial(_queue_owed, now),
             partial(asking.ask_due, now),
             partial(refunding.send_due, now=now, actor=WORKER),
@@ -40,6 +46,10 @@ def run(now: datetime) -> int:
 def _handle_left(now: datetime) -> int:
     left = InboxEvent.objects.filter(handled_at=None).select_related("account").order_by("pk")
     return _all([partial(_handle, event, now) for event in left[:500]])
+
+
+def _book_left(now: datetime) -> int:
+    return _all([partial(_book, receipt, now) for receipt in receipts.left()])
 
 
 def _queue_owed(now: datetime) -> int:
@@ -76,5 +86,15 @@ def _handle(event: InboxEvent, now: datetime) -> bool:
             matching.handle(event=event, now=now)
     except FerriageError as refusal:
         log.warning("receipt.refused", receipt=event.pk, reason=refusal.slug)
+        return False
+    return True
+
+
+def _book(receipt: HandReceipt, now: datetime) -> bool:
+    """Book one typed receipt that a crash left; one that is refused holds up no other."""
+    try:
+        receipts.book(receipt=receipt, now=now, actor=WORKER)
+    except FerriageError as refusal:
+        log.warning("receipt.refused", receipt=receipt.code, reason=refusal.slug)
         return False
     return True

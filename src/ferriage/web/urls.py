@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.urls import include, path
 
 from ferriage.web.api.callbacks import events
-from ferriage.web.backoffice.views import outside
+from ferriage.web.backoffice.views import outside, reseller
 from ferriage.web.portal.views.entry import language
 from ferriage.web.shared.health import healthz
 
@@ -21,6 +21,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("pay/<slug:slug>/events", events, name="provider-events"),
     path("verify/<str:token>/", outside.answer, name="outside-link"),
     path("verify/<str:token>/evidence/<int:pk>/", outside.evidence, name="outside-evidence"),
+    path("resellers/<str:token>/", reseller.page, name="reseller-page"),
+    path("resellers/<str:token>/<int:year>-<int:number>/", reseller.month, name="reseller-month"),
+    path("resellers/<str:token>/<int:year>-<int:number>.csv", reseller.as_csv, name="reseller-csv"),
     path("staff/", include("ferriage.web.backoffice.urls")),
     path("", include("ferriage.web.portal.urls")),
 ]

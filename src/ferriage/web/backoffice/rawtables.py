@@ -36,7 +36,7 @@ ROOMS: Final = (
 SECRET: Final = frozenset(
     {
         *("number_hash", "token_hash", "code_hash", "secret_check", "lease_instance"),
-        *("state_hash", "nonce", "verifier", "secrets_sealed"),
+        *("state_hash", "nonce", "verifier", "secrets_sealed", "content"),
         "customer_hash",
     }
 )

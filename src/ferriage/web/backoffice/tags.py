@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django import template
@@ -31,8 +32,10 @@ NAVIGATION: Final = (
             ("staff-orders", _("Orders")),
             ("staff-payments", _("Payments")),
             ("staff-bank", _("Bank transfers")),
+            ("staff-statements", _("Bank statements")),
             ("staff-vouchers", _("Vouchers")),
             ("staff-coupons", _("Coupons")),
+            ("staff-resellers", _("Resellers")),
             ("staff-plans", _("Plans and prices")),
             ("staff-ledger", _("Books")),
         ),
@@ -92,6 +95,18 @@ def money(amount_minor: int | None, currency: str) -> str:
 def instant(at: datetime | None) -> str:
     """Return an instant in UTC to the second; a dash for never."""
     return "–" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@register.filter
+def last_day(ends_at: datetime | None) -> str:
+    """Return the last day before an instant that is a midnight of UTC; a dash for never."""
+    return "–" if ends_at is None else f"{ends_at - timedelta(seconds=1):%Y-%m-%d}"
+
+
+@register.filter
+def month_name(year: int, number: int) -> str:
+    """Return a month as the year and its number, such as `2026-03`."""
+    return f"{year}-{number:02}"
 
 
 @register.filter

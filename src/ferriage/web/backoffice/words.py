@@ -12,3 +12,38 @@ OUTCOMES: Final = {
     "unallocated": _("Booked as money without an order."),
     "duplicate": _("This receipt was booked before. Nothing was done."),
 }
+
+EXPECTED: Final = {
+    "known": _("was posted before"),
+    "settles": _("pays its order"),
+    "other-amount": _("names an order of another amount: suspense"),
+    "not-open": _("names an order that is not open: refund or suspense"),
+    "reseller": _("paid by a reseller"),
+    "unallocated": _("names no order: suspense"),
+    "refund": _("a refund"),
+    "fee": _("the bank's fee"),
+    "waits": _("waits for you"),
+}
+"""What posting a line of a statement would do."""
+
+LINE_OUTCOMES: Final = {
+    "": _("not booked yet"),
+    "settled": _("paid its order"),
+    "refund": _("its order could not take it: refund queued"),
+    "unallocated": _("money without an order"),
+    "duplicate": _("was booked by hand before"),
+    "reseller": _("paid by a reseller"),
+    "refund-paid": _("paid a refund"),
+    "refund-returned": _("a refund that came back; it is queued again"),
+    "fee": _("the bank's fee"),
+    "other": _("booked by staff"),
+}
+"""What a line of a statement came to."""
+
+OTHER_ACCOUNTS: Final = {
+    "expenses:fees": _("a fee of the bank"),
+    "expenses:hosting": _("hosting and lines"),
+    "expenses:other": _("another expense"),
+    "equity:owner": _("taken out by the owner"),
+}
+"""What staff book a line to that belongs to nothing else."""

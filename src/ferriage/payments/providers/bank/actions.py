@@ -68,6 +68,7 @@ def book_receipt(
     now: datetime,
     actor: Actor,
     note: str = "",
+    account: str = ACCOUNT,
 ) -> Captured:
     """Book money that came to the bank account: kept first, matched and posted second.
 
@@ -78,10 +79,42 @@ def book_receipt(
         reference: As the payer wrote it, with whatever stands around it.
         transaction_id: The bank's own name of the receipt; one is booked once.
         payer_place: The country of the payer's bank; empty where nobody knows.
+        account: Where it lies in the books.
 
     Raises:
         ReceiptWrong: No transaction number, or an amount that is not above zero; both in bounds;
             or a number that was kept with another amount; or a place that is none.
+    """
+    transaction_id = check_receipt(transaction_id, money, payer_place)
+    event = keep(
+        PROVIDER,
+        transaction_id,
+        {
+            "reference": reference,
+            "amount_minor": money.amount_minor,
+            "currency": money.currency,
+            "note": note,
+            "payer_place": payer_place,
+            "account": account,
+            "actor": [actor.kind, actor.code],
+        },
+        now,
+    )
+    kept = _money(event)
+    if kept != money:
+        raise ReceiptWrong(
+            _("A receipt with this number was booked before, with another amount: %(money)s.")
+            % {"money": kept},
+            _("Compare both with the statement; nothing was booked now."),
+        )
+    return handle(event=event, now=now)
+
+
+def check_receipt(transaction_id: str, money: Money, payer_place: str) -> str:
+    """Return the bank's number without blanks, or refuse what cannot be booked.
+
+    Raises:
+        ReceiptWrong: As `book_receipt`, but for numbers that were kept before.
     """
     transaction_id = transaction_id.strip()
     plausible = 0 < money.amount_minor <= MOST_MINOR
@@ -95,27 +128,7 @@ def book_receipt(
             _("“%s” is not the code of a country.") % payer_place,
             _("Use the ISO 3166 code, such as SE or CN, or leave it empty; nothing was booked."),
         )
-    event = keep(
-        PROVIDER,
-        transaction_id,
-        {
-            "reference": reference,
-            "amount_minor": money.amount_minor,
-            "currency": money.currency,
-            "note": note,
-            "payer_place": payer_place,
-            "actor": [actor.kind, actor.code],
-        },
-        now,
-    )
-    kept = _money(event)
-    if kept != money:
-        raise ReceiptWrong(
-            _("A receipt with this number was booked before, with another amount: %(money)s.")
-            % {"money": kept},
-            _("Compare both with the statement; nothing was booked now."),
-        )
-    return handle(event=event, now=now)
+    return transaction_id
 
 
 def handle(*, event: InboxEvent, now: datetime) -> Captured:
@@ -143,7 +156,8 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
     asked = named[0] if len(named) == 1 else None
     expected = asked is not None and asked.state == Payment.State.PENDING and money == _asked(asked)
     payment = _captured_row(asked if expected else None, asked, event.event_id, money, now)
-    post_receipt(payment, from_accounts=[(ACCOUNT, money.amount_minor)], now=now)
+    lies_in = event.raw.get("account", ACCOUNT)
+    post_receipt(payment, from_accounts=[(lies_in, money.amount_minor)], now=now)
     if asked is not None and (expected or money == _asked(asked)):
         return settle_or_refund(
             payment,

@@ -24,12 +24,14 @@ from ferriage.orders.actions import Refused, settle
 from ferriage.orders.models import Order
 from ferriage.payments.capture import Captured, change_once, finish, post_receipt
 from ferriage.payments.models import Payment, Voucher, VoucherBatch
+from ferriage.payments.providers.voucher.quota import check_quota
 from ferriage.plans.queries import is_closed
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.core.actors import Actor
+    from ferriage.payments.models import Reseller
     from ferriage.plans.models import Plan
 
 PROVIDER: Final = "voucher"
@@ -47,6 +49,12 @@ class UsedVoucher(FerriageError):
     """The voucher was used before."""
 
     slug = "used-voucher"
+
+
+class VoucherGone(FerriageError):
+    """The voucher was not used and cannot be any more: taken back, or past its last day."""
+
+    slug = "voucher-gone"
 
 
 class VoucherForOtherPlan(FerriageError):
@@ -93,21 +101,29 @@ def issue_vouchers(  # noqa: PLR0913 -- what a batch is made of
     count: int,
     kind: str,
     paid_per_code: Money,
+    reseller: Reseller | None = None,
+    expires_at: datetime | None = None,
     now: datetime,
     actor: Actor,
 ) -> IssuedBatch:
-    """Issue a batch; a sold one is booked as money in the bank and owed to whoever holds codes.
+    """Issue a batch; a sold one is owed to whoever holds codes.
+
+    It is booked as money in the bank, or as what the reseller owes for it.
 
     Args:
         money: What one code is worth, the plan's price for the term.
         kind: `sold` or `free`.
-        paid_per_code: What was paid for one code; 0 for a free batch.
+        paid_per_code: What was paid for one code, or is to be by a reseller; 0 for a free batch.
+        expires_at: Codes pay nothing from then on.
 
     Raises:
-        BatchWrong: No name or term, a count out of range, amounts that do not fit the kind, or a
-            plan of a closed service.
+        BatchWrong: No name or term, a count out of range, amounts that do not fit the kind, a day
+            that has passed, or a plan of a closed service.
+        QuotaPassed: The reseller would hold more than they may without having paid.
     """
     _check_batch(name, term_months, count, kind, money, paid_per_code)
+    if expires_at is not None and expires_at <= now:
+        raise BatchWrong(_("The last day of the codes has passed."), _("Choose a later one."))
     if is_closed(plan):
         raise BatchWrong(
             _("This plan belongs to a closed service, which takes no vouchers."),
@@ -115,6 +131,8 @@ def issue_vouchers(  # noqa: PLR0913 -- what a batch is made of
         )
     made = [codes.random_characters() for _number in range(count)]
     with writing():
+        if reseller is not None:
+            reseller = check_quota(reseller, paid_per_code, count)
         batch = VoucherBatch.objects.create(
             name=name,
             plan=plan,
@@ -125,6 +143,8 @@ def issue_vouchers(  # noqa: PLR0913 -- what a batch is made of
             paid_per_code_minor=paid_per_code.amount_minor,
             count=count,
             issued_at=now,
+            reseller=reseller,
+            expires_at=expires_at,
         )
         Voucher.objects.bulk_create(
             [Voucher(batch=batch, code_hash=hash_secret("voucher", code)) for code in made],
@@ -135,7 +155,7 @@ def issue_vouchers(  # noqa: PLR0913 -- what a batch is made of
             post(
                 source_code=batch.code,
                 kind="issued",
-                transfers=[TransferLine("assets:bank", "liabilities:vouchers", total)],
+                transfers=[TransferLine(_payer(reseller), "liabilities:vouchers", total)],
                 description=f"Voucher batch {batch.code}: {count} codes",
                 now=now,
             )
@@ -147,8 +167,13 @@ def issue_vouchers(  # noqa: PLR0913 -- what a batch is made of
             count=count,
             kind=kind,
             paid_per_code=str(paid_per_code),
+            reseller=reseller.code if reseller else "",
         )
     return IssuedBatch(batch, made)
+
+
+def _payer(reseller: Reseller | None) -> str:
+    return reseller.receivable if reseller else "assets:bank"
 
 
 def redeem_voucher(*, order: Order, code: str, now: datetime, actor: Actor) -> Captured:
@@ -159,6 +184,7 @@ def redeem_voucher(*, order: Order, code: str, now: datetime, actor: Actor) -> C
     Raises:
         WrongVoucher: No such code.
         UsedVoucher: It paid another order.
+        VoucherGone: It was taken back, or is past its last day.
         VoucherForOtherPlan: It is for another plan, term or currency.
         VoucherNotTaken: The order cannot be settled; the voucher stays unused.
     """
@@ -169,6 +195,7 @@ def redeem_voucher(*, order: Order, code: str, now: datetime, actor: Actor) -> C
             if voucher.payment.order_id == order.pk:
                 return Captured(voucher.payment, "duplicate", "settled")
             raise UsedVoucher(_("This voucher was used before."), _("Each one pays one order."))
+        _check_there(voucher, now)
         _check_fits(voucher.batch, order)
         payment = _take(voucher, order, now)
         paid = _post(payment, voucher.batch, order, now)
@@ -196,6 +223,18 @@ def _voucher(code: str) -> Voucher:
             _("Look again at its 16 characters."),
         )
     return found
+
+
+def _check_there(voucher: Voucher, now: datetime) -> None:
+    if voucher.reversal_id is not None:
+        raise VoucherGone(
+            _("This voucher was taken back."), _("Ask whoever sold it to you for another one.")
+        )
+    if voucher.batch.expires_at is not None and voucher.batch.expires_at <= now:
+        raise VoucherGone(
+            _("This voucher could be used until %s.") % f"{voucher.batch.expires_at:%Y-%m-%d}",
+            _("Ask whoever sold it to you."),
+        )
 
 
 def _check_fits(batch: VoucherBatch, order: Order) -> None:
@@ -229,7 +268,8 @@ def _take(voucher: Voucher, order: Order, now: datetime) -> Payment:
         created_at=now,
         captured_at=now,
     )
-    taken = Voucher.objects.filter(pk=voucher.pk, used_at=None).update(used_at=now, payment=payment)
+    unused = Voucher.objects.filter(pk=voucher.pk, used_at=None, reversal=None)
+    taken = unused.update(used_at=now, payment=payment)
     change_once(taken)
     return payment
 

@@ -11,10 +11,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ferriage.approvals import site
+from ferriage.approvals.actions import EvidenceFile
 from ferriage.core.money import Money
 from ferriage.orders.models import Order
 from ferriage.payments import actions, queries
-from ferriage.payments.models import InboxEvent, Payment, Refund
+from ferriage.payments.models import HandReceipt, InboxEvent, Payment, Refund
+from ferriage.payments.providers.bank import receipts, suggesting
 from ferriage.web.backoffice.fields import AmountForm, PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
 from ferriage.web.backoffice.words import OUTCOMES
@@ -37,7 +40,11 @@ else:
 
 
 class ReceiptForm(AmountForm):
-    """Money that came to the bank account, as the statement shows it."""
+    """Money that came to the bank account or over the counter, as the paper shows it."""
+
+    kind = forms.ChoiceField(
+        label=gettext_lazy("How it came"), choices=HandReceipt.Kind.choices, required=False
+    )
 
     reference = forms.CharField(
         label=gettext_lazy("Reference, as the payer wrote it"), max_length=60, required=False
@@ -53,7 +60,24 @@ class ReceiptForm(AmountForm):
         help_text=gettext_lazy("ISO 3166 code, as the statement shows it; empty if it does not."),
     )
     note = forms.CharField(label=gettext_lazy("Note"), max_length=200, required=False)
-    field_order = ["reference", "amount", "currency", "transaction_id", "payer_place", "note"]
+    file = forms.FileField(
+        label=gettext_lazy("Evidence"),
+        required=False,
+        help_text=gettext_lazy(
+            "PDF, PNG, JPEG or plain text. Needed for cash, and above the limit, where a second "
+            "person looks at it."
+        ),
+    )
+    field_order = ["kind", "reference", "amount", "currency", "transaction_id", "payer_place"]
+
+    def evidence(self) -> EvidenceFile | None:
+        """Return the file as it was handed in, if one was."""
+        given = self.cleaned_data["file"]
+        if not given:
+            return None
+        return EvidenceFile(
+            data=given.read(), title=given.name[:120], media_type=given.content_type or ""
+        )
 
 
 class PaidForm(forms.Form):
@@ -105,29 +129,37 @@ def book(request: StaffRequest) -> HttpResponse:
     """Book a receipt; whatever is wrong with it, the money is never dropped."""
 
     def act(typed: dict[str, Any]) -> HttpResponse:
-        captured = actions.book_receipt(
+        entered = receipts.enter(
+            kind=typed["kind"] or HandReceipt.Kind.TRANSFER,
             reference=typed["reference"],
             transaction_id=typed["transaction_id"],
             money=typed["money"],
             payer_place=typed["payer_place"],
             note=typed["note"],
+            file=form.evidence(),
+            limit=settings.FERRIAGE.shop.receipt_limit,
+            store_dir=site.evidence_dir(),
             now=request.now,
             actor=request.staff.actor,
         )
-        return said(request, _told(captured), "staff-bank")
+        if isinstance(entered, HandReceipt):
+            text = _("It waits for a second person, and does nothing until then.")
+            return said(request, text, "staff-statements")
+        return said(request, told(entered), "staff-bank")
 
     typed = {
         key: request.GET[key] for key in ("reference", "amount", "currency") if key in request.GET
     }
     typed.setdefault("payer_place", settings.FERRIAGE.shop.bank_country)
+    form = ReceiptForm(request.POST or None, request.FILES or None, initial=typed)
     return form_page(
         request,
-        ReceiptForm(request.POST or None, initial=typed),
+        form,
         title=_("Book a receipt"),
         submit=_("Book"),
         back=reverse("staff-bank"),
         act=act,
-        intro=_("Copy what the bank's statement shows."),
+        intro=_("Copy what the bank's statement or the receipt shows."),
     )
 
 
@@ -185,7 +217,11 @@ def assign(request: StaffRequest, code: str) -> HttpResponse:
         )
         return said(request, _("The order is paid and fulfilled."), _list_of(found))
 
-    form = AssignForm(request.POST or None, payment=found, now=request.now)
+    said_of_it = InboxEvent.objects.filter(payment=found).values_list("raw", flat=True).first()
+    text = str((said_of_it or {}).get("reference", ""))
+    guess = suggesting.nearly(text, suggesting.awaited(request.now))
+    initial = {"order": guess.order} if guess else {}
+    form = AssignForm(request.POST or None, payment=found, now=request.now, initial=initial)
     return form_page(
         request,
         form,
@@ -207,6 +243,7 @@ def _received(payment: Payment) -> Money:
     return Money(payment.received_minor or 0, payment.currency)
 
 
-def _told(captured: Captured) -> str:
+def told(captured: Captured) -> str:
+    """Return what became of money that came, in words."""
     why = REASONS.get(captured.reason, "") if captured.outcome != "duplicate" else ""
     return f"{OUTCOMES[captured.outcome]} ({why})" if why else str(OUTCOMES[captured.outcome])

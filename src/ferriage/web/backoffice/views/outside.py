@@ -117,7 +117,7 @@ def evidence(request: HttpRequest, token: str, pk: int) -> HttpResponseBase:
         raise Http404
     found = get_object_or_404(link.approval.evidence, pk=pk)
     try:
-        return _sealed_off(evidence_file(found))
+        return sealed_off(evidence_file(found))
     except EvidenceUnreadable:
         # What is wrong on the operator's disk is nothing for outside.
         return _page(request, "backoffice/outside_unreadable.html", UNAVAILABLE)
@@ -147,10 +147,10 @@ def _repair(repair: ClockRepair, now: datetime) -> dict[str, Any]:
 
 
 def _page(request: HttpRequest, template: str, status: int = 200, **context: Any) -> HttpResponse:
-    return _sealed_off(render(request, template, context, status=status))
+    return sealed_off(render(request, template, context, status=status))
 
 
-def _sealed_off[R: HttpResponseBase](response: R) -> R:
+def sealed_off[R: HttpResponseBase](response: R) -> R:
     """Let no browser keep the page or tell its address."""
     response["Referrer-Policy"] = "no-referrer"
     response["X-Robots-Tag"] = "noindex"

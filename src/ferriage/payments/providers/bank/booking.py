@@ -1,0 +1,295 @@
+"""What a stored line of a statement does in the books: once, in a transaction of its own.
+
+    money that came ──> an order or a reseller by its reference; else suspense
+    money that went ──> a queued refund by its code, the bank's fee; else it waits for staff
+    money that came back ──> the refund that could not be delivered is queued again
+
+Source: docs/decisions/0027-bank-statements.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core import audit, codes
+from ferriage.core.actors import Actor
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError
+from ferriage.core.money import Money
+from ferriage.ledger.actions import TransferLine, post
+from ferriage.payments import actions as payments
+from ferriage.payments.bounced import bounce_refund
+from ferriage.payments.capture import change_once
+from ferriage.payments.models import InboxEvent, Payment, Refund, Reseller
+from ferriage.payments.providers.bank import actions as bank
+from ferriage.payments.providers.bank import files
+from ferriage.payments.providers.bank import reference as references
+from ferriage.payments.providers.bank.models import StatementFile, StatementLine
+from ferriage.payments.providers.voucher import resellers
+from ferriage.payments.providers.voucher.quota import ResellerWrong
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.payments.providers.bank.models import BankStatement
+
+State = StatementLine.State
+WORKER: Final = Actor("system", "worker")
+OTHER_ACCOUNTS: Final = (
+    "expenses:fees",
+    "expenses:hosting",
+    "expenses:other",
+    "equity:owner",
+)
+"""What staff may book a line to that belongs to no order and no refund."""
+_AT_ONCE: Final = 500
+log = structlog.get_logger()
+
+
+class LineWrong(FerriageError):
+    """The line cannot be booked like that."""
+
+    slug = "line-wrong"
+    status = 422
+
+
+def post_file(
+    *, file: StatementFile, take_opening: bool = False, now: datetime, actor: Actor
+) -> list[BankStatement]:
+    """Store the lines of a draft and book each; what is refused for now the worker tries again.
+
+    Raises:
+        StatementRefused: As `files.store`, like the other.
+        StaleState: It was posted or dropped.
+    """
+    stored = files.store(file=file, take_opening=take_opening, now=now, actor=actor)
+    kept = StatementLine.objects.filter(statement__in=stored, state=State.KEPT).order_by("pk")
+    for line in kept:
+        _try(line, now, actor)
+    return stored
+
+
+def book_kept(now: datetime) -> int:
+    """Book what a crash left; returns how many lines there were."""
+    left = StatementLine.objects.filter(state=State.KEPT).order_by("pk")[:_AT_ONCE]
+    return sum(_try(line, now, WORKER) for line in left)
+
+
+def _try(line: StatementLine, now: datetime, actor: Actor) -> bool:
+    """Book a line; one that is refused for now stays kept and holds up no other."""
+    try:
+        book(line=line, now=now, actor=actor)
+    except FerriageError as refusal:
+        log.warning("statement-line.refused", line=line.code, reason=refusal.slug)
+        return False
+    return True
+
+
+def book(*, line: StatementLine, now: datetime, actor: Actor) -> StatementLine:
+    """Book a kept line, once however often it is called."""
+    with writing():
+        line = StatementLine.objects.select_related("account").get(pk=line.pk)
+        if line.state != State.KEPT:
+            return line
+        if line.amount_minor > 0:
+            _came(line, now, actor)
+        else:
+            _went(line, now, actor)
+    line.refresh_from_db()
+    return line
+
+
+# --- money that came --------------------------------------------------------------------------
+
+
+def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
+    if by_hand := _booked_by_hand(line):
+        _done(line, "duplicate", now, payment=by_hand)
+        return
+    refund = _named_refund(line, Refund.State.PAID) if line.is_return else None
+    if refund is not None:
+        bounce_refund(refund=refund, into=line.account.book_account, now=now, actor=actor)
+        _done(line, "refund-returned", now, refund=refund)
+        return
+    if _from_reseller(line, now, actor):
+        _done(line, "reseller", now)
+        return
+    captured = bank.book_receipt(
+        reference=line.text,
+        transaction_id=line.number,
+        money=_money(line),
+        payer_place=line.payer_place,
+        account=line.account.book_account,
+        now=now,
+        actor=actor,
+    )
+    _done(line, captured.outcome, now, payment=captured.payment)
+
+
+def _from_reseller(line: StatementLine, now: datetime, actor: Actor) -> bool:
+    """Book what a reseller paid for codes, if the line names one; more than is owed is not."""
+    named = Reseller.objects.filter(reference__in=references.found_in(line.text))[:2]
+    if len(named) != 1:
+        return False
+    try:
+        resellers.book_payment(
+            reseller=named[0],
+            money=_money(line),
+            transaction_id=line.number,
+            book_account=line.account.book_account,
+            now=now,
+            actor=actor,
+        )
+    except ResellerWrong:
+        # It goes to suspense like any other money that nobody asked for.
+        return False
+    return True
+
+
+def _booked_by_hand(line: StatementLine) -> Payment | None:
+    """Return the payment that staff booked under the bank's number before the statement came."""
+    if not line.bank_reference:
+        return None
+    event = InboxEvent.objects.filter(
+        provider=bank.PROVIDER, event_id=line.bank_reference, payment__isnull=False
+    ).first()
+    if event is None or event.payment is None:
+        return None
+    booked = Money(event.raw["amount_minor"], event.raw["currency"])
+    return event.payment if booked == _money(line) else None
+
+
+# --- money that went --------------------------------------------------------------------------
+
+
+def _went(line: StatementLine, now: datetime, actor: Actor) -> None:
+    if line.is_return:
+        refund = _sent_back(line, now, actor)
+    else:
+        refund = _named_refund(line, Refund.State.QUEUED)
+    if refund is not None:
+        _pay(line, refund, now, actor)
+    elif line.is_fee:
+        _post(line, "expenses:fees", now)
+        _done(line, "fee", now)
+    else:
+        change_once(
+            StatementLine.objects.filter(pk=line.pk, state=State.KEPT).update(state=State.WAITS)
+        )
+
+
+def _named_refund(line: StatementLine, state: str) -> Refund | None:
+    """Return the one refund of exactly this amount whose code stands in the text."""
+    said = codes.normalise(line.text)
+    same = Refund.objects.filter(
+        # What a provider pays back does not come by this account.
+        payment__account=None,
+        state=state,
+        amount_minor=abs(line.amount_minor),
+        currency=line.currency,
+    ).select_related("payment__order")
+    named = [refund for refund in same if codes.normalise(refund.code.partition("_")[2]) in said]
+    return named[0] if len(named) == 1 else None
+
+
+def _sent_back(line: StatementLine, now: datetime, actor: Actor) -> Refund | None:
+    """Return the refund of a payment that its bank took back, queued now if it waited."""
+    named = Payment.objects.filter(
+        reference__in=references.found_in(line.text),
+        received_minor=-line.amount_minor,
+        currency=line.currency,
+        outcome__in=["unallocated", "refund"],
+    )[:2]
+    if len(named) != 1:
+        return None
+    payment = named[0]
+    if payment.outcome == "unallocated":
+        return payments.refund_unallocated(payment=payment, now=now, actor=actor)
+    return Refund.objects.filter(payment=payment, state=Refund.State.QUEUED).first()
+
+
+def _pay(line: StatementLine, refund: Refund, now: datetime, actor: Actor) -> None:
+    payments.mark_refund_paid(
+        refund=refund,
+        reference=line.number,
+        from_account=line.account.book_account,
+        now=now,
+        actor=actor,
+    )
+    _done(line, "refund-paid", now, refund=refund)
+
+
+# --- by staff ---------------------------------------------------------------------------------
+
+
+def pay_with(*, line: StatementLine, refund: Refund, now: datetime, actor: Actor) -> StatementLine:
+    """Say that a line that waits paid a queued refund.
+
+    Raises:
+        LineWrong: Another amount or currency.
+        StaleState: The line was booked, or the refund paid.
+    """
+    with writing():
+        line = _waiting(line)
+        if (refund.amount_minor, refund.currency) != (-line.amount_minor, line.currency):
+            raise LineWrong(_("The refund is of another amount."), _("Nothing was booked."))
+        _pay(line, refund, now, actor)
+        _record(line, actor, now, refund=refund.code)
+    line.refresh_from_db()
+    return line
+
+
+def post_other(
+    *, line: StatementLine, account: str, reason: str, now: datetime, actor: Actor
+) -> StatementLine:
+    """Book a line that waits to an account of the books, with a reason.
+
+    Raises:
+        LineWrong: No reason, or an account that lines are not booked to.
+        StaleState: The line was booked.
+    """
+    if account not in OTHER_ACCOUNTS or not 0 < len(reason.strip()) <= 200:  # noqa: PLR2004 -- the column's length
+        raise LineWrong(_("Say what it was for, in at most 200 characters."))
+    with writing():
+        line = _waiting(line)
+        _post(line, account, now)
+        _done(line, "other", now, note=reason.strip())
+        _record(line, actor, now, account=account, reason=reason.strip())
+    line.refresh_from_db()
+    return line
+
+
+def _waiting(line: StatementLine) -> StatementLine:
+    line = StatementLine.objects.select_related("account").get(pk=line.pk)
+    change_once(int(line.state == State.WAITS))
+    return line
+
+
+def _record(line: StatementLine, actor: Actor, now: datetime, **how: str) -> None:
+    audit.record(now=now, actor=actor, action="statement-line.booked", subject=line.code, **how)
+
+
+def _post(line: StatementLine, account: str, now: datetime) -> None:
+    went = Money(-line.amount_minor, line.currency)
+    post(
+        source_code=line.code,
+        kind="bank-line",
+        transfers=[TransferLine(account, line.account.book_account, went)],
+        description=f"Line {line.code} of {line.booked_on}",
+        now=now,
+    )
+
+
+def _done(line: StatementLine, outcome: str, now: datetime, **found: object) -> None:
+    change_once(
+        StatementLine.objects.filter(pk=line.pk)
+        .exclude(state=State.DONE)
+        .update(state=State.DONE, outcome=outcome, done_at=now, **found)
+    )
+
+
+def _money(line: StatementLine) -> Money:
+    return Money(line.amount_minor, line.currency)

@@ -1,0 +1,330 @@
+"""Reading a bank's CSV: every bank has its own, so a layout is guessed once and kept.
+
+A layout says how the file is written and which column holds what. It is guessed from the file,
+corrected by a person on the preview, and kept with the bank account for the next file.
+
+Source: docs/decisions/0027-bank-statements.md
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from charset_normalizer import from_bytes
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core.money import Money
+from ferriage.payments.providers.bank.statement import (
+    LARGEST_BYTES,
+    MOST_LINES,
+    MOST_MINOR,
+    Line,
+    Statement,
+    StatementUnreadable,
+    bank_reference,
+    one_line,
+    with_keys,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ENCODINGS: Final = ("utf-8-sig", "utf-16", "gb18030", "cp1252", "big5", "iso-8859-15")
+DELIMITERS: Final = (";", ",", "\t", "|")
+DATE_FORMATS: Final = (
+    "%Y-%m-%d",
+    "%d.%m.%Y",
+    "%d.%m.%y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%Y%m%d",
+    "%Y年%m月%d日",
+)
+DECIMALS: Final = (",", ".")
+_HEADINGS: Final = {
+    "day": (
+        "buchungstag|buchungsdatum|booking date|transaction date|date|交易日期|记账日期|交易时间"
+    ),
+    "amount": "betrag|betrag (eur)|betrag (€)|umsatz|amount|交易金额|金额|发生额",
+    "incoming": "haben|gutschrift|credit|paid in|收入金额|收入|贷方发生额|贷方金额|存入金额",
+    "outgoing": "soll|lastschrift|debit|paid out|支出金额|支出|借方发生额|借方金额|支取金额",
+    "currency": "währung|waehrung|currency|币种|货币",
+    "text": (
+        "verwendungszweck|buchungstext|description|reference|payment reference|details|remittance"
+        "|end-to-end-referenz|kundenreferenz (end-to-end)|附言|摘要|备注|用途|交易附言|商品说明"
+    ),
+    "reference": (
+        "bankreferenz|transaktions-id|transaction id|bank reference|流水号|交易流水号|交易订单号"
+    ),
+}
+_MOST_PREAMBLE: Final = 40
+_SIGNS: Final = str.maketrans(
+    {"−": "-", "–": "-", "+": "", "\u00a0": "", "¥": "", "￥": "", "€": ""}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How one bank writes its CSV. Columns are numbers from 0; None where there is none.
+
+    Attributes:
+        heading: Number of the row that names the columns; lines follow below it.
+        text: Columns of what the payer wrote, in order.
+        currency_column: None: every line is in the account's currency.
+    """
+
+    encoding: str
+    delimiter: str
+    heading: int
+    date_format: str
+    decimal: str
+    day: int
+    amount: int | None = None
+    incoming: int | None = None
+    outgoing: int | None = None
+    currency_column: int | None = None
+    text: tuple[int, ...] = ()
+    reference: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is kept with the account."""
+        return asdict(self) | {"text": list(self.text)}
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Layout:
+        """Return what was kept with an account."""
+        return cls(**{**kept, "text": tuple(kept["text"])})
+
+
+def rows(data: bytes, encoding: str, delimiter: str) -> list[list[str]]:
+    """Return the cells of a file, without blanks around them.
+
+    Raises:
+        StatementUnreadable: Too large, or not written in this encoding.
+    """
+    if len(data) > LARGEST_BYTES:
+        raise StatementUnreadable(_("The file is larger than 10 MiB."))
+    try:
+        text = data.decode(encoding)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise StatementUnreadable(
+            _("The file is not written in the encoding %s.") % encoding,
+            _("Choose another encoding."),
+        ) from error
+    reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter)
+    try:
+        found = [[cell.strip() for cell in row] for row in reader]
+    except csv.Error as error:
+        raise StatementUnreadable(
+            _("The file is not CSV: %s.") % error, _("Fetch it from your bank again.")
+        ) from error
+    if len(found) > MOST_LINES:
+        raise StatementUnreadable(
+            _("The file has more than %d lines.") % MOST_LINES, _("Fetch fewer days at once.")
+        )
+    return found
+
+
+def guess(data: bytes) -> Layout:
+    """Guess a layout; a person looks at what comes of it before anything is posted.
+
+    Raises:
+        StatementUnreadable: No row names a day and an amount in words that are known here.
+    """
+    encoding, delimiter = guess_writing(data)
+    table = rows(data, encoding, delimiter)
+    for number, row in enumerate(table[:_MOST_PREAMBLE]):
+        columns = _columns(row)
+        if columns.get("day") is not None and _has_amount(columns):
+            layout = Layout(
+                encoding=encoding,
+                delimiter=delimiter,
+                heading=number,
+                date_format="",
+                decimal="",
+                **columns,
+            )
+            return _written(layout, table[number + 1 :])
+    raise StatementUnreadable(
+        _("No row of the file names a day and an amount in words that are known here."),
+        _("Say below which row and columns they are."),
+    )
+
+
+def guess_writing(data: bytes) -> tuple[str, str]:
+    """Guess encoding and delimiter of a file whose columns nobody knows yet.
+
+    Raises:
+        StatementUnreadable: It is too large.
+    """
+    encoding = _encoding(data)
+    return encoding, max(DELIMITERS, key=lambda char: _regular(rows(data, encoding, char)))
+
+
+def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Statement:
+    """Return the statement that a file holds by a layout; rows without a day are passed over.
+
+    Args:
+        account: Number of the account that the file is of; CSV seldom says it.
+        currency: The account's; a line in another one is refused.
+
+    Raises:
+        StatementUnreadable: A cell is not what the layout says, or the layout has no amount.
+    """
+    if not _has_amount(asdict(layout)):
+        raise StatementUnreadable(_("No column holds the amount."))
+    table = rows(data, layout.encoding, layout.delimiter)
+    lines = []
+    passed_over = 0
+    for number, row in enumerate(table[layout.heading + 1 :], start=layout.heading + 2):
+        if not re.search(r"\d", _cell(row, layout.day)):
+            passed_over += any(row)
+            continue
+        try:
+            line = _line(row, layout, currency)
+        except ValueError as error:
+            raise StatementUnreadable(
+                _("Row %(row)d: %(why)s.") % {"row": number, "why": error},
+                _("Correct the columns or how they are written."),
+            ) from error
+        if line.amount_minor:
+            lines.append(line)
+    if not lines:
+        raise StatementUnreadable(_("There is no line in this file."))
+    # Two files that overlap must number equal lines of a day alike, whichever way they are sorted;
+    # equal lines are equal, so their order among each other does not matter.
+    return Statement(
+        format="csv",
+        account=account,
+        currency=currency,
+        lines=with_keys(sorted(lines, key=lambda line: line.booked_on)),
+        passed_over=passed_over,
+    )
+
+
+def _line(row: Sequence[str], layout: Layout, currency: str) -> Line:
+    if layout.currency_column is not None:
+        said = _cell(row, layout.currency_column).upper().replace("人民币", "CNY") or currency
+        if said != currency:
+            raise ValueError(f"{said} ≠ {currency}")
+    return Line(
+        booked_on=_day(_cell(row, layout.day), layout.date_format),
+        amount_minor=_minor(row, layout, currency),
+        currency=currency,
+        reference=bank_reference(_cell(row, layout.reference)),
+        text=one_line(*(_cell(row, column) for column in layout.text)),
+    )
+
+
+def _minor(row: Sequence[str], layout: Layout, currency: str) -> int:
+    """Return signed minor units: from one signed column, or from one for each direction."""
+    if layout.amount is not None:
+        return _parsed(_cell(row, layout.amount), layout.decimal, currency)
+    came = _parsed(_cell(row, layout.incoming), layout.decimal, currency)
+    went = _parsed(_cell(row, layout.outgoing), layout.decimal, currency)
+    return abs(came) - abs(went)
+
+
+def _parsed(text: str, decimal: str, currency: str) -> int:
+    """Read an amount with its thousands marked in any way but by the decimal mark."""
+    plain = text.translate(_SIGNS).replace(" ", "").replace("'", "")
+    plain = re.sub(r"[A-Z]{3}$|^[A-Z]{3}", "", plain)
+    if plain.endswith(("-", "S")):
+        plain = "-" + plain[:-1]
+    plain = plain.removesuffix("H").replace("." if decimal == "," else ",", "")
+    if not plain:
+        return 0
+    if not re.fullmatch(rf"-?\d+({re.escape(decimal)}\d+)?", plain):
+        raise ValueError(f"“{text}”")
+    whole, _mark, decimals = plain.partition(decimal)
+    minor = Money.parse(f"{whole}.{decimals.rstrip('0') or '0'}", currency).amount_minor
+    if abs(minor) > MOST_MINOR:
+        raise ValueError(f"“{text}”")
+    return minor
+
+
+def _day(text: str, date_format: str) -> date:
+    """Read the day of a cell; a time of day behind it does not matter."""
+    # A bank's table is in its own time: the day is what it prints, not an instant.
+    plain = re.split(r"[\sT]", text)[0]
+    return datetime.strptime(plain, date_format).date()  # noqa: DTZ007 -- a day, no instant
+
+
+def _cell(row: Sequence[str], column: int | None) -> str:
+    # Chinese banks put a tab or a quote before numbers, so that spreadsheets leave them alone.
+    return row[column].strip("\t '=\"") if column is not None and column < len(row) else ""
+
+
+# --- guessing ---------------------------------------------------------------------------------
+
+
+def _encoding(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        isolated = ["gb18030", "cp1252", "big5"]
+        best = from_bytes(data, cp_isolation=isolated).best()
+        return best.encoding if best and best.encoding in ENCODINGS else "cp1252"
+    return "utf-8-sig"
+
+
+def _regular(table: list[list[str]]) -> int:
+    """Say how much a file looks like a table: rows of the commonest width, times that width."""
+    widths = Counter(len(row) for row in table if len(row) > 1)
+    return max((width * count for width, count in widths.items()), default=0)
+
+
+def _columns(row: Sequence[str]) -> dict[str, Any]:
+    """Return which column holds what, by its heading; all that look like text are text."""
+    plain = [cell.strip("\t \"'").casefold() for cell in row]
+    found: dict[str, Any] = {}
+    for name, headings in _HEADINGS.items():
+        known = headings.split("|")
+        columns = sorted(
+            (known.index(cell), number) for number, cell in enumerate(plain) if cell in known
+        )
+        if name == "text":
+            found[name] = tuple(sorted(number for _rank, number in columns))
+        elif columns:
+            found["currency_column" if name == "currency" else name] = columns[0][1]
+    return found
+
+
+def _has_amount(columns: dict[str, Any]) -> bool:
+    both = (columns.get("incoming"), columns.get("outgoing"))
+    return columns.get("amount") is not None or None not in both
+
+
+def _written(layout: Layout, lines: list[list[str]]) -> Layout:
+    """Return the layout with how days and amounts are written in these lines."""
+    days = [cell for row in lines if re.search(r"\d", cell := _cell(row, layout.day))][:200]
+    fitting = [form for form in DATE_FORMATS if all(_fits(day, form) for day in days)]
+    columns = (layout.amount, layout.incoming, layout.outgoing)
+    amounts = [cell for row in lines[:200] for column in columns if (cell := _cell(row, column))]
+    return replace(
+        layout,
+        date_format=fitting[0] if fitting else DATE_FORMATS[0],
+        decimal=max(DECIMALS, key=lambda mark: sum(_ends_in(amount, mark) for amount in amounts)),
+    )
+
+
+def _fits(text: str, date_format: str) -> bool:
+    try:
+        _day(text, date_format)
+    except ValueError:
+        return False
+    return True
+
+
+def _ends_in(amount: str, mark: str) -> bool:
+    return bool(re.search(rf"{re.escape(mark)}\d{{1,2}}\D*$", amount))

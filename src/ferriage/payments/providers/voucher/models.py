@@ -1,0 +1,106 @@
+"""Who sells codes for the shop, what they paid, and which codes were taken back."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core.models import CodeField
+
+
+class Reseller(models.Model):
+    """Somebody who sells codes and pays for them later: `assets:receivable:<slug>` in the books.
+
+    A quota is what they may hold without having paid for it, in codes or as an amount; without
+    one they may hold any number. `reference` is what they quote when they pay. Whoever holds the
+    link whose token is kept as a hash sees their batches and statements, and nothing else.
+    """
+
+    code = CodeField("rsl")
+    slug = models.CharField(max_length=40, unique=True)
+    name = models.CharField(max_length=80)
+    currency = models.CharField(max_length=3)
+    discount_bp = models.PositiveIntegerField(default=0)
+    quota_codes = models.PositiveIntegerField(null=True)
+    quota_minor = models.PositiveBigIntegerField(null=True)
+    reference = models.CharField(max_length=24, unique=True)
+    token_hash = models.CharField(max_length=64, unique=True, null=True)  # noqa: DJ001 -- unique where there is one
+    added_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "payments_reseller"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(discount_bp__lte=10_000), name="payments_reseller_discount"
+            ),
+            models.CheckConstraint(
+                condition=Q(slug__regex=r"^[a-z0-9]+(-[a-z0-9]+)*$"), name="payments_reseller_slug"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def receivable(self) -> str:
+        """Where the books keep what they owe."""
+        return f"assets:receivable:{self.slug}"
+
+
+class ResellerPayment(models.Model):
+    """What a reseller paid for codes, booked once under the bank's number. Append-only."""
+
+    code = CodeField("rsp")
+    reseller = models.ForeignKey(Reseller, on_delete=models.PROTECT, related_name="payments")
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    book_account = models.CharField(max_length=60)
+    transaction_id = models.CharField(max_length=140)
+    note = models.CharField(max_length=200, blank=True)
+    booked_by = models.CharField(max_length=150)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payments_resellerpayment"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["book_account", "transaction_id"], name="payments_resellerpayment_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0), name="payments_resellerpayment_positive"
+            ),
+        ]
+
+
+class BatchReversal(models.Model):
+    """Codes of a batch that will not be used any more, and what that did. Append-only.
+
+    `void` takes unpaid codes back from whoever was to sell them; `write_off` makes income of
+    expired ones, which stay owed until somebody says why they are not.
+    """
+
+    class Kind(models.TextChoices):
+        VOID = "void", _("taken back")
+        WRITE_OFF = "write_off", _("written off")
+
+    code = CodeField("vbr")
+    batch = models.ForeignKey(
+        "payments.VoucherBatch", on_delete=models.PROTECT, related_name="reversals"
+    )
+    kind = models.CharField(max_length=9, choices=Kind)
+    count = models.PositiveIntegerField()
+    amount_minor = models.BigIntegerField()
+    reason = models.CharField(max_length=200)
+    done_by = models.CharField(max_length=150)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payments_batchreversal"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(count__gt=0, amount_minor__gte=0) & ~Q(reason=""),
+                name="payments_batchreversal_whole",
+            )
+        ]

@@ -1,0 +1,325 @@
+"""What the readers make of statements as banks write them, and of files that are none."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ferriage.payments.providers.bank import camt as camt_files
+from ferriage.payments.providers.bank import csvfile
+from ferriage.payments.providers.bank.reference import found_in, new_reference
+from ferriage.payments.providers.bank.statement import StatementUnreadable
+from statement_files import (
+    FEE,
+    IBAN,
+    RENT,
+    Entry,
+    camt,
+    china_csv,
+    china_two_csv,
+    collective,
+    direkt_csv,
+    sparkasse_csv,
+)
+
+GIVEN = "1N40A4KJ43"
+LONG = f"Payment for the ferry and many more words than one, {GIVEN} thank you"
+DAY = date(2026, 3, 2)
+VERSIONS = ["02", "03", "04", "06", "08", "10", "13"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version_says_the_same(version: str) -> None:
+    paid = Entry(minor=1000, text=LONG, reference="2026030200003", end_to_end="E-7")
+
+    [statement] = camt_files.read(camt([paid, RENT, FEE], version=version))
+
+    assert statement.format == f"camt.053.001.{version}"
+    assert (statement.account, statement.currency) == (IBAN, "EUR")
+    assert statement.opening is not None
+    assert statement.closing is not None
+    assert (statement.opening.amount_minor, statement.closing.amount_minor) == (100000, 50610)
+    assert statement.adds_up
+    came, rent, fee = statement.lines
+    assert (came.amount_minor, came.currency, came.booked_on) == (1000, "EUR", DAY)
+    assert (came.reference, came.payer_place) == ("2026030200003", "SE")
+    assert came.text.endswith("E-7")
+    assert GIVEN in found_in(came.text)
+    assert (rent.amount_minor, rent.payer_place, rent.is_fee) == (-50000, "", False)
+    assert (fee.amount_minor, fee.is_fee) == (-390, True)
+
+
+def test_nobody_is_kept() -> None:
+    [statement] = camt_files.read(camt([Entry(minor=1000, text="Hello")]))
+
+    assert [word for word in ("Payer", "SE45") if word in repr(statement)] == []
+
+
+def test_entries_that_are_not_booked_are_passed_over() -> None:
+    pending = Entry(minor=9900, text="later", status="PDNG")
+
+    [statement] = camt_files.read(camt([Entry(minor=1000), pending], version="08"))
+
+    assert [line.amount_minor for line in statement.lines] == [1000]
+    assert statement.passed_over == 1
+    assert statement.adds_up
+
+
+def test_collective_entry_is_its_details_where_they_add_up() -> None:
+    [statement] = camt_files.read(collective([(1000, GIVEN), (250, "other")]))
+
+    assert [(line.amount_minor, line.reference) for line in statement.lines] == [
+        (1000, "ZV20260302/77/1"),
+        (250, "ZV20260302/77/2"),
+    ]
+    assert [line.payer_place for line in statement.lines] == ["CH", "CH"]
+    assert statement.adds_up
+
+
+def test_collective_entry_whose_details_do_not_add_up_stands_for_itself() -> None:
+    whole = collective([(1000, GIVEN), (250, "other")])
+
+    [statement] = camt_files.read(
+        whole.replace(b'">2.50</Amt><CdtDbtInd>', b'">2.40</Amt><CdtDbtInd>')
+    )
+
+    assert [line.amount_minor for line in statement.lines] == [1250]
+
+
+def test_money_that_comes_back_is_told_from_a_payment() -> None:
+    back = Entry(minor=1000, text="ACCOUNT CLOSED", reversal=True)
+
+    [statement] = camt_files.read(camt([back, Entry(minor=1000)]))
+
+    assert [line.is_return for line in statement.lines] == [True, False]
+
+
+def test_balances_that_the_lines_do_not_make_are_noticed() -> None:
+    [statement] = camt_files.read(camt([Entry(minor=1000)], closing=101001))
+
+    assert not statement.adds_up
+
+
+BOMB = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;">]>
+<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.02">&b;</Document>"""
+OUTSIDE = BOMB.replace(b'"lol"', b'SYSTEM "file:///etc/passwd"')
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (BOMB, "document type or an entity"),
+        (OUTSIDE, "document type or an entity"),
+        (b"<Document", "not whole XML"),
+        (b"<a><b/></a>", "no camt.053"),
+        (camt([]).replace(b"camt.053", b"camt.052"), r"interim report \(camt.052\)"),
+        (camt([]).replace(b"camt.053", b"camt.054"), r"notification \(camt.054\)"),
+        (camt([]).replace(b"camt.053.001.02", b"pain.001.001.03"), "no camt.053"),
+        (camt([]).replace(b"Stmt>", b"Rest>"), "no statement"),
+        (camt([Entry(minor=1)]).replace(b"0.01", b"0.001"), "no amount"),
+        (camt([Entry(minor=1)]).replace(b"2026-03-02<", b"2026-13-02<"), "no day"),
+        (camt([Entry(minor=1)]).replace(b"0.01", b"-0.01"), "no amount"),
+        (
+            camt([Entry(minor=1)])
+            .replace(b"<CdtDbtInd>", b"<X>")
+            .replace(b"</CdtDbtInd>", b"</X>"),
+            "direction",
+        ),
+        (camt([Entry(minor=1)]).replace(b'"EUR"', b'"USD"', 1), "several"),
+        (b"<" + b" " * (10 * 1024 * 1024), "10 MiB"),
+    ],
+)
+def test_file_that_is_no_statement_is_refused_with_the_reason(data: bytes, says: str) -> None:
+    with pytest.raises(StatementUnreadable, match=says):
+        camt_files.read(data)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_refused_without_a_fault(data: bytes) -> None:
+    with pytest.raises(StatementUnreadable):
+        camt_files.read(data)
+
+
+@given(st.data())
+def test_any_harm_to_a_statement_is_read_or_refused(data: st.DataObject) -> None:
+    whole = bytearray(camt([Entry(minor=1000, text=GIVEN), FEE], version="08"))
+    place = data.draw(st.integers(0, len(whole) - 1))
+    whole[place : place + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=8))
+
+    try:
+        statements = camt_files.read(bytes(whole))
+    except StatementUnreadable:
+        return
+    assert statements
+
+
+# --- one line, one key ------------------------------------------------------------------------
+
+
+def test_equal_lines_of_one_day_are_two_and_the_same_two_in_an_overlapping_statement() -> None:
+    same = Entry(minor=1000, text="again")
+
+    [first] = camt_files.read(camt([same, same]))
+    [second] = camt_files.read(camt([RENT, same, same, FEE], version="08", number="2"))
+
+    keys = [line.key for line in first.lines]
+    assert len(set(keys)) == 2
+    assert keys == [line.key for line in second.lines[1:3]]
+
+
+def test_wrapping_of_the_text_changes_no_key() -> None:
+    [first] = camt_files.read(camt([Entry(minor=1000, text=LONG)]))
+    [second] = camt_files.read(camt([Entry(minor=1000, text=LONG.replace(" ", "  "))]))
+
+    assert [line.key for line in first.lines] == [line.key for line in second.lines]
+
+
+# --- CSV --------------------------------------------------------------------------------------
+
+PAID = Entry(minor=123450, text=f"Grüße {GIVEN}", reference="20260302000123")
+SPENT = Entry(minor=-990, text="Porto für Briefe", reference="20260302000124")
+FLAVOURS = {
+    "sparkasse": (sparkasse_csv, "cp1252", ";", "%d.%m.%y", ",", "EUR"),
+    "direkt": (direkt_csv, "utf-8-sig", ";", "%d.%m.%Y", ",", "EUR"),
+    "china": (china_csv, "gb18030", ",", "%Y%m%d", ".", "CNY"),
+    "china two": (china_two_csv, "gb18030", ",", "%Y-%m-%d", ".", "CNY"),
+}
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_layout_of_a_banks_csv_is_found(flavour: str) -> None:
+    make, encoding, delimiter, date_format, decimal, currency = FLAVOURS[flavour]
+    paid = PAID if currency == "EUR" else Entry(minor=123450, text=f"渡轮 {GIVEN} 谢谢")
+    spent = SPENT if currency == "EUR" else Entry(minor=-990, text="手续费和邮费", reference="9")
+    data = make([paid, spent])
+
+    layout = csvfile.guess(data)
+    statement = csvfile.read(data, layout, account=IBAN, currency=currency)
+
+    found = (layout.encoding, layout.delimiter, layout.date_format, layout.decimal)
+    assert found == (encoding, delimiter, date_format, decimal)
+    assert [line.amount_minor for line in statement.lines] == [123450, -990]
+    assert [line.booked_on for line in statement.lines] == [DAY, DAY]
+    assert GIVEN in found_in(statement.lines[0].text)
+    assert spent.text in statement.lines[1].text
+    assert csvfile.Layout.from_json(layout.as_json()) == layout
+
+
+def test_kept_layout_reads_the_next_file() -> None:
+    layout = csvfile.guess(china_csv([PAID]))
+
+    statement = csvfile.read(
+        china_csv([Entry(minor=1, text="x", reference="7", day="2026-04-01")]),
+        layout,
+        account="",
+        currency="CNY",
+    )
+
+    [line] = statement.lines
+    assert (line.amount_minor, line.reference, line.booked_on) == (1, "7", date(2026, 4, 1))
+
+
+@pytest.mark.parametrize(
+    ("cell", "decimal", "minor"),
+    [
+        ("1.234,56", ",", 123456),
+        ("1,234.56", ".", 123456),
+        ("1'234.50", ".", 123450),
+        ("−12,00 €", ",", -1200),
+        ("12,00-", ",", -1200),
+        ("12,00 S", ",", -1200),
+        ("12,00 H", ",", 1200),
+        ("+12", ".", 1200),
+        ("￥12.5", ".", 1250),
+        ("CNY 12.50", ".", 1250),
+        ("12.5000", ".", 1250),
+    ],
+)
+def test_amount_is_read_as_banks_write_it(cell: str, decimal: str, minor: int) -> None:
+    data = f"date;amount;text\n2026-03-02;{cell};x\n".encode()
+    layout = csvfile.Layout(
+        encoding="utf-8-sig",
+        delimiter=";",
+        heading=0,
+        date_format="%Y-%m-%d",
+        decimal=decimal,
+        day=0,
+        amount=1,
+        text=(2,),
+    )
+
+    [line] = csvfile.read(data, layout, account="", currency="CNY").lines
+
+    assert line.amount_minor == minor
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("2026-03-02;ten;x", "Row 2"),
+        ("02.03.2026;10;x", "Row 2"),
+        ("2026-03-02;1.2.3;x", "Row 2"),
+        ("2026-03-02;10.555;x", "Row 2"),
+        (";;", "no line"),
+    ],
+)
+def test_row_that_is_not_what_the_layout_says_is_named(row: str, says: str) -> None:
+    layout = csvfile.guess(b"date;amount;details\n2026-03-02;1.00;x\n2026-03-02;1.50;y\n")
+
+    with pytest.raises(StatementUnreadable, match=says):
+        csvfile.read(f"date;amount;details\n{row}\n".encode(), layout, account="", currency="CNY")
+
+
+def test_line_in_another_currency_is_refused() -> None:
+    layout = csvfile.guess(sparkasse_csv([PAID]))
+
+    with pytest.raises(StatementUnreadable, match="EUR ≠ CNY"):
+        csvfile.read(sparkasse_csv([PAID]), layout, account="", currency="CNY")
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"a,b,c\n1,2,3\n", "你好".encode("gb18030")])
+def test_csv_without_known_headings_asks_for_them(data: bytes) -> None:
+    with pytest.raises(StatementUnreadable, match="No row of the file"):
+        csvfile.guess(data)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_guessed_or_refused(data: bytes) -> None:
+    try:
+        layout = csvfile.guess(data)
+        csvfile.read(data, layout, account="", currency="CNY")
+    except StatementUnreadable:
+        return
+
+
+# --- the reference in the text ----------------------------------------------------------------
+
+
+@given(
+    before=st.text(max_size=40),
+    after=st.text(max_size=40),
+    breaks=st.lists(st.integers(1, 9), max_size=3),
+    gap=st.sampled_from([" ", "\n", "  ", "-", " \r\n", "\t"]),
+    lower=st.integers(0, 1),
+)
+def test_reference_survives_any_wrapping(
+    before: str, after: str, breaks: list[int], gap: str, lower: int
+) -> None:
+    reference = new_reference()
+    wrapped = "".join(
+        gap + char if place in breaks else char for place, char in enumerate(reference)
+    )
+
+    said = f"{before} {wrapped.lower() if lower else wrapped} {after}"
+
+    assert reference in found_in(said)
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=140))
+def test_no_random_text_holds_a_reference_that_was_given(text: str) -> None:
+    given_out = {new_reference() for _number in range(50)}
+
+    assert given_out.isdisjoint(found_in(text))
