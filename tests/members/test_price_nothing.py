@@ -41,6 +41,7 @@ def order_row(plan: Plan, account: Account | None, price: Price, now: datetime) 
         plan=plan,
         price=price,
         term_months=1,
+        list_minor=1000,
         amount_minor=1000,
         currency="CNY",
         place="XD",

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
+from ferriage.core.money import Money
+
+if TYPE_CHECKING:
+    from ferriage.plans.models import Plan
 
 
 class Order(models.Model):
     """One purchase, with its price and term copied in. The only link from money to account.
+
+    `list_minor` is the price copied and `discount_minor` what a coupon takes off; the rest is
+    `amount_minor`, what the sale is worth. Of it `credit_minor` comes from the account's balance,
+    and `due_minor` is what a payment must bring.
 
     `period_*` is the stretch it bought, known once fulfilled; earned revenue follows from it.
     `cut_at` is the instant up to which it counts when the term was ended early; what the customer
@@ -22,6 +31,12 @@ class Order(models.Model):
     which is real time less what it stood still.
     """
 
+    class Kind(models.TextChoices):
+        TERM = "term", _("a term")
+        CHANGE = "change", _("a change of plan")
+        ADDON = "addon", _("an addition")
+        TOPUP = "topup", _("a top-up of the balance")
+
     class State(models.TextChoices):
         OPEN = "open", _("not paid yet")
         PAID = "paid", _("paid")
@@ -30,16 +45,20 @@ class Order(models.Model):
         CANCELLED = "cancelled", _("cancelled")
 
     code = CodeField("ord")
+    kind = models.CharField(max_length=6, choices=Kind, default=Kind.TERM)
     account = models.ForeignKey(
         "accounts.Account", on_delete=models.PROTECT, null=True, related_name="+"
     )
     subscription = models.ForeignKey(
         "plans.Subscription", on_delete=models.PROTECT, null=True, related_name="+"
     )
-    plan = models.ForeignKey("plans.Plan", on_delete=models.PROTECT, related_name="+")
-    price = models.ForeignKey("plans.Price", on_delete=models.PROTECT, related_name="+")
+    plan = models.ForeignKey("plans.Plan", on_delete=models.PROTECT, null=True, related_name="+")
+    price = models.ForeignKey("plans.Price", on_delete=models.PROTECT, null=True, related_name="+")
     term_months = models.PositiveSmallIntegerField()
+    list_minor = models.BigIntegerField()
+    discount_minor = models.BigIntegerField(default=0)
     amount_minor = models.BigIntegerField()
+    credit_minor = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3)
     place = models.CharField(max_length=6)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
@@ -69,7 +88,35 @@ class Order(models.Model):
                 name="orders_order_amounts",
             ),
             models.CheckConstraint(
+                condition=Q(
+                    discount_minor__gte=0,
+                    amount_minor__gte=0,
+                    amount_minor=F("list_minor") - F("discount_minor"),
+                ),
+                name="orders_order_discounted",
+            ),
+            models.CheckConstraint(
+                condition=Q(credit_minor__gte=0, amount_minor__gte=F("credit_minor")),
+                name="orders_order_credited",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    kind="topup",
+                    plan__isnull=True,
+                    price__isnull=True,
+                    subscription__isnull=True,
+                    term_months=0,
+                    discount_minor=0,
+                    credit_minor=0,
+                    amount_minor__gt=0,
+                )
+                | Q(kind="term", plan__isnull=False, price__isnull=False, term_months__gt=0)
+                | Q(kind__in=["change", "addon"], plan__isnull=False),
+                name="orders_order_kinds",
+            ),
+            models.CheckConstraint(
                 condition=~Q(state="fulfilled")
+                | Q(kind="topup", fulfilled_at__isnull=False)
                 | Q(
                     fulfilled_at__isnull=False,
                     period_starts_at__isnull=False,
@@ -88,6 +135,22 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def due_minor(self) -> int:
+        """What a payment must bring."""
+        return self.amount_minor - self.credit_minor
+
+    @property
+    def due(self) -> Money:
+        """What a payment must bring."""
+        return Money(self.due_minor, self.currency)
+
+    @property
+    def plan_sold(self) -> Plan:
+        """The plan that it is for; a top-up, which has none, may not be asked."""
+        assert self.plan is not None  # noqa: S101 -- a constraint of every other kind
+        return self.plan
 
     @property
     def ends_really_at(self) -> datetime | None:
@@ -121,4 +184,47 @@ class PlaceEvidence(models.Model):
             models.UniqueConstraint(
                 fields=["order", "kind", "place"], name="orders_placeevidence_once"
             )
+        ]
+
+
+class Balance(models.Model):
+    """What an account holds with the shop in one currency, to pay orders with.
+
+    `amount_minor` is the sum of its moves, kept so by the database; `reserved_minor` is the part
+    that open orders are going to be paid with.
+    """
+
+    account = models.ForeignKey("accounts.Account", on_delete=models.PROTECT, related_name="+")
+    currency = models.CharField(max_length=3)
+    amount_minor = models.BigIntegerField(default=0)
+    reserved_minor = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "orders_balance"
+        constraints = [
+            models.UniqueConstraint(fields=["account", "currency"], name="orders_balance_once"),
+            models.CheckConstraint(
+                condition=Q(reserved_minor__gte=0, amount_minor__gte=F("reserved_minor")),
+                name="orders_balance_never_below",
+            ),
+        ]
+
+
+class BalanceMove(models.Model):
+    """An amount that came to a balance (above 0) or left it (below). Append-only.
+
+    `source_code` and `kind` are those of the ledger transaction that moved the money.
+    """
+
+    balance = models.ForeignKey(Balance, on_delete=models.PROTECT, related_name="moves")
+    amount_minor = models.BigIntegerField()
+    source_code = models.CharField(max_length=24)
+    kind = models.CharField(max_length=24)
+    moved_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "orders_balancemove"
+        constraints = [
+            models.UniqueConstraint(fields=["source_code", "kind"], name="orders_balancemove_once"),
+            models.CheckConstraint(condition=~Q(amount_minor=0), name="orders_balancemove_moves"),
         ]

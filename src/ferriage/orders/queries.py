@@ -9,8 +9,9 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Sum
 from ferriage.core.money import Money
 from ferriage.ledger.models import LedgerTransaction
 from ferriage.ledger.queries import posted, posted_in_all
+from ferriage.orders.balance import SPENT
 from ferriage.orders.earning import unused_of
-from ferriage.orders.models import Order
+from ferriage.orders.models import Balance, Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -117,15 +118,23 @@ def refunds_due() -> QuerySet[Order]:
 
 def unearned_minor(currency: str) -> int:
     """Return what the books must hold as unearned, from the orders and what was posted of them."""
-    orders = Order.objects.filter(state=Order.State.FULFILLED, currency=currency)
+    orders = Order.objects.filter(state=Order.State.FULFILLED, currency=currency).exclude(
+        kind=Order.Kind.TOPUP
+    )
     sold = orders.aggregate(total=Sum("amount_minor"))["total"] or 0
     out = posted_in_all(kinds=("earned", "ended"), currency=currency)
     return sold - out + posted_in_all(kinds=("earned-back",), currency=currency)
 
 
+def balances_minor(currency: str) -> int:
+    """Return what the books must hold as credits, from the balances of all accounts."""
+    held = Balance.objects.filter(currency=currency).aggregate(total=Sum("amount_minor"))
+    return held["total"] or 0
+
+
 def fulfilled_without_sale() -> QuerySet[Order]:
     """Return fulfilled orders that the books know nothing of; there may be none."""
-    sold = LedgerTransaction.objects.filter(kind="sale").values("source_code")
+    sold = LedgerTransaction.objects.filter(kind__in=["sale", SPENT]).values("source_code")
     return Order.objects.filter(state=Order.State.FULFILLED, amount_minor__gt=0).exclude(
         code__in=sold
     )

@@ -13,6 +13,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders.actions import Refused, settle
+from ferriage.orders.models import Order
 from ferriage.payments import queries
 from ferriage.payments.capture import Captured, change_once, owe_back
 from ferriage.payments.models import InboxEvent, Payment, Refund
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.core.actors import Actor
-    from ferriage.orders.models import Order
 
 __all__ = [
     "Captured",
@@ -67,6 +67,7 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
         StaleState: The money is not unallocated any more.
     """
     with writing():
+        order = Order.objects.get(pk=order.pk)
         if Payment.objects.filter(order=order, outcome="settled").exists():
             raise NotAssignable(
                 _("The order cannot take the money now."), _("Send the money back instead.")
@@ -78,7 +79,7 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
         )
         payment = Payment.objects.get(pk=payment.pk)
         received = payment.received_minor or 0
-        if Money(received, payment.currency) != Money(order.amount_minor, order.currency):
+        if Money(received, payment.currency) != order.due:
             raise NotAssignable(
                 _("The order asks for another amount."), _("Send the money back instead.")
             )

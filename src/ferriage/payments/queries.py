@@ -59,7 +59,7 @@ def orders_that_fit(payment: Payment, now: datetime) -> QuerySet[Order]:
         Order.objects.filter(
             state=Order.State.OPEN,
             expires_at__gt=now,
-            amount_minor=payment.received_minor or 0,
+            amount_minor=F("credit_minor") + (payment.received_minor or 0),
             currency=payment.currency,
         )
         .select_related("plan__service")
@@ -111,15 +111,16 @@ def _unposted() -> Iterator[Finding]:
 
 
 def _unpaid() -> Iterator[Finding]:
-    """Find orders that were fulfilled without exactly their amount in their currency."""
+    """Find orders that were fulfilled without exactly what was due, in their currency."""
     exact = Payment.objects.filter(
         order=OuterRef("pk"),
         state=Payment.State.CAPTURED,
         outcome="settled",
-        received_minor=OuterRef("amount_minor"),
+        received_minor=OuterRef("amount_minor") - OuterRef("credit_minor"),
         currency=OuterRef("currency"),
     )
-    for order in Order.objects.filter(~Exists(exact), state=Order.State.FULFILLED):
+    due = Order.objects.filter(state=Order.State.FULFILLED, amount_minor__gt=F("credit_minor"))
+    for order in due.filter(~Exists(exact)):
         yield Finding(order.code, "was fulfilled and not paid")
 
 
@@ -137,6 +138,7 @@ def _differences() -> Iterator[Finding]:
             "liabilities:refunds": _owed_minor(currency),
             "liabilities:unearned": orders.unearned_minor(currency),
             "liabilities:vouchers": _vouchers_minor(currency),
+            "liabilities:credits": orders.balances_minor(currency),
         }
         for account, minor in expected.items():
             held = -ledger.balance(account, currency)

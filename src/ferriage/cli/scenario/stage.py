@@ -198,7 +198,7 @@ class Stage:
         captured = payments.book_receipt(
             reference=payment.reference or "",
             transaction_id=number,
-            money=Money(order.amount_minor, order.currency),
+            money=order.due,
             now=clock.now(),
             actor=OLGA,
         )

@@ -15,6 +15,7 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
 from ferriage.ledger.actions import TransferLine, post
+from ferriage.orders import balance
 from ferriage.orders.actions import freezing
 from ferriage.orders.actions.places import keep
 from ferriage.orders.models import Order
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ferriage.plans.queries import OfferView
 
 PAGE: Final = 500
+UNEARNED: Final = "liabilities:unearned"
 
 RefusalReason = Literal[
     "order-fulfilled",
@@ -152,6 +154,7 @@ def place(
             plan=plan,
             price=price,
             term_months=price.term_months,
+            list_minor=price.amount_minor,
             amount_minor=price.amount_minor,
             currency=price.currency,
             place=place,
@@ -174,13 +177,13 @@ def place(
 def settle(
     *, order: Order, refundable_minor: int, payer_place: str = "", now: datetime, actor: Actor
 ) -> Settled | Refused:
-    """Fulfil an open order with money that stands in `liabilities:unallocated`.
+    """Fulfil an open order with what is due of it, which stands in `liabilities:unallocated`.
 
     Joins the caller's transaction. What a customer or the law can cause comes back as `Refused`,
     so that a refused settlement never rolls back the receipt.
 
     Args:
-        refundable_minor: How much of the amount somebody really paid.
+        refundable_minor: How much of what was due somebody really paid.
         payer_place: Where the means of payment presumes the payer; empty presumes nothing.
 
     Raises:
@@ -201,22 +204,13 @@ def settle(
             return _refused(order, "place-contradicted", contrary, now, place=payer_place)
         _decide(order, chosen, now)
         _change(order, Order.State.OPEN, state=Order.State.PAID, paid_at=now)
-        if order.amount_minor:
-            post(
-                source_code=order.code,
-                kind="sale",
-                transfers=[
-                    TransferLine("liabilities:unallocated", "liabilities:unearned", _amount(order))
-                ],
-                description=f"Order {order.code}: {order.term_months} months",
-                now=now,
-            )
+        _post_sale(order, now)
         freezing.thaw_served(
-            account=order.account, service=order.plan.service, now=now, actor=actor
+            account=order.account, service=order.plan_sold.service, now=now, actor=actor
         )
         extension = plans.extend(
             account=order.account,
-            plan=order.plan,
+            plan=order.plan_sold,
             term_months=order.term_months,
             source_code=order.code,
             now=now,
@@ -230,7 +224,7 @@ def settle(
             subscription=extension.subscription,
             period_starts_at=extension.starts_at,
             period_ends_at=extension.ends_at,
-            refundable_minor=refundable_minor,
+            refundable_minor=refundable_minor + order.credit_minor,
         )
         audit.record(now=now, actor=actor, action="order.settled", subject=order.code)
         devices.refresh(subscription=extension.subscription, now=now, actor=actor)
@@ -245,6 +239,7 @@ def cancel(*, order: Order, now: datetime, actor: Actor) -> Order:
     """
     with writing():
         _change(order, Order.State.OPEN, state=Order.State.CANCELLED)
+        balance.release(order=order)
         audit.record(now=now, actor=actor, action="order.cancelled", subject=order.code)
     return order
 
@@ -255,6 +250,7 @@ def expire_due(*, now: datetime, actor: Actor) -> int:
         due = list(Order.objects.filter(state=Order.State.OPEN, expires_at__lte=now)[:PAGE])
         for order in due:
             _change(order, Order.State.OPEN, state=Order.State.EXPIRED)
+            balance.release(order=order)
             audit.record(now=now, actor=actor, action="order.expired", subject=order.code)
     return len(due)
 
@@ -267,12 +263,12 @@ def _refusal(order: Order, now: datetime) -> tuple[RefusalReason | None, OfferVi
         return "order-cancelled", None
     if order.state == Order.State.EXPIRED or order.expires_at <= now or order.account is None:
         return "order-expired", None
-    held = plan_queries.subscription_for(account=order.account, service=order.plan.service)
+    held = plan_queries.subscription_for(account=order.account, service=order.plan_sold.service)
     try:
-        plans.refuse_other_plan(held, order.plan, now)
+        plans.refuse_other_plan(held, order.plan_sold, now)
     except plans.OtherPlanHeld:
         return "other-plan-held", None
-    chosen = _best_offer(order.plan, order.place, now)
+    chosen = _best_offer(order.plan_sold, order.place, now)
     if chosen is not None and chosen.sells(_term_end(held, order.term_months, now)):
         return None, chosen
     return ("term-outlives-approval" if _outlives(chosen) else "not-authorised"), chosen
@@ -331,6 +327,22 @@ def _decide(order: Order, chosen: OfferView, now: datetime, *, place: str = "") 
         customer_place=place or order.place,
         now=now,
     )
+
+
+def _post_sale(order: Order, now: datetime) -> None:
+    """Move what the order is worth to what is owed in service: what came, and the balance's part.
+
+    The balance's part was reserved while the order was open.
+    """
+    if order.due_minor:
+        post(
+            source_code=order.code,
+            kind="sale",
+            transfers=[TransferLine("liabilities:unallocated", UNEARNED, order.due)],
+            description=f"Order {order.code}: {order.term_months} months",
+            now=now,
+        )
+    balance.settle_reserved(order=order, against=UNEARNED, now=now)
 
 
 def _amount(order: Order) -> Money:

@@ -157,4 +157,4 @@ _TEXTS: Final = {
 
 
 def _income(order: Order) -> str:
-    return f"income:{order.plan.service.slug}"
+    return f"income:{order.plan_sold.service.slug}"

@@ -61,11 +61,19 @@ def end_if_bought(*, customer: Account | None, price: Price, now: datetime) -> d
     return plans.preview(subscription=held, term_months=price.term_months, now=now).ends_at
 
 
+def end_if_paid(order: Order, *, now: datetime) -> datetime:
+    """Return when the customer's term would end if the order were paid now."""
+    held = None
+    if order.account is not None:
+        held = plans.subscription_for(account=order.account, service=order.plan_sold.service)
+    return plans.preview(subscription=held, term_months=order.term_months, now=now).ends_at
+
+
 def too_long(order: Order, *, ends_at: datetime, now: datetime) -> datetime | None:
     """Return the end of the line's approval if an open order's term would now run past it."""
     if order.state != "open":
         return None
-    views = plans.offers_of(plan=order.plan, now=now, place=order.place)
+    views = plans.offers_of(plan=order.plan_sold, now=now, place=order.place)
     sold_until = plans.end_of_sale(views)
     return None if plans.fits(ends_at, sold_until) else sold_until
 

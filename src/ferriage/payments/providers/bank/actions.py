@@ -81,12 +81,12 @@ def start_bank(*, order: Order, payer_place: str = "", now: datetime, actor: Act
             order=order, provider=PROVIDER, state=Payment.State.PENDING
         ).first()
         if begun:
-            return begun
+            return _asking(begun, order)
         payment = Payment.objects.create(
             order=order,
             provider=PROVIDER,
             state=Payment.State.PENDING,
-            amount_minor=order.amount_minor,
+            amount_minor=order.due_minor,
             currency=order.currency,
             reference=references.new_reference(),
             created_at=now,
@@ -194,14 +194,10 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
     named = list(Payment.objects.select_related("order").filter(reference__in=candidates)[:2])
     # Money that names two orders is for staff to judge.
     asked = named[0] if len(named) == 1 else None
-    expected = (
-        asked is not None
-        and asked.state == Payment.State.PENDING
-        and money == Money(asked.amount_minor, asked.currency)
-    )
+    expected = asked is not None and asked.state == Payment.State.PENDING and money == _asked(asked)
     payment = _captured_row(asked if expected else None, asked, event.event_id, money, now)
     post_receipt(payment, from_accounts=[(ACCOUNT, money.amount_minor)], now=now)
-    if asked is not None and (expected or money == Money(asked.amount_minor, asked.currency)):
+    if asked is not None and (expected or money == _asked(asked)):
         return settle_or_refund(
             payment,
             refundable_minor=money.amount_minor,
@@ -216,6 +212,21 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
 
 def _money(event: InboxEvent) -> Money:
     return Money(event.raw["amount_minor"], event.raw["currency"])
+
+
+def _asked(payment: Payment) -> Money:
+    """Return what is due now of the order that a payment is for, whatever it was at its start."""
+    if payment.order is None:
+        return Money(payment.amount_minor, payment.currency)
+    return payment.order.due
+
+
+def _asking(payment: Payment, order: Order) -> Payment:
+    """Let a transfer that waits ask for what is due now."""
+    if payment.amount_minor != order.due_minor:
+        payment.amount_minor = order.due_minor
+        payment.save(update_fields=["amount_minor"])
+    return payment
 
 
 def _captured_row(
@@ -251,7 +262,7 @@ def _captured_row(
 def _mismatch(asked: Payment, money: Money) -> str:
     if asked.currency != money.currency:
         return "other-currency"
-    return "too-little" if money.amount_minor < asked.amount_minor else "too-much"
+    return "too-little" if money.amount_minor < _asked(asked).amount_minor else "too-much"
 
 
 def _unmatched(candidates: list[str], named: list[Payment]) -> str:

@@ -173,7 +173,7 @@ def redeem_voucher(*, order: Order, code: str, now: datetime, actor: Actor) -> C
         payment = _take(voucher, order, now)
         paid = _post(payment, voucher.batch, order, now)
         result = settle(
-            order=order, refundable_minor=min(paid, order.amount_minor), now=now, actor=actor
+            order=order, refundable_minor=min(paid, order.due_minor), now=now, actor=actor
         )
         if isinstance(result, Refused):
             raise VoucherNotTaken(result)
@@ -217,10 +217,10 @@ def _take(voucher: Voucher, order: Order, now: datetime) -> Payment:
         order=order,
         provider=PROVIDER,
         state=Payment.State.CAPTURED,
-        amount_minor=order.amount_minor,
+        amount_minor=order.due_minor,
         currency=order.currency,
         transaction_id=f"{voucher.batch.code}/{voucher.pk}",
-        received_minor=order.amount_minor,
+        received_minor=order.due_minor,
         created_at=now,
         captured_at=now,
     )
@@ -230,9 +230,9 @@ def _take(voucher: Voucher, order: Order, now: datetime) -> Payment:
 
 
 def _post(payment: Payment, batch: VoucherBatch, order: Order, now: datetime) -> int:
-    """Post the receipt at the order's price; returns what was paid for the code."""
+    """Post the receipt at what is due of the order; returns what was paid for the code."""
     paid = batch.paid_per_code_minor
-    price = order.amount_minor
+    price = order.due_minor
     sources = [
         ("liabilities:vouchers", min(paid, price)),
         ("expenses:promotions", max(price - paid, 0)),

@@ -69,9 +69,9 @@ class OrderField(_OrderChoice):
 
     def label_from_instance(self, obj: Order) -> str:
         """Return what the choice says."""
-        money = Money(obj.amount_minor, obj.currency)
+        money = obj.due
         day = f"{obj.created_at:%Y-%m-%d}"
-        return f"{obj.code} · {sold_as(obj.plan)} · {money} · {day}"
+        return f"{obj.code} · {sold_as(obj.plan_sold)} · {money} · {day}"
 
 
 class AssignForm(forms.Form):

@@ -178,7 +178,7 @@ def _order_page(
     request: CustomerRequest, mine: Order, error: FerriageError | None = None
 ) -> HttpResponse:
     language = get_language() or "en"
-    ends_at = purse.end_if_bought(customer=request.customer, price=mine.price, now=request.now)
+    ends_at = purse.end_if_paid(mine, now=request.now)
     open_now = mine.state == "open"
     context = {
         "order": mine,

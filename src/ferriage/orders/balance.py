@@ -1,0 +1,166 @@
+"""What an account holds with the shop: money that came and no order took yet.
+
+The ledger holds all of it in `liabilities:credits`; whose it is say the moves of each balance.
+An order that is to be paid from it reserves its part, so that two orders cannot spend the same.
+
+Source: docs/explanation/money.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import F
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError, StaleState
+from ferriage.core.money import Money
+from ferriage.ledger.actions import TransferLine, post
+from ferriage.orders.models import Balance, BalanceMove, Order
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.accounts.models import Account
+
+CREDITS: Final = "liabilities:credits"
+SPENT: Final = "balance-spent"
+
+
+class BalanceTooLow(FerriageError):
+    """The balance holds less than that, or the rest is reserved for open orders."""
+
+    slug = "balance-too-low"
+
+
+def balance(account: Account, currency: str) -> int:
+    """Return what an account holds, in minor units, with what is reserved for open orders."""
+    head = Balance.objects.filter(account=account, currency=currency).first()
+    return head.amount_minor if head else 0
+
+
+def available(account: Account, currency: str) -> int:
+    """Return what an account can still spend, in minor units."""
+    head = Balance.objects.filter(account=account, currency=currency).first()
+    return head.amount_minor - head.reserved_minor if head else 0
+
+
+def credit(
+    *, account: Account, money: Money, source_code: str, kind: str, against: str, now: datetime
+) -> BalanceMove:
+    """Move money from an account of the books to a balance, in the caller's transaction.
+
+    Args:
+        source_code: What it comes from: an order, a payment.
+        kind: What of it; the books know it by the same name, once for each source.
+        against: The account of the books that gives it.
+
+    Raises:
+        AlreadyPosted: This was credited before; nothing was written.
+        PostingWrong: The amount is not above zero.
+    """
+    with writing():
+        _post(source_code, kind, TransferLine(against, CREDITS, money), now)
+        return _move(_head(account, money.currency), money.amount_minor, source_code, kind, now)
+
+
+def spend(
+    *, account: Account, money: Money, source_code: str, kind: str, against: str, now: datetime
+) -> BalanceMove:
+    """Move money that is not reserved from a balance to an account of the books.
+
+    Args:
+        source_code: What it is spent on.
+        kind: What of it; the books know it by the same name, once for each source.
+        against: The account of the books that takes it.
+
+    Raises:
+        BalanceTooLow: There is not so much; nothing was written.
+        AlreadyPosted: This was spent before.
+        PostingWrong: The amount is not above zero.
+    """
+    with writing():
+        _post(source_code, kind, TransferLine(CREDITS, against, money), now)
+        head = _head(account, money.currency)
+        if head.amount_minor - head.reserved_minor < money.amount_minor:
+            raise _too_low(head)
+        return _move(head, -money.amount_minor, source_code, kind, now)
+
+
+def reserve(*, order: Order, minor: int) -> None:
+    """Set how much of an open order is paid from the balance of its account; 0 gives it back.
+
+    Raises:
+        BalanceTooLow: The balance holds less.
+        StaleState: The order is not open any more, or was changed just now.
+    """
+    with writing():
+        assert order.account is not None  # noqa: S101 -- who pays from a balance has an account
+        head = _head(order.account, order.currency)
+        more = minor - order.credit_minor
+        if head.amount_minor - head.reserved_minor < more:
+            raise _too_low(head)
+        changed = Order.objects.filter(
+            pk=order.pk, state=Order.State.OPEN, credit_minor=order.credit_minor
+        ).update(credit_minor=minor)
+        if changed != 1:
+            raise StaleState(_("This order was changed just now."), _("Look again."))
+        _reserve(head, more)
+        order.credit_minor = minor
+
+
+def release(*, order: Order) -> None:
+    """Give back what an order had reserved that is not going to be paid any more.
+
+    The order keeps on record what was to be paid from the balance.
+    """
+    if order.credit_minor and order.account is not None:
+        _reserve(_head(order.account, order.currency), -order.credit_minor)
+
+
+def settle_reserved(*, order: Order, against: str, now: datetime) -> None:
+    """Spend what an order has reserved, in the transaction that settles it.
+
+    Args:
+        against: The account of the books that takes it.
+    """
+    if order.credit_minor and order.account is not None:
+        head = _head(order.account, order.currency)
+        money = Money(order.credit_minor, order.currency)
+        _reserve(head, -order.credit_minor)
+        _post(order.code, SPENT, TransferLine(CREDITS, against, money), now)
+        _move(head, -order.credit_minor, order.code, SPENT, now)
+
+
+def _head(account: Account, currency: str) -> Balance:
+    return Balance.objects.get_or_create(account=account, currency=currency)[0]
+
+
+def _move(head: Balance, minor: int, source_code: str, kind: str, now: datetime) -> BalanceMove:
+    """Write a move; a trigger adds it to the balance, and a constraint keeps that above 0."""
+    return BalanceMove.objects.create(
+        balance=head, amount_minor=minor, source_code=source_code, kind=kind, moved_at=now
+    )
+
+
+def _reserve(head: Balance, minor: int) -> None:
+    Balance.objects.filter(pk=head.pk).update(reserved_minor=F("reserved_minor") + minor)
+
+
+def _post(source_code: str, kind: str, line: TransferLine, now: datetime) -> None:
+    post(
+        source_code=source_code,
+        kind=kind,
+        transfers=[line],
+        description=f"Balance: {kind} by {source_code}",
+        now=now,
+    )
+
+
+def _too_low(head: Balance) -> BalanceTooLow:
+    left = Money(head.amount_minor - head.reserved_minor, head.currency)
+    return BalanceTooLow(
+        _("Your balance has %(left)s left.") % {"left": left},
+        _("Pay less of the order from it, and the rest another way."),
+    )

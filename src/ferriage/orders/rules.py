@@ -1,0 +1,76 @@
+"""What the database itself refuses of orders, in SQL; migrations write it.
+
+SQLite drops the triggers of a table that Django rebuilds, so every migration that adds a
+constraint to `orders_order`, or a column that is not null, ends with `rules_of_orders()`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ferriage.core.triggers import per_vendor
+
+if TYPE_CHECKING:
+    from django.db.migrations import RunPython
+
+_OWN_STAFF: Final = "the price of an order for own staff is 0"
+_REFUSED: Final = """
+NEW.amount_minor > 0 AND (
+    EXISTS (
+        SELECT 1 FROM plans_offer AS offer JOIN fleet_line AS line ON line.id = offer.line_id
+        WHERE offer.plan_id = NEW.plan_id AND offer.withdrawn_at IS NULL
+        AND line.customer_class = 'own_staff'
+    ) OR EXISTS (
+        SELECT 1 FROM accounts_account AS account
+        WHERE account.id = NEW.account_id AND account.account_class = 'own_staff'
+    )
+)
+"""
+_COLUMNS: Final = "amount_minor, plan_id, account_id"
+
+
+_FROZEN: Final = "an order keeps its amounts once it is not open"
+_AMOUNTS: Final = "list_minor, discount_minor, amount_minor, credit_minor, currency"
+_CHANGED: Final = """
+OLD.state <> 'open' AND (
+    NEW.list_minor <> OLD.list_minor OR NEW.discount_minor <> OLD.discount_minor
+    OR NEW.amount_minor <> OLD.amount_minor OR NEW.credit_minor <> OLD.credit_minor
+    OR NEW.currency <> OLD.currency
+)
+"""
+POSTGRES_AMOUNTS: Final = (
+    (
+        f"CREATE FUNCTION ferriage_order_amounts() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF {_CHANGED} THEN "
+        f"RAISE EXCEPTION '{_FROZEN}' USING ERRCODE = 'check_violation'; END IF; "
+        "RETURN NEW; END $$"
+    ),
+    (
+        f"CREATE TRIGGER orders_order_amounts_kept BEFORE UPDATE OF {_AMOUNTS} ON orders_order "
+        "FOR EACH ROW EXECUTE FUNCTION ferriage_order_amounts()"
+    ),
+)
+
+
+def rules_of_orders() -> RunPython:
+    """Return an operation that writes the triggers of `orders_order` again on SQLite.
+
+    PostgreSQL keeps those of `0004_closed_services` and `0006_amounts`.
+    """
+    rules = [
+        ("own_staff_insert", "INSERT", _REFUSED, _OWN_STAFF),
+        ("own_staff_update", f"UPDATE OF {_COLUMNS}", _REFUSED, _OWN_STAFF),
+        ("amounts_kept", f"UPDATE OF {_AMOUNTS}", _CHANGED, _FROZEN),
+    ]
+    statements = [
+        statement
+        for name, event, condition, why in rules
+        for statement in (
+            f"DROP TRIGGER IF EXISTS orders_order_{name}",
+            (
+                f"CREATE TRIGGER orders_order_{name} BEFORE {event} ON orders_order "
+                f"WHEN {condition} BEGIN SELECT RAISE(ABORT, '{why}'); END"
+            ),
+        )
+    ]
+    return per_vendor(sqlite=tuple(statements), postgresql=())
