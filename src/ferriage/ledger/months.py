@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TICK: Final = timedelta(microseconds=1)
 
@@ -31,3 +34,18 @@ def ends_at(month: date) -> datetime:
 def last_instant(month: date) -> datetime:
     """Return the instant that closing entries of a month are dated with."""
     return ends_at(month) - TICK
+
+
+def months_over(
+    since: datetime, now: datetime, *, open_from: datetime | None
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the end of each month that ended between two instants, and the instant to date it.
+
+    Args:
+        open_from: What ended by then is closed, and left out.
+    """
+    month = month_of(since)
+    while (end := ends_at(month)) <= now:
+        if open_from is None or end > open_from:
+            yield end, last_instant(month)
+        month = next_month(month)

@@ -9,12 +9,12 @@ from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import TruncMonth
 
 from ferriage.ledger import chart
-from ferriage.ledger.models import LedgerAccount, LedgerTransaction, MonthFlow, Transfer
-from ferriage.ledger.months import begins_at, month_of
+from ferriage.ledger.models import Closing, LedgerAccount, LedgerTransaction, MonthFlow, Transfer
+from ferriage.ledger.months import begins_at, ends_at, month_of, next_month
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from django.db.models import QuerySet
 
@@ -128,6 +128,19 @@ def posted_in_all(*, kinds: Sequence[str], currency: str) -> int:
     """Return the sum of everything posted of some kinds in one currency."""
     found = Transfer.objects.filter(transaction__kind__in=kinds, currency=currency)
     return found.aggregate(total=Sum("amount_minor"))["total"] or 0
+
+
+def closed_until() -> datetime | None:
+    """Return the first instant that may still be posted at; none while no month is closed."""
+    return Closing.objects.order_by("-until").values_list("until", flat=True).first()
+
+
+def month_to_close(now: datetime) -> date | None:
+    """Return the first month that is over and not closed; none when there is none."""
+    closed = Closing.objects.order_by("-month").values_list("month", flat=True).first()
+    first = MonthFlow.objects.order_by("month").values_list("month", flat=True).first()
+    month = next_month(closed) if closed else first
+    return month if month is not None and ends_at(month) <= now else None
 
 
 def check() -> list[Finding]:

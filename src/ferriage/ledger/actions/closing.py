@@ -22,9 +22,11 @@ from ferriage.ledger.models import Closing
 from ferriage.ledger.months import ends_at, last_instant, next_month
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date, datetime
 
     from ferriage.core.actors import Actor
+    from ferriage.ledger.queries import Finding
 
 
 class MonthNotClosable(FerriageError):
@@ -39,11 +41,14 @@ class BooksWrong(FerriageError):
     slug = "books-wrong"
 
 
-def close(*, month: date, now: datetime, actor: Actor) -> Closing:
+def close(
+    *, month: date, check: Callable[[], list[Finding]], now: datetime, actor: Actor
+) -> Closing:
     """Settle what the services earned in a month, and close it.
 
     Args:
         month: Its first day.
+        check: Says what is wrong with the books, as the highest room that posts sees them.
 
     Raises:
         MonthNotClosable: It is not over, closed already, or not the next one.
@@ -52,7 +57,7 @@ def close(*, month: date, now: datetime, actor: Actor) -> Closing:
     with writing():
         refuse_unless_next(month, now)
         settle(month=month, now=now, actor=actor)
-        if findings := queries.check():
+        if findings := check():
             first = findings[0]
             raise BooksWrong(
                 _("The books are not right: %(finding)s.")
