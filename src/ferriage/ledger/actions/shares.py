@@ -200,7 +200,7 @@ def _settle(
         carried_out_minor=min(whole, 0),
         settled_at=now,
     )
-    shares = _parts(settlement, partners.shares_of(agreement))
+    shares = _parts(settlement, _in_turn(partners.shares_of(agreement), month))
     SettledShare.objects.bulk_create(shares)
     lines = [
         TransferLine(
@@ -220,6 +220,12 @@ def _settle(
             now=last_instant(month),
         )
     return settlement
+
+
+def _in_turn(agreed: list[Share], month: date) -> list[Share]:
+    """Let another share be the first each month: of equal ones the first gets the odd unit."""
+    first = (month.year * 12 + month.month) % len(agreed) if agreed else 0
+    return agreed[first:] + agreed[:first]
 
 
 def _parts(settlement: Settlement, agreed: Sequence[Share]) -> list[SettledShare]:
