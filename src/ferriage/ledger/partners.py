@@ -145,6 +145,24 @@ def owed_minor(partner: Partner, currency: str) -> int:
     )
 
 
+def owed_by_partner() -> dict[str, list[tuple[str, int]]]:
+    """Return by partner's name what is owed, as currency and minor units; zeros left out."""
+    beginning = chart.partner("")
+    found: Counter[tuple[str, str]] = Counter()
+    for side, direction in (("credit", 1), ("debit", -1)):
+        rows = MonthFlow.objects.filter(**{f"{side}__name__startswith": beginning})
+        sums = rows.values_list(f"{side}__name", f"{side}__currency").annotate(
+            total=Sum("amount_minor")
+        )
+        for name, currency, total in sums.order_by():
+            found[name.removeprefix(beginning), currency] += direction * total
+    owed: dict[str, list[tuple[str, int]]] = {}
+    for (name, currency), minor in sorted(found.items()):
+        if minor:
+            owed.setdefault(name, []).append((currency, minor))
+    return owed
+
+
 def payable_minor(partner: Partner, currency: str) -> int:
     """Return what may be queued for a partner: what is owed and does not wait to be paid yet."""
     waiting = Payout.objects.filter(partner=partner, currency=currency, state=Payout.State.QUEUED)
