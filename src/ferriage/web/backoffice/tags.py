@@ -88,6 +88,12 @@ def money(amount_minor: int | None, currency: str) -> str:
 
 
 @register.filter
+def bare_amount(amount_minor: int | None, currency: str) -> str:
+    """Return minor units as an amount whose currency stands above; nothing for nothing."""
+    return "" if amount_minor is None else Money(amount_minor, currency).decimal()
+
+
+@register.filter
 def percent(share_bps: int) -> str:
     """Return hundredths of a percent as a percentage, such as `33.34 %`."""
     return f"{share_bps // 100}.{share_bps % 100:02} %"
