@@ -16,7 +16,6 @@ from ferriage.ledger.models import Closing, LedgerTransaction
 from ferriage.ledger.months import ends_at
 from ferriage.orders import actions as orders
 from ferriage.orders.earning import earned_of
-from ferriage.orders.models import Order
 from ferriage.payments import tasks
 from ferriage.payments.closing import close_month
 from ferriage.payments.models import Payment
@@ -24,6 +23,7 @@ from till import Till, assert_sound
 from yard import OWNER
 
 if TYPE_CHECKING:
+    from ferriage.orders.models import Order
     from shop import Shop
 
 pytestmark = pytest.mark.django_db
