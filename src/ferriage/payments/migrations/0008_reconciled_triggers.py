@@ -6,5 +6,5 @@ from ferriage.core.triggers import append_only
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0005_reconciled")]
+    dependencies = [("payments", "0007_reconciled")]
     operations = [append_only("payments_settlementline")]

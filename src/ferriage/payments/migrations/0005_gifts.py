@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('orders', '0007_coupons_and_gifts'),
-        ('payments', '0003_labels'),
+        ("payments", "0004_contract"),
     ]
 
     operations = [

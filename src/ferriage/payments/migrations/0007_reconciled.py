@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('orders', '0006_amounts'),
-        ('payments', '0004_contract'),
+        ("payments", "0006_bank"),
     ]
 
     operations = [
