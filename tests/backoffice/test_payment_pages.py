@@ -13,6 +13,7 @@ from people import logged_in, make_staff
 from counter import Counter, open_counter
 from ferriage.core import clock
 from ferriage.core.models import AuditEntry
+from ferriage.core.money import Money
 from ferriage.orders import balance
 from ferriage.payments import accounts, inbox, settlement
 from ferriage.payments.models import Difference, Payment, ProviderAccount
@@ -155,6 +156,21 @@ def test_difference_is_shown_until_it_is_noted(olga: Client, counter: Counter) -
 
     assert "row_x" in before
     assert "row_x" not in page(olga)
+
+
+def test_dispute_is_listed_and_said_on_the_subscription(olga: Client, counter: Counter) -> None:
+    payment = counter.sell()
+    money = Money(1000, "CNY")
+    counter.say("dispute-opened", payment, "evt_d", dispute="dp_1", money=money, reason="fraud")
+    assert payment.order is not None
+    payment.order.refresh_from_db()
+    assert payment.order.subscription is not None
+    address = reverse("staff-subscription", args=[payment.order.subscription.code])
+
+    shown = [page(olga), olga.get(address).content.decode()]
+
+    words = ["dp_1", "a payment is disputed"]
+    assert [word in text for word, text in zip(words, shown, strict=True)] == [True, True]
 
 
 def test_callbacks_that_nobody_signed_are_told(olga: Client, counter: Counter) -> None:

@@ -10,6 +10,8 @@ import pytest
 from ferriage.core.money import Money
 from ferriage.devices.models import Device
 from ferriage.orders import actions as orders
+from ferriage.orders import balance
+from ferriage.orders.models import Order
 from ferriage.payments import actions, queries
 from ferriage.payments.models import Dispute, Payment
 from ferriage.plans.queries import holds_of, subscription_end
@@ -98,6 +100,49 @@ def test_dispute_that_is_lost_ends_the_term_and_reverses_what_was_earned(
     assert Device.objects.get().hold_at <= counter.now
     assert queries.worklist(counter.now).disputes == []
     assert_sound()
+
+
+@pytest.mark.parametrize(("spent", "lost"), [(0, 0), (400, 400), (1000, 1000)])
+def test_top_up_that_is_lost_gives_up_what_is_left_of_it(
+    counter: Counter, spent: int, lost: int
+) -> None:
+    payment = counter.late()
+    order = Order.objects.create(
+        account=counter.till.shop.account(),
+        kind="topup",
+        term_months=0,
+        list_minor=1000,
+        amount_minor=1000,
+        currency="CNY",
+        place="XD",
+        state="fulfilled",
+        created_at=counter.now,
+        expires_at=counter.now,
+        fulfilled_at=counter.now,
+    )
+    assert order.account is not None
+    account, now = order.account, counter.now
+    actions.credit_unallocated(payment=payment, account=account, now=now, actor=OWNER)
+    Payment.objects.filter(pk=payment.pk).update(order=order, outcome="settled")
+    if spent:
+        money = Money(spent, "CNY")
+        balance.spend(
+            account=account,
+            money=money,
+            source_code="x",
+            kind="x",
+            against="liabilities:refunds",
+            now=now,
+        )
+
+    say(counter, payment, "lost")
+
+    assert balance.balance(account, "CNY") == 0
+    assert books() == {
+        name: minor
+        for name, minor in {"expenses:disputes": lost, "liabilities:refunds": spent}.items()
+        if minor
+    }
 
 
 @pytest.mark.parametrize("words", [["lost"], ["lost", "opened"], ["opened", "lost", "won"]])

@@ -41,7 +41,9 @@ def contradicting(order: Order, *, payer_place: str, now: datetime) -> OfferView
     nothing_sold = order.plan_id is None
     if nothing_sold or not payer_place or payer_place[:2] == order.place[:2]:
         return None
-    views = plans.offers_of(plan=order.plan_sold, now=now, place=payer_place)
+    if order.plan is None:  # a top-up sells no plan; where it may come from is judged as it comes
+        return None
+    views = plans.offers_of(plan=order.plan, now=now, place=payer_place)
     if any(view.verdict.allowed for view in views) or is_shown(order):
         return None
     return next(iter(views), None)

@@ -15,7 +15,7 @@ from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
-from ferriage.orders import queries
+from ferriage.orders import balance, queries
 from ferriage.orders.earning import own_time
 from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
@@ -39,7 +39,7 @@ def charge_back(
     What is not earned goes first, then what was: so the books show income lower, and so do the
     shares that are counted from it. What was paid from the balance stays earned, and what was
     refunded before the payer took it back a second time is a loss. A part of the price that is
-    taken back is a loss too, and the term goes on.
+    taken back is a loss too, and the term goes on. A top-up gives up what is left on the balance.
 
     Args:
         asset: The account of the books that the money leaves.
@@ -50,12 +50,10 @@ def charge_back(
     """
     with writing():
         order = Order.objects.select_related("plan__service", "subscription").get(pk=order.pk)
-        books = queries.books_of([order])[order.code]
-        taken = 0
-        if order.state == Order.State.FULFILLED and money.amount_minor >= order.due_minor:
-            taken = min(money.amount_minor, order.amount_minor - books.ended_minor)
-            _end(order, source_code, now, actor)
-        post_all(list(_postings(order, books, money, taken, asset, source_code)), now=now)
+        if order.kind == Order.Kind.TOPUP:
+            _take_from_balance(order, money, asset, source_code, now)
+        else:
+            _take_from_order(order, money, asset, source_code, now, actor)
         audit.record(
             now=now,
             actor=actor,
@@ -66,6 +64,38 @@ def charge_back(
         )
         if order.subscription is not None:
             devices.refresh(subscription=order.subscription, now=now, actor=actor)
+
+
+def _take_from_balance(
+    order: Order, money: Money, asset: str, source_code: str, now: datetime
+) -> None:
+    """Take back from the balance what a top-up put there; what was spent of it is a loss."""
+    fulfilled = order.state == Order.State.FULFILLED
+    left = balance.available(order.account, money.currency) if fulfilled and order.account else 0
+    taken = min(left, money.amount_minor)
+    if taken and order.account is not None:
+        balance.spend(
+            account=order.account,
+            money=Money(taken, money.currency),
+            source_code=source_code,
+            kind="dispute-lost",
+            against=asset,
+            now=now,
+        )
+    post_all(_loss(source_code, asset, money, money.amount_minor - taken), now=now)
+
+
+def _take_from_order(
+    order: Order, money: Money, asset: str, source_code: str, now: datetime, actor: Actor
+) -> None:
+    """Take back what the order is still worth, and let it end; the rest is a loss."""
+    books = queries.books_of([order])[order.code]
+    taken = 0
+    if order.state == Order.State.FULFILLED and money.amount_minor >= order.due_minor:
+        taken = min(money.amount_minor, order.amount_minor - books.ended_minor)
+        _end(order, source_code, now, actor)
+    postings = list(_postings(order, books, money, taken, asset))
+    post_all([*postings, *_loss(source_code, asset, money, money.amount_minor - taken)], now=now)
 
 
 def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
@@ -83,7 +113,8 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
     )
     if changed != 1:
         raise StaleState(_("This order was changed just now."), _("Look again."))
-    if since < ends_at:
+    # Only a term is a stretch of the subscription; a change or an addition lies within one.
+    if order.kind == Order.Kind.TERM and since < ends_at:
         plans.take_back(
             subscription=order.subscription,
             starts_at=since,
@@ -96,9 +127,9 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
 
 
 def _postings(
-    order: Order, books: Books, money: Money, taken: int, asset: str, source_code: str
+    order: Order, books: Books, money: Money, taken: int, asset: str
 ) -> Iterator[Posting]:
-    """Yield what the books must say; `taken` comes from the order, the rest of it is a loss."""
+    """Yield what the books must say of an order that gives up `taken`, earned or not."""
     kept = order.amount_minor - books.ended_minor - taken
     if taken and books.earned_minor > kept:
         line = (_income(order), UNEARNED, books.earned_minor - kept)
@@ -108,8 +139,12 @@ def _postings(
         yield _posting(order.code, "earned", line, money, books.times_earned)
     if taken:
         yield _posting(order.code, "ended", (UNEARNED, asset, taken), money, books.times_ended)
-    if loss := money.amount_minor - taken:
-        yield _posting(source_code, "dispute-loss", (LOSSES, asset, loss), money, 0)
+
+
+def _loss(source_code: str, asset: str, money: Money, minor: int) -> list[Posting]:
+    if not minor:
+        return []
+    return [_posting(source_code, "dispute-loss", (LOSSES, asset, minor), money, 0)]
 
 
 def _posting(

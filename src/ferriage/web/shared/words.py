@@ -26,6 +26,8 @@ REASONS: Final[Mapping[str, object]] = {
     "other-currency": _("the money is of another currency"),
     "too-little": _("it is less than the order asks for"),
     "too-much": _("it is more than the order asks for"),
+    # why a subscription is held
+    "payment-disputed": _("a payment is disputed"),
     # why money goes back
     "unallocated": _("it belonged to no order"),
     "ended early": _("the subscription was ended early"),
