@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from playwright.sync_api import Browser, Page
-    from pytest_django.fixtures import SettingsWrapper
 
     from ferriage.config import Config
     from shop import Shop
@@ -34,14 +32,16 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def served(
-    own_database: Config, make_shop: Callable[[datetime], Shop], settings: SettingsWrapper
+    own_database: Config, make_shop: Callable[[datetime], Shop]
 ) -> Iterator[tuple[str, RunningSandbox]]:
-    """Serve a shop whose Stripe is the sandbox; its rows are committed."""
+    """Serve a shop whose Stripe is the sandbox; its rows are committed.
+
+    It is visited by another name than its settings say: there customers are logged in, and there
+    they must come back to.
+    """
     del own_database
     make_shop(clock.now()).approve_for_years()
     with serving() as url, running_sandbox(url) as sandbox:
-        site = replace(settings.FERRIAGE.site, url=url)
-        settings.FERRIAGE = replace(settings.FERRIAGE, site=site)
         accounts.add_provider(
             slug="stripe",
             label="Card",

@@ -64,5 +64,5 @@ def buy_by_card(scene: Scene) -> None:
         functools.partial(shop.settled_payment, code), within=20, what="the order is settled"
     )
     teller.claim(payment, f"the sandbox called back, signed; payment {payment}: settled")
-    for line in books.posting_lines(payment):
+    for line in books.posting_lines(payment) + books.posting_lines(code):
         teller.show(f"  {line}")
