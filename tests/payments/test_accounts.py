@@ -104,6 +104,17 @@ def test_account_that_lacks_something_is_not_kept(
     assert ProviderAccount.objects.count() == 1
 
 
+def test_account_that_does_not_open_hides_no_other_way_to_pay(counter: Counter) -> None:
+    ProviderAccount.objects.update(secrets_sealed=seal("{}", place="elsewhere"))
+    order = counter.till.order()
+
+    offered = [means.slug for means in registry.means_for(order, counter.now)]
+    told = [(account, fault.slug) for account, fault in registry.unusable()]
+
+    assert offered == ["voucher", "bank"]
+    assert told == [(counter.account, "unsealable")]
+
+
 def test_sealed_text_opens_in_its_own_place_only() -> None:
     sealed = seal("a secret", place="pva_1")
 

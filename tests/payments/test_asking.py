@@ -14,7 +14,7 @@ from ferriage.core.errors import NotFound
 from ferriage.ledger.models import LedgerTransaction
 from ferriage.orders import actions as orders
 from ferriage.orders.models import Order
-from ferriage.payments import accounts, asking, tasks
+from ferriage.payments import accounts, asking, inbox, tasks
 from ferriage.payments.models import InboxEvent, Payment
 from ferriage.payments.providers.contract import ProviderDown
 from ferriage.payments.schedule import next_ask, next_ask_of_payment
@@ -139,6 +139,28 @@ def test_service_that_is_down_loses_nothing(counter: Counter) -> None:
 
     assert (left.state, payment) == ("created", left)
     assert payment.pay_url
+
+
+def test_event_that_nobody_understands_holds_up_nothing_else(counter: Counter) -> None:
+    InboxEvent.objects.create(
+        provider=StandIn.slug,
+        account=counter.account,
+        event_id="evt_0",
+        raw={"event": {"kind": "paid"}},
+        received_at=counter.now,
+    )
+    payment = counter.begin(counter.till.order())
+    (raw,) = counter.world.pay(payment, counter.now)
+    inbox.receive(slug=StandIn.slug, raw=raw, now=counter.now)
+    refund = counter.refund()
+
+    with pytest.raises(ExceptionGroup):
+        tasks.run(counter.now)
+
+    payment.refresh_from_db()
+    refund.refresh_from_db()
+    assert (payment.outcome, refund.state) == ("settled", "paid")
+    assert [left.event_id for left in InboxEvent.objects.filter(handled_at=None)] == ["evt_0"]
 
 
 def test_provider_that_is_out_of_use_is_offered_to_nobody(counter: Counter) -> None:

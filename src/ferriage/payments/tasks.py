@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -11,6 +12,7 @@ from ferriage.payments.models import InboxEvent
 from ferriage.payments.providers.bank import actions as bank
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
 WORKER: Final = Actor("system", "worker")
@@ -23,15 +25,46 @@ def run(now: datetime) -> int:
     Providers are asked last, and no transaction is open meanwhile: one that hangs keeps nothing
     waiting but the others, and those for some seconds at most.
     """
-    left = list(
-        InboxEvent.objects.filter(handled_at=None).select_related("account").order_by("pk")[:500]
+    return _all(
+        [
+            partial(_handle_left, now),
+            partial(_queue_owed, now),
+            partial(asking.ask_due, now),
+            partial(refunding.send_due, now=now, actor=WORKER),
+            partial(settlement.read_due, now),
+            partial(inbox.forget_bodies, now),
+        ]
     )
-    handled = sum(_handle(event, now) for event in left)
+
+
+def _handle_left(now: datetime) -> int:
+    left = InboxEvent.objects.filter(handled_at=None).select_related("account").order_by("pk")
+    return _all([partial(_handle, event, now) for event in left[:500]])
+
+
+def _queue_owed(now: datetime) -> int:
     owed = queries.ended_without_refund()
     for order in owed:
         actions.queue_ended(order=order, now=now, actor=WORKER)
-    asked = asking.ask_due(now) + refunding.send_due(now=now, actor=WORKER)
-    return handled + len(owed) + asked + settlement.read_due(now) + inbox.forget_bodies(now)
+    return len(owed)
+
+
+def _all(steps: Iterable[Callable[[], int]]) -> int:
+    """Do every step, whatever becomes of the others; returns how much was done.
+
+    Raises:
+        ExceptionGroup: What no step expected, after all of them were tried.
+    """
+    done = 0
+    faults: list[Exception] = []
+    for step in steps:
+        try:
+            done += step()
+        except Exception as fault:  # noqa: BLE001 -- told below, after the other steps' turn
+            faults.append(fault)
+    if faults:
+        raise ExceptionGroup("payments", faults)
+    return done
 
 
 def _handle(event: InboxEvent, now: datetime) -> bool:

@@ -13,10 +13,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import structlog
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.errors import NotFound
-from ferriage.core.sealed import seal, unseal
+from ferriage.core.sealed import Unsealable, seal, unseal
 from ferriage.orders.places import contradicting
 from ferriage.payments.models import ProviderAccount
 from ferriage.payments.providers.bank.provider import BankProvider
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
+    from ferriage.core.errors import FerriageError
     from ferriage.orders.models import Order
     from ferriage.payments.models import Payment
     from ferriage.payments.providers.contract import Means, NetProvider, Provider
+
+log = structlog.get_logger()
 
 KINDS: Final[dict[str, type[NetProvider]]] = {BtcpayProvider.slug: BtcpayProvider}
 """Providers over the net by slug: the class that is made of an account with the shop."""
@@ -77,9 +81,21 @@ def in_use() -> Iterator[tuple[Provider, ProviderAccount | None]]:
     """Yield the providers that customers may choose from, those over the net first."""
     enabled = ProviderAccount.objects.filter(enabled=True, slug__in=KINDS).order_by("pk")
     for account in enabled:
-        yield opened(account), account
+        try:
+            yield opened(account), account
+        except Unsealable as fault:  # one that cannot be used hides no other
+            log.warning("provider.unusable", provider=account.slug, reason=fault.slug)
     yield VoucherProvider(), None
     yield BankProvider(), None
+
+
+def unusable() -> Iterator[tuple[ProviderAccount, FerriageError]]:
+    """Yield the accounts in use that cannot be opened, each with the reason."""
+    for account in ProviderAccount.objects.filter(enabled=True).order_by("pk"):
+        try:
+            opened(account)
+        except (NotFound, Unsealable) as fault:
+            yield account, fault
 
 
 def chosen(slug: str) -> tuple[Provider, ProviderAccount | None]:
