@@ -174,6 +174,13 @@ def test_marked_invoice_is_worth_its_coins_and_no_more() -> None:
     assert moneys(marked, method(coin("0.00002001"))) == [("c1", 1000)]
 
 
+def test_half_of_the_smallest_price_is_not_the_price() -> None:
+    cheap = shown(amount="0.03", status="Expired")
+
+    assert moneys(cheap, method(coin("0.00000003"))) == [("c1", 1)]
+    assert moneys(cheap, method(coin("0.00000006"))) == [("c1", 3)]
+
+
 def test_currency_without_decimals_has_none_here() -> None:
     yen = shown(amount="200", currency="JPY")
 

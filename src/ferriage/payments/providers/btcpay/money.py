@@ -29,21 +29,26 @@ class NotUnderstood(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Coin:
-    """One payment to an invoice; `worth` is in the invoice's currency at the invoice's rate."""
+    """One payment to an invoice; `worth` is in the invoice's currency at the invoice's rate.
+
+    `more` is how much above a price it may be by rounding alone: what is due is rounded up to whole
+    coins of the smallest kind.
+    """
 
     id: str
     received: int
     worth: Decimal
-    slack: Decimal
+    more: Decimal
     settled: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Bill:
-    """An invoice and its coins, oldest first."""
+    """An invoice and its coins, oldest first; `less` is half of its currency's smallest unit."""
 
     id: str
     amount: Decimal
+    less: Decimal
     currency: str
     status: str
     marked: bool
@@ -93,14 +98,14 @@ def _moneys(bill: _Bill) -> Iterator[tuple[str, int]]:
     settled = [coin for coin in bill.coins if coin.settled]
     timely = [coin for coin in settled if coin.received <= bill.expires]
     # Whoever marks an invoice as paid by hand has seen no more coins than there are.
-    if bill.status != "Settled" or bill.marked or not _cover(timely, bill.amount):
-        yield from ((coin.id, _minor(_near(coin, bill.amount), bill)) for coin in settled)
+    if bill.status != "Settled" or bill.marked or not _cover(timely, bill):
+        yield from ((coin.id, _minor(_near(coin, bill), bill)) for coin in settled)
         return
     yield bill.id, _minor(bill.amount, bill)
     if not any(coin.received <= bill.expires and not coin.settled for coin in bill.coins):
         yield from _surplus(timely, bill)
     late = [coin for coin in settled if coin.received > bill.expires]
-    yield from ((coin.id, _minor(_near(coin, bill.amount), bill)) for coin in late)
+    yield from ((coin.id, _minor(_near(coin, bill), bill)) for coin in late)
 
 
 def _surplus(coins: Iterable[_Coin], bill: _Bill) -> Iterator[tuple[str, int]]:
@@ -109,19 +114,18 @@ def _surplus(coins: Iterable[_Coin], bill: _Bill) -> Iterator[tuple[str, int]]:
     for coin in coins:
         after = before + coin.worth
         over = max(after - bill.amount, Decimal(0)) - max(before - bill.amount, Decimal(0))
-        if over > coin.slack:
+        if over > coin.more:
             yield coin.id, _minor(over, bill)
         before = after
 
 
-def _cover(coins: Sequence[_Coin], amount: Decimal) -> bool:
-    slack = max((coin.slack for coin in coins), default=Decimal(0))
-    return sum((coin.worth for coin in coins), Decimal(0)) + slack >= amount
+def _cover(coins: Iterable[_Coin], bill: _Bill) -> bool:
+    return sum((coin.worth for coin in coins), Decimal(0)) + bill.less >= bill.amount
 
 
-def _near(coin: _Coin, amount: Decimal) -> Decimal:
+def _near(coin: _Coin, bill: _Bill) -> Decimal:
     """Return a coin's worth; the amount itself where only rounding lies between."""
-    return amount if abs(coin.worth - amount) <= coin.slack else coin.worth
+    return bill.amount if -bill.less <= coin.worth - bill.amount <= coin.more else coin.worth
 
 
 def _minor(amount: Decimal, bill: _Bill) -> int:
@@ -136,7 +140,7 @@ def _bill(invoice: Mapping[str, Any], methods: Sequence[Mapping[str, Any]]) -> _
     if amount <= 0 or amount % smallest:
         raise ValueError(f"an invoice of {amount} {currency}")
     coins = [
-        _coin(found, _decimal(method["rate"]), smallest)
+        _coin(found, _decimal(method["rate"]), smallest / 2)
         for method in methods
         for found in method["payments"]
         if found["status"] != "Invalid"
@@ -144,6 +148,7 @@ def _bill(invoice: Mapping[str, Any], methods: Sequence[Mapping[str, Any]]) -> _
     return _Bill(
         id=str(invoice["id"]),
         amount=amount,
+        less=smallest / 2,
         currency=currency,
         status=str(invoice["status"]),
         marked=invoice["additionalStatus"] == "Marked",
@@ -154,14 +159,14 @@ def _bill(invoice: Mapping[str, Any], methods: Sequence[Mapping[str, Any]]) -> _
     )
 
 
-def _coin(found: Mapping[str, Any], rate: Decimal, smallest: Decimal) -> _Coin:
+def _coin(found: Mapping[str, Any], rate: Decimal, half: Decimal) -> _Coin:
     # A fee that the invoice added for this means was paid on top of the price.
     worth = (_decimal(found["value"]) - _decimal(found.get("fee") or "0")) * rate
     return _Coin(
         id=str(found["id"]),
         received=int(found["receivedDate"]),
         worth=max(worth, Decimal(0)),
-        slack=smallest + rate * _SMALLEST_COIN,
+        more=half + rate * _SMALLEST_COIN,
         settled=found["status"] == "Settled",
     )
 
