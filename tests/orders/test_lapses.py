@@ -481,6 +481,7 @@ def test_grant_that_nobody_paid_waits_without_a_limit(till: Till) -> None:
     subscription = plans.grant(
         account=account,
         plan=till.shop.plan,
+        subscription=None,
         starts_at=till.now,
         ends_at=till.now + 60 * DAY,
         reason="Sorry",
@@ -598,7 +599,13 @@ def test_nothing_is_posted_beside_days_that_stand_still(till: Till, what: str) -
     worker(till.now + DAY)
     before = Period.objects.count()
     now = till.now + 2 * DAY
-    given = {"account": order.account, "plan": till.shop.plan, "now": now, "actor": OWNER}
+    given = {
+        "account": order.account,
+        "plan": till.shop.plan,
+        "subscription": order.subscription,
+        "now": now,
+        "actor": OWNER,
+    }
     acts = {
         "extend": partial(plans.extend, **given, term_months=1, source_code="x"),
         "grant": partial(

@@ -85,8 +85,8 @@ def running(subscriptions: Iterable[Subscription], *, at: datetime) -> list[Orde
         fulfilled()
         .filter(beyond | Q(frozen_from__isnull=False))
         .filter(subscription__in=[subscription.pk for subscription in subscriptions])
-        .select_related("plan__service")
-        .order_by("period_starts_at")
+        .select_related("plan__service", "account")
+        .order_by("period_starts_at", "pk")
     )
 
 
@@ -94,7 +94,7 @@ def owed_if_ended(subscription: Subscription, *, at: datetime) -> list[Money]:
     """Return what a customer would be owed if a subscription ended at an instant, by currency."""
     owed: Counter[str] = Counter()
     for order in running([subscription], at=at):
-        owed[order.currency] += unused_of(order, at)[0]
+        owed[order.currency] += unused_of(order, at)[0] - order.moved_minor
     return [Money(minor, currency) for currency, minor in sorted(owed.items()) if minor]
 
 
@@ -134,7 +134,7 @@ def balances_minor(currency: str) -> int:
 
 def fulfilled_without_sale() -> QuerySet[Order]:
     """Return fulfilled orders that the books know nothing of; there may be none."""
-    sold = LedgerTransaction.objects.filter(kind__in=["sale", SPENT]).values("source_code")
+    sold = LedgerTransaction.objects.filter(kind__in=["sale", "value", SPENT]).values("source_code")
     return Order.objects.filter(state=Order.State.FULFILLED, amount_minor__gt=0).exclude(
         code__in=sold
     )

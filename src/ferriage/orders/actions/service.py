@@ -14,7 +14,7 @@ from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
-from ferriage.orders import queries
+from ferriage.orders import balance, queries
 from ferriage.orders.actions import freezing
 from ferriage.orders.earning import earned_of, own_time, unused_of
 from ferriage.orders.models import Order
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 500
 _UNEARNED: Final = "liabilities:unearned"
+_UNALLOCATED: Final = "liabilities:unallocated"
 
 
 def recognise(*, now: datetime) -> int:
@@ -90,24 +91,68 @@ def end_with(
             assert lapse.ended_at is not None  # noqa: S101 -- set by the line before
             at = lapse.ended_at
         ended = plans.end_at(subscription=subscription, at=at, reason=reason, now=now, actor=actor)
-        running = queries.running([subscription], at=at)
-        books = queries.books_of(running)
-        postings = [posting for order in running for posting in _cut(order, books[order.code], at)]
-        if postings:
-            post_all(postings, now=now)
+        cut_all(subscription, at, as_value=False, now=now)
         devices.refresh(subscription=subscription, now=now, actor=actor)
     return ended
 
 
-def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
+def cut_all(
+    subscription: Subscription, at: datetime, *, as_value: bool, now: datetime
+) -> list[tuple[Order, int]]:
+    """Let the orders of a subscription count up to an instant, in the caller's transaction.
+
+    Args:
+        as_value: What is unused and was paid for goes on into another order, from
+            `liabilities:unallocated`. Otherwise it goes back: to the payment as far as one was
+            made for this order, and the rest to the account's balance.
+
+    Returns:
+        Each order with what of it went on.
+    """
+    running = queries.running([subscription], at=at)
+    books = queries.books_of(running)
+    postings: list[Posting] = []
+    moved = []
+    for order in running:
+        before = order.moved_minor
+        postings += _cut(order, books[order.code], at, as_value=as_value)
+        moved.append((order, order.moved_minor - before))
+    if postings:
+        post_all(postings, now=now)
+    if not as_value:
+        for order, minor in moved:
+            _return_to_balance(order, minor, books[order.code].times_ended, now)
+    return moved
+
+
+def _return_to_balance(order: Order, minor: int, sequence: int, now: datetime) -> None:
+    """Give back to the balance what no payment of this order brought."""
+    if minor and order.account is not None:
+        balance.credit(
+            account=order.account,
+            money=Money(minor, order.currency),
+            source_code=order.code,
+            kind=f"returned-{sequence}",
+            against=_UNALLOCATED,
+            now=now,
+        )
+
+
+def _cut(order: Order, books: Books, at: datetime, *, as_value: bool) -> list[Posting]:
     """Let an order count up to an instant; return what the books must say of it."""
     assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
-    cut_before, owed_before = order.cut_at, order.refund_due_minor
+    cut_before, gone_before = order.cut_at, order.refund_due_minor + order.moved_minor
     order.cut_at = max(own_time(order, at), order.period_starts_at)
     earned = earned_of(order, at)
-    owed, given = unused_of(order, at)
+    left, given = unused_of(order, at)
+    left -= gone_before
+    back = 0 if as_value else _by_payment(order, left)
+    order.refund_due_minor += back
+    order.moved_minor += left - back
     changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
-        cut_at=order.cut_at, refund_due_minor=owed
+        cut_at=order.cut_at,
+        refund_due_minor=order.refund_due_minor,
+        moved_minor=order.moved_minor,
     )
     if changed != 1:
         raise StaleState(_("This order was changed just now."), _("Look again."))
@@ -123,12 +168,20 @@ def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
             order,
             "ended",
             [
-                (_UNEARNED, "liabilities:refunds", owed - owed_before),
-                (_UNEARNED, "expenses:promotions", given - (books.ended_minor - owed_before)),
+                (_UNEARNED, "liabilities:refunds", back),
+                (_UNEARNED, _UNALLOCATED, left - back),
+                (_UNEARNED, "expenses:promotions", given - (books.ended_minor - gone_before)),
             ],
             sequence=books.times_ended,
         ),
     ]
+
+
+def _by_payment(order: Order, minor: int) -> int:
+    """Return how much of an amount goes back the way it came; all where there is no account."""
+    if order.account_id is None:
+        return minor
+    return min(minor, max(order.paid_minor - order.refund_due_minor, 0))
 
 
 def _earning(order: Order, minor: int, sequence: int) -> Posting:

@@ -1,5 +1,6 @@
 """Everything that changes what is sold and who holds it."""
 
+from ferriage.plans.actions.addons import add_slot, end_addon_price, set_addon_price
 from ferriage.plans.actions.catalogue import (
     CatalogueWrong,
     add_offer,
@@ -12,6 +13,17 @@ from ferriage.plans.actions.catalogue import (
     set_routes,
     withdraw_offer,
     withdraw_plan,
+)
+from ferriage.plans.actions.changes import (
+    ChangeWrong,
+    LabelWrong,
+    cancel_change,
+    drop_change,
+    due_changes,
+    give_up_planned,
+    label,
+    plan_change,
+    switch,
 )
 from ferriage.plans.actions.lapses import LapseOver, choose_to_wait, freeze, move, over, thaw
 from ferriage.plans.actions.rights import (
@@ -30,30 +42,42 @@ from ferriage.plans.actions.rights import (
 
 __all__ = [
     "CatalogueWrong",
+    "ChangeWrong",
     "Ended",
     "Extension",
     "Frozen",
+    "LabelWrong",
     "LapseOver",
     "NothingToEnd",
     "OtherPlanHeld",
     "TermWrong",
     "WrongClass",
     "add_offer",
+    "add_slot",
+    "cancel_change",
     "choose_to_wait",
     "create_plan",
     "create_service",
     "describe_service",
+    "drop_change",
+    "due_changes",
+    "end_addon_price",
     "end_at",
     "end_price",
     "extend",
     "freeze",
+    "give_up_planned",
     "grant",
+    "label",
     "move",
     "over",
+    "plan_change",
     "refuse_other_plan",
     "rename_plan",
+    "set_addon_price",
     "set_price",
     "set_routes",
+    "switch",
     "thaw",
     "withdraw_offer",
     "withdraw_plan",

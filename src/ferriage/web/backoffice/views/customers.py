@@ -99,6 +99,7 @@ def grant(request: StaffRequest, code: str) -> HttpResponse:
             plans.grant(
                 account=found.account,
                 plan=found.plan,
+                subscription=found,
                 starts_at=starts_at,
                 ends_at=starts_at + timedelta(days=typed["days"]),
                 reason=typed["reason"],
