@@ -20,7 +20,8 @@ from ferriage.web.shared.words import reason
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from ferriage.plans.models import Plan
+    from ferriage.orders.models import Order
+    from ferriage.plans.models import Plan, Subscription
 
 register = template.Library()
 
@@ -69,6 +70,12 @@ def amount(row: Any) -> Money:
 
 
 @register.filter
+def value(order: Order) -> str:
+    """Return what the time that is left pays of a change of plan."""
+    return price(Money(order.value_minor, order.currency))
+
+
+@register.filter
 def groups(code: str) -> str:
     """Return a number or reference in groups of four."""
     return grouped(code)
@@ -101,6 +108,26 @@ def sold_as(plan: Plan) -> str:
     """Return service and plan, once where both have one name."""
     service = plan.service.name
     return service if plan.name == service else f"{service} · {plan.name}"
+
+
+@register.filter
+def named(subscription: Subscription) -> str:
+    """Return what a subscription is called: its plan, and what tells it from others of it."""
+    sold = sold_as(subscription.plan)
+    if subscription.label:
+        return f"{sold} · {subscription.label}"
+    return f"{sold} · {_('no.')} {subscription.number}" if subscription.number > 1 else sold
+
+
+@register.filter
+def bought(order: Order) -> str:
+    """Return what an order buys, in words."""
+    if order.plan is None:
+        return str(order.get_kind_display())
+    sold = sold_as(order.plan)
+    if order.kind == "addon":
+        return f"{sold} · {_('place for one more device')}"
+    return f"{sold} · {months(order.term_months)}"
 
 
 @register.filter

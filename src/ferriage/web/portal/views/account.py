@@ -47,6 +47,7 @@ def account_page(
     orders = list(queries.orders_of(request.customer))
     context = {
         "customer": request.customer,
+        "now": request.now,
         "member": member_of(request.customer),
         "subscriptions": holdings.subscriptions(
             request.customer, now=request.now, language=language, hold_days=hold_days

@@ -17,7 +17,8 @@ from django.views.decorators.http import require_POST, require_safe
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
 from ferriage.orders import actions
-from ferriage.plans.models import Plan, Subscription
+from ferriage.plans import several
+from ferriage.plans.models import Plan
 from ferriage.web.portal import lapsed
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.shared.refusals import status_of
@@ -25,6 +26,7 @@ from ferriage.web.shared.refusals import status_of
 if TYPE_CHECKING:
     from django.http import HttpResponse
 
+    from ferriage.plans.models import Subscription
     from ferriage.web.portal.customer import CustomerRequest
 
 
@@ -90,7 +92,7 @@ def _page(request: CustomerRequest, error: FerriageError | None = None) -> HttpR
 
 def _own(request: CustomerRequest, code: str) -> Subscription:
     """Return the customer's own subscription; somebody else's is no different from none."""
-    mine = Subscription.objects.filter(account=request.customer, code=code).first()
+    mine = several.subscription_of(account=request.customer, code=code)
     if mine is None:
         raise Http404
     return mine
