@@ -44,6 +44,15 @@ def contradicting(order: Order, *, payer_place: str, now: datetime) -> OfferView
     return next(iter(views), None)
 
 
+def places_of_balance(order: Order) -> list[str]:
+    """Return where the money came from that the account of an order paid with before.
+
+    Its balance may be made of that money, so it presumes what a payment presumes.
+    """
+    rows = PlaceEvidence.objects.filter(kind=Kind.PAYMENT_COUNTRY, order__account=order.account_id)
+    return sorted(set(rows.values_list("place", flat=True)))
+
+
 def is_shown(order: Order) -> bool:
     """Tell whether enough was shown that the customer is where they say, now or before."""
     rows = PlaceEvidence.objects.filter(kind__in=SHOWN, place=order.place)

@@ -9,7 +9,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Sum
 from ferriage.core.money import Money
 from ferriage.ledger.models import LedgerTransaction
 from ferriage.ledger.queries import posted, posted_in_all
-from ferriage.orders.balance import SPENT
+from ferriage.orders.balance import RETURNED, SPENT, TOPUP
 from ferriage.orders.earning import unused_of
 from ferriage.orders.models import Balance, Order
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class Books:
     """What was posted of one order: earned, net of what was taken back, and moved out at its end.
 
+    `returned_minor` is what of it went to the account's balance.
+
     `times_*` is in how many transactions, so the next one's sequence.
     """
 
@@ -35,13 +37,15 @@ class Books:
     times_taken_back: int
     ended_minor: int
     times_ended: int
+    returned_minor: int
 
 
 def books_of(orders: Sequence[Order]) -> dict[str, Books]:
     """Return by order code what the books hold of fulfilled orders."""
     codes = [order.code for order in orders]
-    earned, back, ended = (
-        posted(source_codes=codes, kind=kind) for kind in ("earned", "earned-back", "ended")
+    earned, back, ended, returned = (
+        posted(source_codes=codes, kind=kind)
+        for kind in ("earned", "earned-back", "ended", RETURNED)
     )
     return {
         code: Books(
@@ -50,6 +54,7 @@ def books_of(orders: Sequence[Order]) -> dict[str, Books]:
             times_taken_back=back[code].count,
             ended_minor=ended[code].total_minor,
             times_ended=ended[code].count,
+            returned_minor=returned[code].total_minor,
         )
         for code in codes
     }
@@ -59,7 +64,7 @@ def orders_of(account: Account) -> QuerySet[Order]:
     """Return an account's orders, newest first."""
     return (
         Order.objects.filter(account=account)
-        .select_related("plan__service", "price")
+        .select_related("account", "plan__service", "price", "coupon")
         .order_by("-pk")
     )
 
@@ -119,10 +124,10 @@ def refunds_due() -> QuerySet[Order]:
 def unearned_minor(currency: str) -> int:
     """Return what the books must hold as unearned, from the orders and what was posted of them."""
     orders = Order.objects.filter(state=Order.State.FULFILLED, currency=currency).exclude(
-        kind=Order.Kind.TOPUP
+        kind__in=[Order.Kind.TOPUP, Order.Kind.GIFT]
     )
     sold = orders.aggregate(total=Sum("amount_minor"))["total"] or 0
-    out = posted_in_all(kinds=("earned", "ended"), currency=currency)
+    out = posted_in_all(kinds=("earned", "ended", RETURNED), currency=currency)
     return sold - out + posted_in_all(kinds=("earned-back",), currency=currency)
 
 
@@ -134,7 +139,9 @@ def balances_minor(currency: str) -> int:
 
 def fulfilled_without_sale() -> QuerySet[Order]:
     """Return fulfilled orders that the books know nothing of; there may be none."""
-    sold = LedgerTransaction.objects.filter(kind__in=["sale", "value", SPENT]).values("source_code")
+    sold = LedgerTransaction.objects.filter(kind__in=["sale", "value", SPENT, TOPUP]).values(
+        "source_code"
+    )
     return Order.objects.filter(state=Order.State.FULFILLED, amount_minor__gt=0).exclude(
         code__in=sold
     )

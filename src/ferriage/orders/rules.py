@@ -78,7 +78,7 @@ def rules_of_orders() -> RunPython:
     """Return an operation that writes the triggers of `orders_order` again on SQLite.
 
     Those whose columns a later migration adds are left to that one. PostgreSQL keeps those of
-    `0004_closed_services`, `0006_amounts` and `0007_subscriptions`.
+    `0004_closed_services`, `0006_amounts` and `0008_subscriptions`.
     """
     rules = [
         ("own_staff_insert", "INSERT", _REFUSED, _OWN_STAFF),

@@ -88,6 +88,7 @@ class Refund(models.Model):
         NOT_SETTLED = "not_settled"
         UNALLOCATED = "unallocated"
         ENDED = "ended"
+        TOPUP = "topup"
 
     code = CodeField("ref")
     kind = models.CharField(max_length=12, choices=Kind)
@@ -152,3 +153,14 @@ class Voucher(models.Model):
                 name="payments_voucher_used_whole",
             )
         ]
+
+
+class Gift(models.Model):
+    """The voucher that a paid gift code is. Its buyer's order knows it; who uses it does not."""
+
+    order = models.OneToOneField("orders.Order", on_delete=models.PROTECT, related_name="+")
+    voucher = models.OneToOneField(Voucher, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payments_gift"

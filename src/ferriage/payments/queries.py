@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from django.db.models import Exists, F, OuterRef, Subquery, Sum
@@ -9,8 +10,10 @@ from django.db.models.functions import Coalesce
 from ferriage.ledger import queries as ledger
 from ferriage.ledger.models import LedgerAccount, LedgerTransaction
 from ferriage.ledger.queries import Finding
+from ferriage.orders import checks
 from ferriage.orders import queries as orders
 from ferriage.orders.models import Order
+from ferriage.payments import gifts
 from ferriage.payments.models import InboxEvent, Payment, Refund, Voucher
 
 if TYPE_CHECKING:
@@ -98,7 +101,8 @@ def ended_not_queued_minor(order: Order) -> int:
 
 def check() -> list[Finding]:
     """Return where payments, refunds and orders do not agree with the books; empty is right."""
-    return [*ledger.check(), *_unposted(), *_unpaid(), *_overpaid(), *_differences()]
+    found = (_unposted(), _unpaid(), _overpaid(), _differences(), checks.check())
+    return [*ledger.check(), *chain.from_iterable(found)]
 
 
 def _unposted() -> Iterator[Finding]:
@@ -163,7 +167,8 @@ def _owed_minor(currency: str) -> int:
 def _vouchers_minor(currency: str) -> int:
     """Return what was paid for codes that nobody used yet."""
     unused = Voucher.objects.filter(used_at=None, batch__currency=currency)
-    return unused.aggregate(total=Sum("batch__paid_per_code_minor"))["total"] or 0
+    paid = unused.aggregate(total=Sum("batch__paid_per_code_minor"))["total"] or 0
+    return paid + gifts.unrevealed_minor(currency)
 
 
 def _sum(refunds: QuerySet[Refund]) -> int:

@@ -9,29 +9,37 @@ from ferriage.orders.actions.changes import (
     plan_change,
     switch_due,
 )
+from ferriage.orders.actions.coupons import (
+    CouponNotUsable,
+    CouponWrong,
+    Grant,
+    end_coupon,
+    make_coupon,
+)
 from ferriage.orders.actions.freezing import freeze_due, resume_due
+from ferriage.orders.actions.gifts import NotGivable, give
 from ferriage.orders.actions.lapses import MoveRefused, move, refund, refund_due, wait
 from ferriage.orders.actions.onsale import NotOnSale, TermOutlivesApproval
+from ferriage.orders.actions.outcomes import NotPaid, RefusalReason, Refused, Settled
+from ferriage.orders.actions.paying import NotFromBalance, pay_from_balance, settle_if_nothing_due
 from ferriage.orders.actions.places import NotShowable, note_shown
-from ferriage.orders.actions.sales import (
-    NotForSale,
-    PriceGone,
-    RefusalReason,
-    Refused,
-    Settled,
-    cancel,
-    expire_due,
-    place,
-    settle,
-)
+from ferriage.orders.actions.sales import NotForSale, PriceGone, cancel, expire_due, place, settle
 from ferriage.orders.actions.service import end_subscription, recognise
 from ferriage.orders.actions.targets import WrongSubscription
+from ferriage.orders.actions.topups import NoTopUp, TopUpWrong, place_topup
 
 __all__ = [
     "AddOnWrong",
+    "CouponNotUsable",
+    "CouponWrong",
+    "Grant",
     "MoveRefused",
+    "NoTopUp",
     "NotForSale",
+    "NotFromBalance",
+    "NotGivable",
     "NotOnSale",
+    "NotPaid",
     "NotShowable",
     "PriceGone",
     "RefusalReason",
@@ -39,24 +47,31 @@ __all__ = [
     "Settled",
     "TermOutlivesApproval",
     "TooManyDevices",
+    "TopUpWrong",
     "WrongSubscription",
     "cancel",
     "check_devices",
     "drop_due",
+    "end_coupon",
     "end_subscription",
     "expire_due",
     "freeze_due",
+    "give",
+    "make_coupon",
     "move",
     "note_shown",
+    "pay_from_balance",
     "place",
     "place_addon",
     "place_change",
+    "place_topup",
     "plan_change",
     "recognise",
     "refund",
     "refund_due",
     "resume_due",
     "settle",
+    "settle_if_nothing_due",
     "switch_due",
     "wait",
 ]

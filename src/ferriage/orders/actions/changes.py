@@ -16,6 +16,7 @@ from ferriage.devices import actions as devices
 from ferriage.devices.queries import devices_of
 from ferriage.orders import values
 from ferriage.orders.actions import onsale, sales, targets
+from ferriage.orders.actions.paying import settle_if_nothing_due
 from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
@@ -108,11 +109,7 @@ def place_change(
             expires_at=expires_at,
         )
         sales.note_placed(order, chosen, now=now, actor=actor)
-        if not order.due_minor:
-            settled = sales.settle(order=order, refundable_minor=0, now=now, actor=actor)
-            assert isinstance(settled, sales.Settled)  # noqa: S101 -- all of it was just asked
-            order = settled.order
-    return order
+        return settle_if_nothing_due(order=order, now=now, actor=actor)
 
 
 def plan_change(

@@ -74,9 +74,9 @@ def fulfil(order: Order, held: Subscription | None, now: datetime, actor: Actor)
             actor=actor,
         )
         return Fulfilled(plans.Extension(held, starts_at, ends_at))
-    assert order.account is not None  # noqa: S101 -- an order without an account is not settled
+    assert order.holder is not None  # noqa: S101 -- an order without an account is not settled
     extension = plans.extend(
-        account=order.account,
+        account=order.holder,
         plan=order.plan_sold,
         subscription=held,
         term_months=order.term_months,

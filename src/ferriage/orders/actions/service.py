@@ -16,7 +16,7 @@ from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import balance, queries
 from ferriage.orders.actions import freezing
-from ferriage.orders.earning import earned_of, own_time, unused_of
+from ferriage.orders.earning import earned_of, own_time, parts_of, unused_of
 from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
 
@@ -115,38 +115,32 @@ def cut_all(
     moved = []
     for order in running:
         before = order.moved_minor
-        postings += _cut(order, books[order.code], at, as_value=as_value)
+        postings += _cut(order, books[order.code], at, as_value=as_value, now=now)
         moved.append((order, order.moved_minor - before))
     if postings:
         post_all(postings, now=now)
-    if not as_value:
-        for order, minor in moved:
-            _return_to_balance(order, minor, books[order.code].times_ended, now)
     return moved
 
 
-def _return_to_balance(order: Order, minor: int, sequence: int, now: datetime) -> None:
-    """Give back to the balance what no payment of this order brought."""
-    if minor and order.account is not None:
-        balance.credit(
-            account=order.account,
-            money=Money(minor, order.currency),
-            source_code=order.code,
-            kind=f"returned-{sequence}",
-            against=_UNALLOCATED,
-            now=now,
-        )
+def _cut(
+    order: Order, books: Books, at: datetime, *, as_value: bool, now: datetime
+) -> list[Posting]:
+    """Let an order count up to an instant; return what the books must say of it.
 
-
-def _cut(order: Order, books: Books, at: datetime, *, as_value: bool) -> list[Posting]:
-    """Let an order count up to an instant; return what the books must say of it."""
+    What the order's own payment did not bring goes to the balance at once.
+    """
     assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
     cut_before, gone_before = order.cut_at, order.refund_due_minor + order.moved_minor
+    given_before = books.ended_minor - (gone_before - books.returned_minor)
     order.cut_at = max(own_time(order, at), order.period_starts_at)
     earned = earned_of(order, at)
-    left, given = unused_of(order, at)
-    left -= gone_before
-    back = 0 if as_value else _by_payment(order, left)
+    unused, given = unused_of(order, at)
+    left = unused - gone_before
+    back = 0 if as_value else _by_payment(order, unused, left)
+    as_returned = 0 if as_value else left - back
+    balance.give_back_unused(
+        order=order, minor=books.returned_minor + as_returned, against=_UNEARNED, now=now
+    )
     order.refund_due_minor += back
     order.moved_minor += left - back
     changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
@@ -169,19 +163,19 @@ def _cut(order: Order, books: Books, at: datetime, *, as_value: bool) -> list[Po
             "ended",
             [
                 (_UNEARNED, "liabilities:refunds", back),
-                (_UNEARNED, _UNALLOCATED, left - back),
-                (_UNEARNED, "expenses:promotions", given - (books.ended_minor - gone_before)),
+                (_UNEARNED, _UNALLOCATED, left - back - as_returned),
+                (_UNEARNED, "expenses:promotions", given - given_before),
             ],
             sequence=books.times_ended,
         ),
     ]
 
 
-def _by_payment(order: Order, minor: int) -> int:
-    """Return how much of an amount goes back the way it came; all where there is no account."""
+def _by_payment(order: Order, unused: int, left: int) -> int:
+    """Return how much of what is left goes back the way it came; all where nobody has a balance."""
     if order.account_id is None:
-        return minor
-    return min(minor, max(order.paid_minor - order.refund_due_minor, 0))
+        return left
+    return max(min(parts_of(order, unused)[0] - order.refund_due_minor, left), 0)
 
 
 def _earning(order: Order, minor: int, sequence: int) -> Posting:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.errors import FerriageError
+from ferriage.orders.models import Order
 from ferriage.plans import several
 from ferriage.plans.models import Subscription
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.accounts.models import Account
-    from ferriage.orders.models import Order
     from ferriage.plans.models import Plan
 
 
@@ -57,10 +57,10 @@ def chosen(
 
 def target_of(order: Order, *, now: datetime) -> Subscription | None:
     """Return the subscription that an open order goes onto now; None where it begins one."""
-    assert order.account is not None  # noqa: S101 -- an order without an account is not settled
+    assert order.holder is not None  # noqa: S101 -- an order without an account is not settled
     if order.extends_id is not None:
         named = Subscription.objects.select_related("service", "plan__service")
         return named.get(pk=order.extends_id)
-    if order.beside:
-        return None
-    return several.proposed(order.account, order.plan_sold, now=now)
+    if order.beside or order.kind == Order.Kind.GIFT:
+        return None  # a gift code is for nobody known yet
+    return several.proposed(order.holder, order.plan_sold, now=now)

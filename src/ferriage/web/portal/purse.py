@@ -15,7 +15,7 @@ from ferriage.approvals.reasons import sentence
 from ferriage.approvals.site import packs_on_file
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
-from ferriage.orders import places
+from ferriage.orders import balance, lots, places
 from ferriage.orders.actions import fulfilling, targets
 from ferriage.payments.models import Payment, Refund
 from ferriage.payments.queries import has_voucher_for
@@ -65,6 +65,22 @@ def end_if_paid(order: Order, *, now: datetime) -> datetime:
     """Return when the customer's term would end if the order were paid now."""
     held = targets.target_of(order, now=now) if order.account is not None else None
     return fulfilling.end_if_paid(order, held, now)
+
+
+def balance_left(order: Order) -> Money | None:
+    """Return how much more of an open order the customer's balance could pay, if anything."""
+    if order.state != "open" or order.account is None or order.kind == order.Kind.TOPUP:
+        return None
+    left = min(balance.available(order.account, order.currency), order.due_minor)
+    return Money(left, order.currency) if left > 0 else None
+
+
+def returnable(order: Order) -> Money | None:
+    """Return how much of a top-up can go back to where it came from, if anything."""
+    if order.kind != order.Kind.TOPUP or order.state != "fulfilled":
+        return None
+    left = lots.returnable(order)
+    return Money(left, order.currency) if left > 0 else None
 
 
 def too_long(order: Order, *, ends_at: datetime, now: datetime) -> datetime | None:

@@ -125,9 +125,12 @@ def bought(order: Order) -> str:
     if order.plan is None:
         return str(order.get_kind_display())
     sold = sold_as(order.plan)
-    if order.kind == "addon":
+    if order.kind == order.Kind.ADDON:
         return f"{sold} · {_('place for one more device')}"
-    return f"{sold} · {months(order.term_months)}"
+    text = f"{sold} · {months(order.term_months)}"
+    if order.kind == order.Kind.GIFT:
+        return _("Gift code: %(term)s") % {"term": text}
+    return _("Gift to a number: %(term)s") % {"term": text} if order.recipient_id else text
 
 
 @register.filter

@@ -30,6 +30,12 @@ REASONS: Final[Mapping[str, object]] = {
     # why money goes back
     "unallocated": _("it belonged to no order"),
     "ended early": _("the subscription was ended early"),
+    "top-up returned": _("it was on your balance and you asked for it"),
+    # how a balance moves
+    "topup": _("top-up"),
+    "topup-returned": _("top-up, sent back"),
+    "balance-spent": _("paid for an order"),
+    "balance-returned": _("unused time of an order"),
 }
 
 

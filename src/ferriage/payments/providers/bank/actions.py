@@ -215,8 +215,8 @@ def _money(event: InboxEvent) -> Money:
 
 
 def _asked(payment: Payment) -> Money:
-    """Return what is due now of the order that a payment is for, whatever it was at its start."""
-    if payment.order is None:
+    """Return what is due now of a payment's open order; of another, what its payer was told."""
+    if payment.order is None or payment.order.state != Order.State.OPEN:
         return Money(payment.amount_minor, payment.currency)
     return payment.order.due
 

@@ -45,13 +45,15 @@ def account_page(
     language = get_language() or "en"
     hold_days = settings.FERRIAGE.shop.hold_days
     orders = list(queries.orders_of(request.customer))
+    cards = holdings.subscriptions(
+        request.customer, now=request.now, language=language, hold_days=hold_days
+    )
     context = {
         "customer": request.customer,
         "now": request.now,
         "member": member_of(request.customer),
-        "subscriptions": holdings.subscriptions(
-            request.customer, now=request.now, language=language, hold_days=hold_days
-        ),
+        "subscriptions": cards,
+        "gift_price": next((card.terms[0].price for card in cards if card.terms), None),
         "orders": orders,
         "owed": purse.owed(orders),
         "open_orders": [order for order in orders if order.state == "open"],

@@ -21,6 +21,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.orders import actions as orders
 from ferriage.orders import queries
 from ferriage.payments import actions as payments
+from ferriage.payments.gifts import is_used
 from ferriage.plans import several
 from ferriage.plans.models import Price
 from ferriage.web.portal import catalogue, choices, purse
@@ -46,7 +47,7 @@ def purchase(request: VisitorRequest, price_code: str) -> dict[str, Any]:
     A plan that is not shown at all is not there; one that is shown but not on sale is refused
     with what the register says, and so is one that nobody could pay for.
     """
-    price = _price(price_code, request)
+    price = price_in_force(price_code, request)
     card = catalogue.plan_card(price.plan, now=request.now, language=get_language() or "en")
     if card is None:
         raise Http404
@@ -91,19 +92,21 @@ def buy(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def place(request: CustomerRequest) -> HttpResponse:
     """Place an order for the chosen price, place and consent."""
-    price = _price(request.POST.get("price", ""), request)
+    price = price_in_force(request.POST.get("price", ""), request)
     chosen = request.POST.get("place", "")
     consent = request.POST.get("consent") == "yes"
+    coupon = request.POST.get("coupon", "").strip()
     missing = _missing(chosen, consent=consent)
     status, refusal = UNPROCESSABLE, None
     if not missing:
         try:
             mine = _named(request, request.POST.get("onto", ""))
-            return redirect("order", _place(request, price, chosen, **mine).code)
+            return redirect("order", _place(request, price, chosen, coupon, **mine).code)
         except FerriageError as caught:
             status, refusal = status_of(caught), caught
     context = purchase(request, price.code)
     context |= {"errors": missing, "error": refusal, "chosen": chosen, "consent": consent}
+    context["coupon"] = coupon
     return render(request, "portal/buy.html", context, status=status)
 
 
@@ -121,7 +124,7 @@ def _missing(chosen: str, *, consent: bool) -> list[str]:
 def renew(request: CustomerRequest, code: str) -> HttpResponse:
     """Place an order for a subscription that there is, with one tap, for the place on record."""
     held = several.subscription_of(account=request.customer, code=code)
-    price = _price(request.POST.get("price", ""), request)
+    price = price_in_force(request.POST.get("price", ""), request)
     if held is None or price.plan_id not in several.plans_ahead(
         held, several.planned_changes([held])
     ):
@@ -139,7 +142,7 @@ def renew(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def order(request: CustomerRequest, code: str) -> HttpResponse:
     """Show an order: how to pay it, or what became of it."""
-    return _order_page(request, _own(request, code))
+    return order_page(request, own_order(request, code))
 
 
 @require_POST
@@ -147,12 +150,12 @@ def order(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def pay_by_voucher(request: CustomerRequest, code: str) -> HttpResponse:
     """Pay an order with a voucher; what is refused leaves voucher and order as they were."""
-    mine = _own(request, code)
+    mine = own_order(request, code)
     voucher = request.POST.get("code", "")
     try:
         payments.redeem_voucher(order=mine, code=voucher, now=request.now, actor=CUSTOMER)
     except FerriageError as refusal:
-        return _order_page(request, _own(request, code), error=refusal)
+        return order_page(request, own_order(request, code), error=refusal)
     return redirect("account")
 
 
@@ -163,7 +166,7 @@ def pay_by_bank(request: CustomerRequest, code: str) -> HttpResponse:
     shop = settings.FERRIAGE.shop
     if not shop.bank_details:
         raise Http404
-    mine = _own(request, code)
+    mine = own_order(request, code)
     payments.start_bank(order=mine, payer_place=shop.bank_country, now=request.now, actor=CUSTOMER)
     return redirect("order", mine.code)
 
@@ -172,7 +175,7 @@ def pay_by_bank(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def cancel(request: CustomerRequest, code: str) -> HttpResponse:
     """Cancel an order that is not paid."""
-    mine = _own(request, code)
+    mine = own_order(request, code)
     orders.cancel(order=mine, now=request.now, actor=CUSTOMER)
     return redirect("order", mine.code)
 
@@ -192,48 +195,66 @@ def _named(request: CustomerRequest, onto: str) -> _Target:
     return {"extends": mine}
 
 
-def _place(request: CustomerRequest, price: Price, chosen: str, **target: Unpack[_Target]) -> Order:
-    """Note the place and place the order: both, or neither when it is refused."""
+def _place(
+    request: CustomerRequest,
+    price: Price,
+    chosen: str,
+    coupon: str = "",
+    **target: Unpack[_Target],
+) -> Order:
+    """Note the place and place the order: both, or neither when it is refused.
+
+    An order that a coupon leaves nothing to pay of is settled at once.
+    """
     purse.check_payable(price)
     expires_at = request.now + timedelta(hours=settings.FERRIAGE.shop.order_hours)
     with writing():
         declare_place(account=request.customer, place=chosen, now=request.now, actor=CUSTOMER)
-        return orders.place(
+        order = orders.place(
             account=request.customer,
             price=price,
             place=chosen,
+            coupon=coupon,
             now=request.now,
             expires_at=expires_at,
             actor=CUSTOMER,
             **target,
         )
+        return orders.settle_if_nothing_due(order=order, now=request.now, actor=CUSTOMER)
 
 
-def _order_page(
+def order_page(
     request: CustomerRequest, mine: Order, error: FerriageError | None = None
 ) -> HttpResponse:
+    """Render an order, with a refusal on top when something was just refused."""
     language = get_language() or "en"
-    ends_at = purse.end_if_paid(mine, now=request.now)
+    # Of somebody else's term its buyer is told nothing.
+    own_term = mine.kind not in {"topup", "gift"} and mine.recipient_id is None
+    ends_at = purse.end_if_paid(mine, now=request.now) if own_term else None
     open_now = mine.state == "open"
     context = {
         "order": mine,
         "ends_at": ends_at,
-        "too_long": purse.too_long(mine, ends_at=ends_at, now=request.now),
+        "own_term": own_term,
+        "too_long": purse.too_long(mine, ends_at=ends_at, now=request.now) if ends_at else None,
+        "balance_left": purse.balance_left(mine),
+        "returnable": purse.returnable(mine),
+        "gift_used": is_used(mine),
         "bank": purse.bank_payment(mine),
         "bank_details": settings.FERRIAGE.shop.bank_details,
         "bank_country": settings.FERRIAGE.shop.bank_country,
         "no_transfer": purse.why_no_transfer(mine, now=request.now, language=language)
-        if open_now
+        if open_now and mine.kind != "topup"
         else (),
         "refunds": purse.refunds(mine),
-        "why_refused": purse.why_refused(mine, language),
+        "why_refused": purse.why_refused(mine, language) if mine.recipient_id is None else (),
         "error": error,
     }
     status = status_of(error) if error else 200
     return render(request, "portal/order.html", context, status=status)
 
 
-def _own(request: CustomerRequest, code: str) -> Order:
+def own_order(request: CustomerRequest, code: str) -> Order:
     """Return the customer's own order; somebody else's is no different from none."""
     mine = queries.order_of(account=request.customer, code=code)
     if mine is None:
@@ -241,7 +262,7 @@ def _own(request: CustomerRequest, code: str) -> Order:
     return mine
 
 
-def _price(code: str, request: VisitorRequest) -> Price:
+def price_in_force(code: str, request: VisitorRequest) -> Price:
     """Return a price that is in force now."""
     found = Price.objects.filter(code=code, valid_from__lte=request.now)
     price = found.exclude(valid_to__lte=request.now).select_related("plan__service").first()

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_labels'),
-        ('orders', '0006_amounts'),
+        ('orders', '0007_coupons_and_gifts'),
         ('plans', '0006_addons_and_changes'),
     ]
 
@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind__in', ['term', 'topup']), ('value_minor', 0), ('with_term__isnull', True)), models.Q(('extends__isnull', False), ('kind', 'change'), ('price__isnull', False), ('term_months__gt', 0)), models.Q(('addon_price__isnull', False), ('extends__isnull', False), ('kind', 'addon'), ('value_minor', 0), ('with_term__isnull', False)), _connector='OR'), name='orders_order_targets'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind__in', ['term', 'gift', 'topup']), ('value_minor', 0), ('with_term__isnull', True)), models.Q(('extends__isnull', False), ('kind', 'change'), ('price__isnull', False), ('term_months__gt', 0)), models.Q(('addon_price__isnull', False), ('extends__isnull', False), ('kind', 'addon'), ('value_minor', 0), ('with_term__isnull', False)), _connector='OR'), name='orders_order_targets'),
         ),
         per_vendor(sqlite=(), postgresql=POSTGRES_TARGETS),
         rules_of_orders(),
