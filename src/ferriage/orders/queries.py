@@ -90,7 +90,7 @@ def running(subscriptions: Iterable[Subscription], *, at: datetime) -> list[Orde
         fulfilled()
         .filter(beyond | Q(frozen_from__isnull=False))
         .filter(subscription__in=[subscription.pk for subscription in subscriptions])
-        .select_related("plan__service", "account")
+        .select_related("plan__service", "account", "price")
         .order_by("period_starts_at", "pk")
     )
 

@@ -14,12 +14,12 @@ from ferriage.orders.earning import unused_of
 from ferriage.orders.models import Order
 from ferriage.orders.queries import running
 from ferriage.plans import terms
-from ferriage.plans.queries import subscription_end
+from ferriage.plans.queries import price_for, subscription_end
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
-    from ferriage.plans.models import Price, Subscription
+    from ferriage.plans.models import Plan, Price, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,38 @@ def quote(subscription: Subscription, price: Price, *, now: datetime) -> Quote:
         free=given or (end is not None and end > last),
         ends_at=terms.boundary(now, price.term_months),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ByValue:
+    """How long what is left lasts on a dearer plan, at one of its prices."""
+
+    price: Price
+    minor: int
+    length: timedelta
+
+
+def by_value(
+    subscription: Subscription, plan: Plan, *, at: datetime, now: datetime
+) -> ByValue | None:
+    """Return how long what is left lasts on a plan, or nothing where that plan is not dearer.
+
+    It is compared for the term that was bought last. Nothing sold, or no price for such a term, is
+    not dearer.
+
+    Args:
+        at: The instant up to which the present plan counts.
+    """
+    terms_sold = [one for one in running([subscription], at=at) if one.kind != Order.Kind.ADDON]
+    if not terms_sold:
+        return None
+    last = terms_sold[-1]
+    price = price_for(plan=plan, term_months=last.term_months, currency=last.currency, now=now)
+    if last.price is None or price is None or price.amount_minor <= last.price.amount_minor:
+        return None
+    minor = worth(subscription, at=at)[price.currency]
+    whole = terms.boundary(now, price.term_months) - now
+    return ByValue(price, minor, whole * minor // price.amount_minor)
 
 
 def still_holds(order: Order, held: Subscription, *, now: datetime) -> bool:

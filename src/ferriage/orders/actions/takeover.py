@@ -13,13 +13,15 @@ from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance
 from ferriage.orders.actions import freezing
 from ferriage.orders.actions.service import cut_all
+from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
+from ferriage.plans import terms
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.core.actors import Actor
-    from ferriage.orders.models import Order
+    from ferriage.orders import values
     from ferriage.plans.models import Subscription
 
 UNALLOCATED: Final = "liabilities:unallocated"
@@ -70,6 +72,63 @@ def change(
         actor=actor,
     )
     return extension, paid_minor
+
+
+def move_by_value(
+    held: Subscription, found: values.ByValue, *, place: str, now: datetime, actor: Actor
+) -> Subscription:
+    """Let a dearer plan take over for as long as what is left pays for it; nothing is paid.
+
+    It is sold as an order, so that it is earned, frozen and refunded as every other one.
+    """
+    at, left = end_for_change(held, "Moved to a dearer plan", now=now, actor=actor)
+    plans.give_up_planned(subscription=held, now=now)
+    price, minor = found.price, left[found.price.currency]
+    ends_at = at + (terms.boundary(at, price.term_months) - at) * minor // price.amount_minor
+    order = Order.objects.create(
+        kind=Order.Kind.CHANGE,
+        account=held.account,
+        extends=held,
+        subscription=held,
+        plan=price.plan,
+        price=price,
+        term_months=price.term_months,
+        list_minor=minor,
+        amount_minor=minor,
+        value_minor=minor,
+        refundable_minor=minor,
+        currency=price.currency,
+        place=place,
+        state=Order.State.FULFILLED,
+        created_at=now,
+        expires_at=now,
+        paid_at=now,
+        fulfilled_at=now,
+        period_starts_at=at,
+        period_ends_at=ends_at,
+    )
+    line = TransferLine(UNALLOCATED, UNEARNED, Money(minor, price.currency))
+    text = f"Order {order.code}: value of the plan before"
+    post(source_code=order.code, kind="value", transfers=[line], description=text, now=now)
+    for currency, other in sorted(left.items()):
+        if other and currency != price.currency:
+            balance.credit(
+                account=held.account,
+                money=Money(other, currency),
+                source_code=order.code,
+                kind=f"{CHANGE}-{currency}",
+                against=UNALLOCATED,
+                now=now,
+            )
+    return plans.go_on(
+        subscription=held,
+        plan=price.plan,
+        starts_at=at,
+        ends_at=ends_at,
+        source_code=order.code,
+        now=now,
+        actor=actor,
+    )
 
 
 def end_for_change(

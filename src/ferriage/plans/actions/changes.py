@@ -148,6 +148,41 @@ def switch(*, change: PlannedChange, now: datetime, actor: Actor) -> Subscriptio
     return subscription
 
 
+def go_on(
+    *,
+    subscription: Subscription,
+    plan: Plan,
+    starts_at: datetime,
+    ends_at: datetime,
+    source_code: str,
+    now: datetime,
+    actor: Actor,
+) -> Subscription:
+    """Let a subscription that was ended go on with another plan, for a stretch of any length.
+
+    Raises:
+        StaleState: Another writer changed it first.
+    """
+    with writing():
+        fresh = Subscription.objects.get(pk=subscription.pk)
+        change_once(
+            Subscription.objects.filter(pk=fresh.pk, version=fresh.version).update(
+                plan=plan, anchor_at=starts_at, version=fresh.version + 1
+            )
+        )
+        Period.objects.create(
+            subscription=fresh,
+            kind=Period.Kind.PURCHASE,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            source_code=source_code,
+            posted_at=now,
+        )
+        audit.record(now=now, actor=actor, action="subscription.moved", to=plan.code)
+    fresh.refresh_from_db()
+    return fresh
+
+
 def settle_planned(
     subscription: Subscription | None,
     plan: Plan,

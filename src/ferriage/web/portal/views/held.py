@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404
 from django.shortcuts import redirect, render
@@ -58,7 +59,13 @@ def move(request: CustomerRequest, code: str) -> HttpResponse:
     if plan is None:
         raise Http404
     try:
-        actions.move(subscription=mine, plan=plan, now=request.now, actor=CUSTOMER)
+        actions.move(
+            subscription=mine,
+            plan=plan,
+            keep_time=settings.FERRIAGE.shop.moves_keep_time,
+            now=request.now,
+            actor=CUSTOMER,
+        )
     except FerriageError as refusal:
         return _page(request, refusal)
     messages.success(
