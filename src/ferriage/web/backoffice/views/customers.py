@@ -23,7 +23,8 @@ from ferriage.orders import actions as orders
 from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
 from ferriage.plans.models import Subscription
-from ferriage.plans.queries import subscription_end
+from ferriage.plans.queries import device_limit, subscription_end
+from ferriage.plans.several import planned_change
 from ferriage.web.backoffice.fields import InstantField, row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -82,6 +83,8 @@ def subscription(request: StaffRequest, code: str) -> HttpResponse:
         "subscription": found,
         "account": found.account,
         "end": subscription_end(found),
+        "limit": device_limit(found, now=request.now),
+        "planned": planned_change(found),
         "periods": found.periods.order_by("pk"),
         "devices": [(device, live.get(device.code)) for device in held],
         "orders": Order.objects.filter(subscription=found).order_by("-pk"),
