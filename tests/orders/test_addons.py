@@ -10,6 +10,7 @@ import pytest
 
 from dearer import Dearer, held_by, open_dearer
 from ferriage.devices import actions as device_actions
+from ferriage.devices import tasks as device_tasks
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import PoolCurrent
 from ferriage.orders import actions, addons, tasks, values
@@ -145,6 +146,27 @@ def test_device_that_was_one_too_many_opens_when_another_goes(till: Till, dearer
     devices[5].refresh_from_db()
     assert devices[5].hold_at == renewed.period_ends_at
     assert PoolCurrent.objects.filter(kind="put", subject=devices[5].code).exists()
+
+
+def test_device_opens_again_when_a_place_of_a_later_term_begins(till: Till, dearer: Dearer) -> None:
+    sold = till.sell()
+    between = till.sell(account=sold.account)
+    later = till.sell(account=sold.account)
+    dearer.pay(dearer.slot(sold))
+    dearer.pay(dearer.slot(later))
+    device = [till.shop.device(held_by(sold), at=till.now) for _number in range(6)][-1]
+    begins = between.period_ends_at
+    assert begins is not None
+
+    device_tasks.run(begins - timedelta(seconds=1))
+    device.refresh_from_db()
+    held_at = device.hold_at
+    device_tasks.run(begins)
+    again = device_tasks.follow_places(begins + timedelta(seconds=1))
+
+    device.refresh_from_db()
+    assert (held_at, device.hold_at) == (sold.period_ends_at, later.period_ends_at)
+    assert again == 0
 
 
 def test_days_that_stand_still_move_the_place_with_the_term(till: Till, dearer: Dearer) -> None:
