@@ -108,7 +108,7 @@ def sold_as(plan: Plan) -> str:
 def bought(order: Order) -> str:
     """Return what an order buys, in words."""
     if order.plan is None:
-        return str(order.get_kind_display())
+        return _("Top-up of the balance")
     text = f"{sold_as(order.plan)} · {months(order.term_months)}"
     if order.kind == order.Kind.GIFT:
         return _("Gift code: %(term)s") % {"term": text}
