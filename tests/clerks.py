@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -211,6 +211,46 @@ def _acts() -> dict[str, Callable[..., str]]:
         return str(tasks.run(_at(now)))
 
     acts = [book, redeem, end, recognise, refund, pay_back, work]
+    return {act.__name__: act for act in acts} | _acts_of_selling()
+
+
+def _acts_of_selling() -> dict[str, Callable[..., str]]:
+    from ferriage.accounts.models import Account
+    from ferriage.core.actors import CUSTOMER, Actor
+    from ferriage.orders import actions as orders
+    from ferriage.orders.models import Order
+    from ferriage.payments import topups
+    from ferriage.plans.models import Price
+
+    def credit(*, order: str, now: str) -> str:
+        found = Order.objects.get(code=order)
+        return orders.pay_from_balance(order=found, now=_at(now), actor=CUSTOMER).state
+
+    def reserve(*, order: str, minor: int, now: str) -> str:
+        found = Order.objects.get(code=order)
+        paid = orders.pay_from_balance(order=found, minor=minor, now=_at(now), actor=CUSTOMER)
+        return str(paid.credit_minor)
+
+    def order(*, account: int, price: str, coupon: str, now: str) -> str:
+        return orders.place(
+            account=Account.objects.get(pk=account),
+            price=Price.objects.select_related("plan__service").get(code=price),
+            place="XD",
+            coupon=coupon,
+            now=_at(now),
+            expires_at=_at(now) + timedelta(hours=72),
+            actor=CUSTOMER,
+        ).state
+
+    def expire(*, now: str) -> str:
+        return str(orders.expire_due(now=_at(now), actor=Actor("system", "worker")))
+
+    def return_topup(*, order: str, now: str) -> str:
+        found = Order.objects.get(code=order)
+        topups.return_topup(order=found, now=_at(now), actor=CUSTOMER)
+        return "returned"
+
+    acts = [credit, reserve, order, expire, return_topup]
     return {act.__name__: act for act in acts}
 
 

@@ -17,9 +17,11 @@ from ferriage.ledger.actions import AlreadyPosted, TransferLine, post
 from ferriage.ledger.models import LedgerTransaction
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from ferriage.core.actors import Actor
+    from ferriage.ledger.models import Transfer
 
 REVERSAL: Final = "reversal"
 FOLLOWING: Final = (
@@ -98,3 +100,18 @@ def reverse(
 def reversal_of(transaction: LedgerTransaction) -> LedgerTransaction | None:
     """Return what undid a transaction, if something did."""
     return LedgerTransaction.objects.filter(source_code=transaction.code, kind=REVERSAL).first()
+
+
+def undoable(rows: Iterable[Transfer]) -> list[LedgerTransaction]:
+    """Return the transactions of transfers that can be undone, in order of posting."""
+    found = {row.transaction: True for row in rows}
+    for row in rows:
+        follows = {row.debit.name, row.credit.name}.intersection(FOLLOWING)
+        if follows or row.transaction.kind == REVERSAL:
+            found[row.transaction] = False
+    undone = set(
+        LedgerTransaction.objects.filter(
+            source_code__in=[transaction.code for transaction in found], kind=REVERSAL
+        ).values_list("source_code", flat=True)
+    )
+    return [one for one, may in found.items() if may and one.code not in undone]

@@ -18,6 +18,7 @@ from ferriage.orders.actions.coupons import (
 )
 from ferriage.orders.actions.freezing import freeze_due, resume_due
 from ferriage.orders.actions.gifts import NotGivable, give
+from ferriage.orders.actions.grants import GrantTooLong, grant_until
 from ferriage.orders.actions.lapses import MoveRefused, move, refund, refund_due, wait
 from ferriage.orders.actions.onsale import NotOnSale, TermOutlivesApproval
 from ferriage.orders.actions.outcomes import NotPaid, RefusalReason, Refused, Settled
@@ -33,6 +34,7 @@ __all__ = [
     "CouponNotUsable",
     "CouponWrong",
     "Grant",
+    "GrantTooLong",
     "MoveRefused",
     "NoTopUp",
     "NotForSale",
@@ -57,6 +59,7 @@ __all__ = [
     "expire_due",
     "freeze_due",
     "give",
+    "grant_until",
     "make_coupon",
     "move",
     "note_shown",

@@ -91,6 +91,9 @@ ACCESS: Final[Mapping[str, Access]] = {
     # money in and back
     "staff-vouchers": MONEY,
     "staff-voucher-new": _form(OWNER),
+    "staff-coupons": MONEY,
+    "staff-coupon-new": _form(OWNER),
+    "staff-coupon-end": _button(OWNER),
     "staff-bank": EVERYBODY,
     "staff-bank-book": _form(OWNER, SUPPORT),
     "staff-refund-paid": _form(OWNER, SUPPORT),
@@ -102,6 +105,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-ledger": MONEY,
     "staff-ledger-account": MONEY,
     "staff-ledger-source": MONEY,
+    "staff-ledger-reverse": _form(OWNER),
     "staff-ledger-export": MONEY,
     # machines
     "staff-gateways": MACHINES,

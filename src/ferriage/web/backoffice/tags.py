@@ -31,6 +31,7 @@ NAVIGATION: Final = (
             ("staff-orders", _("Orders")),
             ("staff-bank", _("Bank transfers")),
             ("staff-vouchers", _("Vouchers")),
+            ("staff-coupons", _("Coupons")),
             ("staff-plans", _("Plans and prices")),
             ("staff-ledger", _("Books")),
         ),

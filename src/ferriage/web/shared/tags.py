@@ -123,7 +123,7 @@ def named(subscription: Subscription) -> str:
 def bought(order: Order) -> str:
     """Return what an order buys, in words."""
     if order.plan is None:
-        return str(order.get_kind_display())
+        return _("Top-up of the balance")
     sold = sold_as(order.plan)
     if order.kind == order.Kind.ADDON:
         return f"{sold} · {_('place for one more device')}"

@@ -10,7 +10,7 @@ from django.http import Http404, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from ferriage.ledger import export as exports
-from ferriage.ledger import queries
+from ferriage.ledger import queries, reversing
 from ferriage.ledger.models import LedgerAccount, Transfer
 from ferriage.payments.queries import check
 
@@ -51,7 +51,8 @@ def account(request: StaffRequest) -> HttpResponse:
 def source(request: StaffRequest, code: str) -> HttpResponse:
     """List the entries that one order, payment or batch caused."""
     rows = queries.entries(code)
-    return render(request, "backoffice/ledger_source.html", {"code": code, "rows": rows})
+    context = {"code": code, "rows": rows, "undoable": reversing.undoable(rows)}
+    return render(request, "backoffice/ledger_source.html", context)
 
 
 def export(_request: StaffRequest, form: str) -> StreamingHttpResponse:
