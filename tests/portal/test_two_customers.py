@@ -20,6 +20,9 @@ OWNED = {
     "order": ("get", "order"),
     "pay-voucher": ("post", "order"),
     "pay-bank": ("post", "order"),
+    "pay-balance": ("post", "order"),
+    "return-topup": ("post", "order"),
+    "reveal-gift": ("post", "order"),
     "cancel-order": ("post", "order"),
     "renew": ("post", "subscription"),
     "add-device": ("post", "subscription"),
@@ -44,6 +47,11 @@ OF_CUSTOMERS = {
     "buy": "get",
     "place-order": "post",
     "replace-number": "post",
+    "balance": "get",
+    "top-up": "post",
+    "gift": "get",
+    "gift-number": "post",
+    "gift-code": "post",
 }
 OF_EVERYBODY = {
     *("home", "line", "privacy", "transparency", "open-account", "log-in", "log-out"),
@@ -73,6 +81,9 @@ def _path(name: str, codes: dict[str, str]) -> str:
         "order": "/orders/{}/",
         "pay-voucher": "/orders/{}/voucher/",
         "pay-bank": "/orders/{}/bank/",
+        "pay-balance": "/orders/{}/balance/",
+        "return-topup": "/orders/{}/return/",
+        "reveal-gift": "/orders/{}/gift/",
         "cancel-order": "/orders/{}/cancel/",
         "renew": "/account/{}/renew/",
         "add-device": "/account/{}/devices/",
@@ -173,6 +184,11 @@ def test_customers_pages_ask_strangers_to_log_in(name: str) -> None:
         "buy": "/buy/prc_X/",
         "place-order": "/orders/",
         "replace-number": "/account/number/",
+        "balance": "/balance/",
+        "top-up": "/balance/top-up/",
+        "gift": "/gift/prc_X/",
+        "gift-number": "/gift/prc_X/number/",
+        "gift-code": "/gift/prc_X/code/",
     }
 
     answer = getattr(Client(), OF_CUSTOMERS[name])(paths[name])
