@@ -19,10 +19,12 @@ import pytest
 from ferriage.accounts import actions as accounts
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.codes import new_code
+from ferriage.core.db import writing
 from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.devices.keys import new_keypair
 from ferriage.plans import actions as plans
+from ferriage.plans.several import proposed
 from yard import ISSUED, OWNER
 
 if TYPE_CHECKING:
@@ -76,14 +78,16 @@ class Shop:
     ) -> Subscription:
         """Post a term as a settled order does, and tell the gateways. No money moves."""
         at = at or self.now
-        extension = plans.extend(
-            account=account,
-            plan=self.plan,
-            term_months=months,
-            source_code=new_code("ord"),
-            now=at,
-            actor=CUSTOMER,
-        )
+        with writing():  # as settling does, so that two at once see each other
+            extension = plans.extend(
+                account=account,
+                plan=self.plan,
+                subscription=proposed(account, self.plan, now=at),
+                term_months=months,
+                source_code=new_code("ord"),
+                now=at,
+                actor=CUSTOMER,
+            )
         devices.refresh(subscription=extension.subscription, now=at, actor=CUSTOMER)
         return extension.subscription
 

@@ -71,6 +71,8 @@ class ShopConfig:
     """How long an ended device is held before its peer goes."""
     order_hours: int = 72
     """How long an unpaid order stays open."""
+    moves_keep_time: bool = False
+    """Whether who moves to a dearer plan, since no line serves, keeps every second of the time."""
     bank_details: str = ""
     """Shown to customers who pay by bank transfer; empty turns that way to pay off."""
     bank_country: str = ""

@@ -34,6 +34,8 @@ EXPECTED: Final = {
     "staff-plan-routes": ("o", "o"),
     "staff-price-set": ("o", "o"),
     "staff-price-end": ("", "o"),
+    "staff-addon-price-set": ("o", "o"),
+    "staff-addon-price-end": ("", "o"),
     "staff-plan-rename": ("o", "o"),
     "staff-service": ("o", "o"),
     "staff-offer-add": ("o", "o"),

@@ -16,7 +16,7 @@ from ferriage.accounts.models import StaffLink
 from ferriage.core import audit
 from ferriage.core.models import AuditEntry
 from ferriage.fleet.models import EnrolToken, Gateway
-from ferriage.plans.models import Price, Service
+from ferriage.plans.models import AddOnPrice, Price, Service
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -125,6 +125,23 @@ def test_price_is_replaced_never_edited(olga: Client) -> None:
     assert prices == [(1000, False), (1250, True)]
     assert wrong.status_code == 422
     assert (plan.device_limit, plan.rate_up_bps) == (5, 50_000_000)
+
+
+def test_add_on_is_sold_at_a_price_for_a_month_until_it_ends(olga: Client, shop: Shop) -> None:
+    address = reverse("staff-addon-price-set", args=[shop.plan.code])
+    typed = {"kind": "device_slot", "currency": "CNY"}
+
+    nothing = olga.post(address, {**typed, "amount": "0"})
+    olga.post(address, {**typed, "amount": "3"})
+    olga.post(address, {**typed, "amount": "4"})
+    page = olga.get(reverse("staff-plan", args=[shop.plan.code])).content.decode()
+    last = AddOnPrice.objects.latest("pk")
+    olga.post(reverse("staff-addon-price-end", args=[last.code]))
+
+    prices = AddOnPrice.objects.order_by("pk").values_list("amount_minor", "valid_to")
+    assert nothing.status_code == 422
+    assert [(minor, end is None) for minor, end in prices] == [(300, False), (400, False)]
+    assert "Add-ons, priced for a month" in page
 
 
 def test_price_in_no_currency_is_refused_and_one_in_force_can_end(olga: Client, shop: Shop) -> None:

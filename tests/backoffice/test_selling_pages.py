@@ -156,6 +156,6 @@ def test_order_says_what_it_cost_and_how_it_was_paid(
     till = Till(shop, now)
     account = shop.account()
     topup = till.top_up(account, 400)
-    assert "a top-up of the balance" in text(olga.get(reverse("staff-orders")))
+    assert "Top-up of the balance" in text(olga.get(reverse("staff-orders")))
     page = text(olga.get(reverse("staff-order", args=[topup.code])))
     assert "4.00 CNY" in page

@@ -147,6 +147,7 @@ def test_grant_without_end_is_open_as_long_as_the_approval(shop: Shop, now: date
     subscription = plans.grant(
         account=account,
         plan=shop.plan,
+        subscription=None,
         starts_at=now,
         ends_at=None,
         reason="Own devices",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ from ferriage.accounts.models import Account
 from ferriage.approvals.models import Decision
 from ferriage.cli import machines
 from ferriage.core.clock import unix
+from ferriage.core.codes import new_code
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.devices import tasks as device_tasks
@@ -31,7 +33,7 @@ from ferriage.orders.models import Order
 from ferriage.payments import tasks as payment_tasks
 from ferriage.payments.models import InboxEvent, Payment, Refund, Voucher
 from ferriage.plans import actions as plans
-from ferriage.plans.models import Offer, Period, Price
+from ferriage.plans.models import AddOnPrice, Offer, Period, PlannedChange, Price
 from gate_world import LAWFUL, MISSING, Situation, World, world_in
 from till import assert_sound, books
 from yard import OWNER, last_permit
@@ -75,6 +77,51 @@ def renewal(world: World) -> tuple[bool, str]:
     form = {"price": world.shop.prices[6].code}
     answer = world.browser.post(f"/account/{world.subscription.code}/renew/", form)
     return _ordered(6), _text(answer)
+
+
+def beside(world: World) -> tuple[bool, str]:
+    price = world.shop.prices[6]
+    form = {"price": price.code, "place": world.place, "consent": "yes", "onto": "new"}
+    answer = world.browser.post("/orders/", form)
+    return Order.objects.filter(beside=True).exists(), _text(answer)
+
+
+def change(world: World) -> tuple[bool, str]:
+    """Another plan right away; it is offered on the same line."""
+    price = _price_of_other_plan(world)
+    Offer.objects.create(plan=world.other_plan, line=world.line)
+    address = f"/account/{world.subscription.code}/plan/now/"
+    answer = world.browser.post(address, {"price": price.code})
+    return Order.objects.filter(kind=Order.Kind.CHANGE).exists(), _text(answer)
+
+
+def booked_change(world: World) -> tuple[bool, str]:
+    """Another plan from the end of the term."""
+    _price_of_other_plan(world)
+    Offer.objects.create(plan=world.other_plan, line=world.line)
+    address = f"/account/{world.subscription.code}/plan/later/"
+    answer = world.browser.post(address, {"plan": world.other_plan.code})
+    return PlannedChange.objects.exists(), _text(answer)
+
+
+def place_for_a_device(world: World) -> tuple[bool, str]:
+    """One more device for a term that was sold before the record was spoilt."""
+    month = timedelta(days=30)
+    sold = Order.objects.get(pk=world.order.pk)
+    sold.pk, sold.code, sold.state = None, new_code("ord"), Order.State.FULFILLED
+    sold.subscription, sold.fulfilled_at = world.subscription, world.now
+    sold.period_starts_at, sold.period_ends_at = world.now, world.now + month
+    sold.save()
+    slot = AddOnPrice.objects.create(
+        plan=world.shop.plan,
+        kind=AddOnPrice.Kind.DEVICE_SLOT,
+        amount_minor=300,
+        currency="CNY",
+        valid_from=world.now,
+    )
+    form = {"place": f"{sold.code} {slot.code}"}
+    answer = world.browser.post(f"/account/{world.subscription.code}/place/", form)
+    return Order.objects.filter(kind=Order.Kind.ADDON).exists(), _text(answer)
 
 
 def voucher(world: World) -> tuple[bool, str]:
@@ -265,6 +312,10 @@ ENTRIES: tuple[Entry, ...] = (
     buy_page,
     order,
     renewal,
+    beside,
+    change,
+    booked_change,
+    place_for_a_device,
     voucher,
     from_balance,
     for_nothing,
@@ -289,17 +340,9 @@ ENTRIES: tuple[Entry, ...] = (
 )
 SILENT = frozenset(
     (
-        "window",
-        "new_account",
-        "buy_page",
-        "order",
-        "renewal",
-        "for_nothing",
-        "gift_code",
-        "gift_to_number",
-        "offer",
-        "own_device",
-        "raw_offer",
+        *("window", "new_account", "buy_page", "order", "renewal", "beside", "change"),
+        *("booked_change", "place_for_a_device", "for_nothing", "gift_code", "gift_to_number"),
+        *("offer", "own_device", "raw_offer"),
     )
 )
 """What says of a closed service only that it is not there, or not for this account."""

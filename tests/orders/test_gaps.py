@@ -59,6 +59,7 @@ def test_renewal_is_measured_with_the_days_that_stood_still(till: Till) -> None:
     plans.grant(
         account=order.subscription.account,
         plan=till.shop.plan,
+        subscription=order.subscription,
         starts_at=end_of(order),
         ends_at=end_of(order) + 10 * DAY,
         reason="Sorry",

@@ -17,6 +17,7 @@ from ferriage.approvals import actions as approvals
 from ferriage.approvals.models import Approval, Decision
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.clock import unix
+from ferriage.core.money import Money
 from ferriage.fleet import actions as fleet
 from ferriage.fleet import tasks as fleet_tasks
 from ferriage.fleet.models import PoolCurrent
@@ -320,6 +321,89 @@ def test_move_takes_the_time_that_is_left_to_the_other_line(till: Till) -> None:
     assert Decision.objects.latest("sequence").subject == Lapse.objects.get().code
 
 
+def priced(till: Till, minor: int) -> Plan:
+    """Return a plan on another line with a price for a month."""
+    plan = other_plan(till)
+    money = Money(minor, "CNY")
+    plans.set_price(plan=plan, term_months=1, money=money, now=till.now, actor=OWNER)
+    return plan
+
+
+def lapsed_after_ten_days(till: Till) -> datetime:
+    lapsed = till.now + 10 * DAY
+    fleet.revoke_approval(approval=Approval.objects.earliest("pk"), now=lapsed, actor=OWNER)
+    worker(lapsed)
+    return lapsed
+
+
+def test_move_to_a_dearer_plan_lasts_as_long_as_what_is_left_pays(till: Till) -> None:
+    """21 of 31 days for 10.00 are left: 6.78, which is a third of a month at 20.00."""
+    other = priced(till, 2000)
+    order = till.sell()
+    assert order.subscription is not None
+    lapsed = lapsed_after_ten_days(till)
+    moved_at = lapsed + 3 * DAY
+
+    moved = actions.move(subscription=order.subscription, plan=other, now=moved_at, actor=CUSTOMER)
+
+    left = 1000 - 1000 * 10 // 31
+    sold = Order.objects.latest("pk")
+    assert (moved.plan, sold.kind, sold.amount_minor) == (other, "change", left)
+    assert end_of(moved) == moved_at + 31 * DAY * left // 2000
+    assert sold.period_ends_at == end_of(moved)
+    assert_sound()
+    worker(end_of(moved))
+    assert books() == {"assets:bank": 1000, "income:ferry": 1000}
+    assert_sound()
+
+
+def test_move_to_a_dearer_plan_keeps_every_second_where_the_operator_lets_it(till: Till) -> None:
+    other = priced(till, 2000)
+    order = till.sell()
+    assert order.subscription is not None
+    end = end_of(order.subscription)
+    lapsed = lapsed_after_ten_days(till)
+
+    moved = actions.move(
+        subscription=order.subscription,
+        plan=other,
+        keep_time=True,
+        now=lapsed + 3 * DAY,
+        actor=CUSTOMER,
+    )
+
+    assert end_of(moved) == end + 3 * DAY
+
+
+def test_move_of_what_nobody_paid_to_a_dearer_plan_is_refused(till: Till) -> None:
+    other = priced(till, 2000)
+    order = till.order()
+    till.redeem(order, till.voucher())
+    order.refresh_from_db()
+    assert order.subscription is not None
+    lapsed = lapsed_after_ten_days(till)
+
+    with pytest.raises(actions.MoveRefused, match="nothing was paid"):
+        actions.move(subscription=order.subscription, plan=other, now=lapsed, actor=CUSTOMER)
+
+    assert Lapse.objects.get().ended_at is None
+
+
+def test_move_to_a_plan_with_less_room_is_refused_until_the_customer_chose(till: Till) -> None:
+    other = other_plan(till)
+    type(other).objects.filter(pk=other.pk).update(device_limit=1)
+    order = till.sell()
+    assert order.subscription is not None
+    for _number in range(2):
+        till.shop.device(order.subscription)
+    lapsed = lapsed_after_ten_days(till)
+
+    with pytest.raises(actions.TooManyDevices, match="room for 1"):
+        actions.move(subscription=order.subscription, plan=other, now=lapsed, actor=CUSTOMER)
+
+    assert Lapse.objects.get().ended_at is None
+
+
 def test_move_to_what_may_not_be_sold_is_refused_and_days_stand_still(till: Till) -> None:
     other = other_plan(till)
     order = till.sell()
@@ -481,6 +565,7 @@ def test_grant_that_nobody_paid_waits_without_a_limit(till: Till) -> None:
     subscription = plans.grant(
         account=account,
         plan=till.shop.plan,
+        subscription=None,
         starts_at=till.now,
         ends_at=till.now + 60 * DAY,
         reason="Sorry",
@@ -598,7 +683,13 @@ def test_nothing_is_posted_beside_days_that_stand_still(till: Till, what: str) -
     worker(till.now + DAY)
     before = Period.objects.count()
     now = till.now + 2 * DAY
-    given = {"account": order.account, "plan": till.shop.plan, "now": now, "actor": OWNER}
+    given = {
+        "account": order.account,
+        "plan": till.shop.plan,
+        "subscription": order.subscription,
+        "now": now,
+        "actor": OWNER,
+    }
     acts = {
         "extend": partial(plans.extend, **given, term_months=1, source_code="x"),
         "grant": partial(

@@ -48,6 +48,7 @@ def test_staff_see_who_waits_who_left_and_what_is_due_when(till: Till) -> None:
     plans.grant(
         account=till.shop.account(),
         plan=till.shop.plan,
+        subscription=None,
         starts_at=till.now,
         ends_at=till.now + 60 * DAY,
         reason="Sorry",

@@ -63,6 +63,7 @@ def other_plan_held(till: Till, order: Order) -> None:
     plans.grant(
         account=order.account,
         plan=till.shop.add_plan("Ten devices", till.shop.line),
+        subscription=None,
         starts_at=till.now,
         ends_at=till.now + timedelta(days=9),
         reason="Outage",

@@ -14,6 +14,7 @@ from ferriage.fleet import actions as fleet
 from ferriage.plans import actions, queries
 from ferriage.plans.actions import rights
 from ferriage.plans.models import Period, Subscription
+from ferriage.plans.several import proposed
 from yard import OWNER
 
 if TYPE_CHECKING:
@@ -28,7 +29,13 @@ DAY = timedelta(days=1)
 
 def extend(account: Account, plan: Plan, source: str, now: datetime) -> actions.Extension:
     return actions.extend(
-        account=account, plan=plan, term_months=1, source_code=source, now=now, actor=CUSTOMER
+        account=account,
+        plan=plan,
+        subscription=proposed(account, plan, now=now),
+        term_months=1,
+        source_code=source,
+        now=now,
+        actor=CUSTOMER,
     )
 
 
@@ -38,6 +45,7 @@ def grant(
     return actions.grant(
         account=account,
         plan=plan,
+        subscription=proposed(account, plan, now=now),
         starts_at=starts_at,
         ends_at=ends_at,
         reason="An outage",

@@ -80,7 +80,7 @@ def test_amount_is_chosen_paid_and_shown(till: Till, alice: Customer) -> None:
     page = text(alice.client.get("/balance/"))
     assert "20.00 CNY" in page
     assert "top-up" in page
-    assert "a top-up of the balance" in text(alice.client.get("/account/"))
+    assert "Top-up of the balance" in text(alice.client.get("/account/"))
 
 
 @pytest.mark.parametrize(

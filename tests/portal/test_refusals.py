@@ -199,7 +199,7 @@ def test_second_plan_of_a_service_is_refused(
 
     answer = alice.client.post("/orders/", {"price": price.code, "place": "XD", "consent": "yes"})
 
-    _said(answer, 409, "one plan of a service at a time")
+    _said(answer, 409, "a subscription has one plan at a time")
     assert _counts() == before
 
 

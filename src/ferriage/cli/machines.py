@@ -241,15 +241,19 @@ def _with_way_on(refusal: NotAllowed, plan: Plan, account: Account) -> NotAllowe
 def _own_subscription(plan: Plan, place: str, now: datetime) -> Subscription:
     """Return the operator's own subscription: one grant without end, at price 0."""
     from ferriage.plans import actions
-    from ferriage.plans.queries import is_closed, subscription_for
+    from ferriage.plans.queries import is_closed
+    from ferriage.plans.several import subscriptions_to
 
     if is_closed(plan):
         return _own_membership(plan, place, now)
     account = _own_account(place, now)
-    held = subscription_for(account=account, service=plan.service)
-    return held or actions.grant(
+    held = subscriptions_to(account, plan.service)
+    if held:
+        return held[0]
+    return actions.grant(
         account=account,
         plan=plan,
+        subscription=None,
         starts_at=now,
         ends_at=None,
         reason="The operator's own devices",

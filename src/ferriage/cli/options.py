@@ -216,6 +216,8 @@ def _import(commands: Commands) -> None:
     coming.add_argument("--apply", action="store_true", help="do what the report says")
     coming.add_argument("--list", metavar="FILE", help="new numbers (import-SYSTEM-numbers.csv)")
     coming.add_argument("--report", metavar="FILE", help="write a line for each customer here")
+
+
 def _ledger_months(ledger: Commands) -> None:
     verify = _command(
         ledger,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ from ferriage.devices.queries import devices_of
 from ferriage.fleet import feed
 from ferriage.fleet.models import Gateway, Pool, PoolCurrent
 from ferriage.fleet.queries import line_facts
+from ferriage.plans import entitlement
 from ferriage.plans import queries as plans
 from ferriage.plans.models import Subscription
 
@@ -173,6 +174,8 @@ def remove_device(*, device: Device, now: datetime, actor: Actor) -> Device:
         if changed != 1:
             raise StaleState(_("This device was removed already."))
         _forget([device], now)
+        # Another one may have been one too many until now.
+        refresh(subscription=device.subscription, now=now, actor=actor)
         audit.record(now=now, actor=actor, action="device.removed")
     device.removed_at = now
     return device
@@ -209,10 +212,13 @@ def refresh_all(*, subscriptions: Sequence[int], now: datetime) -> int:
         }
         wanted: dict[int, dict[str, wire.Device]] = defaultdict(dict)
         stopped = plans.held_now(subscriptions)
+        before: Counter[int] = Counter()
         for device in devices:
+            until = _place_until(device, before[device.subscription_id], now)
+            before[device.subscription_id] += 1
+            usable = lines[device.subscription.plan_id]
             is_stopped = device.subscription_id in stopped
-            plan_lines = lines[device.subscription.plan_id]
-            _decide(device, plan_lines, register, wanted, now, is_stopped=is_stopped)
+            _decide(device, usable, register, wanted, until, now, is_stopped=is_stopped)
         Device.objects.bulk_update(
             devices, ["hold_at", "hold_reason", "remove_at", "ruling"], batch_size=500
         )
@@ -229,11 +235,24 @@ def verdicts_on(
     }
 
 
+def _place_until(device: Device, rank: int, now: datetime) -> datetime | None:
+    """Return the instant from which a device is one too many, if there is one.
+
+    The oldest keep their places. Which of them stay is the customer's choice: by removing others.
+    """
+    subscription = device.subscription
+    periods = plans.posted_periods(subscription)
+    return entitlement.place_until(
+        periods, of_plan=subscription.plan.device_limit, rank=rank, now=now
+    )
+
+
 def _decide(
     device: Device,
     lines: Sequence[Line],
     register: Register,
     wanted: dict[int, dict[str, wire.Device]],
+    place_until: datetime | None,
     now: datetime,
     *,
     is_stopped: bool,
@@ -252,6 +271,7 @@ def _decide(
         held = state.right(
             periods=plans.posted_periods(subscription),
             verdict=verdicts[line.code],
+            place_until=place_until,
             hold_length=site.hold_length(),
             told_hold_at=told,
             now=now,
@@ -340,7 +360,7 @@ def _check_room(subscription: Subscription, registered: int, now: datetime) -> N
         raise NothingBought(
             _("The paid time of this subscription is over."), _("Renew it, then add the device.")
         )
-    limit = fresh.plan.device_limit
+    limit = plans.device_limit(fresh, now=now)
     if registered >= limit:
         raise DeviceLimitReached(
             _("Your plan has room for %(limit)d devices, and all are taken.") % {"limit": limit},

@@ -54,6 +54,7 @@ def right(
     *,
     periods: Sequence[Period],
     verdict: Verdict,
+    place_until: datetime | None = None,
     hold_length: timedelta,
     told_hold_at: datetime | None,
     now: datetime,
@@ -61,6 +62,7 @@ def right(
     """Return a device's right on one line.
 
     Args:
+        place_until: From when on the subscription has no place for this device; None is never.
         told_hold_at: What the gateways hold already; a hold that began stays where it began.
     """
     now_held = told_hold_at if told_hold_at is not None and told_hold_at <= now else now
@@ -76,6 +78,9 @@ def right(
         hold_at, reason = granted.term_ends_at, "term"
     else:
         hold_at, reason = now_held, "quota" if granted.reason == "quota" else "staff"
+    if place_until is not None and place_until < hold_at:
+        # Held as at the end of its time: what there is to do about it is in the shop.
+        hold_at, reason = (place_until if place_until > now else min(now_held, hold_at)), "term"
     frozen = frozen_from(periods)
     if granted.reason == "register" and frozen is not None:
         # Who waits must still reach the shop, and go on within a second.

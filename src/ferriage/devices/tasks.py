@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Exists, OuterRef
+
 from ferriage.approvals.queries import load_register
 from ferriage.devices import actions, state
 from ferriage.devices.models import Device
 from ferriage.plans import queries as plans
-from ferriage.plans.models import Plan
+from ferriage.plans.models import Period, Plan
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,12 +17,29 @@ PAGE: Final = 500
 
 
 def run(now: datetime) -> int:
-    """Do what is due: take away peers after their hold, follow the register's answers.
+    """Do what is due: take away peers after their hold, follow the register and bought places.
 
     Returns:
         How many devices were looked after.
     """
-    return actions.forget_due(now=now) + follow_register(now)
+    return actions.forget_due(now=now) + follow_register(now) + follow_places(now)
+
+
+def follow_places(now: datetime) -> int:
+    """Open devices that had no place when one that was bought for a later term has begun."""
+    begun = Period.objects.filter(
+        subscription=OuterRef("subscription"),
+        kind=Period.Kind.SLOT,
+        starts_at__lte=now,
+        ends_at__gt=now,
+        starts_at__gt=OuterRef("hold_at"),
+    )
+    waiting = Device.objects.filter(removed_at__isnull=True, hold_at__lte=now)
+    found = waiting.filter(Exists(begun)).order_by("subscription_id")
+    subscriptions = list(found.values_list("subscription_id", flat=True).distinct()[:PAGE])
+    if subscriptions:
+        actions.refresh_all(subscriptions=subscriptions, now=now)
+    return len(subscriptions)
 
 
 def follow_register(now: datetime) -> int:

@@ -47,16 +47,17 @@ def earned_of(order: Order, at: datetime) -> int:
 
 
 def parts_of(order: Order, unused_minor: int) -> tuple[int, int]:
-    """Split what was paid and is unused: what a payment brought, and what the balance did.
+    """Split what was paid and is unused: what a payment brought, and what came otherwise.
+
+    Otherwise is from the balance, or by the value of a plan before.
 
     In the proportion in which the order was paid, by the largest remainder. So each part grows
     with the whole, and neither is ever above what it was.
     """
-    if not order.credit_minor:
+    otherwise = order.refundable_minor - order.paid_minor
+    if not otherwise:
         return unused_minor, 0
-    credited, paid = split(
-        unused_minor, [order.credit_minor, order.refundable_minor - order.credit_minor]
-    )
+    credited, paid = split(unused_minor, [otherwise, order.paid_minor])
     return paid, credited
 
 

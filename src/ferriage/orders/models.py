@@ -25,10 +25,18 @@ class Order(models.Model):
     `account` pays and is who gets money back; the term is for `recipient` where it is a gift to
     another account, else for `account`. A gift code is bought for whoever uses it.
 
+    `extends` is the subscription that was named for it to go onto; `beside` asks for another one.
+    An order that says neither was placed when nothing was held: it goes onto the one that another
+    such order began meanwhile, or begins it. A change names what it changes, an add-on also the
+    term that it goes with (`with_term`). `value_minor` is what a change counts on for the time
+    that is left, so no payment brings it.
+
     `period_*` is the stretch it bought, known once fulfilled; earned revenue follows from it.
     `cut_at` is the instant up to which it counts when the term was ended early; what the customer
     is owed then is `refund_due_minor`. `refundable_minor` is the part of the amount that somebody
-    really paid (a free voucher's is 0). `earned_to_at` is how far the books have earned it.
+    really paid (a free voucher's is 0), of it `paid_minor` by this order's own payment, and
+    `moved_minor` is what was unused and went on otherwise than by a refund. `earned_to_at` is how
+    far the books have earned it.
 
     While no line may serve the customer its days stand still: `frozen_from` is since when, and
     `frozen` how long they stood still before. `period_*` and `cut_at` are in the order's own time,
@@ -60,6 +68,14 @@ class Order(models.Model):
     subscription = models.ForeignKey(
         "plans.Subscription", on_delete=models.PROTECT, null=True, related_name="+"
     )
+    extends = models.ForeignKey(
+        "plans.Subscription", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    beside = models.BooleanField(default=False)
+    with_term = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
+    addon_price = models.ForeignKey(
+        "plans.AddOnPrice", on_delete=models.PROTECT, null=True, related_name="+"
+    )
     plan = models.ForeignKey("plans.Plan", on_delete=models.PROTECT, null=True, related_name="+")
     price = models.ForeignKey("plans.Price", on_delete=models.PROTECT, null=True, related_name="+")
     term_months = models.PositiveSmallIntegerField()
@@ -70,6 +86,7 @@ class Order(models.Model):
     )
     amount_minor = models.BigIntegerField()
     credit_minor = models.BigIntegerField(default=0)
+    value_minor = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3)
     place = models.CharField(max_length=6)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
@@ -81,6 +98,8 @@ class Order(models.Model):
     period_ends_at = models.DateTimeField(null=True)
     cut_at = models.DateTimeField(null=True)
     refundable_minor = models.BigIntegerField(default=0)
+    paid_minor = models.BigIntegerField(default=0)
+    moved_minor = models.BigIntegerField(default=0)
     refund_due_minor = models.BigIntegerField(default=0)
     frozen = models.DurationField(default=timedelta(0))
     frozen_from = models.DateTimeField(null=True)
@@ -93,7 +112,9 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=Q(
                     refund_due_minor__gte=0,
-                    refundable_minor__gte=F("refund_due_minor"),
+                    moved_minor__gte=0,
+                    paid_minor__gte=0,
+                    refundable_minor__gte=F("refund_due_minor") + F("moved_minor"),
                     amount_minor__gte=F("refundable_minor"),
                 ),
                 name="orders_order_amounts",
@@ -107,8 +128,30 @@ class Order(models.Model):
                 name="orders_order_discounted",
             ),
             models.CheckConstraint(
-                condition=Q(credit_minor__gte=0, amount_minor__gte=F("credit_minor")),
+                condition=Q(
+                    credit_minor__gte=0,
+                    value_minor__gte=0,
+                    amount_minor__gte=F("credit_minor") + F("value_minor"),
+                ),
                 name="orders_order_credited",
+            ),
+            models.CheckConstraint(
+                condition=Q(beside=False) | Q(extends__isnull=True),
+                name="orders_order_one_target",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    kind__in=["term", "gift", "topup"], value_minor=0, with_term__isnull=True
+                )
+                | Q(kind="change", extends__isnull=False, price__isnull=False, term_months__gt=0)
+                | Q(
+                    kind="addon",
+                    extends__isnull=False,
+                    with_term__isnull=False,
+                    addon_price__isnull=False,
+                    value_minor=0,
+                ),
+                name="orders_order_targets",
             ),
             models.CheckConstraint(
                 condition=Q(
@@ -163,7 +206,7 @@ class Order(models.Model):
     @property
     def due_minor(self) -> int:
         """What a payment must bring."""
-        return self.amount_minor - self.credit_minor
+        return self.amount_minor - self.credit_minor - self.value_minor
 
     @property
     def due(self) -> Money:

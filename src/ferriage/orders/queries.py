@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class Books:
     """What was posted of one order: earned, net of what was taken back, and moved out at its end.
 
+    `returned_minor` is what of it went to the account's balance.
+
     `times_*` is in how many transactions, so the next one's sequence.
     """
 
@@ -35,13 +37,15 @@ class Books:
     times_taken_back: int
     ended_minor: int
     times_ended: int
+    returned_minor: int
 
 
 def books_of(orders: Sequence[Order]) -> dict[str, Books]:
     """Return by order code what the books hold of fulfilled orders."""
     codes = [order.code for order in orders]
-    earned, back, ended = (
-        posted(source_codes=codes, kind=kind) for kind in ("earned", "earned-back", "ended")
+    earned, back, ended, returned = (
+        posted(source_codes=codes, kind=kind)
+        for kind in ("earned", "earned-back", "ended", RETURNED)
     )
     return {
         code: Books(
@@ -50,6 +54,7 @@ def books_of(orders: Sequence[Order]) -> dict[str, Books]:
             times_taken_back=back[code].count,
             ended_minor=ended[code].total_minor,
             times_ended=ended[code].count,
+            returned_minor=returned[code].total_minor,
         )
         for code in codes
     }
@@ -85,8 +90,8 @@ def running(subscriptions: Iterable[Subscription], *, at: datetime) -> list[Orde
         fulfilled()
         .filter(beyond | Q(frozen_from__isnull=False))
         .filter(subscription__in=[subscription.pk for subscription in subscriptions])
-        .select_related("plan__service")
-        .order_by("period_starts_at")
+        .select_related("plan__service", "account", "price")
+        .order_by("period_starts_at", "pk")
     )
 
 
@@ -94,7 +99,7 @@ def owed_if_ended(subscription: Subscription, *, at: datetime) -> list[Money]:
     """Return what a customer would be owed if a subscription ended at an instant, by currency."""
     owed: Counter[str] = Counter()
     for order in running([subscription], at=at):
-        owed[order.currency] += unused_of(order, at)[0]
+        owed[order.currency] += unused_of(order, at)[0] - order.moved_minor
     return [Money(minor, currency) for currency, minor in sorted(owed.items()) if minor]
 
 
@@ -134,7 +139,9 @@ def balances_minor(currency: str) -> int:
 
 def fulfilled_without_sale() -> QuerySet[Order]:
     """Return fulfilled orders that the books know nothing of; there may be none."""
-    sold = LedgerTransaction.objects.filter(kind__in=["sale", SPENT, TOPUP]).values("source_code")
+    sold = LedgerTransaction.objects.filter(kind__in=["sale", "value", SPENT, TOPUP]).values(
+        "source_code"
+    )
     return Order.objects.filter(state=Order.State.FULFILLED, amount_minor__gt=0).exclude(
         code__in=sold
     )

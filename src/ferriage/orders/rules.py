@@ -6,11 +6,12 @@ constraint to `orders_order`, or a column that is not null, ends with `rules_of_
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ferriage.core.triggers import per_vendor
+from django.db import migrations
 
 if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations import RunPython
 
 _OWN_STAFF: Final = "the price of an order for own staff is 0"
@@ -52,25 +53,54 @@ POSTGRES_AMOUNTS: Final = (
 )
 
 
+_TARGETS: Final = "extends_id, beside, with_term_id, value_minor"
+_NOT_OPEN_SAME: Final = """
+OLD.state <> 'open' AND NEW.value_minor <> OLD.value_minor
+OR COALESCE(NEW.extends_id, 0) <> COALESCE(OLD.extends_id, 0) OR NEW.beside <> OLD.beside
+OR COALESCE(NEW.with_term_id, 0) <> COALESCE(OLD.with_term_id, 0)
+"""
+_PINNED: Final = "an order keeps what it is for"
+POSTGRES_TARGETS: Final = (
+    (
+        f"CREATE FUNCTION ferriage_order_targets() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF {_NOT_OPEN_SAME} THEN "
+        f"RAISE EXCEPTION '{_PINNED}' USING ERRCODE = 'check_violation'; END IF; "
+        "RETURN NEW; END $$"
+    ),
+    (
+        f"CREATE TRIGGER orders_order_targets_kept BEFORE UPDATE OF {_TARGETS} ON orders_order "
+        "FOR EACH ROW EXECUTE FUNCTION ferriage_order_targets()"
+    ),
+)
+
+
 def rules_of_orders() -> RunPython:
     """Return an operation that writes the triggers of `orders_order` again on SQLite.
 
-    PostgreSQL keeps those of `0004_closed_services` and `0006_amounts`.
+    Those whose columns a later migration adds are left to that one. PostgreSQL keeps those of
+    `0004_closed_services`, `0006_amounts` and `0008_subscriptions`.
     """
     rules = [
         ("own_staff_insert", "INSERT", _REFUSED, _OWN_STAFF),
         ("own_staff_update", f"UPDATE OF {_COLUMNS}", _REFUSED, _OWN_STAFF),
         ("amounts_kept", f"UPDATE OF {_AMOUNTS}", _CHANGED, _FROZEN),
+        ("targets_kept", f"UPDATE OF {_TARGETS}", _NOT_OPEN_SAME, _PINNED),
     ]
-    statements = [
-        statement
-        for name, event, condition, why in rules
-        for statement in (
-            f"DROP TRIGGER IF EXISTS orders_order_{name}",
-            (
-                f"CREATE TRIGGER orders_order_{name} BEFORE {event} ON orders_order "
-                f"WHEN {condition} BEGIN SELECT RAISE(ABORT, '{why}'); END"
-            ),
-        )
-    ]
-    return per_vendor(sqlite=tuple(statements), postgresql=())
+
+    def forwards(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+        if editor.connection.vendor != "sqlite":
+            return
+        with editor.connection.cursor() as cursor:
+            cursor.execute("SELECT name FROM pragma_table_info('orders_order')")
+            columns = {name for (name,) in cursor.fetchall()}
+        for name, event, condition, why in rules:
+            editor.execute(f"DROP TRIGGER IF EXISTS orders_order_{name}", params=None)
+            named = event.removeprefix("UPDATE OF ").split(", ")
+            if event == "INSERT" or columns.issuperset(named):
+                editor.execute(
+                    f"CREATE TRIGGER orders_order_{name} BEFORE {event} ON orders_order "
+                    f"WHEN {condition} BEGIN SELECT RAISE(ABORT, '{why}'); END",
+                    params=None,
+                )
+
+    return migrations.RunPython(forwards)

@@ -12,7 +12,7 @@ WORKER: Final = Actor("system", "worker")
 
 
 def run(now: datetime) -> int:
-    """Follow lapses, expire orders whose time is over, earn service used; returns how many.
+    """Follow lapses and changes of plan, expire orders, earn service used; returns how many.
 
     What waited too long is refunded before anything goes on again, as customers were told.
     """
@@ -20,5 +20,7 @@ def run(now: datetime) -> int:
         actions.refund_due(now=now, actor=WORKER)
         + actions.resume_due(now=now, actor=WORKER)
         + actions.freeze_due(now=now, actor=WORKER)
+        + actions.switch_due(now=now, actor=WORKER)
+        + actions.drop_due(now=now, actor=WORKER)
     )
     return followed + actions.expire_due(now=now, actor=WORKER) + actions.recognise(now=now)

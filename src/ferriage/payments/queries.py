@@ -90,7 +90,7 @@ def orders_that_fit(payment: Payment, now: datetime) -> QuerySet[Order]:
         Order.objects.filter(
             state=Order.State.OPEN,
             expires_at__gt=now,
-            amount_minor=F("credit_minor") + (payment.received_minor or 0),
+            amount_minor=F("credit_minor") + F("value_minor") + (payment.received_minor or 0),
             currency=payment.currency,
         )
         .select_related("plan__service")
@@ -162,10 +162,12 @@ def _unpaid() -> Iterator[Finding]:
         order=OuterRef("pk"),
         state=Payment.State.CAPTURED,
         outcome="settled",
-        received_minor=OuterRef("amount_minor") - OuterRef("credit_minor"),
+        received_minor=OuterRef("asked"),
         currency=OuterRef("currency"),
     )
-    due = Order.objects.filter(state=Order.State.FULFILLED, amount_minor__gt=F("credit_minor"))
+    due = Order.objects.annotate(
+        asked=F("amount_minor") - F("credit_minor") - F("value_minor")
+    ).filter(state=Order.State.FULFILLED, asked__gt=0)
     for order in due.filter(~Exists(exact)):
         yield Finding(order.code, "was fulfilled and not paid")
 

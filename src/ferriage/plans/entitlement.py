@@ -8,11 +8,15 @@ Source: docs/explanation/terms.md
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+
+_TAKE: Final = frozenset({"cut", "freeze"})
+"""Kinds that change what was posted before them."""
 
 
 class Stretch(Protocol):
@@ -20,7 +24,7 @@ class Stretch(Protocol):
 
     @property
     def kind(self) -> str:
-        """Tell `cut` and `freeze` from kinds that give."""
+        """Tell `cut` and `freeze` from kinds that give time, and from `slot`, which gives none."""
 
     @property
     def starts_at(self) -> datetime:
@@ -70,13 +74,57 @@ def held_stretches(periods: Iterable[Stretch]) -> list[tuple[datetime, datetime 
     """
     given: list[tuple[datetime, datetime | None]] = []
     for posted in periods:
-        if posted.kind == "cut":
-            given = _without(given, posted.starts_at, posted.ends_at)
-        elif posted.kind == "freeze":
-            given = _moved(given, posted.starts_at, posted.ends_at)
-        else:
+        if posted.kind in _TAKE:
+            given = _changed(given, posted)
+        elif posted.kind != "slot":
             given = _joined([*given, (posted.starts_at, posted.ends_at)])
     return given
+
+
+def where_now(periods: Iterable[Stretch], one: Stretch) -> list[tuple[datetime, datetime | None]]:
+    """Return where one posted period lies after all that was posted behind it: empty if cut away.
+
+    Args:
+        periods: In the order they were posted; `one` is among them.
+    """
+    found: list[tuple[datetime, datetime | None]] = []
+    for posted in periods:
+        if posted is one:
+            found = [(posted.starts_at, posted.ends_at)]
+        elif posted.kind in _TAKE:
+            found = _changed(found, posted)
+    return found
+
+
+def device_limit(periods: Iterable[Stretch], *, of_plan: int, now: datetime) -> int:
+    """Return how many devices may be registered: the plan's, and a place for each slot in force.
+
+    Args:
+        periods: In the order they were posted.
+        of_plan: The plan's own number.
+    """
+    periods = list(periods)
+    return of_plan + _slots_at(_slots(periods), _standing_still(periods, now))
+
+
+def place_until(
+    periods: Iterable[Stretch], *, of_plan: int, rank: int, now: datetime
+) -> datetime | None:
+    """Return the first instant from now on at which a device has no place; None is never.
+
+    Args:
+        periods: In the order they were posted.
+        of_plan: The plan's own number of devices.
+        rank: How many devices of the subscription were registered before it.
+    """
+    if rank < of_plan:
+        return None
+    periods = list(periods)
+    slots, at = _slots(periods), _standing_still(periods, now)
+    ends = sorted(end for _start, end in slots if end is not None and end > at)
+    without = (t for t in (at, *ends) if of_plan + _slots_at(slots, t) <= rank)
+    first = next(without, None)
+    return None if first is None else first + (now - at)
 
 
 def frozen_from(periods: Iterable[Stretch]) -> datetime | None:
@@ -129,6 +177,28 @@ def entitlement(
         return Entitlement("hold", None, "quota", ends_at)
     until = verdict.valid_until if ends_at is None else min(ends_at, verdict.valid_until)
     return Entitlement("open", until, "", ends_at)
+
+
+def _slots(periods: Sequence[Stretch]) -> list[tuple[datetime, datetime | None]]:
+    """Return where slots lie, one stretch for each; those that were cut away are not there."""
+    added = [posted for posted in periods if posted.kind == "slot"]
+    return [stretch for posted in added for stretch in where_now(periods, posted)]
+
+
+def _slots_at(slots: Sequence[tuple[datetime, datetime | None]], at: datetime) -> int:
+    return sum(start <= at and (end is None or at < end) for start, end in slots)
+
+
+def _standing_still(periods: Sequence[Stretch], now: datetime) -> datetime:
+    frozen = frozen_from(periods)
+    return now if frozen is None else min(now, frozen)
+
+
+def _changed(
+    given: list[tuple[datetime, datetime | None]], by: Stretch
+) -> list[tuple[datetime, datetime | None]]:
+    change = _without if by.kind == "cut" else _moved
+    return change(given, by.starts_at, by.ends_at)
 
 
 def _joined(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
 
@@ -94,10 +95,45 @@ class Price(models.Model):
         ]
 
 
+class AddOnPrice(models.Model):
+    """What an add-on to a plan costs for a calendar month; never edited, replaced by a new row."""
+
+    class Kind(models.TextChoices):
+        DEVICE_SLOT = "device_slot", _("place for one more device")
+
+    code = CodeField("adp")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="addon_prices")
+    kind = models.CharField(max_length=12, choices=Kind)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    valid_from = models.DateTimeField()
+    valid_to = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "plans_addonprice"
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="plans_addonprice_sane"),
+            models.CheckConstraint(
+                condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from")),
+                name="plans_addonprice_dates",
+            ),
+            models.UniqueConstraint(
+                fields=["plan", "kind", "currency"],
+                condition=Q(valid_to__isnull=True),
+                name="plans_addonprice_one_current",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
 class Subscription(models.Model):
     """An account's right to a plan of a service. Its end is derived from its periods.
 
     `anchor_at` is where boundaries are counted from: the first purchase, and again after a gap.
+    An account may hold several of a service: `number` tells them apart, and `label`, if the
+    customer gave one. In a closed service it holds one (members.0003_one_subscription).
     """
 
     code = CodeField("sub")
@@ -105,13 +141,15 @@ class Subscription(models.Model):
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="+")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
     anchor_at = models.DateTimeField()
+    number = models.PositiveSmallIntegerField(default=1)
+    label = models.CharField(max_length=30, blank=True, db_default="")
     version = models.PositiveIntegerField(default=0)
 
     class Meta:
         db_table = "plans_subscription"
         constraints = [
             models.UniqueConstraint(
-                fields=["account", "service"], name="plans_subscription_one_per_service"
+                fields=["account", "service", "number"], name="plans_subscription_numbered"
             )
         ]
 
@@ -124,7 +162,8 @@ class Period(models.Model):
 
     `cut` takes its stretch away from what the others give; `ends_at` is null only in a grant
     without end. `freeze` is posted twice: without an end when days begin to stand still, and again
-    with the same start when they go on.
+    with the same start when they go on. `slot` gives no time but a place for one more device; cuts
+    and freezes that are posted later move it as they move the rest.
     """
 
     class Kind(models.TextChoices):
@@ -133,6 +172,7 @@ class Period(models.Model):
         GRANT = "grant"
         CUT = "cut"
         FREEZE = "freeze"
+        SLOT = "slot"
 
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="periods")
     kind = models.CharField(max_length=8, choices=Kind)
@@ -154,6 +194,11 @@ class Period(models.Model):
                 fields=["source_code", "kind"],
                 condition=Q(kind="purchase"),
                 name="plans_period_purchase_once",
+            ),
+            models.UniqueConstraint(
+                fields=["source_code"],
+                condition=Q(kind="slot"),
+                name="plans_period_slot_once",
             ),
             models.UniqueConstraint(
                 fields=["source_code"],
@@ -246,3 +291,45 @@ class Hold(models.Model):
                 name="plans_hold_open",
             )
         ]
+
+
+class PlannedChange(models.Model):
+    """Another plan of the service that a subscription is to go on with where its time ends.
+
+    It is booked for nothing; the next term is then sold at the other plan's price. `source_code`
+    is the order that paid for that term: from then on the change is certain, and the plan is
+    changed at the instant at which that term begins.
+    """
+
+    class Outcome(models.TextChoices):
+        OPEN = "", _("booked")
+        DONE = "done", _("done")
+        CANCELLED = "cancelled", _("cancelled")
+        WITHDRAWN = "withdrawn", _("not sold any more")
+        DENIED = "denied", _("not to be sold to you now")
+
+    code = CodeField("chg")
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="changes")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    booked_at = models.DateTimeField()
+    source_code = models.CharField(max_length=24, blank=True)
+    outcome = models.CharField(max_length=9, choices=Outcome, blank=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "plans_plannedchange"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(ended_at__isnull=True),
+                name="plans_plannedchange_one_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, outcome="")
+                | Q(ended_at__isnull=False) & ~Q(outcome=""),
+                name="plans_plannedchange_ended_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from ferriage.accounts.models import Account
     from ferriage.approvals.facts import Verdict
-    from ferriage.plans.models import Service
 
 _NO_END: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -226,15 +225,6 @@ def subscriptions_of(account: Account) -> list[Subscription]:
     )
 
 
-def subscription_for(*, account: Account, service: Service) -> Subscription | None:
-    """Return the account's subscription to a service, or nothing."""
-    return (
-        Subscription.objects.filter(account=account, service=service)
-        .select_related("service", "plan__service")
-        .first()
-    )
-
-
 def posted_periods(subscription: Subscription) -> list[Period]:
     """Return a subscription's periods in the order they were posted."""
     return sorted(subscription.periods.all(), key=lambda period: period.pk)
@@ -247,6 +237,12 @@ def subscription_end(subscription: Subscription) -> End:
     if not stretches:
         return NOTHING_HELD
     return End(held=True, at=stretches[-1][1], frozen_from=rights.frozen_from(periods))
+
+
+def device_limit(subscription: Subscription, *, now: datetime) -> int:
+    """Return for how many devices a subscription has room, with its plan loaded."""
+    periods = posted_periods(subscription)
+    return rights.device_limit(periods, of_plan=subscription.plan.device_limit, now=now)
 
 
 def preview(

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import calendar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Final
 
 TERMS: Final = (1, 6, 12, 24)
 """Lengths in calendar months that can be sold."""
+
+_TICK: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,19 @@ def next_period(
         # Granted days or an early end moved it off the boundaries: count from there.
         return NextPeriod(current_end, current_end, boundary(current_end, term_months))
     return NextPeriod(anchor_at, current_end, boundary(anchor_at, held + term_months))
+
+
+def months_back(start: datetime, end: datetime) -> Fraction:
+    """Return the length of a stretch in calendar months, counted back from its end.
+
+    Whole months first, on the boundaries before the end; what is left is a part of the month
+    before them, by the microsecond.
+    """
+    whole = 0
+    while boundary(end, -whole - 1) >= start:
+        whole += 1
+    last, before = boundary(end, -whole), boundary(end, -whole - 1)
+    return whole + Fraction((last - start) // _TICK, (last - before) // _TICK)
 
 
 def _months_to(anchor_at: datetime, end: datetime) -> int:

@@ -23,6 +23,7 @@ from ferriage.members.models import Invitation, Member
 from ferriage.members.userfile import LONGEST_NAME, LONGEST_REFERENCE
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
+from ferriage.plans import several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -271,9 +272,12 @@ def check(reference: str, name: str) -> None:
 def _begin(member: Member, account: Account, now: datetime, actor: Actor) -> None:
     """Make a person active and grant what their service gives."""
     _become(member, Member.State.INVITED, Member.State.ACTIVE, account=account, active_at=now)
+    # A closed service has one subscription for each of its people, however often they come back.
+    held = several.subscriptions_to(account, member.closed.service)
     plans.grant(
         account=account,
         plan=member.closed.plan,
+        subscription=held[0] if held else None,
         starts_at=now,
         ends_at=None,
         reason=f"Named person of {member.closed.service.name}",

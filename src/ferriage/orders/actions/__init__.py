@@ -1,5 +1,14 @@
 """Everything that changes an order."""
 
+from ferriage.orders.actions.addons import AddOnWrong, place_addon
+from ferriage.orders.actions.changes import (
+    TooManyDevices,
+    check_devices,
+    drop_due,
+    place_change,
+    plan_change,
+    switch_due,
+)
 from ferriage.orders.actions.chargeback import charge_back
 from ferriage.orders.actions.coupons import (
     CouponNotUsable,
@@ -12,27 +21,17 @@ from ferriage.orders.actions.freezing import freeze_due, resume_due
 from ferriage.orders.actions.gifts import NotGivable, give
 from ferriage.orders.actions.grants import GrantTooLong, grant_until
 from ferriage.orders.actions.lapses import MoveRefused, move, refund, refund_due, wait
+from ferriage.orders.actions.onsale import NotOnSale, TermOutlivesApproval
 from ferriage.orders.actions.outcomes import NotPaid, RefusalReason, Refused, Settled
-from ferriage.orders.actions.paying import (
-    NotFromBalance,
-    pay_from_balance,
-    settle_if_nothing_due,
-)
+from ferriage.orders.actions.paying import NotFromBalance, pay_from_balance, settle_if_nothing_due
 from ferriage.orders.actions.places import NotShowable, note_shown
-from ferriage.orders.actions.sales import (
-    NotForSale,
-    NotOnSale,
-    PriceGone,
-    TermOutlivesApproval,
-    cancel,
-    expire_due,
-    place,
-    settle,
-)
+from ferriage.orders.actions.sales import NotForSale, PriceGone, cancel, expire_due, place, settle
 from ferriage.orders.actions.service import end_subscription, recognise
+from ferriage.orders.actions.targets import WrongSubscription
 from ferriage.orders.actions.topups import NoTopUp, TopUpWrong, place_topup
 
 __all__ = [
+    "AddOnWrong",
     "CouponNotUsable",
     "CouponWrong",
     "Grant",
@@ -50,9 +49,13 @@ __all__ = [
     "Refused",
     "Settled",
     "TermOutlivesApproval",
+    "TooManyDevices",
     "TopUpWrong",
+    "WrongSubscription",
     "cancel",
     "charge_back",
+    "check_devices",
+    "drop_due",
     "end_coupon",
     "end_subscription",
     "expire_due",
@@ -64,12 +67,16 @@ __all__ = [
     "note_shown",
     "pay_from_balance",
     "place",
+    "place_addon",
+    "place_change",
     "place_topup",
+    "plan_change",
     "recognise",
     "refund",
     "refund_due",
     "resume_due",
     "settle",
     "settle_if_nothing_due",
+    "switch_due",
     "wait",
 ]

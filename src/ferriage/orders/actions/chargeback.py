@@ -113,8 +113,8 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
     )
     if changed != 1:
         raise StaleState(_("This order was changed just now."), _("Look again."))
-    # Only a term is a stretch of the subscription; a change or an addition lies within one.
-    if order.kind == Order.Kind.TERM and since < ends_at:
+    # A term and a change are stretches of the subscription; an addition lies within one.
+    if order.kind in {Order.Kind.TERM, Order.Kind.CHANGE} and since < ends_at:
         plans.take_back(
             subscription=order.subscription,
             starts_at=since,

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from ferriage.accounts.models import Account
     from ferriage.core.actors import Actor
     from ferriage.plans.lapses import Stop
-    from ferriage.plans.models import Lapse, Service, Subscription
+    from ferriage.plans.models import Lapse, Subscription
 
 PAGE: Final = 500
 _PAGES: Final = 20
@@ -90,12 +89,9 @@ def thaw(*, lapses: Sequence[Lapse], outcome: str, now: datetime, actor: Actor) 
         Order.objects.bulk_update(frozen, ["frozen", "frozen_from"], batch_size=PAGE)
 
 
-def thaw_served(account: Account, service: Service, *, now: datetime, actor: Actor) -> None:
-    """Let the days of an account go on that buys where a line serves it, if they stand still."""
-    mine = plan_lapses.open_lapses().filter(
-        subscription__account=account, subscription__service=service
-    )
-    lapses = list(mine)
+def thaw_served(subscription: Subscription, *, now: datetime, actor: Actor) -> None:
+    """Let the days of a subscription go on that is bought for where a line serves it."""
+    lapses = list(plan_lapses.open_lapses().filter(subscription=subscription))
     if lapses:
         thaw(lapses=lapses, outcome="resumed", now=now, actor=actor)
 

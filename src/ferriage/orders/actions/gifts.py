@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.errors import FerriageError
-from ferriage.orders.actions.sales import NotForSale, NotOnSale, TermOutlivesApproval, place
+from ferriage.orders.actions.onsale import NotOnSale, TermOutlivesApproval
+from ferriage.orders.actions.sales import NotForSale, place
 from ferriage.plans.actions import OtherPlanHeld
 
 if TYPE_CHECKING:

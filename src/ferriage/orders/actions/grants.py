@@ -71,6 +71,7 @@ def grant_until(
         granted = plans.grant(
             account=subscription.account,
             plan=subscription.plan,
+            subscription=subscription,
             starts_at=starts_at,
             ends_at=until,
             reason=reason,

@@ -14,7 +14,9 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
-from ferriage.orders.actions import freezing
+from ferriage.orders import values
+from ferriage.orders.actions import freezing, takeover
+from ferriage.orders.actions.changes import check_devices
 from ferriage.orders.actions.service import end_with
 from ferriage.plans import actions as plans
 from ferriage.plans import lapses as plan_lapses
@@ -47,14 +49,27 @@ def wait(*, subscription: Subscription, now: datetime, actor: Actor) -> Lapse:
         return plans.choose_to_wait(lapse=lapse, now=now, actor=actor)
 
 
-def move(*, subscription: Subscription, plan: Plan, now: datetime, actor: Actor) -> Subscription:
-    """Let the time that is left go on with another plan of the service, second for second.
+def move(
+    *,
+    subscription: Subscription,
+    plan: Plan,
+    keep_time: bool = False,
+    now: datetime,
+    actor: Actor,
+) -> Subscription:
+    """Let what is left go on with another plan of the service, second for second.
 
-    Its devices get other lines, so their files must be downloaded anew.
+    On a dearer plan it goes on for as long as what was paid and is left pays for that one. Its
+    devices get other lines, so their files must be downloaded anew.
+
+    Args:
+        keep_time: The operator lets people keep every second on a dearer plan too.
 
     Raises:
         LapseOver: A line serves this customer.
-        MoveRefused: The plan may not be sold to this customer now.
+        MoveRefused: The plan may not be sold to this customer now, or nothing was paid for what is
+            left and the plan is dearer.
+        TooManyDevices: The plan has no room for the devices there are.
         ClockBehind: The site's clock is behind its own records.
     """
     with writing():
@@ -68,6 +83,7 @@ def move(*, subscription: Subscription, plan: Plan, now: datetime, actor: Actor)
                 _("This plan may not be sold to you now."),
                 _("Choose another one; your days still stand still."),
             )
+        check_devices(lapse.subscription, chosen.plan)
         write_decision(
             subject=lapse.code,
             line=line_facts(chosen.line),
@@ -75,9 +91,21 @@ def move(*, subscription: Subscription, plan: Plan, now: datetime, actor: Actor)
             customer_place=account.place,
             now=now,
         )
-        freezing.thaw(lapses=[lapse], outcome="moved", now=now, actor=actor)
-        fresh = Subscription.objects.get(pk=subscription.pk)
-        moved = plans.move(subscription=fresh, plan=chosen.plan, now=now, actor=actor)
+        found = None
+        if not keep_time:
+            found = values.by_value(lapse.subscription, chosen.plan, at=now, now=now)
+        if found is None:
+            freezing.thaw(lapses=[lapse], outcome="moved", now=now, actor=actor)
+            fresh = Subscription.objects.get(pk=subscription.pk)
+            moved = plans.move(subscription=fresh, plan=chosen.plan, now=now, actor=actor)
+        elif found.length:
+            held = lapse.subscription
+            moved = takeover.move_by_value(held, found, place=account.place, now=now, actor=actor)
+        else:
+            raise MoveRefused(
+                _("This plan costs more, and nothing was paid for the time that you have left."),
+                _("Wait, or choose another plan; your days still stand still."),
+            )
         devices.refresh(subscription=moved, now=now, actor=actor)
     return moved
 

@@ -22,6 +22,8 @@ RefusalReason = Literal[
     "term-outlives-approval",
     "place-contradicted",
     "other-plan-held",
+    "change-overtaken",
+    "addon-overtaken",
 ]
 
 

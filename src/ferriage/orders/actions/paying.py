@@ -46,8 +46,9 @@ def pay_from_balance(
         order = _open(order, now)
         assert order.account is not None  # noqa: S101 -- checked by `_open`
         left = balance.available(order.account, order.currency) + order.credit_minor
-        wanted = min(order.amount_minor, left) if minor is None else minor
-        if not 0 <= wanted <= order.amount_minor:
+        most = order.amount_minor - order.value_minor
+        wanted = min(most, left) if minor is None else minor
+        if not 0 <= wanted <= most:
             raise NotFromBalance(
                 _("That is more than the order costs."), _("Nothing was taken from your balance.")
             )

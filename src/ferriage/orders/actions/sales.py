@@ -15,8 +15,9 @@ from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance
-from ferriage.orders.actions import freezing, topups
+from ferriage.orders.actions import fulfilling, targets, topups
 from ferriage.orders.actions.coupons import give_back, take
+from ferriage.orders.actions.onsale import best_offer, check_on_sale, outlives
 from ferriage.orders.actions.outcomes import (
     RefusalReason,
     Refused,
@@ -35,44 +36,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.accounts.models import Account
-    from ferriage.approvals.facts import Verdict
     from ferriage.core.actors import Actor
-    from ferriage.plans.models import Plan, Price, Subscription
+    from ferriage.plans.models import Price, Subscription
     from ferriage.plans.queries import OfferView
 
 PAGE: Final = 500
 UNEARNED: Final = "liabilities:unearned"
 VOUCHERS: Final = "liabilities:vouchers"
-
-
-class NotOnSale(FerriageError):
-    """No line of the plan may be sold to this customer now; `verdict` says why."""
-
-    slug = "not-on-sale"
-
-    def __init__(self, verdict: Verdict | None) -> None:
-        super().__init__(
-            _("This plan is not on sale in the place you chose."),
-            _("The line's page says what is missing."),
-        )
-        self.verdict = verdict
-
-
-class TermOutlivesApproval(FerriageError):
-    """The term would run past the end of the approvals that its line rests on (rule R4).
-
-    `sold_until` is how far a term may run at most.
-    """
-
-    slug = "term-outlives-approval"
-
-    def __init__(self, sold_until: datetime) -> None:
-        super().__init__(
-            _("This term would run too long: the approval of its line ends on %(end)s.")
-            % {"end": f"{sold_until:%Y-%m-%d %H:%M} UTC"},
-            _("Choose a term that ends before, if there is one."),
-        )
-        self.sold_until = sold_until
 
 
 class PriceGone(FerriageError):
@@ -96,6 +66,8 @@ def place(  # noqa: PLR0913 -- what an order is made of
     coupon: str = "",
     kind: str = Order.Kind.TERM,
     recipient: Account | None = None,
+    extends: Subscription | None = None,
+    beside: bool = False,
     now: datetime,
     expires_at: datetime,
     actor: Actor,
@@ -107,31 +79,34 @@ def place(  # noqa: PLR0913 -- what an order is made of
         coupon: The word of a coupon that makes it cheaper.
         kind: `term`, or `gift` for a code that whoever has it turns into a term.
         recipient: The account that the term is for, where it is a gift to another one.
+        extends: The subscription that it is to go onto. Not said, the house proposes one.
+        beside: It is to begin another subscription of the service.
 
     Raises:
         NotOnSale: The register, or a line's state, does not allow the sale.
         TermOutlivesApproval: Bought now it would end after the approvals that it rests on.
         PriceGone: Another price holds now.
-        OtherPlanHeld: The account holds another plan of the service.
+        OtherPlanHeld: The subscription it would go onto is of another plan.
+        WrongSubscription: That one is not the account's, or of another service.
         NotForSale: The account belongs to a closed service.
         CouponNotUsable: The coupon does not apply.
     """
     plan = price.plan
-    if account.account_class != "public":
-        raise NotForSale(_("This account belongs to a closed service, which sells nothing."))
-    if plan.withdrawn_at or price not in plan_queries.current_prices(plan=plan, now=now):
-        raise PriceGone(
-            _("This price holds no more."), _("Look at today's prices; nothing was charged.")
-        )
-    held = _held(kind, recipient or account, plan)
-    plans.refuse_other_plan(held, plan, now)
+    check_buyer(account, price, now)
     with writing():
-        chosen = _best_offer(plan, place, now)
-        ends_at = _term_end(held, price.term_months, now)
-        if chosen is None or not chosen.sells(ends_at):
-            raise _not_sold(chosen)
+        held = targets.chosen(
+            recipient or account,
+            plan,
+            extends=extends,
+            beside=beside or kind == Order.Kind.GIFT,  # a code is for nobody known yet
+            now=now,
+        )
+        plans.refuse_other_plan(held, plan, now)
+        chosen = check_on_sale(plan, place, _term_end(held, price.term_months, now), now)
         same = Order.objects.filter(
             account=account,
+            extends=held,
+            beside=beside,
             price=price,
             place=place,
             kind=kind,
@@ -148,6 +123,8 @@ def place(  # noqa: PLR0913 -- what an order is made of
             kind=kind,
             account=account,
             recipient=recipient,
+            extends=held,
+            beside=beside,
             plan=plan,
             price=price,
             term_months=price.term_months,
@@ -160,17 +137,43 @@ def place(  # noqa: PLR0913 -- what an order is made of
             created_at=now,
             expires_at=expires_at,
         )
-        keep(order=order, kind=Kind.SELF_DECLARED, place=place, now=now, actor=actor)
-        _decide(order, chosen, now)
-        audit.record(
-            now=now,
-            actor=actor,
-            action="order.placed",
-            subject=order.code,
-            amount=str(Money(order.amount_minor, order.currency)),
-            place=place,
-        )
+        note_placed(order, chosen, now=now, actor=actor)
     return order
+
+
+def check_buyer(account: Account, price: Price, now: datetime) -> None:
+    """Refuse somebody who buys nothing, and a price that holds no more.
+
+    Raises:
+        NotForSale: The account belongs to a closed service.
+        PriceGone: Another price holds now, or the plan was withdrawn.
+    """
+    if account.account_class != "public":
+        raise NotForSale(_("This account belongs to a closed service, which sells nothing."))
+    plan = price.plan
+    if plan.withdrawn_at or price not in plan_queries.current_prices(plan=plan, now=now):
+        raise price_gone()
+
+
+def price_gone() -> PriceGone:
+    """Return the refusal of a price that holds no more."""
+    return PriceGone(
+        _("This price holds no more."), _("Look at today's prices; nothing was charged.")
+    )
+
+
+def note_placed(order: Order, chosen: OfferView, *, now: datetime, actor: Actor) -> None:
+    """Keep what an order was placed on: the place that was declared, and the register's word."""
+    keep(order=order, kind=Kind.SELF_DECLARED, place=order.place, now=now, actor=actor)
+    _decide(order, chosen, now)
+    audit.record(
+        now=now,
+        actor=actor,
+        action="order.placed",
+        subject=order.code,
+        amount=str(Money(order.amount_minor, order.currency)),
+        place=order.place,
+    )
 
 
 def settle(
@@ -192,9 +195,9 @@ def settle(
     """
     with writing():
         check_clock(now=now)
-        order = Order.objects.select_related("plan__service", "account", "recipient", "price").get(
-            pk=order.pk
-        )
+        order = Order.objects.select_related(
+            "plan__service", "account", "recipient", "price", "with_term"
+        ).get(pk=order.pk)
         if order.kind == Order.Kind.TOPUP:
             return topups.settle(order=order, payer_place=payer_place, now=now, actor=actor)
         refusal, chosen = _refusal(order, now)
@@ -210,17 +213,9 @@ def settle(
         _post_sale(order, now)
         if order.kind == Order.Kind.GIFT:
             return _gift_code_sold(order, refundable_minor, now, actor)
-        freezing.thaw_served(
-            account=order.holder, service=order.plan_sold.service, now=now, actor=actor
-        )
-        extension = plans.extend(
-            account=order.holder,
-            plan=order.plan_sold,
-            term_months=order.term_months,
-            source_code=order.code,
-            now=now,
-            actor=actor,
-        )
+        held = targets.target_of(order, now=now)
+        fulfilled = fulfilling.fulfil(order, held, now, actor)
+        extension = fulfilled.extension
         change(
             order,
             Order.State.PAID,
@@ -229,7 +224,8 @@ def settle(
             subscription=extension.subscription,
             period_starts_at=extension.starts_at,
             period_ends_at=extension.ends_at,
-            refundable_minor=refundable_minor + order.credit_minor,
+            paid_minor=refundable_minor,
+            refundable_minor=refundable_minor + order.credit_minor + fulfilled.value_minor,
         )
         audit.record(now=now, actor=actor, action="order.settled", subject=order.code)
         devices.refresh(subscription=extension.subscription, now=now, actor=actor)
@@ -269,15 +265,13 @@ def _refusal(order: Order, now: datetime) -> tuple[RefusalReason | None, OfferVi
         return reason, None
     if order.expires_at <= now or order.holder is None:
         return "order-expired", None
-    held = _held(order.kind, order.holder, order.plan_sold)
-    try:
-        plans.refuse_other_plan(held, order.plan_sold, now)
-    except plans.OtherPlanHeld:
-        return "other-plan-held", None
-    chosen = _best_offer(order.plan_sold, order.place, now)
-    if chosen is not None and chosen.sells(_term_end(held, order.term_months, now)):
+    held = targets.target_of(order, now=now)
+    if overtaken := fulfilling.overtaken(order, held, now):
+        return overtaken, None
+    chosen = best_offer(order.plan_sold, order.place, now)
+    if chosen is not None and chosen.sells(fulfilling.end_if_paid(order, held, now)):
         return None, chosen
-    return ("term-outlives-approval" if _outlives(chosen) else "not-authorised"), chosen
+    return ("term-outlives-approval" if outlives(chosen) else "not-authorised"), chosen
 
 
 def _refused(
@@ -300,29 +294,8 @@ def _refused(
     return Refused(reason, chosen.verdict)
 
 
-def _best_offer(plan: Plan, place: str, now: datetime) -> OfferView | None:
-    """Return the plan's offer on sale in a place that lasts longest, else the first that is not.
-
-    Among those not sold, one that only ran out of time says best what can be done.
-    """
-    judged = plan_queries.offers_of(plan=plan, now=now, place=place)
-    run_out = (view for view in judged if view.runs_out)
-    return plan_queries.longest_on_sale(judged) or next(run_out, next(iter(judged), None))
-
-
 def _term_end(held: Subscription | None, term_months: int, now: datetime) -> datetime:
     return plan_queries.preview(subscription=held, term_months=term_months, now=now).ends_at
-
-
-def _outlives(chosen: OfferView | None) -> bool:
-    """Tell whether an offer that does not sell a term would sell a shorter one, or did."""
-    return chosen is not None and (chosen.state == "on_sale" or chosen.runs_out)
-
-
-def _not_sold(chosen: OfferView | None) -> NotOnSale | TermOutlivesApproval:
-    if chosen is not None and chosen.sold_until is not None and _outlives(chosen):
-        return TermOutlivesApproval(chosen.sold_until)
-    return NotOnSale(chosen.verdict if chosen else None)
 
 
 def _decide(order: Order, chosen: OfferView, now: datetime, *, place: str = "") -> None:
@@ -333,13 +306,6 @@ def _decide(order: Order, chosen: OfferView, now: datetime, *, place: str = "") 
         customer_place=place or order.place,
         now=now,
     )
-
-
-def _held(kind: str, holder: Account, plan: Plan) -> Subscription | None:
-    """Return what the term would go on from; a gift code is for nobody known yet."""
-    if kind == Order.Kind.GIFT:
-        return None
-    return plan_queries.subscription_for(account=holder, service=plan.service)
 
 
 def _contradiction(order: Order, payer_place: str, now: datetime) -> tuple[str, OfferView] | None:
@@ -358,6 +324,7 @@ def _gift_code_sold(order: Order, refundable_minor: int, now: datetime, actor: A
         Order.State.PAID,
         state=Order.State.FULFILLED,
         fulfilled_at=now,
+        paid_minor=refundable_minor,
         refundable_minor=refundable_minor + order.credit_minor,
     )
     audit.record(now=now, actor=actor, action="order.settled", subject=order.code)

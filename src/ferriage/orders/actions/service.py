@@ -14,9 +14,9 @@ from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
-from ferriage.orders import balance, queries
 from ferriage.ledger.months import months_over
 from ferriage.ledger.queries import closed_until
+from ferriage.orders import balance, queries
 from ferriage.orders.actions import freezing
 from ferriage.orders.earning import earned_of, own_time, parts_of, unused_of
 from ferriage.orders.models import Order
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 500
 _UNEARNED: Final = "liabilities:unearned"
+_UNALLOCATED: Final = "liabilities:unallocated"
 
 
 def recognise(*, now: datetime) -> int:
@@ -93,31 +94,62 @@ def end_with(
             assert lapse.ended_at is not None  # noqa: S101 -- set by the line before
             at = lapse.ended_at
         ended = plans.end_at(subscription=subscription, at=at, reason=reason, now=now, actor=actor)
-        running = queries.running([subscription], at=at)
-        books = queries.books_of(running)
-        postings = [
-            posting for order in running for posting in _cut(order, books[order.code], at, now)
-        ]
-        if postings:
-            post_all(postings, now=now)
+        cut_all(subscription, at, as_value=False, now=now)
         devices.refresh(subscription=subscription, now=now, actor=actor)
     return ended
 
 
-def _cut(order: Order, books: Books, at: datetime, now: datetime) -> list[Posting]:
+def cut_all(
+    subscription: Subscription, at: datetime, *, as_value: bool, now: datetime
+) -> list[tuple[Order, int]]:
+    """Let the orders of a subscription count up to an instant, in the caller's transaction.
+
+    Args:
+        as_value: What is unused and was paid for goes on into another order, from
+            `liabilities:unallocated`. Otherwise it goes back: to the payment as far as one was
+            made for this order, and the rest to the account's balance.
+
+    Returns:
+        Each order with what of it went on.
+    """
+    running = queries.running([subscription], at=at)
+    books = queries.books_of(running)
+    postings: list[Posting] = []
+    moved = []
+    for order in running:
+        before = order.moved_minor
+        postings += _cut(order, books[order.code], at, as_value=as_value, now=now)
+        moved.append((order, order.moved_minor - before))
+    if postings:
+        post_all(postings, now=now)
+    return moved
+
+
+def _cut(
+    order: Order, books: Books, at: datetime, *, as_value: bool, now: datetime
+) -> list[Posting]:
     """Let an order count up to an instant; return what the books must say of it.
 
-    What was paid from the balance goes back there at once, the rest is owed as a refund.
+    What the order's own payment did not bring goes to the balance at once.
     """
     assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
-    cut_before, owed_before = order.cut_at, order.refund_due_minor
+    cut_before, gone_before = order.cut_at, order.refund_due_minor + order.moved_minor
+    given_before = books.ended_minor - (gone_before - books.returned_minor)
     order.cut_at = max(own_time(order, at), order.period_starts_at)
     earned = earned_of(order, at)
     unused, given = unused_of(order, at)
-    owed, credited = parts_of(order, unused)
-    balance.give_back_unused(order=order, minor=credited, against=_UNEARNED, now=now)
+    left = unused - gone_before
+    back = 0 if as_value else _by_payment(order, unused, left)
+    as_returned = 0 if as_value else left - back
+    balance.give_back_unused(
+        order=order, minor=books.returned_minor + as_returned, against=_UNEARNED, now=now
+    )
+    order.refund_due_minor += back
+    order.moved_minor += left - back
     changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
-        cut_at=order.cut_at, refund_due_minor=owed
+        cut_at=order.cut_at,
+        refund_due_minor=order.refund_due_minor,
+        moved_minor=order.moved_minor,
     )
     if changed != 1:
         raise StaleState(_("This order was changed just now."), _("Look again."))
@@ -133,8 +165,9 @@ def _cut(order: Order, books: Books, at: datetime, now: datetime) -> list[Postin
             order,
             "ended",
             [
-                (_UNEARNED, "liabilities:refunds", owed - owed_before),
-                (_UNEARNED, "expenses:promotions", given - (books.ended_minor - owed_before)),
+                (_UNEARNED, "liabilities:refunds", back),
+                (_UNEARNED, _UNALLOCATED, left - back - as_returned),
+                (_UNEARNED, "expenses:promotions", given - given_before),
             ],
             sequence=books.times_ended,
         ),
@@ -153,6 +186,13 @@ def _earnings(
         if grown > 0:
             yield dated, _earning(order, grown, times)
             earned, times = earned + grown, times + 1
+
+
+def _by_payment(order: Order, unused: int, left: int) -> int:
+    """Return how much of what is left goes back the way it came; all where nobody has a balance."""
+    if order.account_id is None:
+        return left
+    return max(min(parts_of(order, unused)[0] - order.refund_due_minor, left), 0)
 
 
 def _earning(order: Order, minor: int, sequence: int) -> Posting:

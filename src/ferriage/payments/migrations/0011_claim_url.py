@@ -6,11 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-<<<<<<<< HEAD:src/ferriage/payments/migrations/0011_claim_url.py
         ("payments", "0010_bodies"),
-========
-        ('payments', '0007_bodies'),
->>>>>>>> m/btcpay:src/ferriage/payments/migrations/0008_claim_url.py
     ]
 
     operations = [

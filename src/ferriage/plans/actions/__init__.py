@@ -1,5 +1,6 @@
 """Everything that changes what is sold and who holds it."""
 
+from ferriage.plans.actions.addons import add_slot, end_addon_price, set_addon_price
 from ferriage.plans.actions.arrivals import FirstGrant, grant_first
 from ferriage.plans.actions.catalogue import (
     CatalogueWrong,
@@ -13,6 +14,18 @@ from ferriage.plans.actions.catalogue import (
     set_routes,
     withdraw_offer,
     withdraw_plan,
+)
+from ferriage.plans.actions.changes import (
+    ChangeWrong,
+    LabelWrong,
+    cancel_change,
+    drop_change,
+    due_changes,
+    give_up_planned,
+    go_on,
+    label,
+    plan_change,
+    switch,
 )
 from ferriage.plans.actions.holds import hold, release, take_back
 from ferriage.plans.actions.lapses import LapseOver, choose_to_wait, freeze, move, over, thaw
@@ -32,34 +45,47 @@ from ferriage.plans.actions.rights import (
 
 __all__ = [
     "CatalogueWrong",
+    "ChangeWrong",
     "Ended",
     "Extension",
     "FirstGrant",
     "Frozen",
+    "LabelWrong",
     "LapseOver",
     "NothingToEnd",
     "OtherPlanHeld",
     "TermWrong",
     "WrongClass",
     "add_offer",
+    "add_slot",
+    "cancel_change",
     "choose_to_wait",
     "create_plan",
     "create_service",
     "describe_service",
+    "drop_change",
+    "due_changes",
+    "end_addon_price",
     "end_at",
     "end_price",
     "extend",
     "freeze",
+    "give_up_planned",
+    "go_on",
     "grant",
     "grant_first",
     "hold",
+    "label",
     "move",
     "over",
+    "plan_change",
     "refuse_other_plan",
     "release",
     "rename_plan",
+    "set_addon_price",
     "set_price",
     "set_routes",
+    "switch",
     "take_back",
     "thaw",
     "withdraw_offer",

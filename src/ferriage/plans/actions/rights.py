@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
-from ferriage.plans import queries
+from ferriage.plans import queries, several
+from ferriage.plans.actions import changes
 from ferriage.plans.actions.plain import change_once
 from ferriage.plans.models import Period, Plan, Subscription
 
@@ -76,32 +77,37 @@ def extend(
     *,
     account: Account,
     plan: Plan,
+    subscription: Subscription | None,
     term_months: int,
     source_code: str,
     now: datetime,
     actor: Actor,
 ) -> Extension:
-    """Add one term to the account's subscription of the plan's service, or begin it.
+    """Add one term to a subscription of the account's, or begin one.
 
     Boundaries are counted from the subscription's anchor, so an early renewal loses no day and
     31 January, renewed monthly, comes back to the 31st.
 
+    Where the plan is the one that it changes to at its end, that becomes certain.
+
     Args:
+        subscription: The one it goes onto; None begins another one.
         source_code: The order; the same one never extends twice (by unique constraint).
 
     Raises:
-        OtherPlanHeld: Another plan of the service is held and not over.
+        OtherPlanHeld: The subscription is of another plan, and not over.
         Frozen: Its days stand still; let them go on first.
         StaleState: Another writer extended it first.
 
     Source: docs/explanation/terms.md
     """
     with writing():
-        subscription = queries.subscription_for(account=account, service=plan.service)
+        subscription = _fresh(subscription)
         _refuse_frozen(subscription)
         refuse_other_plan(subscription, plan, now)
         following = queries.preview(subscription=subscription, term_months=term_months, now=now)
-        subscription = _hold(subscription, account, plan, following.anchor_at)
+        holds = changes.settle_planned(subscription, plan, source_code, following.starts_at, now)
+        subscription = _hold(subscription, account, holds, following.anchor_at)
         Period.objects.create(
             subscription=subscription,
             kind=Period.Kind.PURCHASE,
@@ -120,10 +126,11 @@ def extend(
     return Extension(subscription, following.starts_at, following.ends_at)
 
 
-def grant(
+def grant(  # noqa: PLR0913 -- what a grant is made of
     *,
     account: Account,
     plan: Plan,
+    subscription: Subscription | None,
     starts_at: datetime,
     ends_at: datetime | None,
     reason: str,
@@ -133,17 +140,20 @@ def grant(
 ) -> Subscription:
     """Give a stretch for nothing, with a reason; `ends_at` None is without end.
 
+    Args:
+        subscription: The one it goes onto; None begins another one.
+
     Raises:
         TermWrong: No reason, it ends before it starts, or leaves a gap after what is held.
         WrongClass: A line of the plan, or a grant without end, is not for this account's class.
-        OtherPlanHeld: Another plan of the service is held and not over.
+        OtherPlanHeld: The subscription is of another plan, and not over.
         Frozen: Its days stand still.
     """
     if not reason.strip() or (ends_at is not None and ends_at <= starts_at):
         raise TermWrong(_("A grant needs a reason, and an end after its start."))
     with writing():
         _refuse_other_class(account, plan, ends_at)
-        subscription = queries.subscription_for(account=account, service=plan.service)
+        subscription = _fresh(subscription)
         _refuse_frozen(subscription)
         refuse_other_plan(subscription, plan, now)
         _refuse_gap(subscription, starts_at, now)
@@ -216,19 +226,27 @@ def end_at(
 
 
 def refuse_other_plan(subscription: Subscription | None, plan: Plan, now: datetime) -> None:
-    """Refuse a second plan of a service while the first one runs.
+    """Refuse a term of another plan than the one a subscription goes on with, while it runs.
 
     Raises:
         OtherPlanHeld: It names the plan that is held.
     """
-    if subscription is None or subscription.plan_id == plan.pk:
+    if subscription is None:
         return
-    if not queries.subscription_end(subscription).is_over(now):
+    ahead = several.plans_ahead(subscription, several.planned_changes([subscription]))
+    if plan.pk not in ahead and not queries.subscription_end(subscription).is_over(now):
         raise OtherPlanHeld(
-            _("You hold the plan %(held)s of %(service)s; one plan of a service at a time.")
+            _("You hold the plan %(held)s of %(service)s; a subscription has one plan at a time.")
             % {"held": subscription.plan.name, "service": plan.service.name},
-            _("Renew it, or choose another plan when it has ended."),
+            _("Renew it, change its plan on your account page, or buy another one beside it."),
         )
+
+
+def _fresh(subscription: Subscription | None) -> Subscription | None:
+    """Return a subscription as it is now, so that nothing is judged by what was read before."""
+    if subscription is None:
+        return None
+    return Subscription.objects.select_related("service", "plan__service").get(pk=subscription.pk)
 
 
 def _refuse_frozen(subscription: Subscription | None) -> None:
@@ -267,7 +285,11 @@ def _hold(
     """Return the subscription on this plan and anchor, with its version raised."""
     if subscription is None:
         return Subscription.objects.create(
-            account=account, service=plan.service, plan=plan, anchor_at=anchor_at
+            account=account,
+            service=plan.service,
+            plan=plan,
+            anchor_at=anchor_at,
+            number=several.next_number(account, plan.service),
         )
     change_once(
         Subscription.objects.filter(pk=subscription.pk, version=subscription.version).update(

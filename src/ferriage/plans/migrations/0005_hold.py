@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('plans', '0004_routes'),
+        ("plans", "0004_routes"),
     ]
 
     operations = [

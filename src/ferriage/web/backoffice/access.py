@@ -81,6 +81,8 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-plan-routes": _form(OWNER),
     "staff-price-set": _form(OWNER),
     "staff-price-end": _button(OWNER),
+    "staff-addon-price-set": _form(OWNER),
+    "staff-addon-price-end": _button(OWNER),
     "staff-plan-rename": _form(OWNER),
     "staff-service": _form(OWNER),
     "staff-offer-add": _form(OWNER),

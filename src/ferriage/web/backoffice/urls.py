@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from ferriage.web.backoffice import rawtables
 from ferriage.web.backoffice.access import route
 from ferriage.web.backoffice.views import (
+    addons,
     agenda,
     approvals,
     audit,
@@ -35,8 +36,8 @@ from ferriage.web.backoffice.views import (
     needs,
     orders,
     packs,
-    payments,
     partners,
+    payments,
     people,
     plans,
     receipts,
@@ -89,10 +90,12 @@ _pages: list[URLPattern] = [
     route("plans/<str:code>/", plans.plan, "staff-plan"),
     route("plans/<str:code>/routes/", plans.set_routes, "staff-plan-routes"),
     route("plans/<str:code>/price/", plans.set_price, "staff-price-set"),
+    route("plans/<str:code>/addon/", addons.set_price, "staff-addon-price-set"),
     route("plans/<str:code>/name/", plans.rename_plan, "staff-plan-rename"),
     route("plans/<str:code>/offer/", plans.add_offer, "staff-offer-add"),
     route("plans/<str:code>/withdraw/", plans.withdraw_plan, "staff-plan-withdraw"),
     route("services/<str:code>/", plans.describe_service, "staff-service"),
+    route("addon-prices/<str:code>/end/", addons.end_price, "staff-addon-price-end"),
     route("prices/<str:code>/end/", plans.end_price, "staff-price-end"),
     route("offers/<int:pk>/withdraw/", plans.withdraw_offer, "staff-offer-withdraw"),
     route("vouchers/", vouchers.index, "staff-vouchers"),

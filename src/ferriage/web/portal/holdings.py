@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from ferriage.devices import queries as devices
-from ferriage.plans import lapses
+from ferriage.plans import lapses, several
 from ferriage.plans import queries as plans
 from ferriage.plans.entitlement import entitlement
-from ferriage.web.portal import catalogue, notices, register
+from ferriage.web.portal import catalogue, choices, notices, register
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from ferriage.devices.models import Device
     from ferriage.devices.queries import Live
     from ferriage.plans.entitlement import Entitlement
-    from ferriage.plans.models import Subscription
+    from ferriage.plans.models import PlannedChange, Subscription
     from ferriage.plans.queries import OfferView
     from ferriage.web.portal.catalogue import Term
+    from ferriage.web.portal.choices import Place
     from ferriage.web.portal.notices import Notice
 
 _DAY: Final = timedelta(days=1)
@@ -52,6 +53,11 @@ class Holding:
     sold_until: datetime | None
     notices: tuple[Notice, ...]
     stands_still: bool
+    limit: int
+    planned: PlannedChange | None
+    dropped: PlannedChange | None
+    places: tuple[Place, ...]
+    can_change: bool
 
     @property
     def has_too_long(self) -> bool:
@@ -66,7 +72,12 @@ class Holding:
     @property
     def is_full(self) -> bool:
         """Tell whether every place for a device is taken."""
-        return len(self.devices) >= self.subscription.plan.device_limit
+        return len(self.devices) >= self.limit
+
+    @property
+    def too_many(self) -> int:
+        """How many devices have no place: the newest, which are held until others are removed."""
+        return max(len(self.devices) - self.limit, 0)
 
     @property
     def can_add(self) -> bool:
@@ -79,22 +90,26 @@ def subscriptions(
 ) -> tuple[Holding, ...]:
     """Return what the account holds, oldest first."""
     stopped = lapses.stopped(account, now=now)
+    held = plans.subscriptions_of(account)
+    planned = several.planned_changes(held)
     return tuple(
         _holding(
             subscription,
             account,
+            planned.get(subscription.pk),
             now=now,
             language=language,
             hold_days=hold_days,
             stands_still=subscription.pk in stopped,
         )
-        for subscription in plans.subscriptions_of(account)
+        for subscription in held
     )
 
 
 def _holding(
     subscription: Subscription,
     account: Account,
+    planned: PlannedChange | None,
     *,
     now: datetime,
     language: str,
@@ -103,8 +118,12 @@ def _holding(
 ) -> Holding:
     views = plans.offers_of(plan=subscription.plan, now=now, place=account.place)
     verdict = _best_verdict(views)
-    sold_until = plans.end_of_sale(views)
-    prices = plans.current_prices(plan=subscription.plan, now=now)
+    # What is renewed is the plan that it goes on with.
+    ahead = planned.plan if planned else subscription.plan
+    sold_until = plans.end_of_sale(
+        plans.offers_of(plan=ahead, now=now, place=account.place) if planned else views
+    )
+    prices = plans.current_prices(plan=ahead, now=now)
     right = _right(subscription, verdict, now)
     is_over = right.state == "none" or right.reason == "term"
     ends_at = plans.subscription_end(subscription).if_resumed(now)
@@ -127,6 +146,11 @@ def _holding(
         sold_until=sold_until,
         notices=() if is_over else notices.coming(views, ends_at=ends_at, now=now),
         stands_still=stands_still,
+        limit=plans.device_limit(subscription, now=now),
+        planned=planned,
+        dropped=None if planned else choices.dropped_change(subscription),
+        places=choices.places(subscription, now=now) if may_renew and is_open else (),
+        can_change=may_renew and not is_over and ends_at is not None,
     )
 
 

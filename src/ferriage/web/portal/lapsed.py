@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 
+from ferriage.devices.queries import devices_of
 from ferriage.orders import queries as orders
+from ferriage.orders import values as orders_values
 from ferriage.plans import lapses
 from ferriage.plans import queries as plans
 from ferriage.plans.models import Lapse
@@ -27,10 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OtherLine:
-    """A plan that the time that is left may go on with, and the line it would use."""
+    """A plan that the time that is left may go on with, and the line it would use.
+
+    `lasts_until` is where a dearer plan would end, for what is left; None keeps every second.
+    `surplus` is how many devices must go first.
+    """
 
     plan: Plan
     line: Line
+    lasts_until: datetime | None
+    surplus: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +85,20 @@ def _stopped(stop: Stop, lapse: Lapse | None, *, now: datetime, language: str) -
         days_left=-((stop.at - end) // timedelta(days=1)) if end else 0,
         owed=tuple(orders.owed_if_ended(subscription, at=stop.at)),
         others=tuple(
-            OtherLine(view.plan, view.line)
+            _other(subscription, view, at=stop.at, now=now)
             for view in plans.open_to(account, besides=subscription, now=now)
         ),
     )
+
+
+def _other(
+    subscription: Subscription, view: OfferView, *, at: datetime, now: datetime
+) -> OtherLine:
+    found = None
+    if not settings.FERRIAGE.shop.moves_keep_time:
+        found = orders_values.by_value(subscription, view.plan, at=at, now=now)
+    surplus = max(len(devices_of(subscription)) - view.plan.device_limit, 0)
+    return OtherLine(view.plan, view.line, now + found.length if found else None, surplus)
 
 
 def _reasons(

@@ -16,10 +16,12 @@ from ferriage.approvals.site import packs_on_file
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.orders import balance, lots
+from ferriage.orders.actions import fulfilling, targets
 from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.payments.providers.registry import means_for
 from ferriage.payments.queries import has_voucher_for, takes_money
 from ferriage.plans import queries as plans
+from ferriage.plans import several
 from ferriage.web.portal.register import why_not
 
 if TYPE_CHECKING:
@@ -57,18 +59,14 @@ def check_payable(price: Price) -> None:
 
 def end_if_bought(*, customer: Account | None, price: Price, now: datetime) -> datetime:
     """Return when the customer's term would end if the price were paid now."""
-    held = None
-    if customer is not None:
-        held = plans.subscription_for(account=customer, service=price.plan.service)
+    held = several.proposed(customer, price.plan, now=now) if customer is not None else None
     return plans.preview(subscription=held, term_months=price.term_months, now=now).ends_at
 
 
 def end_if_paid(order: Order, *, now: datetime) -> datetime:
     """Return when the customer's term would end if the order were paid now."""
-    held = None
-    if order.account is not None:
-        held = plans.subscription_for(account=order.account, service=order.plan_sold.service)
-    return plans.preview(subscription=held, term_months=order.term_months, now=now).ends_at
+    held = targets.target_of(order, now=now) if order.account is not None else None
+    return fulfilling.end_if_paid(order, held, now)
 
 
 def balance_left(order: Order) -> Money | None:

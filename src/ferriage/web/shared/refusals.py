@@ -26,6 +26,7 @@ STATUSES: Final[Mapping[str, HTTPStatus]] = {
     "bad-public-key": HTTPStatus.UNPROCESSABLE_ENTITY,
     "wrong-voucher": HTTPStatus.UNPROCESSABLE_ENTITY,
     "voucher-for-other-plan": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "label-wrong": HTTPStatus.UNPROCESSABLE_ENTITY,
     # there is no such thing, or it is somebody else's
     "not-found": HTTPStatus.NOT_FOUND,
     # the law, or what is recorded of it

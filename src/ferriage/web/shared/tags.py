@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from ferriage.orders.models import Order
-    from ferriage.plans.models import Plan
+    from ferriage.plans.models import Plan, Subscription
 
 register = template.Library()
 
@@ -82,6 +82,11 @@ def received(row: Any) -> Money:
     return Money(row.received_minor or 0, row.currency)
 
 
+def value(order: Order) -> str:
+    """Return what the time that is left pays of a change of plan."""
+    return price(Money(order.value_minor, order.currency))
+
+
 @register.filter
 def groups(code: str) -> str:
     """Return a number or reference in groups of four."""
@@ -118,11 +123,23 @@ def sold_as(plan: Plan) -> str:
 
 
 @register.filter
+def named(subscription: Subscription) -> str:
+    """Return what a subscription is called: its plan, and what tells it from others of it."""
+    sold = sold_as(subscription.plan)
+    if subscription.label:
+        return f"{sold} · {subscription.label}"
+    return f"{sold} · {_('no.')} {subscription.number}" if subscription.number > 1 else sold
+
+
+@register.filter
 def bought(order: Order) -> str:
     """Return what an order buys, in words."""
     if order.plan is None:
-        return str(order.get_kind_display())
-    text = f"{sold_as(order.plan)} · {months(order.term_months)}"
+        return _("Top-up of the balance")
+    sold = sold_as(order.plan)
+    if order.kind == order.Kind.ADDON:
+        return f"{sold} · {_('place for one more device')}"
+    text = f"{sold} · {months(order.term_months)}"
     if order.kind == order.Kind.GIFT:
         return _("Gift code: %(term)s") % {"term": text}
     return _("Gift to a number: %(term)s") % {"term": text} if order.recipient_id else text

@@ -18,6 +18,8 @@ REASONS: Final[Mapping[str, object]] = {
     "term-outlives-approval": _("the term would have run past the end of the line's approval"),
     "place-contradicted": _("the payment came from a place where this may not be sold"),
     "other-plan-held": _("the customer holds another plan of the service"),
+    "change-overtaken": _("what was left of the other plan was used otherwise meanwhile"),
+    "addon-overtaken": _("the term that it was for is over"),
     # why money fits no order
     "unknown-reference": _("nobody was given this reference"),
     "unknown-order": _("it names no order of ours"),

@@ -43,7 +43,8 @@ class VoucherProvider:
     def offered(self, order: Order, now: datetime) -> list[Means]:
         """Return the form for a code; a code pays a whole term and nothing else."""
         del now
-        if order.kind == order.Kind.TOPUP or order.discount_minor or order.credit_minor:
+        whole_term = order.kind in {order.Kind.TERM, order.Kind.GIFT}
+        if not whole_term or order.discount_minor or order.credit_minor:
             return []
         return [Means(self.slug, TITLE, template="portal/means/voucher.html", on_page=True)]
 

@@ -20,8 +20,9 @@ from ferriage.devices.queries import devices_of, liveness
 from ferriage.orders import actions as orders
 from ferriage.orders.models import Order
 from ferriage.plans.models import Subscription
+from ferriage.plans.queries import device_limit, holds_of, subscription_end
+from ferriage.plans.several import planned_change
 from ferriage.web.backoffice.access import OWNER
-from ferriage.plans.queries import holds_of, subscription_end
 from ferriage.web.backoffice.fields import InstantField, row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -91,6 +92,8 @@ def subscription(request: StaffRequest, code: str) -> HttpResponse:
         "account": found.account,
         "end": subscription_end(found),
         "holds": holds_of(found),
+        "limit": device_limit(found, now=request.now),
+        "planned": planned_change(found),
         "periods": found.periods.order_by("pk"),
         "devices": [(device, live.get(device.code)) for device in held],
         "orders": Order.objects.filter(subscription=found).order_by("-pk"),

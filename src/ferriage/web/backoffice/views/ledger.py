@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 
 from ferriage.ledger import export as exports
 from ferriage.ledger import income, queries, reversing
-from ferriage.ledger.models import LedgerAccount, Transfer
+from ferriage.ledger.models import LedgerAccount
 from ferriage.payments.queries import check
 
 if TYPE_CHECKING:

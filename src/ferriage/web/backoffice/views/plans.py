@@ -123,6 +123,7 @@ def plan(request: StaffRequest, code: str) -> HttpResponse:
         "plan": found,
         "closed": queries.is_closed(found),
         "prices": found.prices.order_by("-valid_from", "currency", "term_months"),
+        "addon_prices": found.addon_prices.order_by("-valid_from", "kind", "currency"),
         "offers": [
             (offer, judged.get(offer.pk))
             for offer in found.offers.select_related("line").order_by("pk")

@@ -52,6 +52,7 @@ def account_page(
     held = [dispute.payment.order.subscription_id for dispute in disputed if dispute.payment.order]
     context = {
         "customer": request.customer,
+        "now": request.now,
         "member": member_of(request.customer),
         "subscriptions": cards,
         "gift_price": next((card.terms[0].price for card in cards if card.terms), None),

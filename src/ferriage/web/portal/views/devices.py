@@ -21,8 +21,7 @@ from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret
 from ferriage.devices import actions, files, keys, queries
-from ferriage.plans import lapses
-from ferriage.plans.models import Subscription
+from ferriage.plans import lapses, several
 from ferriage.web.portal import notices
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.account import account_page
@@ -56,7 +55,7 @@ def add(request: CustomerRequest, code: str) -> HttpResponse:
     """
     if request.method != "POST":
         return redirect("account")
-    subscription = Subscription.objects.filter(account=request.customer, code=code).first()
+    subscription = several.subscription_of(account=request.customer, code=code)
     if subscription is None:
         raise Http404
     typed = request.POST.get("public_key", "").strip()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404
 from django.shortcuts import redirect, render
@@ -17,7 +18,8 @@ from django.views.decorators.http import require_POST, require_safe
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
 from ferriage.orders import actions
-from ferriage.plans.models import Plan, Subscription
+from ferriage.plans import several
+from ferriage.plans.models import Plan
 from ferriage.web.portal import lapsed
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.shared.refusals import status_of
@@ -25,6 +27,7 @@ from ferriage.web.shared.refusals import status_of
 if TYPE_CHECKING:
     from django.http import HttpResponse
 
+    from ferriage.plans.models import Subscription
     from ferriage.web.portal.customer import CustomerRequest
 
 
@@ -56,7 +59,13 @@ def move(request: CustomerRequest, code: str) -> HttpResponse:
     if plan is None:
         raise Http404
     try:
-        actions.move(subscription=mine, plan=plan, now=request.now, actor=CUSTOMER)
+        actions.move(
+            subscription=mine,
+            plan=plan,
+            keep_time=settings.FERRIAGE.shop.moves_keep_time,
+            now=request.now,
+            actor=CUSTOMER,
+        )
     except FerriageError as refusal:
         return _page(request, refusal)
     messages.success(
@@ -90,7 +99,7 @@ def _page(request: CustomerRequest, error: FerriageError | None = None) -> HttpR
 
 def _own(request: CustomerRequest, code: str) -> Subscription:
     """Return the customer's own subscription; somebody else's is no different from none."""
-    mine = Subscription.objects.filter(account=request.customer, code=code).first()
+    mine = several.subscription_of(account=request.customer, code=code)
     if mine is None:
         raise Http404
     return mine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from django.conf import settings
 from django.http import Http404
@@ -22,16 +22,20 @@ from ferriage.orders import actions as orders
 from ferriage.orders import queries
 from ferriage.payments import actions as payments
 from ferriage.payments.gifts import is_used
-from ferriage.plans.models import Price, Subscription
-from ferriage.web.portal import catalogue, purse
+from ferriage.plans import several
+from ferriage.plans.models import Price
+from ferriage.web.portal import catalogue, choices, purse
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.account import account_page
 from ferriage.web.shared.refusals import status_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.http import HttpResponse
 
     from ferriage.orders.models import Order
+    from ferriage.plans.models import Subscription
     from ferriage.web.portal.customer import CustomerRequest, VisitorRequest
 
 UNPROCESSABLE = 422
@@ -47,8 +51,10 @@ def purchase(request: VisitorRequest, price_code: str) -> dict[str, Any]:
     card = catalogue.plan_card(price.plan, now=request.now, language=get_language() or "en")
     if card is None:
         raise Http404
+    onto = choices.targets(request.customer, price, sold_until=card.sold_until, now=request.now)
     ends_at = purse.end_if_bought(customer=request.customer, price=price, now=request.now)
-    if card.sold_until is not None and ends_at > card.sold_until:
+    sold = [target for target in onto if not target.too_long]
+    if card.sold_until is not None and not sold and (onto or ends_at > card.sold_until):
         raise orders.TermOutlivesApproval(card.sold_until)
     if not card.on_sale:
         raise orders.NotOnSale(catalogue.why_not_on_sale(price.plan, now=request.now))
@@ -58,7 +64,16 @@ def purchase(request: VisitorRequest, price_code: str) -> dict[str, Any]:
         "term": next(term for term in card.terms if term.price == price),
         "places": catalogue.places_to_choose(card),
         "ends_at": ends_at,
+        "targets": onto,
+        "onto": _onto(request, sold),
     }
+
+
+def _onto(request: VisitorRequest, sold: Sequence[choices.Target]) -> str:
+    """Return which target is ticked: the customer's choice, else the first that is sold."""
+    said = request.POST.get("onto") or request.GET.get("onto", "")
+    values = [target.value for target in sold]
+    return said if said in values else next(iter(values), "")
 
 
 @require_safe
@@ -85,7 +100,8 @@ def place(request: CustomerRequest) -> HttpResponse:
     status, refusal = UNPROCESSABLE, None
     if not missing:
         try:
-            return redirect("order", _place(request, price, chosen, coupon).code)
+            mine = _named(request, request.POST.get("onto", ""))
+            return redirect("order", _place(request, price, chosen, coupon, **mine).code)
         except FerriageError as caught:
             status, refusal = status_of(caught), caught
     context = purchase(request, price.code)
@@ -107,14 +123,17 @@ def _missing(chosen: str, *, consent: bool) -> list[str]:
 @for_customers
 def renew(request: CustomerRequest, code: str) -> HttpResponse:
     """Place an order for a subscription that there is, with one tap, for the place on record."""
-    held = Subscription.objects.filter(account=request.customer, code=code).first()
+    held = several.subscription_of(account=request.customer, code=code)
     price = price_in_force(request.POST.get("price", ""), request)
-    if held is None or price.plan_id != held.plan_id:
+    if held is None or price.plan_id not in several.plans_ahead(
+        held, several.planned_changes([held])
+    ):
         raise Http404
     if not request.customer.place:
         return redirect("buy", price.code)
     try:
-        return redirect("order", _place(request, price, request.customer.place).code)
+        order = _place(request, price, request.customer.place, extends=held)
+        return redirect("order", order.code)
     except FerriageError as refusal:
         return account_page(request, error=refusal)
 
@@ -161,7 +180,28 @@ def cancel(request: CustomerRequest, code: str) -> HttpResponse:
     return redirect("order", mine.code)
 
 
-def _place(request: CustomerRequest, price: Price, chosen: str, coupon: str = "") -> Order:
+class _Target(TypedDict, total=False):
+    extends: Subscription
+    beside: bool
+
+
+def _named(request: CustomerRequest, onto: str) -> _Target:
+    """Return what the customer chose to extend; nothing said where there was nothing to choose."""
+    if onto in {"", choices.NEW}:
+        return {"beside": True} if onto else {}
+    mine = several.subscription_of(account=request.customer, code=onto)
+    if mine is None:
+        raise Http404
+    return {"extends": mine}
+
+
+def _place(
+    request: CustomerRequest,
+    price: Price,
+    chosen: str,
+    coupon: str = "",
+    **target: Unpack[_Target],
+) -> Order:
     """Note the place and place the order: both, or neither when it is refused.
 
     An order that a coupon leaves nothing to pay of is settled at once.
@@ -178,6 +218,7 @@ def _place(request: CustomerRequest, price: Price, chosen: str, coupon: str = ""
             now=request.now,
             expires_at=expires_at,
             actor=CUSTOMER,
+            **target,
         )
         return orders.settle_if_nothing_due(order=order, now=request.now, actor=CUSTOMER)
 

@@ -1,0 +1,136 @@
+"""What is left of a subscription in money: only what was really paid is worth any.
+
+Source: docs/explanation/money.md
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferriage.core.money import Money
+from ferriage.orders.earning import unused_of
+from ferriage.orders.models import Order
+from ferriage.orders.queries import running
+from ferriage.plans import terms
+from ferriage.plans.queries import price_for, subscription_end
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from ferriage.plans.models import Plan, Price, Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a change to another plan costs at an instant.
+
+    `worth` is what is left of the present plan, in the price's currency, and `others` in other
+    ones. `free` tells that days are left that nobody paid for: they end.
+    """
+
+    price: Price
+    worth: Money
+    others: tuple[Money, ...]
+    free: bool
+    ends_at: datetime
+
+    @property
+    def counted_minor(self) -> int:
+        """How much of the worth counts against the price."""
+        return min(self.worth.amount_minor, self.price.amount_minor)
+
+    @property
+    def due(self) -> Money:
+        """What is to be paid."""
+        return Money(self.price.amount_minor - self.counted_minor, self.price.currency)
+
+    @property
+    def to_balance(self) -> tuple[Money, ...]:
+        """What goes to the account's balance."""
+        over = self.worth.amount_minor - self.counted_minor
+        first = (Money(over, self.price.currency),) if over else ()
+        return first + self.others
+
+
+def left_of(order: Order, at: datetime) -> int:
+    """Return what is unused of an order, was paid for, and has not gone on or back yet."""
+    return unused_of(order, at)[0] - order.moved_minor - order.refund_due_minor
+
+
+def worth(subscription: Subscription, *, at: datetime) -> Counter[str]:
+    """Return what is left of a subscription at an instant, in minor units by currency."""
+    left: Counter[str] = Counter()
+    for order in running([subscription], at=at):
+        left[order.currency] += left_of(order, at)
+    return left
+
+
+def quote(subscription: Subscription, price: Price, *, now: datetime) -> Quote:
+    """Return what changing a subscription to a price's plan and term costs now."""
+    orders = running([subscription], at=now)
+    left = worth(subscription, at=now)
+    mine = left.pop(price.currency, 0)
+    end = subscription_end(subscription).at
+    bought = [order.ends_really_at for order in orders if order.kind != Order.Kind.ADDON]
+    given = any(unused_of(order, now)[1] for order in orders)
+    last = max((at for at in bought if at is not None), default=now)
+    return Quote(
+        price=price,
+        worth=Money(mine, price.currency),
+        others=tuple(Money(minor, currency) for currency, minor in sorted(left.items()) if minor),
+        free=given or (end is not None and end > last),
+        ends_at=terms.boundary(now, price.term_months),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ByValue:
+    """How long what is left lasts on a dearer plan, at one of its prices."""
+
+    price: Price
+    minor: int
+    length: timedelta
+
+
+def by_value(
+    subscription: Subscription, plan: Plan, *, at: datetime, now: datetime
+) -> ByValue | None:
+    """Return how long what is left lasts on a plan, or nothing where that plan is not dearer.
+
+    It is compared for the term that was bought last. Nothing sold, or no price for such a term, is
+    not dearer.
+
+    Args:
+        at: The instant up to which the present plan counts.
+    """
+    terms_sold = [one for one in running([subscription], at=at) if one.kind != Order.Kind.ADDON]
+    if not terms_sold:
+        return None
+    last = terms_sold[-1]
+    price = price_for(plan=plan, term_months=last.term_months, currency=last.currency, now=now)
+    if last.price is None or price is None or price.amount_minor <= last.price.amount_minor:
+        return None
+    minor = worth(subscription, at=at)[price.currency]
+    whole = terms.boundary(now, price.term_months) - now
+    return ByValue(price, minor, whole * minor // price.amount_minor)
+
+
+def still_holds(order: Order, held: Subscription, *, now: datetime) -> bool:
+    """Tell whether a change that was ordered can still be made as it was quoted.
+
+    Time that passed is no hindrance, nor is a renewal. It does not hold when what the quote
+    counted on was refunded, ended, or used up by another change meanwhile.
+    """
+    end = subscription_end(held)
+    if held.plan_id == order.plan_id or end.is_over(now) or end.at is None:
+        return False
+    counted_on = Order.objects.filter(
+        subscription=held,
+        state=Order.State.FULFILLED,
+        currency=order.currency,
+        fulfilled_at__lte=order.created_at,
+    )
+    left = sum(max(left_of(one, order.created_at), 0) for one in counted_on)
+    return left >= order.value_minor

@@ -1,0 +1,111 @@
+"""What may be bought on top of a plan: its price, and the place it gives.
+
+Source: docs/explanation/subscriptions.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import F
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core import audit
+from ferriage.core.db import writing
+from ferriage.core.money import is_currency
+from ferriage.plans import queries
+from ferriage.plans.actions.catalogue import CatalogueWrong
+from ferriage.plans.actions.plain import change_once
+from ferriage.plans.models import AddOnPrice, Period, Plan, Subscription
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.core.actors import Actor
+    from ferriage.core.money import Money
+
+
+def set_addon_price(
+    *, plan: Plan, kind: str, money: Money, now: datetime, actor: Actor
+) -> AddOnPrice:
+    """Sell an add-on to a plan from now on, at a price for each calendar month.
+
+    Raises:
+        CatalogueWrong: No such kind, an amount that is not above zero, a currency that nobody
+            has, a plan of a closed service, or a clock that stands before the price in force.
+    """
+    if kind not in AddOnPrice.Kind.values or money.amount_minor <= 0:
+        raise CatalogueWrong(_("An add-on costs something; its price is for one month."))
+    if not is_currency(money.currency):
+        raise CatalogueWrong(_("%(code)s is no currency.") % {"code": money.currency})
+    with writing():
+        if queries.is_closed(plan):
+            raise CatalogueWrong(_("Named people of a closed service buy nothing."))
+        current = AddOnPrice.objects.filter(
+            plan=plan, kind=kind, currency=money.currency, valid_to=None
+        )
+        if current.filter(valid_from__gt=now).exists():
+            raise CatalogueWrong(
+                _("The price in force begins later than this machine's clock says it is."),
+                _("Set the clock right, then repeat it."),
+            )
+        current.update(valid_to=now)
+        price = AddOnPrice.objects.create(
+            plan=plan,
+            kind=kind,
+            amount_minor=money.amount_minor,
+            currency=money.currency,
+            valid_from=now,
+        )
+        audit.record(
+            now=now,
+            actor=actor,
+            action="addon_price.set",
+            subject=price.code,
+            plan=plan.code,
+            price=str(money),
+        )
+    return price
+
+
+def end_addon_price(*, price: AddOnPrice, now: datetime, actor: Actor) -> AddOnPrice:
+    """Sell an add-on no more; who has it keeps it to the end of its term.
+
+    Raises:
+        StaleState: It has ended before.
+    """
+    with writing():
+        change_once(AddOnPrice.objects.filter(pk=price.pk, valid_to=None).update(valid_to=now))
+        audit.record(now=now, actor=actor, action="addon_price.ended", subject=price.code)
+    price.refresh_from_db()
+    return price
+
+
+def add_slot(
+    *,
+    subscription: Subscription,
+    starts_at: datetime,
+    ends_at: datetime,
+    source_code: str,
+    now: datetime,
+    actor: Actor,
+) -> Period:
+    """Give a subscription a place for one more device for a stretch of its time.
+
+    Args:
+        source_code: The order; the same one never gives two (by unique constraint).
+    """
+    with writing():
+        change_once(
+            Subscription.objects.filter(pk=subscription.pk).update(version=F("version") + 1)
+        )
+        slot = Period.objects.create(
+            subscription=subscription,
+            kind=Period.Kind.SLOT,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            source_code=source_code,
+            posted_at=now,
+        )
+        audit.record(now=now, actor=actor, action="slot.added", subject=source_code)
+    return slot

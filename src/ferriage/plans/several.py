@@ -1,0 +1,96 @@
+"""Which of an account's subscriptions a purchase goes onto, and with which plan it goes on.
+
+Source: docs/explanation/subscriptions.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import Max
+
+from ferriage.plans.models import Plan, PlannedChange, Subscription
+from ferriage.plans.queries import subscription_end
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.accounts.models import Account
+    from ferriage.plans.models import Service
+
+
+def subscriptions_to(account: Account, service: Service) -> list[Subscription]:
+    """Return an account's subscriptions to a service with their periods loaded, oldest first."""
+    return list(
+        Subscription.objects.filter(account=account, service=service)
+        .select_related("service", "plan__service")
+        .prefetch_related("periods")
+        .order_by("pk")
+    )
+
+
+def subscription_of(*, account: Account, code: str) -> Subscription | None:
+    """Return a subscription if it belongs to the account."""
+    mine = Subscription.objects.filter(account=account, code=code)
+    return mine.select_related("service", "plan__service", "account").first()
+
+
+def extendable(account: Account, plan: Plan, *, now: datetime) -> list[Subscription]:
+    """Return the subscriptions that a term of a plan may go onto, the one to propose first.
+
+    First those that run and go on with this plan, the one that ends soonest before the others;
+    then those that are over, the one that ended last before the others.
+    """
+    running, over = [], []
+    held = subscriptions_to(account, plan.service)
+    changes = planned_changes(held)
+    for subscription in held:
+        end = subscription_end(subscription)
+        if end.is_over(now):
+            over.append((end.at, subscription))
+        elif end.at is not None and plan.pk in plans_ahead(subscription, changes):
+            running.append((end.at, subscription))
+    running.sort(key=lambda pair: (pair[0], pair[1].pk))
+    over.sort(key=lambda pair: (pair[0] is not None, pair[0], pair[1].pk), reverse=True)
+    return [subscription for _end, subscription in (*running, *over)]
+
+
+def proposed(account: Account, plan: Plan, *, now: datetime) -> Subscription | None:
+    """Return what a purchase goes onto that says nothing; None where it begins the first one.
+
+    Where only subscriptions with another plan run it is one of those: it refuses the purchase.
+    """
+    fitting = extendable(account, plan, now=now)
+    if fitting:
+        return fitting[0]
+    return next(iter(subscriptions_to(account, plan.service)), None)
+
+
+def next_number(account: Account, service: Service) -> int:
+    """Return the number of an account's next subscription to a service."""
+    mine = Subscription.objects.filter(account=account, service=service)
+    return (mine.aggregate(last=Max("number"))["last"] or 0) + 1
+
+
+def planned_change(subscription: Subscription) -> PlannedChange | None:
+    """Return the change of plan that is booked for a subscription's end, or nothing."""
+    return planned_changes([subscription]).get(subscription.pk)
+
+
+def planned_changes(subscriptions: list[Subscription]) -> dict[int, PlannedChange]:
+    """Return what is booked for subscriptions, by their primary keys, with one query."""
+    rows = PlannedChange.objects.filter(
+        subscription__in=[subscription.pk for subscription in subscriptions], ended_at=None
+    ).select_related("plan__service")
+    return {change.subscription_id: change for change in rows}
+
+
+def plans_ahead(subscription: Subscription, changes: dict[int, PlannedChange]) -> set[int]:
+    """Return the primary keys of the plans that a subscription's next term may be of.
+
+    A change that is booked may still be given up, by renewing as before; one that is paid not.
+    """
+    change = changes.get(subscription.pk)
+    if change is None:
+        return {subscription.plan_id}
+    return {change.plan_id} | (set() if change.source_code else {subscription.plan_id})

@@ -1,0 +1,63 @@
+"""What may be bought on top of a plan, and what it costs for a month."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ferriage.plans import actions
+from ferriage.plans.models import AddOnPrice, Plan
+from ferriage.web.backoffice.fields import AmountForm, row
+from ferriage.web.backoffice.pages import form_page, said
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from ferriage.web.backoffice.access import StaffRequest
+
+
+class AddOnForm(AmountForm):
+    """The price of an add-on for a month."""
+
+    kind = forms.ChoiceField(label=gettext_lazy("What"), choices=AddOnPrice.Kind.choices)
+    field_order = ["kind", "amount", "currency"]
+
+
+def set_price(request: StaffRequest, code: str) -> HttpResponse:
+    """Sell an add-on to a plan at a price for each month."""
+    found = row(Plan, code)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.set_addon_price(
+            plan=found,
+            kind=typed["kind"],
+            money=typed["money"],
+            now=request.now,
+            actor=request.staff.actor,
+        )
+        return said(request, _("The price is in force."), "staff-plan", code)
+
+    return form_page(
+        request,
+        AddOnForm(request.POST or None),
+        title=_("Add-on to %(plan)s") % {"plan": found.name},
+        submit=_("Set price"),
+        back=reverse("staff-plan", args=[code]),
+        act=act,
+        intro=_(
+            "The price is for one month. Customers buy it for what is left of a term and pay for"
+            " that by the second."
+        ),
+    )
+
+
+def end_price(request: StaffRequest, code: str) -> HttpResponse:
+    """Sell an add-on no more; who has it keeps it to the end of its term."""
+    found = get_object_or_404(AddOnPrice.objects.select_related("plan"), code=code)
+    actions.end_addon_price(price=found, now=request.now, actor=request.staff.actor)
+    return said(request, _("It is not sold any more."), "staff-plan", found.plan.code)
