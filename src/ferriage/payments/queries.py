@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 from ferriage.ledger import queries as ledger
 from ferriage.ledger.models import LedgerAccount, LedgerTransaction
 from ferriage.ledger.queries import Finding
+from ferriage.orders import papercheck
 from ferriage.orders import queries as orders
 from ferriage.orders.models import Order
 from ferriage.payments.models import InboxEvent, Payment, Refund, Voucher
@@ -98,7 +99,8 @@ def ended_not_queued_minor(order: Order) -> int:
 
 def check() -> list[Finding]:
     """Return where payments, refunds and orders do not agree with the books; empty is right."""
-    return [*ledger.check(), *_unposted(), *_unpaid(), *_overpaid(), *_differences()]
+    found = [*ledger.check(), *_unposted(), *_unpaid(), *_overpaid(), *_differences()]
+    return found + papercheck.check()
 
 
 def _unposted() -> Iterator[Finding]:

@@ -16,10 +16,11 @@ from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance
-from ferriage.orders.actions import freezing
+from ferriage.orders.actions import freezing, papers
 from ferriage.orders.actions.places import keep
 from ferriage.orders.models import Order
 from ferriage.orders.places import Kind, contradicting
+from ferriage.orders.tax import basis_of
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
 
@@ -161,6 +162,7 @@ def place(
             created_at=now,
             expires_at=expires_at,
         )
+        papers.copy_basis(order, basis_of(place, on=now.date()))
         keep(order=order, kind=Kind.SELF_DECLARED, place=place, now=now, actor=actor)
         _decide(order, chosen, now)
         audit.record(
@@ -226,6 +228,7 @@ def settle(
             period_ends_at=extension.ends_at,
             refundable_minor=refundable_minor + order.credit_minor,
         )
+        papers.on_settled(order, now=now)
         audit.record(now=now, actor=actor, action="order.settled", subject=order.code)
         devices.refresh(subscription=extension.subscription, now=now, actor=actor)
     return Settled(order, extension)

@@ -15,9 +15,10 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import queries
-from ferriage.orders.actions import freezing
-from ferriage.orders.earning import earned_of, own_time, unused_of
+from ferriage.orders.actions import freezing, papers
+from ferriage.orders.earning import own_time, unused_of
 from ferriage.orders.models import Order
+from ferriage.orders.tax import net_earned_of
 from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def recognise(*, now: datetime) -> int:
         postings = []
         for order in due:
             posted = books[order.code]
-            grown = earned_of(order, now) - posted.earned_minor
+            grown = net_earned_of(order, now) - posted.earned_minor
             if grown > 0:
                 postings.append(_earning(order, grown, posted.times_earned))
             end = order.cut_at or order.period_ends_at
@@ -79,10 +80,15 @@ def end_with(
     at: datetime,
     reason: str,
     outcome: str,
+    whole: frozenset[str] = frozenset(),
     now: datetime,
     actor: Actor,
 ) -> plans.Ended:
-    """End a subscription as `end_subscription` does, and its lapse, if there is one, so."""
+    """End a subscription as `end_subscription` does, and its lapse, if there is one, so.
+
+    Args:
+        whole: Codes of orders that are owed back whole, whatever was used of them.
+    """
     with writing():
         lapse = freezing.notice(subscription=subscription, now=now, actor=actor)
         if lapse is not None:
@@ -92,19 +98,30 @@ def end_with(
         ended = plans.end_at(subscription=subscription, at=at, reason=reason, now=now, actor=actor)
         running = queries.running([subscription], at=at)
         books = queries.books_of(running)
-        postings = [posting for order in running for posting in _cut(order, books[order.code], at)]
+        postings = [
+            posting
+            for order in running
+            for posting in _cut(order, books[order.code], at, now, whole=order.code in whole)
+        ]
         if postings:
             post_all(postings, now=now)
         devices.refresh(subscription=subscription, now=now, actor=actor)
     return ended
 
 
-def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
-    """Let an order count up to an instant; return what the books must say of it."""
+def _cut(
+    order: Order, books: Books, at: datetime, now: datetime, *, whole: bool = False
+) -> list[Posting]:
+    """Let an order count up to an instant; return what the books must say of it.
+
+    Args:
+        whole: It counts for nothing and is owed back whole.
+    """
     assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
     cut_before, owed_before = order.cut_at, order.refund_due_minor
-    order.cut_at = max(own_time(order, at), order.period_starts_at)
-    earned = earned_of(order, at)
+    begun = order.period_starts_at
+    order.cut_at = begun if whole else max(own_time(order, at), begun)
+    earned = net_earned_of(order, at)
     owed, given = unused_of(order, at)
     changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
         cut_at=order.cut_at, refund_due_minor=owed
@@ -128,6 +145,7 @@ def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
             ],
             sequence=books.times_ended,
         ),
+        *papers.on_cut(order, owed_before, owed, now=now, sequence=books.times_ended),
     ]
 
 
