@@ -75,10 +75,25 @@ class ShopConfig:
     """Shown to customers who pay by bank transfer; empty turns that way to pay off."""
     bank_country: str = ""
     """ISO code of the country whose banks pay to the account; customers are presumed there."""
+    refund_days: int = 14
+    """How long a customer who asks gets the whole price back, in days from the payment."""
+    refund_after: str = "pro_rata"
+    """What is refunded on request after that: `pro_rata` for the time not used, or `none`."""
+    withdrawal: str = "everywhere"
+    """Where customers may withdraw within 14 days: `everywhere`, or `eu` for the Union alone."""
     inner4: str = "10.64.0.0/10"
     """Inner IPv4 network of devices."""
     inner6: str = ""
     """Inner IPv6 network, a random ULA /48 made at `init`."""
+
+    def __post_init__(self) -> None:
+        allowed = {
+            "refund_after": (self.refund_after, ("pro_rata", "none")),
+            "withdrawal": (self.withdrawal, ("everywhere", "eu")),
+        }
+        for key, (value, choices) in allowed.items():
+            if value not in choices:
+                raise ConfigError(f"shop.{key} must be one of {choices}, not {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
