@@ -68,7 +68,7 @@ def refund_on_request(
         NothingToRefund: The rules refund nothing.
     """
     if not now <= at <= now + QUOTE_HOLDS:
-        raise _changed()
+        raise quote_changed()
     with writing():
         found = refunds.quote(
             subscription, at=at, decide=refunds.by_rules(subscription, rules, now=now)
@@ -79,7 +79,7 @@ def refund_on_request(
                 _("Your time goes on to its end."),
             )
         if tuple(quoted) != found.owed:
-            raise _changed()
+            raise quote_changed()
         _end(subscription, found, "Refund asked for", now, actor)
     return found
 
@@ -150,10 +150,11 @@ def _end(
     booked = dict(Order.objects.filter(pk__in=pks).values_list("pk", "refund_due_minor"))
     for part in found.parts:
         if booked[part.order.pk] != part.order.refund_due_minor + part.owed_minor:
-            raise _changed()
+            raise quote_changed()
 
 
-def _changed() -> QuoteChanged:
+def quote_changed() -> QuoteChanged:
+    """Return the refusal of an amount that was not, or is no more, the one to book."""
     return QuoteChanged(
         _("The amount is not the one that you saw."), _("Nothing was ended. Look at the new one.")
     )

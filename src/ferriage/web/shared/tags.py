@@ -69,6 +69,25 @@ def amount(row: Any) -> Money:
 
 
 @register.filter
+def minor(amount_minor: int, currency: str) -> Money:
+    """Return minor units as money."""
+    return Money(amount_minor, currency)
+
+
+@register.filter
+def percent(bps: int) -> str:
+    """Return basis points as a percentage without useless zeros."""
+    return f"{bps / 100:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+@register.simple_tag
+def refund_days() -> int:
+    """Return for how many days the shop refunds the whole price."""
+    days: int = settings.FERRIAGE.shop.refund_days
+    return days
+
+
+@register.filter
 def groups(code: str) -> str:
     """Return a number or reference in groups of four."""
     return grouped(code)

@@ -120,7 +120,7 @@ def renew(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def order(request: CustomerRequest, code: str) -> HttpResponse:
     """Show an order: how to pay it, or what became of it."""
-    return _order_page(request, _own(request, code))
+    return order_page(request, _own(request, code))
 
 
 @require_POST
@@ -133,7 +133,7 @@ def pay_by_voucher(request: CustomerRequest, code: str) -> HttpResponse:
     try:
         payments.redeem_voucher(order=mine, code=voucher, now=request.now, actor=CUSTOMER)
     except FerriageError as refusal:
-        return _order_page(request, _own(request, code), error=refusal)
+        return order_page(request, _own(request, code), error=refusal)
     return redirect("account")
 
 
@@ -174,9 +174,10 @@ def _place(request: CustomerRequest, price: Price, chosen: str) -> Order:
         )
 
 
-def _order_page(
+def order_page(
     request: CustomerRequest, mine: Order, error: FerriageError | None = None
 ) -> HttpResponse:
+    """Render an order, with a refusal on top when something was just refused."""
     language = get_language() or "en"
     ends_at = purse.end_if_paid(mine, now=request.now)
     open_now = mine.state == "open"
@@ -193,6 +194,7 @@ def _order_page(
         "refunds": purse.refunds(mine),
         "why_refused": purse.why_refused(mine, language),
         "error": error,
+        **purse.papers(mine),
     }
     status = status_of(error) if error else 200
     return render(request, "portal/order.html", context, status=status)
