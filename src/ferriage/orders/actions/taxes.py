@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext_lazy as _
 
@@ -58,10 +58,15 @@ class ProposedRate:
 
 
 @cache
+def _table() -> dict[str, Any]:
+    text = resources.files("ferriage.orders").joinpath("taxrates.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+@cache
 def proposed_rates() -> tuple[ProposedRate, ...]:
     """Return the table that comes with the software, by place."""
-    text = resources.files("ferriage.orders").joinpath("taxrates.toml").read_text("utf-8")
-    table = tomllib.loads(text)
+    table = _table()
     source = f"{table['source']}, compared {table['compared_on']}"
     union = [
         ProposedRate(place, bps, since, source) for place, (bps, since) in table["rates"].items()
@@ -71,6 +76,12 @@ def proposed_rates() -> tuple[ProposedRate, ...]:
         for place, row in table["elsewhere"].items()
     ]
     return tuple(sorted([*union, *others], key=lambda row: row.place))
+
+
+def compared_on() -> date:
+    """Return the day that the table which comes with the software is of."""
+    day: date = _table()["compared_on"]
+    return day
 
 
 def set_up_tax(  # noqa: PLR0913 -- what the operator has to say

@@ -101,6 +101,15 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-ledger-account": MONEY,
     "staff-ledger-source": MONEY,
     "staff-ledger-export": MONEY,
+    "staff-tax": MONEY,
+    "staff-tax-setup": _form(OWNER),
+    "staff-tax-rates": _form(OWNER),
+    "staff-tax-rate": _form(OWNER),
+    "staff-tax-report": MONEY,
+    "staff-tax-report-csv": MONEY,
+    "staff-tax-remit": _form(OWNER),
+    "staff-documents": MACHINES,  # a partner has no need of customers' names
+    "staff-document": MACHINES,
     # machines
     "staff-gateways": MACHINES,
     "staff-gateway-new": _form(OWNER),
@@ -168,6 +177,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-subscription": MACHINES,
     "staff-subscription-grant": _form(OWNER, SUPPORT),
     "staff-subscription-end": _form(OWNER, SUPPORT),
+    "staff-subscription-refund": _form(OWNER, SUPPORT),
     "staff-device-remove": _form(OWNER, SUPPORT),
     # named people of closed services
     "staff-closed": MACHINES,

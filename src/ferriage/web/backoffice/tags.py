@@ -33,6 +33,7 @@ NAVIGATION: Final = (
             ("staff-vouchers", _("Vouchers")),
             ("staff-plans", _("Plans and prices")),
             ("staff-ledger", _("Books")),
+            ("staff-tax", _("Tax and invoices")),
         ),
     ),
     (
