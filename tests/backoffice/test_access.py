@@ -168,6 +168,7 @@ ARGUMENTS: Final = {
     "place": "XX",
     "digest": "none",
     "form": "csv",
+    "quarter": "2026-Q1",
     "url": "core/auditentry/",
     "content_type_id": 1,
     "object_id": "1",
