@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.money import Money
-from ferriage.orders import actions, tax
+from ferriage.orders import actions, places, tax
 from ferriage.orders.actions import taxes
 from ferriage.orders.models import Document, Order, TaxRate, TaxSetup
+from ferriage.payments import actions as payments_actions
 from ferriage.payments import queries as payments
 from taxed import charge, confirm, set_up
 from till import assert_sound, books
@@ -324,3 +325,22 @@ def test_what_was_said_stays(till: Till, model: type[TaxSetup | TaxRate | Docume
         ):
             cursor.execute(statement)
     assert model.objects.exists()
+
+
+def test_kinds_of_evidence_are_counted_where_they_agree(till: Till) -> None:
+    charge(till.now)
+    thin = till.sell()
+    order = till.order()
+    payment = till.transfer(order)
+    payments_actions.book_receipt(
+        reference=payment.reference or "",
+        transaction_id="B-1",
+        money=Money(1000, "CNY"),
+        payer_place="XD",
+        now=till.now,
+        actor=OWNER,
+    )
+
+    assert places.agreeing_kinds(thin) == 1
+    assert places.agreeing_kinds(order) == 2
+    assert places.thinly_evidenced() == [("XD", 1)]

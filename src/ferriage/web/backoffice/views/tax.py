@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ferriage.approvals.models import Party
-from ferriage.orders import papercheck, tax, taxreport
+from ferriage.orders import papercheck, places, tax, taxreport
 from ferriage.orders.actions import taxes
 from ferriage.orders.models import Document, TaxRate, TaxRemittance, TaxSetup
 from ferriage.orders.taxreport import Quarter
@@ -135,6 +135,7 @@ def index(request: StaffRequest) -> HttpResponse:
         "rates": TaxRate.objects.order_by("place", "-from_on", "-pk"),
         "unconfirmed": _unconfirmed(),
         "doubtful": taxreport.untaxed_by_doubt(),
+        "thin": places.thinly_evidenced(),
         "owed": taxreport.owed(),
         "paid": TaxRemittance.objects.order_by("-pk")[:PER_PAGE],
         "watch": taxreport.watch(setup, request.now.year) if setup else None,
