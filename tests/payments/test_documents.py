@@ -66,7 +66,7 @@ def test_name_stands_on_the_invoice_it_was_given_for_and_no_other(till: Till) ->
     till.sell(account=first.account)
 
     buyers = [row.content["buyer"] for row in Document.objects.order_by("pk")]
-    assert buyers == [{"name": "Ann", "address": "Street 2", "vat_id": ""}, {}]
+    assert buyers == [{"name": "Ann", "address": "Street 2", "vat_id": "", "country": "XD"}, {}]
 
 
 def test_small_business_invoices_without_tax_and_says_why(till: Till) -> None:

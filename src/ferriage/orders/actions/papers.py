@@ -179,4 +179,9 @@ def _buyer(order: Order) -> dict[str, str]:
     buyer = Buyer.objects.filter(order=order).first()
     if buyer is None:
         return {}
-    return {"name": buyer.name, "address": buyer.address, "vat_id": buyer.vat_id}
+    return {
+        "name": buyer.name,
+        "address": buyer.address,
+        "vat_id": buyer.vat_id,
+        "country": order.place[:2],
+    }

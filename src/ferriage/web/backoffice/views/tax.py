@@ -280,9 +280,7 @@ def document(request: StaffRequest, code: str, form: str) -> HttpResponse:
     """Return one document as a file."""
     found = row(Document, code)
     usual = found.content["language"] or settings.LANGUAGE_CODE
-    return paperfiles.answer(
-        request, form, usual, lambda language: papers.of_document(found, language)
-    )
+    return paperfiles.of_document(request, form, usual, found)
 
 
 def _unconfirmed() -> list[taxes.ProposedRate]:

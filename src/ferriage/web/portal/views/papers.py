@@ -32,9 +32,7 @@ def document(request: CustomerRequest, code: str, form: str) -> HttpResponse:
     if mine is None:
         raise Http404
     usual = mine.content["language"] or get_language() or "en"
-    return paperfiles.answer(
-        request, form, usual, lambda language: papers.of_document(mine, language)
-    )
+    return paperfiles.of_document(request, form, usual, mine)
 
 
 @require_safe
