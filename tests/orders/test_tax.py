@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.money import Money
-from ferriage.orders import actions, places, tax
+from ferriage.orders import actions, places, tasks, tax
 from ferriage.orders.actions import taxes
-from ferriage.orders.models import Document, Order, TaxRate, TaxSetup
+from ferriage.orders.models import Buyer, Document, Order, TaxRate, TaxSetup
 from ferriage.payments import actions as payments_actions
 from ferriage.payments import queries as payments
 from taxed import charge, confirm, set_up
@@ -344,3 +344,18 @@ def test_kinds_of_evidence_are_counted_where_they_agree(till: Till) -> None:
     assert places.agreeing_kinds(thin) == 1
     assert places.agreeing_kinds(order) == 2
     assert places.thinly_evidenced() == [("XD", 1)]
+
+
+def test_name_given_for_an_order_that_came_to_nothing_is_forgotten(till: Till) -> None:
+    charge(till.now)
+    orders = [till.order(), till.order(), till.order()]
+    for order in orders:
+        taxes.name_buyer(
+            order=order, name="Ann", address="B", vat_id="", now=till.now, actor=CUSTOMER
+        )
+    till.receive(till.transfer(orders[0]).reference, 1000)
+    actions.cancel(order=orders[1], now=till.now, actor=CUSTOMER)
+
+    tasks.run(till.now + 4 * DAY)
+
+    assert [buyer.order for buyer in Buyer.objects.all()] == [orders[0]]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from ferriage.core.actors import Actor
 from ferriage.orders import actions
+from ferriage.orders.actions import taxes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -12,7 +13,7 @@ WORKER: Final = Actor("system", "worker")
 
 
 def run(now: datetime) -> int:
-    """Follow lapses, expire orders whose time is over, earn service used; returns how many.
+    """Follow lapses, expire orders, forget their buyers, earn service used; returns how many.
 
     What waited too long is refunded before anything goes on again, as customers were told.
     """
@@ -21,4 +22,5 @@ def run(now: datetime) -> int:
         + actions.resume_due(now=now, actor=WORKER)
         + actions.freeze_due(now=now, actor=WORKER)
     )
-    return followed + actions.expire_due(now=now, actor=WORKER) + actions.recognise(now=now)
+    expired = actions.expire_due(now=now, actor=WORKER)
+    return followed + expired + taxes.forget_buyers() + actions.recognise(now=now)

@@ -244,6 +244,13 @@ def name_buyer(
     return buyer
 
 
+def forget_buyers() -> int:
+    """Forget names that were given for orders which came to nothing; returns how many."""
+    came_to_nothing = (Order.State.EXPIRED, Order.State.CANCELLED)
+    with writing():
+        return Buyer.objects.filter(order__state__in=came_to_nothing).delete()[0]
+
+
 def _check_setup(
     regime: str,
     home: str,
