@@ -46,6 +46,11 @@ def earned_of(order: Order, at: datetime) -> int:
     )
 
 
+def gone_back_of(order: Order) -> int:
+    """Return what of an order was paid and has gone back since, or is owed back."""
+    return order.refund_due_minor
+
+
 def unused_of(order: Order, at: datetime) -> tuple[int, int]:
     """Split what is unused at an instant: what was paid for, owed if it ended, and what was a gift.
 

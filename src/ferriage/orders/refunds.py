@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from ferriage.core.money import Money
 from ferriage.orders import queries
-from ferriage.orders.earning import unused_of
+from ferriage.orders.earning import gone_back_of, unused_of
 from ferriage.orders.tax import EU
 from ferriage.plans import lapses
 
@@ -91,7 +91,7 @@ def quote(subscription: Subscription, *, at: datetime, decide: Decide) -> Quote:
     kept = [end for order, rule in ruled if rule == "keep" and (end := order.ends_really_at)]
     ends_at = max([at, *kept])
     parts = [
-        Part(order, rule, _owed(order, rule, ends_at) - order.refund_due_minor)
+        Part(order, rule, _owed(order, rule, ends_at) - gone_back_of(order))
         for order, rule in ruled
         if rule != "keep"
     ]

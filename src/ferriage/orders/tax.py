@@ -17,8 +17,8 @@ from stdnum.eu import vat as vat_numbers
 
 from ferriage.core.money import Money
 from ferriage.ledger.actions import Posting, TransferLine
-from ferriage.ledger.queries import posted_in_all
-from ferriage.orders.earning import earned_of, unused_of
+from ferriage.ledger.queries import posted, posted_in_all
+from ferriage.orders.earning import earned_of, gone_back_of, unused_of
 from ferriage.orders.models import Order, TaxRate, TaxSetup
 
 if TYPE_CHECKING:
@@ -120,10 +120,11 @@ def sale_posting(order: Order) -> list[Posting]:
     return [Posting(order.code, "tax", (line,), text)] if order.tax_minor else []
 
 
-def back_posting(order: Order, *, minor: int, sequence: int) -> list[Posting]:
+def back_posting(order: Order, minor: int) -> list[Posting]:
     """Return the posting that puts tax back which is not owed any more, if there is any."""
     if not minor:
         return []
+    sequence = posted(source_codes=[order.code], kind="tax-back")[order.code].count
     line = TransferLine(_account(order), _UNEARNED, Money(minor, order.currency))
     text = f"Order {order.code}: tax of the unused part"
     return [Posting(order.code, "tax-back", (line,), text, sequence)]
@@ -139,9 +140,9 @@ def owed_to_authorities(currency: str) -> int:
     """Return the tax of all fulfilled orders in a currency, refunded parts taken off."""
     rows = Order.objects.filter(state=Order.State.FULFILLED, currency=currency, tax_minor__gt=0)
     whole = rows.aggregate(total=Sum("tax_minor"))["total"] or 0
-    ended = rows.filter(refund_due_minor__gt=0)
+    ended = rows.filter(cut_at__isnull=False)
     back = sum(
-        order.tax_minor - tax_kept(order, order.refund_due_minor)
+        order.tax_minor - tax_kept(order, gone_back_of(order))
         for order in ended.iterator(chunk_size=2000)
     )
     return whole - back

@@ -58,14 +58,11 @@ def on_settled(order: Order, *, now: datetime) -> None:
         _issue_invoice(order, setup, now)
 
 
-def on_cut(
-    order: Order, owed_before: int, owed: int, *, now: datetime, sequence: int
-) -> list[Posting]:
+def on_cut(order: Order, owed_before: int, owed: int, *, now: datetime) -> list[Posting]:
     """Return the posting of the tax that is not owed any more; issue a credit note of it.
 
     Args:
-        owed: What is owed back of the order in all, after `owed_before`.
-        sequence: How often the order was ended before.
+        owed: What has gone back of the order in all, or is owed back, after `owed_before`.
     """
     if owed <= owed_before:
         return []
@@ -73,7 +70,7 @@ def on_cut(
     invoice = Document.objects.filter(order=order, kind=Kind.INVOICE).first()
     if invoice is not None:
         _issue_credit(order, invoice, gross=owed - owed_before, tax_minor=tax_back, now=now)
-    return tax.back_posting(order, minor=tax_back, sequence=sequence)
+    return tax.back_posting(order, tax_back)
 
 
 def _issue_invoice(order: Order, setup: TaxSetup, now: datetime) -> None:

@@ -15,6 +15,7 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.orders import refunds
 from ferriage.orders.actions.service import end_with
+from ferriage.orders.earning import gone_back_of
 from ferriage.orders.models import Order, Withdrawal
 
 if TYPE_CHECKING:
@@ -147,9 +148,9 @@ def _end(
         actor=actor,
     )
     pks = [part.order.pk for part in found.parts]
-    booked = dict(Order.objects.filter(pk__in=pks).values_list("pk", "refund_due_minor"))
+    booked = {order.pk: gone_back_of(order) for order in Order.objects.filter(pk__in=pks)}
     for part in found.parts:
-        if booked[part.order.pk] != part.order.refund_due_minor + part.owed_minor:
+        if booked[part.order.pk] != gone_back_of(part.order) + part.owed_minor:
             raise quote_changed()
 
 

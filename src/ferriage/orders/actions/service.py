@@ -145,7 +145,7 @@ def _cut(
             ],
             sequence=books.times_ended,
         ),
-        *papers.on_cut(order, owed_before, owed, now=now, sequence=books.times_ended),
+        *papers.on_cut(order, owed_before, owed, now=now),
     ]
 
 
