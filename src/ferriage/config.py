@@ -88,6 +88,12 @@ class ShopConfig:
     """How many days within a year support may give one customer; owners are not bound by it."""
     receipt_limit: int = 500
     """A receipt typed by hand above so many units of its currency waits for a second person."""
+    refund_days: int = 14
+    """How long a customer who asks gets the whole price back, in days from the payment."""
+    refund_after: str = "pro_rata"
+    """What is refunded on request after that: `pro_rata` for the time not used, or `none`."""
+    withdrawal: str = "everywhere"
+    """Where customers may withdraw within 14 days: `everywhere`, or `eu` for the Union alone."""
     inner4: str = "10.64.0.0/10"
     """Inner IPv4 network of devices."""
     inner6: str = ""
@@ -100,6 +106,13 @@ class ShopConfig:
         amounts = [amount for amount in (*self.topup_amounts, *bounds) if amount]
         if any(not amount.isascii() or not amount.isdigit() for amount in amounts):
             raise ConfigError("shop.topup_amounts, topup_least and topup_most are whole numbers.")
+        allowed = {
+            "refund_after": (self.refund_after, ("pro_rata", "none")),
+            "withdrawal": (self.withdrawal, ("everywhere", "eu")),
+        }
+        for key, (value, choices) in allowed.items():
+            if value not in choices:
+                raise ConfigError(f"shop.{key} must be one of {choices}, not {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from people import logged_in, make_staff
 
 from own_database import own_database, template_database
 from shop import make_shop, shop
+from till import till
 from yard import law, make_yard, yard
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "own_database",
     "shop",
     "template_database",
+    "till",
     "yard",
 ]
 

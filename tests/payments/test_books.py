@@ -29,9 +29,11 @@ from ferriage.fleet import actions as fleet
 from ferriage.fleet import tasks as fleet_tasks
 from ferriage.orders import actions as orders
 from ferriage.orders import tasks as order_tasks
+from ferriage.orders.actions.refunds import NothingToRefund, refund_on_request
 from ferriage.orders.earning import earned_of
 from ferriage.orders.models import Order
 from ferriage.orders.queries import books_of as order_books
+from ferriage.orders.refunds import Rules, by_rules, quote
 from ferriage.payments import actions, tasks
 from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.payments.providers.voucher.actions import (
@@ -43,6 +45,7 @@ from ferriage.payments.starting import NotPayable
 from ferriage.plans import actions as plans
 from ferriage.plans.entitlement import frozen_from
 from ferriage.plans.models import Subscription
+from taxed import charge
 from till import Till, assert_sound, books
 from yard import OWNER
 
@@ -163,6 +166,31 @@ class BusyShop(RuleBasedStateMachine):
         if held is not None:
             with suppress(plans.LapseOver):
                 orders.refund(subscription=held, now=self.till.now, actor=CUSTOMER)
+
+    @rule(rate=st.sampled_from([0, 700, 1900, 2550]))
+    def tax_is_charged_from_now_on(self, rate: int) -> None:
+        charge(self.till.now, rate)
+
+    @rule(
+        who=st.sampled_from([0, 1]),
+        days=st.sampled_from([0, 14]),
+        after=st.sampled_from(["none", "pro_rata"]),
+    )
+    def ask_for_what_the_rules_refund(self, who: int, days: int, after: str) -> None:
+        """The action compares what was shown with what it booked, and may not find a difference.
+
+        A lapse is noticed first: that is the one thing that may change what was shown.
+        """
+        held = Subscription.objects.filter(account=self.customers[who]).first()
+        if held is None:
+            return
+        now, rules = self.till.now, Rules(full_days=days, after=after)
+        orders.freeze_due(now=now, actor=OWNER)
+        found = quote(held, at=now, decide=by_rules(held, rules, now=now))
+        with suppress(NothingToRefund):
+            refund_on_request(
+                subscription=held, at=now, quoted=found.owed, rules=rules, now=now, actor=CUSTOMER
+            )
 
     @rule()
     def send_back_what_no_order_took(self) -> None:

@@ -14,9 +14,11 @@ from ferriage.core import audit
 from ferriage.core.actors import CUSTOMER
 from ferriage.ledger.models import LedgerTransaction
 from ferriage.orders import actions as orders
+from ferriage.orders.models import Document
 from ferriage.payments.models import Payment, Refund, Voucher
 from ferriage.plans.models import Period
 from killing import MOST_WRITES, kill_at_every_write
+from taxed import charge
 from till import Till, books
 
 if TYPE_CHECKING:
@@ -70,6 +72,27 @@ def test_receipt_comes_to_one_outcome_however_its_clerk_dies(clerks: Clerks, til
         "liabilities:unearned": 1000 * len(sold),
     }
     assert audit.first_broken() is None
+
+
+def test_invoice_is_written_once_and_in_order_however_its_clerk_dies(
+    clerks: Clerks, till: Till
+) -> None:
+    charge(till.now)
+    account = till.shop.account()
+    sold: list[Order] = []
+
+    def prepare() -> dict[str, Any]:
+        sold.append(till.order(account=account))
+        reference = till.transfer(sold[-1]).reference
+        return {"reference": reference, "number": f"B-{len(sold)}", "minor": 1000}
+
+    for _how in kill_at_every_write(clerks, till, "book", prepare):
+        assert postings(sold[-1].code) == ["sale", "tax"]
+
+    documents = Document.objects.order_by("pk")
+    assert [document.order for document in documents] == sold
+    assert [document.number for document in documents] == list(range(1, len(sold) + 1))
+    assert books()["liabilities:tax:XD"] == 160 * len(sold)
 
 
 def test_receipt_that_is_short_waits_however_its_clerk_dies(clerks: Clerks, till: Till) -> None:

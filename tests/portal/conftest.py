@@ -16,6 +16,7 @@ from ferriage.core.actors import CUSTOMER
 from ferriage.web.portal.customer import COOKIE
 from own_database import own_database, template_database
 from shop import make_shop, shop
+from till import till
 from yard import law, make_yard
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ferriage.accounts.models import Account
     from shop import Shop
 
-__all__ = ["law", "make_shop", "make_yard", "own_database", "shop", "template_database"]
+__all__ = ["law", "make_shop", "make_yard", "own_database", "shop", "template_database", "till"]
 
 type NewCustomer = Callable[[], Customer]
 type NewVoucher = Callable[..., str]

@@ -8,8 +8,10 @@ import pytest
 from django.test import Client
 
 from ferriage.devices.models import Device
-from ferriage.orders.models import Order
+from ferriage.orders.models import Document, Order, Withdrawal
+from ferriage.plans.models import Subscription
 from ferriage.web.portal.urls import urlpatterns
+from taxed import charge
 
 if TYPE_CHECKING:
     from conftest import Customer, NewVoucher
@@ -26,6 +28,14 @@ OWNED = {
     "return-topup": ("post", "order"),
     "reveal-gift": ("post", "order"),
     "cancel-order": ("post", "order"),
+    "order-buyer": ("post", "order"),
+    "document": ("get", "document"),
+    "refund": ("get", "subscription"),
+    "refund-confirm": ("post", "subscription"),
+    "withdraw-step": ("get", "subscription"),
+    "withdraw-confirm": ("post", "subscription"),
+    "withdrawn": ("get", "withdrawal"),
+    "acknowledgement": ("get", "withdrawal"),
     "renew": ("post", "subscription"),
     "add-device": ("post", "subscription"),
     "name-subscription": ("post", "subscription"),
@@ -46,6 +56,7 @@ OWNED = {
 OF_CUSTOMERS = {
     "account": "get",
     "held": "get",
+    "withdraw": "get",
     "buy": "get",
     "place-order": "post",
     "replace-number": "post",
@@ -63,14 +74,24 @@ OF_EVERYBODY = {
 
 @pytest.fixture
 def codes(shop: Shop, alice: Customer, new_voucher: NewVoucher) -> dict[str, str]:
-    """Everything Alice has: a paid order, an open one, a subscription and a device."""
+    """Everything Alice has: a paid order, an open one, a subscription, a device, papers."""
+    charge(shop.now)
     paid = alice.order(shop)
     alice.pay(paid, new_voucher())
     subscription = Order.objects.get(code=paid).subscription.code
     alice.add_device(subscription)
     renewal = alice.order(shop, 6)
     device = Device.objects.get().code
-    return {"order": renewal, "subscription": subscription, "device": device}
+    withdrawal = Withdrawal.objects.create(
+        subscription=Subscription.objects.get(), declared_at=shop.now, ends_at=shop.now, lines=[]
+    )
+    return {
+        "order": renewal,
+        "subscription": subscription,
+        "device": device,
+        "document": Document.objects.get().code,
+        "withdrawal": withdrawal.code,
+    }
 
 
 def _form(shop: Shop, name: str) -> dict[str, str]:
@@ -89,6 +110,14 @@ def _path(name: str, codes: dict[str, str]) -> str:
         "return-topup": "/orders/{}/return/",
         "reveal-gift": "/orders/{}/gift/",
         "cancel-order": "/orders/{}/cancel/",
+        "order-buyer": "/orders/{}/buyer/",
+        "document": "/documents/{}.txt",
+        "refund": "/account/{}/refund/",
+        "refund-confirm": "/account/{}/refund/confirm/",
+        "withdraw-step": "/withdraw/{}/",
+        "withdraw-confirm": "/withdraw/{}/confirm/",
+        "withdrawn": "/withdrawn/{}/",
+        "acknowledgement": "/withdrawn/{}.txt",
         "renew": "/account/{}/renew/",
         "add-device": "/account/{}/devices/",
         "name-subscription": "/account/{}/name/",
@@ -185,6 +214,7 @@ def test_customers_pages_ask_strangers_to_log_in(name: str) -> None:
     paths = {
         "account": "/account/",
         "held": "/held/",
+        "withdraw": "/withdraw/",
         "buy": "/buy/prc_X/",
         "place-order": "/orders/",
         "replace-number": "/account/number/",

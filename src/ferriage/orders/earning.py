@@ -61,6 +61,11 @@ def parts_of(order: Order, unused_minor: int) -> tuple[int, int]:
     return paid, credited
 
 
+def gone_back_of(order: Order) -> int:
+    """Return what of an order was paid and has gone back since, went on, or is owed back."""
+    return order.refund_due_minor + order.moved_minor + order.charged_back_minor
+
+
 def unused_of(order: Order, at: datetime) -> tuple[int, int]:
     """Split what is unused at an instant: what was paid for, owed if it ended, and what was a gift.
 

@@ -9,6 +9,29 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
 from ferriage.core.money import Money
+from ferriage.orders.papermodels import (
+    Buyer,
+    Document,
+    Series,
+    TaxRate,
+    TaxRemittance,
+    TaxSetup,
+    Withdrawal,
+)
+
+__all__ = [
+    "Balance",
+    "BalanceMove",
+    "Buyer",
+    "Document",
+    "Order",
+    "PlaceEvidence",
+    "Series",
+    "TaxRate",
+    "TaxRemittance",
+    "TaxSetup",
+    "Withdrawal",
+]
 
 if TYPE_CHECKING:
     from ferriage.accounts.models import Account
@@ -35,12 +58,16 @@ class Order(models.Model):
     `cut_at` is the instant up to which it counts when the term was ended early; what the customer
     is owed then is `refund_due_minor`. `refundable_minor` is the part of the amount that somebody
     really paid (a free voucher's is 0), of it `paid_minor` by this order's own payment, and
-    `moved_minor` is what was unused and went on otherwise than by a refund. `earned_to_at` is how
+    `moved_minor` is what was unused and went on otherwise than by a refund, `charged_back_minor`
+    what a payer took back by a dispute. `earned_to_at` is how
     far the books have earned it.
 
     While no line may serve the customer its days stand still: `frozen_from` is since when, and
     `frozen` how long they stood still before. `period_*` and `cut_at` are in the order's own time,
     which is real time less what it stood still.
+
+    `tax_*` is copied when it is placed. `tax_minor` is the part of `refundable_minor` that is tax,
+    known once fulfilled.
     """
 
     class Kind(models.TextChoices):
@@ -56,6 +83,14 @@ class Order(models.Model):
         FULFILLED = "fulfilled", _("fulfilled")
         EXPIRED = "expired", _("expired")
         CANCELLED = "cancelled", _("cancelled")
+
+    class TaxState(models.TextChoices):
+        UNSET = "unset", _("no tax was set up, so none was charged")
+        EXEMPT = "exempt", _("small business, no tax")
+        TAXED = "taxed", _("taxed")
+        REVERSE = "reverse", _("reverse charge, the customer owes the tax")
+        OUTSIDE = "outside", _("outside of what the shop charges tax on")
+        UNKNOWN = "unknown", _("no confirmed rate for the place, so none was charged")
 
     code = CodeField("ord")
     kind = models.CharField(max_length=6, choices=Kind, default=Kind.TERM)
@@ -100,9 +135,14 @@ class Order(models.Model):
     refundable_minor = models.BigIntegerField(default=0)
     paid_minor = models.BigIntegerField(default=0)
     moved_minor = models.BigIntegerField(default=0)
+    charged_back_minor = models.BigIntegerField(default=0)
     refund_due_minor = models.BigIntegerField(default=0)
     frozen = models.DurationField(default=timedelta(0))
     frozen_from = models.DateTimeField(null=True)
+    tax_state = models.CharField(max_length=10, choices=TaxState, default=TaxState.UNSET)
+    tax_place = models.CharField(max_length=2, blank=True, default="")
+    tax_rate = models.PositiveIntegerField(default=0)
+    tax_minor = models.BigIntegerField(default=0)
     earned_to_at = models.DateTimeField(null=True)
     earned_fully_at = models.DateTimeField(null=True)
 
@@ -113,8 +153,11 @@ class Order(models.Model):
                 condition=Q(
                     refund_due_minor__gte=0,
                     moved_minor__gte=0,
+                    charged_back_minor__gte=0,
                     paid_minor__gte=0,
-                    refundable_minor__gte=F("refund_due_minor") + F("moved_minor"),
+                    refundable_minor__gte=F("refund_due_minor")
+                    + F("moved_minor")
+                    + F("charged_back_minor"),
                     amount_minor__gte=F("refundable_minor"),
                 ),
                 name="orders_order_amounts",
@@ -176,6 +219,11 @@ class Order(models.Model):
                 | Q(kind="term", plan__isnull=False, price__isnull=False, term_months__gt=0)
                 | Q(kind__in=["change", "addon"], plan__isnull=False),
                 name="orders_order_kinds",
+            ),
+            models.CheckConstraint(
+                condition=Q(tax_minor__gte=0, refundable_minor__gte=F("tax_minor"))
+                & (Q(tax_state="taxed") | Q(tax_minor=0, tax_rate=0)),
+                name="orders_order_tax",
             ),
             models.CheckConstraint(
                 condition=~Q(state="fulfilled")

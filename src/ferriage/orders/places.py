@@ -5,7 +5,11 @@ Source: docs/decisions/0015-place-evidence.md
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
+
+from django.db.models import Count, Q
+from django.db.models.functions import Substr
 
 from ferriage.orders.models import Order, PlaceEvidence
 from ferriage.plans import queries as plans
@@ -63,6 +67,28 @@ def is_shown(order: Order) -> bool:
     rows = PlaceEvidence.objects.filter(kind__in=SHOWN, place=order.place)
     of_customer = rows.filter(order__account=order.account_id) if order.account_id else rows.none()
     return of_customer.values("kind").distinct().count() >= ENOUGH
+
+
+def agreeing_kinds(order: Order) -> int:
+    """Count the kinds of evidence that say the country of an order, the customer's word included.
+
+    Tax law of the Union asks for two that do not contradict each other. What was shown to staff
+    for one order of an account speaks for the others too.
+    """
+    rows = PlaceEvidence.objects.filter(place__startswith=order.place[:2])
+    mine = Q(order=order)
+    if order.account_id:
+        mine |= Q(order__account=order.account_id, kind__in=SHOWN)
+    return rows.filter(mine).values("kind").distinct().count()
+
+
+def thinly_evidenced() -> list[tuple[str, int]]:
+    """Return by place how many taxed orders have fewer than two kinds of evidence of their own."""
+    agrees = Q(place_evidence__place__startswith=Substr("place", 1, 2))
+    kinds = Count("place_evidence__kind", distinct=True, filter=agrees)
+    rows = Order.objects.filter(state=Order.State.FULFILLED, tax_state="taxed", tax_minor__gt=0)
+    thin = rows.annotate(kinds=kinds).filter(kinds__lt=ENOUGH)
+    return sorted(Counter(thin.values_list("place", flat=True)).items())
 
 
 def evidence_of(order: Order) -> Iterable[PlaceEvidence]:

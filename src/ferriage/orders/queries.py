@@ -12,6 +12,7 @@ from ferriage.ledger.queries import posted, posted_in_all
 from ferriage.orders.balance import RETURNED, SPENT, TOPUP
 from ferriage.orders.earning import unused_of
 from ferriage.orders.models import Balance, Order
+from ferriage.orders.tax import in_tax_minor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -128,7 +129,8 @@ def unearned_minor(currency: str) -> int:
     )
     sold = orders.aggregate(total=Sum("amount_minor"))["total"] or 0
     out = posted_in_all(kinds=("earned", "ended", RETURNED), currency=currency)
-    return sold - out + posted_in_all(kinds=("earned-back",), currency=currency)
+    back = posted_in_all(kinds=("earned-back",), currency=currency)
+    return sold - out + back - in_tax_minor(currency)
 
 
 def balances_minor(currency: str) -> int:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from ferriage.core.actors import Actor
 from ferriage.orders import actions
+from ferriage.orders.actions import taxes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -12,7 +13,9 @@ WORKER: Final = Actor("system", "worker")
 
 
 def run(now: datetime) -> int:
-    """Follow lapses and changes of plan, expire orders, earn service used; returns how many.
+    """Follow lapses and changes of plan, expire orders, forget buyers, earn service used.
+
+    Returns how many.
 
     What waited too long is refunded before anything goes on again, as customers were told.
     """
@@ -23,4 +26,5 @@ def run(now: datetime) -> int:
         + actions.switch_due(now=now, actor=WORKER)
         + actions.drop_due(now=now, actor=WORKER)
     )
-    return followed + actions.expire_due(now=now, actor=WORKER) + actions.recognise(now=now)
+    expired = actions.expire_due(now=now, actor=WORKER)
+    return followed + expired + taxes.forget_buyers() + actions.recognise(now=now)

@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from ferriage.ledger import queries as ledger
 from ferriage.ledger.models import LedgerAccount, LedgerTransaction
 from ferriage.ledger.queries import Finding
-from ferriage.orders import checks
+from ferriage.orders import checks, papercheck
 from ferriage.orders import queries as orders
 from ferriage.orders.models import Order
 from ferriage.payments import gifts
@@ -143,8 +143,8 @@ def ended_not_queued_minor(order: Order) -> int:
 
 def check() -> list[Finding]:
     """Return where payments, refunds and orders do not agree with the books; empty is right."""
-    found = (_unposted(), _unpaid(), _overpaid(), _differences(), checks.check())
-    return [*ledger.check(), *chain.from_iterable(found)]
+    own = (_unposted(), _unpaid(), _overpaid(), _differences())
+    return [*ledger.check(), *chain.from_iterable(own), *checks.check(), *papercheck.check()]
 
 
 def _unposted() -> Iterator[Finding]:

@@ -16,8 +16,10 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import balance, queries
-from ferriage.orders.earning import own_time
+from ferriage.orders.actions import papers
+from ferriage.orders.earning import gone_back_of, own_time
 from ferriage.orders.models import Order
+from ferriage.orders.tax import tax_part
 from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
@@ -94,7 +96,13 @@ def _take_from_order(
     if order.state == Order.State.FULFILLED and money.amount_minor >= order.due_minor:
         taken = min(money.amount_minor, order.amount_minor - books.ended_minor)
         _end(order, source_code, now, actor)
-    postings = list(_postings(order, books, money, taken, asset))
+    gone_before = gone_back_of(order)
+    order.charged_back_minor += min(taken, order.refundable_minor - gone_before)
+    Order.objects.filter(pk=order.pk).update(charged_back_minor=order.charged_back_minor)
+    postings = [
+        *papers.on_cut(order, gone_before, gone_back_of(order), now=now),
+        *_postings(order, books, money, taken, asset),
+    ]
     post_all([*postings, *_loss(source_code, asset, money, money.amount_minor - taken)], now=now)
 
 
@@ -130,7 +138,8 @@ def _postings(
     order: Order, books: Books, money: Money, taken: int, asset: str
 ) -> Iterator[Posting]:
     """Yield what the books must say of an order that gives up `taken`, earned or not."""
-    kept = order.amount_minor - books.ended_minor - taken
+    tax_kept = tax_part(order.refundable_minor - gone_back_of(order), order.tax_rate)
+    kept = order.amount_minor - books.ended_minor - taken - tax_kept
     if taken and books.earned_minor > kept:
         line = (_income(order), UNEARNED, books.earned_minor - kept)
         yield _posting(order.code, "earned-back", line, money, books.times_taken_back)

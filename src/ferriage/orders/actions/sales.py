@@ -15,7 +15,7 @@ from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance
-from ferriage.orders.actions import fulfilling, targets, topups
+from ferriage.orders.actions import fulfilling, papers, targets, topups
 from ferriage.orders.actions.coupons import give_back, take
 from ferriage.orders.actions.onsale import best_offer, check_on_sale, outlives
 from ferriage.orders.actions.outcomes import (
@@ -29,6 +29,7 @@ from ferriage.orders.actions.places import keep
 from ferriage.orders.coupons import coupon_by_word, discount_of
 from ferriage.orders.models import Order
 from ferriage.orders.places import Kind, contradicting, places_of_balance
+from ferriage.orders.tax import basis_of
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
 
@@ -163,7 +164,8 @@ def price_gone() -> PriceGone:
 
 
 def note_placed(order: Order, chosen: OfferView, *, now: datetime, actor: Actor) -> None:
-    """Keep what an order was placed on: the place that was declared, and the register's word."""
+    """Keep what an order was placed on: the place declared, its tax, the register's word."""
+    papers.copy_basis(order, basis_of(order.place, on=now.date()))
     keep(order=order, kind=Kind.SELF_DECLARED, place=order.place, now=now, actor=actor)
     _decide(order, chosen, now)
     audit.record(
@@ -227,6 +229,7 @@ def settle(
             paid_minor=refundable_minor,
             refundable_minor=refundable_minor + order.credit_minor + fulfilled.value_minor,
         )
+        papers.on_settled(order, now=now)
         audit.record(now=now, actor=actor, action="order.settled", subject=order.code)
         devices.refresh(subscription=extension.subscription, now=now, actor=actor)
     return Settled(order, extension)

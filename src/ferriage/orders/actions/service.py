@@ -17,9 +17,10 @@ from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.ledger.months import months_over
 from ferriage.ledger.queries import closed_until
 from ferriage.orders import balance, queries
-from ferriage.orders.actions import freezing
-from ferriage.orders.earning import earned_of, own_time, parts_of, unused_of
+from ferriage.orders.actions import freezing, papers
+from ferriage.orders.earning import gone_back_of, own_time, parts_of, unused_of
 from ferriage.orders.models import Order
+from ferriage.orders.tax import net_earned_of
 from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
@@ -83,10 +84,15 @@ def end_with(
     at: datetime,
     reason: str,
     outcome: str,
+    whole: frozenset[str] = frozenset(),
     now: datetime,
     actor: Actor,
 ) -> plans.Ended:
-    """End a subscription as `end_subscription` does, and its lapse, if there is one, so."""
+    """End a subscription as `end_subscription` does, and its lapse, if there is one, so.
+
+    Args:
+        whole: Codes of orders that are owed back whole, whatever was used of them.
+    """
     with writing():
         lapse = freezing.notice(subscription=subscription, now=now, actor=actor)
         if lapse is not None:
@@ -94,13 +100,18 @@ def end_with(
             assert lapse.ended_at is not None  # noqa: S101 -- set by the line before
             at = lapse.ended_at
         ended = plans.end_at(subscription=subscription, at=at, reason=reason, now=now, actor=actor)
-        cut_all(subscription, at, as_value=False, now=now)
+        cut_all(subscription, at, as_value=False, whole=whole, now=now)
         devices.refresh(subscription=subscription, now=now, actor=actor)
     return ended
 
 
 def cut_all(
-    subscription: Subscription, at: datetime, *, as_value: bool, now: datetime
+    subscription: Subscription,
+    at: datetime,
+    *,
+    as_value: bool,
+    whole: frozenset[str] = frozenset(),
+    now: datetime,
 ) -> list[tuple[Order, int]]:
     """Let the orders of a subscription count up to an instant, in the caller's transaction.
 
@@ -108,6 +119,7 @@ def cut_all(
         as_value: What is unused and was paid for goes on into another order, from
             `liabilities:unallocated`. Otherwise it goes back: to the payment as far as one was
             made for this order, and the rest to the account's balance.
+        whole: Codes of orders that count for nothing and go back whole.
 
     Returns:
         Each order with what of it went on.
@@ -118,7 +130,9 @@ def cut_all(
     moved = []
     for order in running:
         before = order.moved_minor
-        postings += _cut(order, books[order.code], at, as_value=as_value, now=now)
+        begun = order.period_starts_at if order.code in whole else None
+        until = begun or own_time(order, at)
+        postings += _cut(order, books[order.code], at, until, as_value=as_value, now=now)
         moved.append((order, order.moved_minor - before))
     if postings:
         post_all(postings, now=now)
@@ -126,19 +140,22 @@ def cut_all(
 
 
 def _cut(
-    order: Order, books: Books, at: datetime, *, as_value: bool, now: datetime
+    order: Order, books: Books, at: datetime, until: datetime, *, as_value: bool, now: datetime
 ) -> list[Posting]:
-    """Let an order count up to an instant; return what the books must say of it.
+    """Let an order end at an instant; return what the books must say of it.
 
     What the order's own payment did not bring goes to the balance at once.
+
+    Args:
+        until: How far it counts, in its own time.
     """
     assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
-    cut_before, gone_before = order.cut_at, order.refund_due_minor + order.moved_minor
+    cut_before, gone_before = order.cut_at, gone_back_of(order)
     given_before = books.ended_minor - (gone_before - books.returned_minor)
-    order.cut_at = max(own_time(order, at), order.period_starts_at)
-    earned = earned_of(order, at)
+    order.cut_at = max(until, order.period_starts_at)
+    earned = net_earned_of(order, at)
     unused, given = unused_of(order, at)
-    left = unused - gone_before
+    left = max(unused - gone_before, 0)
     back = 0 if as_value else _by_payment(order, unused, left)
     as_returned = 0 if as_value else left - back
     balance.give_back_unused(
@@ -171,6 +188,7 @@ def _cut(
             ],
             sequence=books.times_ended,
         ),
+        *papers.on_cut(order, gone_before, gone_before + left, now=now),
     ]
 
 
@@ -182,7 +200,7 @@ def _earnings(
     since = order.earned_to_at or order.period_starts_at
     assert since is not None  # noqa: S101 -- a constraint of fulfilled orders
     for at, dated in [*months_over(since, now, open_from=open_from), (now, now)]:
-        grown = earned_of(order, at) - earned
+        grown = net_earned_of(order, at) - earned
         if grown > 0:
             yield dated, _earning(order, grown, times)
             earned, times = earned + grown, times + 1

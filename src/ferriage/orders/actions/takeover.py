@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance
-from ferriage.orders.actions import freezing
+from ferriage.orders.actions import freezing, papers
 from ferriage.orders.actions.service import cut_all
 from ferriage.orders.models import Order
+from ferriage.orders.tax import basis_of
 from ferriage.plans import actions as plans
 from ferriage.plans import terms
 
@@ -110,6 +111,8 @@ def move_by_value(
     line = TransferLine(UNALLOCATED, UNEARNED, Money(minor, price.currency))
     text = f"Order {order.code}: value of the plan before"
     post(source_code=order.code, kind="value", transfers=[line], description=text, now=now)
+    papers.copy_basis(order, basis_of(place, on=now.date()))
+    papers.on_settled(order, now=now)
     for currency, other in sorted(left.items()):
         if other and currency != price.currency:
             balance.credit(

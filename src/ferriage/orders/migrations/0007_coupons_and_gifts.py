@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_labels'),
-        ('orders', '0006_amounts'),
+        ("orders", "0006_amounts"),
         ('plans', '0004_routes'),
     ]
 

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_labels'),
-        ('orders', '0007_coupons_and_gifts'),
+        ("orders", "0007_coupons_and_gifts"),
         ("plans", "0007_addons_and_changes"),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0007_coupons_and_gifts'),
+        ("orders", "0007_coupons_and_gifts"),
         ("payments", "0004_contract"),
     ]
 

@@ -154,6 +154,15 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-bill-new": _form(OWNER),
     "staff-bill-paid": _form(OWNER),
     "staff-bill-end": _button(OWNER),
+    "staff-tax": MONEY,
+    "staff-tax-setup": _form(OWNER),
+    "staff-tax-rates": _form(OWNER),
+    "staff-tax-rate": _form(OWNER),
+    "staff-tax-report": MONEY,
+    "staff-tax-report-csv": MONEY,
+    "staff-tax-remit": _form(OWNER),
+    "staff-documents": MACHINES,  # a partner has no need of customers' names
+    "staff-document": MACHINES,
     # machines
     "staff-gateways": MACHINES,
     "staff-gateway-new": _form(OWNER),
@@ -221,6 +230,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-subscription": MACHINES,
     "staff-subscription-grant": _form(OWNER, SUPPORT),
     "staff-subscription-end": _form(OWNER, SUPPORT),
+    "staff-subscription-refund": _form(OWNER, SUPPORT),
     "staff-device-remove": _form(OWNER, SUPPORT),
     # named people of closed services
     "staff-closed": MACHINES,

@@ -39,6 +39,7 @@ NAVIGATION: Final = (
             ("staff-plans", _("Plans and prices")),
             ("staff-income", _("Income")),
             ("staff-ledger", _("Books")),
+            ("staff-tax", _("Tax and invoices")),
         ),
     ),
     (

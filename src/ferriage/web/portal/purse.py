@@ -17,12 +17,15 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.orders import balance, lots
 from ferriage.orders.actions import fulfilling, targets
+from ferriage.orders.models import Buyer, Document
+from ferriage.orders.tax import setup_now
 from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.payments.providers.registry import means_for
 from ferriage.payments.queries import has_voucher_for, takes_money
 from ferriage.plans import queries as plans
 from ferriage.plans import several
 from ferriage.web.portal.register import why_not
+from ferriage.web.shared.papers import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,6 +167,16 @@ def owed(orders: Sequence[Order]) -> tuple[Owed, ...]:
         if left > 0:
             found.append(Owed(order, Money(left, order.currency), payment.provider))
     return tuple(found)
+
+
+def papers(order: Order) -> dict[str, object]:
+    """Return what an order's page says of its documents, and whom the next one is made out to."""
+    return {
+        "papers": Document.objects.filter(order=order).order_by("pk"),
+        "paper_languages": LANGUAGES,
+        "invoices": setup_now() is not None,
+        "buyer": Buyer.objects.filter(order=order).first(),
+    }
 
 
 def why_refused(order: Order, language: str) -> tuple[str, ...]:

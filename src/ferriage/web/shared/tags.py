@@ -82,9 +82,29 @@ def received(row: Any) -> Money:
     return Money(row.received_minor or 0, row.currency)
 
 
+@register.filter
 def value(order: Order) -> str:
     """Return what the time that is left pays of a change of plan."""
     return price(Money(order.value_minor, order.currency))
+
+
+@register.filter
+def minor(amount_minor: int, currency: str) -> Money:
+    """Return minor units as money."""
+    return Money(amount_minor, currency)
+
+
+@register.filter
+def percent(bps: int) -> str:
+    """Return basis points as a percentage without useless zeros."""
+    return f"{bps / 100:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+@register.simple_tag
+def refund_days() -> int:
+    """Return for how many days the shop refunds the whole price."""
+    days: int = settings.FERRIAGE.shop.refund_days
+    return days
 
 
 @register.filter

@@ -18,6 +18,7 @@ from ferriage.devices import actions as devices
 from ferriage.devices.models import Device
 from ferriage.devices.queries import devices_of, liveness
 from ferriage.orders import actions as orders
+from ferriage.orders.actions import refunds as orders_refunds
 from ferriage.orders.models import Order
 from ferriage.plans.models import Subscription
 from ferriage.plans.queries import device_limit, holds_of, subscription_end
@@ -25,6 +26,7 @@ from ferriage.plans.several import planned_change
 from ferriage.web.backoffice.access import OWNER
 from ferriage.web.backoffice.fields import InstantField, row
 from ferriage.web.backoffice.pages import form_page, said
+from ferriage.web.shared import quotes
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -159,6 +161,35 @@ def end(request: StaffRequest, code: str) -> HttpResponse:
         back=reverse("staff-subscription", args=[code]),
         act=act,
         intro=_("From that instant its devices are held. The unused part becomes a refund."),
+    )
+
+
+def refund(request: StaffRequest, code: str) -> HttpResponse:
+    """End a subscription for its customer, for exactly the amount that the page shows."""
+    found = row(Subscription, code)
+
+    def act(_typed: dict[str, Any]) -> HttpResponse:
+        at, quoted = quotes.sent(request.POST)
+        orders_refunds.refund_on_request(
+            subscription=found,
+            at=at,
+            quoted=quoted,
+            rules=quotes.refund_rules(),
+            now=request.now,
+            actor=request.staff.actor,
+        )
+        return said(request, _("The refund is owed."), "staff-subscription", code)
+
+    return form_page(
+        request,
+        forms.Form(request.POST if request.method == "POST" else None),
+        title=_("Refund"),
+        submit=_("End it for this amount"),
+        back=reverse("staff-subscription", args=[code]),
+        act=act,
+        intro=_("What the rules of the shop give a customer who asks now."),
+        template="backoffice/refund.html",
+        **quotes.shown(found, request.now),
     )
 
 

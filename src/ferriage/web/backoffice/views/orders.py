@@ -53,6 +53,8 @@ def order(request: StaffRequest, code: str) -> HttpResponse:
     payments = Payment.objects.filter(order=found).prefetch_related("refunds").order_by("pk")
     evidence = places.evidence_of(found)
     context = {"order": found, "payments": payments, "place_evidence": evidence}
+    context |= {"kinds": places.agreeing_kinds(found), "enough": places.ENOUGH}
+    context["papers"] = found.documents.order_by("pk")
     return render(request, "backoffice/order.html", context)
 
 

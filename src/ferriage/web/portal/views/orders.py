@@ -248,6 +248,7 @@ def order_page(
         "refunds": purse.refunds(mine),
         "why_refused": purse.why_refused(mine, language) if mine.recipient_id is None else (),
         "error": error,
+        **purse.papers(mine),
     }
     status = status_of(error) if error else 200
     return render(request, "portal/order.html", context, status=status)

@@ -1,0 +1,139 @@
+"""What ending a subscription on request would owe: computed before anybody commits to it.
+
+The same function is asked by the page that shows the amount and by the action that books it. An
+amount depends on the instant of the end and not on when it is asked for, so a page can name an
+instant a few minutes ahead and keep its word.
+
+Source: docs/explanation/refunds.md
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from ferriage.core.money import Money
+from ferriage.orders import queries
+from ferriage.orders.earning import gone_back_of, unused_of
+from ferriage.orders.tax import EU
+from ferriage.plans import lapses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from ferriage.orders.models import Order
+    from ferriage.plans.models import Subscription
+
+    type Decide = Callable[[Order], Rule]
+
+Rule = Literal["whole", "pro_rata", "keep"]
+"""Owed back whole, owed back as far as it was not used, or kept running to its end."""
+LAWFUL_DAYS: Final = 14
+"""How long a consumer may withdraw from a contract (Directive 2011/83/EU, article 9)."""
+_ANYWHERE: Final = timedelta(hours=12)
+"""A day has ended on the whole earth so long after it has in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator refunds on request: whole for some days, after them by `after`.
+
+    `withdrawal` is where the lawful withdrawal is offered: `everywhere` or `eu`.
+    """
+
+    full_days: int = 14
+    after: str = "pro_rata"
+    withdrawal: str = "everywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One order of the subscription: what it is owed more than before, and by which rule."""
+
+    order: Order
+    rule: Rule
+    owed_minor: int
+
+    @property
+    def money(self) -> Money:
+        """What is owed."""
+        return Money(self.owed_minor, self.order.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What an end at an instant comes to. `parts` leaves out the orders that run on."""
+
+    ends_at: datetime
+    parts: tuple[Part, ...]
+
+    @property
+    def owed(self) -> tuple[Money, ...]:
+        """What is owed in all, by currency; empty for nothing."""
+        sums: Counter[str] = Counter()
+        for part in self.parts:
+            sums[part.order.currency] += part.owed_minor
+        return tuple(Money(minor, currency) for currency, minor in sorted(sums.items()) if minor)
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """Codes of the orders that are owed back whole."""
+        return frozenset(part.order.code for part in self.parts if part.rule == "whole")
+
+
+def quote(subscription: Subscription, *, at: datetime, decide: Decide) -> Quote:
+    """Return what ending a subscription comes to, at an instant or when what is kept is over."""
+    running = queries.running([subscription], at=at)
+    ruled = [(order, decide(order)) for order in running]
+    kept = [end for order, rule in ruled if rule == "keep" and (end := order.ends_really_at)]
+    ends_at = max([at, *kept])
+    parts = [
+        Part(order, rule, _owed(order, rule, ends_at) - gone_back_of(order))
+        for order, rule in ruled
+        if rule != "keep"
+    ]
+    return Quote(ends_at, tuple(parts))
+
+
+def by_rules(subscription: Subscription, rules: Rules, *, now: datetime) -> Decide:
+    """Return how the operator's rules decide on each order; pro rata always when we stopped."""
+    stopped = lapses.open_lapses().filter(subscription=subscription).exists()
+    after: Rule = "pro_rata" if stopped or rules.after == "pro_rata" else "keep"
+    return lambda order: "whole" if _within(order, rules.full_days, now) else after
+
+
+def by_law(rules: Rules, *, now: datetime) -> Decide:
+    """Return how a withdrawal decides: whole where the rules are so kind, else what was unused.
+
+    Orders from which nobody may withdraw any more run on.
+    """
+
+    def decide(order: Order) -> Rule:
+        if not _within(order, LAWFUL_DAYS, now) or not is_offered(order, rules):
+            return "keep"
+        return "whole" if _within(order, rules.full_days, now) else "pro_rata"
+
+    return decide
+
+
+def is_offered(order: Order, rules: Rules) -> bool:
+    """Tell whether the shop offers withdrawal to customers of the order's place."""
+    return rules.withdrawal == "everywhere" or order.place[:2] in EU
+
+
+def window_ends(order: Order, days: int) -> datetime:
+    """Return when a window closes: after the last of its days has ended on the whole earth."""
+    assert order.fulfilled_at is not None  # noqa: S101 -- a constraint of fulfilled orders
+    last = order.fulfilled_at + timedelta(days=days + 1)
+    return last.replace(hour=0, minute=0, second=0, microsecond=0) + _ANYWHERE
+
+
+def _within(order: Order, days: int, now: datetime) -> bool:
+    return days > 0 and now < window_ends(order, days)
+
+
+def _owed(order: Order, rule: Rule, at: datetime) -> int:
+    return order.refundable_minor if rule == "whole" else unused_of(order, at)[0]
