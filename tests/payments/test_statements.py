@@ -149,6 +149,33 @@ def test_receipt_that_was_booked_by_hand_is_not_booked_again(
     assert books() == {"assets:bank": PRICE, "liabilities:unearned": PRICE}
 
 
+def test_second_line_of_a_number_that_was_booked_by_hand_is_booked(
+    till: Till, account: BankAccount
+) -> None:
+    same = [Entry(minor=500, text=f"transfer {number}", reference="SAME") for number in range(2)]
+    till.receive("", 500, number="SAME")
+
+    post(till, account, statement(*same))
+
+    assert outcomes() == [(500, "done", "duplicate"), (500, "done", "unallocated")]
+    assert books() == {"assets:bank": 1000, "liabilities:unallocated": 1000}
+
+
+@pytest.mark.parametrize(("presumed", "state"), [("", "fulfilled"), ("SE", "open")])
+def test_line_that_names_no_country_is_presumed_in_that_of_the_shops_bank(
+    till: Till, account: BankAccount, presumed: str, state: str
+) -> None:
+    order, paid = wanted(till)
+    data = china_csv([paid])
+    file = files.upload(account=account, name="a", data=data, now=till.now, actor=OWNER)
+
+    booking.post_file(file=file, presumed_place=presumed, now=till.now, actor=OWNER)
+
+    order.refresh_from_db()
+    assert order.state == state
+    assert_sound()
+
+
 def test_outgoing_line_with_a_refunds_code_pays_it(till: Till, account: BankAccount) -> None:
     refund = owed(till)
     text = f"Refund {refund.code.replace('_', ' ')}"

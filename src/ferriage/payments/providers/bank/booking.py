@@ -57,15 +57,29 @@ class LineWrong(FerriageError):
 
 
 def post_file(
-    *, file: StatementFile, take_opening: bool = False, now: datetime, actor: Actor
+    *,
+    file: StatementFile,
+    take_opening: bool = False,
+    presumed_place: str = "",
+    now: datetime,
+    actor: Actor,
 ) -> list[BankStatement]:
     """Store the lines of a draft and book each; what is refused for now the worker tries again.
+
+    Args:
+        take_opening: As `files.store`, like the other.
 
     Raises:
         StatementRefused: As `files.store`, like the other.
         StaleState: It was posted or dropped.
     """
-    stored = files.store(file=file, take_opening=take_opening, now=now, actor=actor)
+    stored = files.store(
+        file=file,
+        take_opening=take_opening,
+        presumed_place=presumed_place,
+        now=now,
+        actor=actor,
+    )
     kept = StatementLine.objects.filter(statement__in=stored, state=State.KEPT).order_by("pk")
     for line in kept:
         _try(line, now, actor)
@@ -159,7 +173,9 @@ def _booked_by_hand(line: StatementLine) -> Payment | None:
     if event is None or event.payment is None:
         return None
     booked = Money(event.raw["amount_minor"], event.raw["currency"])
-    return event.payment if booked == _money(line) else None
+    # Not every bank's numbers are unique: what one line was booked as, no second one is.
+    told = StatementLine.objects.filter(payment=event.payment).exists()
+    return event.payment if booked == _money(line) and not told else None
 
 
 # --- money that went --------------------------------------------------------------------------
