@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-kernel lint bench docs messages requirements clean
+.PHONY: help demo test test-fast test-kernel lint bench bench-money docs messages requirements clean
 
 BIN := .venv/bin
 # Namespaces and tunnels need root; everything else does not.
@@ -45,6 +45,12 @@ lint: ## imports, style, types
 bench: ## print the figures that README quotes
 	@./setup test
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(ROOT) $(BIN)/python $$file || exit 1; done
+
+SIZES := 10000 100000 1000000
+bench-money: ## print what the books cost, on both databases (SIZES="10000 100000": sooner)
+	@./setup test
+	$(BIN)/python benchmarks/money.py --sizes $(SIZES)
+	FERRIAGE_TEST_DATABASE=postgres $(BIN)/python benchmarks/money.py --sizes $(SIZES)
 
 docs: ## build the book into docs/_build
 	@./setup test

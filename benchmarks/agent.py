@@ -34,6 +34,7 @@ from ferriage.agent.clock import SiteClock
 from ferriage.agent.engine import Engine
 from ferriage.agent.identity import Identity
 from ferriage.agent.nft import Nft
+from ferriage.agent.quota import Quotas
 from ferriage.agent.store import Store
 from ferriage.agent.system import run
 from ferriage.agent.usage import Meter
@@ -103,6 +104,7 @@ class Gateway:
             backend=Userspace(program="wireguard-go"),
             nft=self.nft,
             meter=Meter(self.store, "boot"),
+            quotas=Quotas(self.store, "boot"),
         )
         self.socket = uapi.Socket(SOCKETS / f"{self.agent.interface_prefix}0.sock")
 

@@ -17,7 +17,8 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -217,6 +218,104 @@ def _acts() -> dict[str, Callable[..., str]]:
         return "posted"
 
     acts = [book, redeem, end, recognise, refund, pay_back, work, post_statement]
+    more = _acts_of_selling() | _acts_over_the_net() | _acts_of_arrival()
+    return {act.__name__: act for act in acts} | more
+
+
+def _acts_of_selling() -> dict[str, Callable[..., str]]:
+    from ferriage.accounts.models import Account
+    from ferriage.core.actors import CUSTOMER, Actor
+    from ferriage.orders import actions as orders
+    from ferriage.orders.models import Order
+    from ferriage.payments import topups
+    from ferriage.plans.models import Price
+
+    def credit(*, order: str, now: str) -> str:
+        found = Order.objects.get(code=order)
+        return orders.pay_from_balance(order=found, now=_at(now), actor=CUSTOMER).state
+
+    def reserve(*, order: str, minor: int, now: str) -> str:
+        found = Order.objects.get(code=order)
+        paid = orders.pay_from_balance(order=found, minor=minor, now=_at(now), actor=CUSTOMER)
+        return str(paid.credit_minor)
+
+    def order(*, account: int, price: str, coupon: str, now: str) -> str:
+        return orders.place(
+            account=Account.objects.get(pk=account),
+            price=Price.objects.select_related("plan__service").get(code=price),
+            place="XD",
+            coupon=coupon,
+            now=_at(now),
+            expires_at=_at(now) + timedelta(hours=72),
+            actor=CUSTOMER,
+        ).state
+
+    def expire(*, now: str) -> str:
+        return str(orders.expire_due(now=_at(now), actor=Actor("system", "worker")))
+
+    def return_topup(*, order: str, now: str) -> str:
+        found = Order.objects.get(code=order)
+        topups.return_topup(order=found, now=_at(now), actor=CUSTOMER)
+        return "returned"
+
+    acts = [credit, reserve, order, expire, return_topup]
+    return {act.__name__: act for act in acts}
+
+
+def _acts_of_arrival() -> dict[str, Callable[..., str]]:
+    from ferriage.arrivals import sources
+    from ferriage.arrivals.actions import take_over
+    from ferriage.arrivals.mapping import read
+    from ferriage.arrivals.numberlist import NumberList
+    from ferriage.core.actors import Actor
+
+    command = Actor("command", "import")
+
+    def arrive(*, mapping: str, dump: str, numbers: str, now: str) -> str:
+        rules, at = read(mapping), _at(now)
+        people = sources.read("v2board", Path(dump)).customers
+        with NumberList(Path(numbers)) as kept:
+            for page in (people[:5], people[5:]):
+                take_over(customers=page, rules=rules, keep=kept.add, now=at, actor=command)
+        return "arrived"
+
+    return {"arrive": arrive}
+
+
+def _acts_over_the_net() -> dict[str, Callable[..., str]]:
+    from ferriage.core.actors import CUSTOMER, Actor
+    from ferriage.orders.models import Order
+    from ferriage.payments import actions as payments
+    from ferriage.payments import inbox, matching, refunding, settlement
+    from ferriage.payments.models import ProviderAccount, Refund
+    from ferriage.payments.providers import registry
+    from ferriage.payments.providers.contract import RawEvent, Urls
+    from stand_in import StandIn
+
+    registry.KINDS[StandIn.slug] = StandIn
+    staff = Actor("staff", "olga")
+
+    def callback(*, body: str, signature: str, now: str) -> str:
+        raw = RawEvent(body.encode(), {"x-signature": signature}, _at(now))
+        (event,) = inbox.receive(slug=StandIn.slug, raw=raw, now=_at(now))
+        return matching.handle(event=event, now=_at(now))
+
+    def begin(*, order: str, now: str) -> str:
+        found = Order.objects.get(code=order)
+        urls = Urls("https://a.example", "https://b.example", "https://c.example")
+        return payments.start(
+            order=found, slug=StandIn.slug, urls=urls, now=_at(now), actor=CUSTOMER
+        ).state
+
+    def send(*, refund: str, now: str) -> str:
+        found = Refund.objects.select_related("payment__account").get(code=refund)
+        return refunding.send(refund=found, now=_at(now), actor=staff).state
+
+    def read_books(*, account: str, now: str) -> str:
+        found = ProviderAccount.objects.get(code=account)
+        return str(settlement.read_books(account=found, now=_at(now)))
+
+    acts = [callback, begin, send, read_books]
     return {act.__name__: act for act in acts}
 
 

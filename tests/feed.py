@@ -72,6 +72,8 @@ class Site:
         self.reports: list[wire.Report] = []
         self.calls: list[str] = []
         self.lease = ""
+        self.quotas: dict[str, int] = {}
+        self.used: dict[str, dict[str, tuple[int, int]]] = {}
         self.clock_offset = 0.0
         self.spoil: Callable[[bytes], tuple[int, bytes]] | None = None
         self.sign_answers = True
@@ -257,14 +259,38 @@ class Site:
             return _problem(409, "lease", "Another agent with this identity is running.")
         self.lease = report.instance
         self.reports.append(report)
+        self._use(report)
         answer = wire.ReportAnswer(
             fence=1,
             lease_seconds=30,
             acknowledged=report.sequence,
             pools=tuple(feed.assignment for feed in self.feeds.values()),
             hub_url=self.url,
+            allowances=tuple(
+                wire.Allowance(
+                    device=row.device,
+                    incarnation=row.incarnation,
+                    bytes=row.bytes_down + row.bytes_up + self._left(row.device),
+                )
+                for row in report.usage
+                if row.device in self.quotas
+            ),
         )
         return 200, wire.encode(answer)
+
+    def _use(self, report: wire.Report) -> None:
+        for row in report.usage:
+            if row.device:
+                known = self.used.setdefault(row.device, {})
+                down, up = known.get(row.incarnation, (0, 0))
+                known[row.incarnation] = (max(down, row.bytes_down), max(up, row.bytes_up))
+
+    def bytes_of(self, device: str) -> int:
+        """Return what a device used, both ways, as reported."""
+        return sum(down + up for down, up in self.used.get(device, {}).values())
+
+    def _left(self, device: str) -> int:
+        return max(self.quotas[device] - self.bytes_of(device), 0)
 
     async def _watch(self, request: web.Request, _: bytes) -> tuple[int, bytes]:
         feed = self.feeds[request.query["pool"]]

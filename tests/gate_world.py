@@ -21,10 +21,13 @@ from ferriage.approvals.models import Approval, ApprovalLine, Determination, Par
 from ferriage.approvals.queries import questions_left
 from ferriage.approvals.site import GRACE, packs_in_force
 from ferriage.core.actors import CUSTOMER
+from ferriage.core.money import Money
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import Line
 from ferriage.fleet.queries import line_facts
 from ferriage.orders import actions as orders
+from ferriage.orders.models import Order
+from ferriage.payments import gifts
 from ferriage.web.portal.customer import COOKIE
 from shop import Shop, open_shop
 from tampering import tampering
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
 
     from ferriage.accounts.models import Account
     from ferriage.devices.models import Device
-    from ferriage.orders.models import Order
     from ferriage.plans.models import Plan, Subscription
 
 
@@ -88,6 +90,10 @@ class World:
     order: Order
     reference: str
     voucher: str
+    coupon: str
+    topup_reference: str
+    gift: str
+    friend: str
     other_plan: Plan
 
     @property
@@ -123,8 +129,51 @@ def build(place: str, store: Path, now: datetime) -> World:
         order=order,
         reference=till.transfer(order).reference or "",
         voucher=till.voucher(paid=1000),
+        coupon=_coupon(now),
+        topup_reference=_topups(till, opened.account, place),
+        gift=_gift_code(till, place),
+        friend=accounts.open_account(now=now, actor=CUSTOMER, place=place).number,
         other_plan=other,
     )
+
+
+def _coupon(now: datetime) -> str:
+    """Make a coupon that leaves nothing to pay."""
+    grant = orders.Grant(off_bps=10_000, valid_from=now)
+    orders.make_coupon(word="FREE", grant=grant, note="", now=now, actor=OWNER)
+    return "FREE"
+
+
+def _topups(till: Till, account: Account, place: str) -> str:
+    """Top the account up; return the reference of a second top-up, of 7, that is not paid yet."""
+    paid, waiting = (
+        orders.place_topup(
+            account=account,
+            money=Money(minor, "CNY"),
+            place=place,
+            now=till.now,
+            expires_at=till.now + THREE_DAYS,
+            actor=CUSTOMER,
+        )
+        for minor in (1000, 700)
+    )
+    till.receive(till.transfer(paid).reference, 1000)
+    return till.transfer(waiting).reference or ""
+
+
+def _gift_code(till: Till, place: str) -> str:
+    """Sell a gift code to somebody and return it."""
+    order = orders.place(
+        account=till.shop.account(place),
+        price=till.shop.prices[1],
+        place=place,
+        kind=Order.Kind.GIFT,
+        now=till.now,
+        expires_at=till.now + THREE_DAYS,
+        actor=CUSTOMER,
+    )
+    till.receive(till.transfer(order).reference, 1000)
+    return gifts.reveal(order=order, now=till.now, actor=CUSTOMER)
 
 
 def _order(shop: Shop, account: Account, place: str) -> Order:

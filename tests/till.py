@@ -57,12 +57,19 @@ class Till:
         return payments.start_bank(order=order, now=self.now, actor=CUSTOMER)
 
     def receive(
-        self, reference: str | None, minor: int, *, currency: str = "CNY", number: str = ""
+        self,
+        reference: str | None,
+        minor: int,
+        *,
+        currency: str = "CNY",
+        number: str = "",
+        payer_place: str = "",
     ) -> Captured:
         return payments.book_receipt(
             reference=reference or "",
             transaction_id=number or f"T{next(self.numbers)}",
             money=Money(minor, currency),
+            payer_place=payer_place,
             now=self.now,
             actor=OWNER,
         )
@@ -72,6 +79,23 @@ class Till:
         order = self.order(months, account=account)
         captured = self.receive(self.transfer(order).reference, order.amount_minor)
         assert captured.outcome == "settled"
+        order.refresh_from_db()
+        return order
+
+    def order_topup(self, account: Account, minor: int) -> Order:
+        return orders.place_topup(
+            account=account,
+            money=Money(minor, "CNY"),
+            place="XD",
+            now=self.now,
+            expires_at=self.now + THREE_DAYS,
+            actor=CUSTOMER,
+        )
+
+    def top_up(self, account: Account, minor: int) -> Order:
+        """Put an amount on an account's balance, by bank."""
+        order = self.order_topup(account, minor)
+        assert self.receive(self.transfer(order).reference, minor).outcome == "settled"
         order.refresh_from_db()
         return order
 
@@ -124,7 +148,9 @@ def assert_sound() -> None:
     assert queries.check() == []
     assert sum(row.balance_minor for row in ledger.trial_balance()) == 0
     captured = Payment.objects.filter(state=Payment.State.CAPTURED)
-    assert not captured.exclude(outcome__in=["settled", "refund", "unallocated"]).exists()
+    assert not captured.exclude(
+        outcome__in=["settled", "refund", "unallocated", "credited", "charged-back"]
+    ).exists()
     assert received() == sum(
         payment.received_minor or 0 for payment in captured.filter(provider="bank", currency="CNY")
     )

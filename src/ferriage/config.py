@@ -75,12 +75,29 @@ class ShopConfig:
     """Shown to customers who pay by bank transfer; empty turns that way to pay off."""
     bank_country: str = ""
     """ISO code of the country whose banks pay to the account; customers are presumed there."""
+    topup_currency: str = ""
+    """Currency of top-ups of a balance, such as `CNY`; empty takes no money in advance."""
+    topup_amounts: tuple[str, ...] = ()
+    """Amounts to choose from, whole units of that currency."""
+    topup_least: str = ""
+    """From here on up to `topup_most` any amount may be typed; empty: only those to choose from."""
+    topup_most: str = ""
+    support_grant_days: int = 31
+    """How many days within a year support may give one customer; owners are not bound by it."""
     receipt_limit: int = 500
     """A receipt typed by hand above so many units of its currency waits for a second person."""
     inner4: str = "10.64.0.0/10"
     """Inner IPv4 network of devices."""
     inner6: str = ""
     """Inner IPv6 network, a random ULA /48 made at `init`."""
+
+    def __post_init__(self) -> None:
+        currency, bounds = self.topup_currency, (self.topup_least, self.topup_most)
+        if currency and not (len(currency) == len("CNY") and currency.isupper()):
+            raise ConfigError(f"shop.topup_currency must be a code such as CNY, not {currency!r}.")
+        amounts = [amount for amount in (*self.topup_amounts, *bounds) if amount]
+        if any(not amount.isascii() or not amount.isdigit() for amount in amounts):
+            raise ConfigError("shop.topup_amounts, topup_least and topup_most are whole numbers.")
 
 
 @dataclass(frozen=True, kw_only=True)

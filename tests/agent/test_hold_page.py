@@ -7,7 +7,7 @@ import feed
 from ferriage import wire
 from ferriage.agent import hold, resolver
 from ferriage.agent.feed import Pool
-from ferriage.agent.holdfile import HeldDevice, HeldLine, HoldFile
+from ferriage.agent.holdfile import Content, Entry, Head, HeldDevice, Line
 from ferriage.agent.holdpage import View, render
 from ferriage.config import AgentConfig
 
@@ -23,17 +23,24 @@ CLOSED = {
     "10.64.0.2": HeldDevice(NOW - 60, "term", "en"),
     "10.64.0.4": HeldDevice(NOW - 60, "staff", "en"),
 }
-FILE = HoldFile(
+HEAD = Head(
     listen=("10.64.0.1",),
-    site_offset=0,
-    lines={
-        "fer0": HeldLine(NOW + 86400, REASON, SHOP, OPEN),
-        "fer1": HeldLine(0, REASON, SHOP, CLOSED),
-    },
+    lines={"fer0": Line(NOW + 86400, REASON, SHOP), "fer1": Line(0, REASON, SHOP)},
 )
 
 
-def _view(address: str, wish: str = "", *, interface: str = "fer0", file: HoldFile = FILE) -> View:
+def _content(head: Head = HEAD) -> Content:
+    content = Content()
+    content.take([msgspec.json.encode(head)])
+    for interface, devices in (("fer0", OPEN), ("fer1", CLOSED)):
+        content.take(msgspec.json.encode(Entry(interface, *held)) for held in devices.items())
+    return content
+
+
+FILE = _content()
+
+
+def _view(address: str, wish: str = "", *, interface: str = "fer0", file: Content = FILE) -> View:
     return hold.view(file, interface, address, accept_language=wish, now=NOW)
 
 
@@ -97,8 +104,7 @@ def test_held_line_leads_to_the_three_choices_of_the_shop(
 
 
 def test_device_that_the_register_holds_leads_there_too() -> None:
-    line = HeldLine(NOW + 86400, {}, "https://shop.example/", CLOSED)
-    file = msgspec.structs.replace(FILE, lines={"fer1": line})
+    file = _content(Head(lines={"fer1": Line(NOW + 86400, {}, "https://shop.example/")}))
 
     page = render(_view("10.64.0.4", "en", interface="fer1", file=file))
 
@@ -114,15 +120,13 @@ def test_device_that_the_register_holds_leads_there_too() -> None:
 )
 def test_line_that_ran_out_by_itself_says_when(wish: str, said: str) -> None:
     """Its permit was open and has no reason; with the site dead nobody wrote another."""
-    line = HeldLine(NOW, {}, SHOP, CLOSED)
-    file = msgspec.structs.replace(FILE, lines={"fer1": line})
+    file = _content(Head(lines={"fer1": Line(NOW, {}, SHOP)}))
 
     assert said in render(_view("10.64.0.4", wish, interface="fer1", file=file))
 
 
 def test_text_of_a_permit_cannot_bring_markup() -> None:
-    line = HeldLine(0, {"en": "<script>"}, "x", CLOSED)
-    file = msgspec.structs.replace(FILE, lines={"fer1": line})
+    file = _content(Head(lines={"fer1": Line(0, {"en": "<script>"}, "x")}))
 
     page = render(_view("10.64.0.4", "en", interface="fer1", file=file))
 

@@ -43,16 +43,13 @@ def test_device_with_listed_networks_is_absent_from_the_world() -> None:
 
 
 def test_listed_networks_read_back_as_they_were_written() -> None:
-    text = (
-        "table inet ferriage {\n\tset routes4 {\n\t\ttype mark . ipv4_addr\n\t\tflags interval\n"
-        "\t\telements = { 0x000003e9 . 10.20.0.0/16,\n\t\t\t     0x000003e9 . 10.30.0.9 }\n\t}\n"
-        "\tset routes6 {\n\t\telements = { 0x000003e9 . fd20::/64 }\n\t}\n}\n"
-    )
+    four = "0x000003e9 . 10.20.0.0/16,\n\t\t\t     0x000003e9 . 10.30.0.9"
 
-    read = nft.parse(text, NOW).plane
+    read4, _ = _listed("routes4", f"\t\tflags interval\n\t\telements = {{ {four} }}\n")
+    read6, _ = _listed("routes6", "\t\telements = { 0x000003e9 . fd20::/64 }\n")
 
-    assert read["routes4"] == {"1001 . 10.20.0.0/16": None, "1001 . 10.30.0.9/32": None}
-    assert read["routes6"] == {"1001 . fd20::/64": None}
+    assert read4 == {"1001 . 10.20.0.0/16": None, "1001 . 10.30.0.9/32": None}
+    assert read6 == {"1001 . fd20::/64": None}
 
 
 def test_same_plane_needs_no_step() -> None:
@@ -128,65 +125,54 @@ def test_steps_lead_to_what_is_wanted_and_then_none_is_left(
     assert live["use_up"].keys() >= wanted["use_up"].keys()
 
 
-LISTED = """table inet ferriage {
-	comment "life 3"
-	set lines {
-		type ifname
-		flags timeout
-		elements = { "fer0" timeout 16m40s expires 16m39s996ms }
-	}
-
-	set open {
-		type ifname . mark
-		flags timeout
-		elements = { "fer0" . 0x00000005 timeout 700d expires 1d2h3m4s5ms,
-				"fer1" . 0x00000005 timeout 10s expires 9s996ms }
-	}
-
-	map dev6 {
-		type ipv6_addr : mark
-		elements = { fd00::2 : 0x00000005 }
-	}
-
-	set cap_up {
-		type mark
-		limit rate over 1000 bytes/second burst 1000 bytes
-		elements = { 0x00000005 limit rate over 125000 bytes/second burst 64 kbytes }
-	}
-
-	set use_dl {
-		type mark
-		counter
-		elements = { 0x00000005 counter packets 3 bytes 1234, 0xffffffff counter packets 0 bytes 0 }
-	}
-
-	set shop4 {
-		type ipv4_addr . inet_service
-		elements = { 192.0.2.10 . 8443 }
-	}
-
-	chain up {
-		iifname @lines iifname . meta mark @open goto up_open
-	}
-}
-"""
+def _listed(name: str, elements: str) -> tuple[dict[plane.Key, plane.Value], dict[int, int]]:
+    text = f"table inet ferriage {{\n\tset {name} {{\n\t\ttype mark\n{elements}\t}}\n}}\n"
+    return nft.parse_set(name, text, NOW)
 
 
-def test_listing_is_parsed_into_plane_and_counters() -> None:
-    observed = nft.parse(LISTED, NOW)
+@pytest.mark.parametrize(
+    ("name", "printed", "elements"),
+    [
+        (
+            "lines",
+            '"fer0" timeout 16m40s expires 16m39s996ms',
+            {"fer0": pytest.approx(NOW + 999.996)},
+        ),
+        (
+            "open",
+            (
+                '"fer0" . 0x00000005 timeout 700d expires 1d2h3m4s5ms, '
+                '"fer1" . 0x00000005 timeout 10s expires 9s996ms'
+            ),
+            {
+                "fer0 . 0x00000005": pytest.approx(NOW + 93784.005),
+                "fer1 . 0x00000005": pytest.approx(NOW + 9.996),
+            },
+        ),
+        ("dev6", "fd00::2 : 0x00000005", {"fd00::2": 5}),
+        (
+            "cap_up",
+            "0x00000005 limit rate over 125000 bytes/second burst 64 kbytes",
+            {5: (125_000, 65_536)},
+        ),
+        ("shop4", "192.0.2.10 . 8443", {"192.0.2.10 . 8443": None}),
+    ],
+)
+def test_listing_is_parsed_into_elements(name: str, printed: str, elements: object) -> None:
+    assert _listed(name, f"\t\telements = {{ {printed} }}\n") == (elements, {})
 
-    assert observed.comment == "life 3"
-    assert observed.plane["lines"] == {"fer0": pytest.approx(NOW + 999.996)}
-    assert observed.plane["open"] == {
-        "fer0 . 0x00000005": pytest.approx(NOW + 93784.005),
-        "fer1 . 0x00000005": pytest.approx(NOW + 9.996),
-    }
-    assert observed.plane["dev6"] == {"fd00::2": 5}
-    assert observed.plane["cap_up"] == {5: (125_000, 65_536)}
-    assert observed.plane["use_dl"] == {5: None, 0xFFFFFFFF: None}
-    assert observed.counters["use_dl"] == {5: 1234, 0xFFFFFFFF: 0}
-    assert observed.plane["shop4"] == {"192.0.2.10 . 8443": None}
-    assert observed.plane["dev4"] == {}
+
+def test_listing_of_a_counting_set_is_parsed_into_bytes_too() -> None:
+    printed = "0x00000005 counter packets 3 bytes 1234, 0xffffffff counter packets 0 bytes 0"
+
+    elements, counted = _listed("use_dl", f"\t\tcounter\n\t\telements = {{ {printed} }}\n")
+
+    assert elements == {5: None, 0xFFFFFFFF: None}
+    assert counted == {5: 1234, 0xFFFFFFFF: 0}
+
+
+def test_listing_of_an_empty_set_holds_nothing() -> None:
+    assert _listed("dev4", "") == ({}, {})
 
 
 def _layout(**changes: object) -> str:

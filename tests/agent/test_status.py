@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import feed
 from ferriage import wire
-from ferriage.agent import plane, status
+from ferriage.agent import status
 from ferriage.agent.feed import Pool
 from ferriage.agent.store import Store
 
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 def _status(refused: dict[str, str]) -> wire.PoolStatus:
     return status.of_pool(
         Pool(feed.ASSIGNMENT),
-        interface="fer0",
-        peers={},
-        live=plane.empty(),
+        digest=wire.DIGEST_ZERO,
+        peers=0,
         line_open=False,
         refused=refused,
-        now=0,
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.tunnel
 
 PORT = 18_900
-STEPS = 11
+STEPS = 13
 
 
 @contextlib.contextmanager

@@ -85,6 +85,55 @@ def voucher(world: World) -> tuple[bool, str]:
     return used, _text(answer)
 
 
+def from_balance(world: World) -> tuple[bool, str]:
+    answer = world.browser.post(f"/orders/{world.order.code}/balance/")
+    assert_sound()
+    return _fulfilled(world), _text(answer)
+
+
+def for_nothing(world: World) -> tuple[bool, str]:
+    """An order that a coupon leaves nothing to pay of begins at once."""
+    form = {"price": world.shop.prices[6].code, "place": world.place, "consent": "yes"}
+    answer = world.browser.post("/orders/", form | {"coupon": world.coupon})
+    return _ordered(6), _text(answer)
+
+
+def topup(world: World) -> tuple[bool, str]:
+    form = {"amount": "20.00", "place": world.place}
+    answer = world.browser.post("/balance/top-up/", form)
+    return Order.objects.filter(kind="topup", amount_minor=2000).exists(), _text(answer)
+
+
+def topup_receipt(world: World) -> tuple[bool, str]:
+    """Money for a top-up that was ordered on a better day."""
+    form = {"reference": world.topup_reference, "amount": "7", "currency": "CNY"}
+    world.staff.post(reverse("staff-bank-book"), form | {"transaction_id": "1"})
+    order = Order.objects.get(kind="topup", amount_minor=700)
+    assert_sound()
+    assert order.state in {Order.State.FULFILLED, Order.State.OPEN}
+    answer = world.browser.get(f"/orders/{order.code}/")
+    return order.state == Order.State.FULFILLED, _text(answer)
+
+
+def gift_code(world: World) -> tuple[bool, str]:
+    address = f"/gift/{world.shop.prices[6].code}/code/"
+    answer = world.browser.post(address, {"place": world.place})
+    return _ordered(6), _text(answer)
+
+
+def gift_to_number(world: World) -> tuple[bool, str]:
+    address = f"/gift/{world.shop.prices[6].code}/number/"
+    answer = world.browser.post(address, {"number": world.friend})
+    return _ordered(6), _text(answer)
+
+
+def gift_redeemed(world: World) -> tuple[bool, str]:
+    """A gift code that was paid on a better day."""
+    form = {"code": world.gift}
+    answer = world.browser.post(f"/orders/{world.order.code}/voucher/", form)
+    return _fulfilled(world), _text(answer)
+
+
 def device(world: World) -> tuple[bool, str]:
     before = Device.objects.count()
     answer = world.browser.post(f"/account/{world.subscription.code}/devices/", {})
@@ -217,6 +266,13 @@ ENTRIES: tuple[Entry, ...] = (
     order,
     renewal,
     voucher,
+    from_balance,
+    for_nothing,
+    topup,
+    topup_receipt,
+    gift_code,
+    gift_to_number,
+    gift_redeemed,
     device,
     receipt,
     assigned,
@@ -232,7 +288,19 @@ ENTRIES: tuple[Entry, ...] = (
     raw_permit,
 )
 SILENT = frozenset(
-    ("window", "new_account", "buy_page", "order", "renewal", "offer", "own_device", "raw_offer")
+    (
+        "window",
+        "new_account",
+        "buy_page",
+        "order",
+        "renewal",
+        "for_nothing",
+        "gift_code",
+        "gift_to_number",
+        "offer",
+        "own_device",
+        "raw_offer",
+    )
 )
 """What says of a closed service only that it is not there, or not for this account."""
 

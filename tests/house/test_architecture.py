@@ -11,6 +11,7 @@ from django.apps import apps
 ROOMS = [
     "web",
     "payments",
+    "arrivals",
     "orders",
     "members",
     "devices",

@@ -100,7 +100,8 @@ def test_database_refuses_to_change_what_was_posted(now: datetime, statement: st
 
 
 def test_database_refuses_a_transfer_between_currencies(now: datetime) -> None:
-    transaction = _sale(now)
+    _sale(now)
+    transaction = LedgerTransaction.objects.create(source_code="x", kind="x", posted_at=now)
     yuan = LedgerAccount.objects.get(name="assets:bank", currency="CNY")
     euro = LedgerAccount.objects.create(name="liabilities:unearned", currency="EUR")
 

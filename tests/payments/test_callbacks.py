@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 from contract import URLS
 from django.db import connection
-from stand_in import StandIn, StandInBooks, StandInWorld
 
 from ferriage.core import clock
 from ferriage.core.actors import CUSTOMER
@@ -15,6 +14,7 @@ from ferriage.payments import accounts, actions, inbox
 from ferriage.payments.models import InboxEvent, Payment
 from ferriage.payments.providers import registry
 from ferriage.payments.providers.contract import RawEvent
+from stand_in import StandIn, StandInBooks, StandInWorld
 from till import Till, assert_sound
 from yard import OWNER
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from contract import ByHandContract, NetContract
-from stand_in import StandInBooks, StandInWorld
 
 from ferriage.payments.providers.bank.provider import BankProvider
 from ferriage.payments.providers.voucher.provider import VoucherProvider
+from stand_in import StandInBooks, StandInWorld
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clerks import KILLED
 from ferriage.core import audit
 from ferriage.core.actors import CUSTOMER
 from ferriage.ledger.models import LedgerTransaction
 from ferriage.orders import actions as orders
-from ferriage.payments import tasks
-from ferriage.payments.models import InboxEvent, Payment, Refund, Voucher
+from ferriage.payments.models import Payment, Refund, Voucher
 from ferriage.plans.models import Period
-from till import Till, assert_sound, books
+from killing import MOST_WRITES, kill_at_every_write
+from till import Till, books
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
 
     from clerks import Clerks
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from shop import Shop
 
 DAY = timedelta(days=1)
-MOST_WRITES = 80
 
 
 @pytest.fixture
@@ -38,27 +36,6 @@ def till(own_database: Config, make_shop: Callable[[datetime], Shop], now: datet
     shop = make_shop(now)
     shop.approve_for_years()
     return Till(shop, now)
-
-
-def kill_at_every_write(
-    clerks: Clerks, till: Till, name: str, prepare: Callable[[], dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    """Prepare, kill the clerk before its n-th write, repeat the step; for every n there is."""
-    for write in range(1, MOST_WRITES):
-        how = prepare() | {"now": till.now.isoformat()}
-        first = clerks.act((name, how), die_at=write)
-        assert_sound()
-        tasks.run(till.now)
-        assert InboxEvent.objects.filter(handled_at=None).count() == 0
-        again = clerks.act((name, how))
-        tasks.run(till.now)
-        assert KILLED not in again
-        assert_sound()
-        yield how
-        if first != [KILLED]:
-            assert write > 2, "nothing was written, so nothing was tested"
-            return
-    pytest.fail("it never came to its end")
 
 
 def postings(code: str) -> list[str]:

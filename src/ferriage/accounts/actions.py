@@ -25,7 +25,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret, new_token
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 SESSION_LENGTH: Final = timedelta(days=30)
@@ -98,6 +98,27 @@ def open_account(
         )
         audit.record(now=now, actor=actor, action="account.opened", account_class=account_class)
     return OpenedAccount(account, number)
+
+
+def open_accounts(
+    *, places: Sequence[str], language: str, now: datetime, actor: Actor
+) -> list[OpenedAccount]:
+    """Open an account of the public for each place, in order; one audit entry for all of them."""
+    numbers = [codes.random_characters() for _place in places]
+    with writing():
+        made = Account.objects.bulk_create(
+            [
+                Account(
+                    number_hash=hash_secret("account", number),
+                    place=place,
+                    language=language,
+                    created_on=now.date(),
+                )
+                for number, place in zip(numbers, places, strict=True)
+            ]
+        )
+        audit.record(now=now, actor=actor, action="accounts.opened", number=len(made))
+    return [OpenedAccount(*pair) for pair in zip(made, numbers, strict=True)]
 
 
 def close_account(*, account: Account, now: datetime, actor: Actor) -> Account:

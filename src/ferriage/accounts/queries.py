@@ -13,6 +13,7 @@ from ferriage.core import codes
 from ferriage.core.hashing import hash_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from django.contrib.auth.models import AnonymousUser, User
@@ -26,6 +27,13 @@ def account_by_number(text: str) -> Account | None:
     return Account.objects.filter(
         number_hash=hash_secret("account", number), closed_at__isnull=True
     ).first()
+
+
+def numbers_in_use(numbers: Sequence[str]) -> set[str]:
+    """Return those of the numbers, as bare characters, that open an account; a page at most."""
+    hashes = {hash_secret("account", number): number for number in numbers}
+    rows = Account.objects.filter(number_hash__in=hashes, closed_at__isnull=True)
+    return {hashes[found] for found in rows.values_list("number_hash", flat=True)}
 
 
 def account_by_session(token: str, now: datetime) -> Account | None:

@@ -9,14 +9,15 @@ Source: docs/explanation/gateway.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from ferriage.agent import feed, flows, host, layout, plane, status
-from ferriage.agent.errors import BatchRefused, DataPlaneError
+from ferriage.agent import feed, flows, host, plane, status
+from ferriage.agent.desired import Desired
+from ferriage.agent.elements import Elements
+from ferriage.agent.errors import BatchRefused
 from ferriage.agent.presence import Presence
-from ferriage.agent.usage import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,13 +26,21 @@ if TYPE_CHECKING:
     from ferriage.agent.backend import Backend
     from ferriage.agent.clock import SiteClock
     from ferriage.agent.identity import Identity
-    from ferriage.agent.nft import Nft, Observed
-    from ferriage.agent.plane import Plane
+    from ferriage.agent.nft import Nft
+    from ferriage.agent.quota import Quotas
     from ferriage.agent.store import Store
     from ferriage.agent.usage import Meter
     from ferriage.config import Config
 
 log = structlog.get_logger()
+
+
+class Taken(NamedTuple):
+    """What a batch touched: devices as they were, and the names of those that came or changed."""
+
+    pool: feed.Pool
+    before: Mapping[str, wire.Device]
+    puts: tuple[str, ...]
 
 
 class Engine:
@@ -47,18 +56,20 @@ class Engine:
         backend: Backend,
         nft: Nft,
         meter: Meter,
+        quotas: Quotas,
     ) -> None:
         self._config = config
         self._identity = identity
         self._store = store
         self._clock = clock
         self._backend = backend
-        self._nft = nft
-        self._meter = meter
+        self._elements = Elements(nft, meter, quotas, clock)
+        self._quotas = quotas
+        self._cut: frozenset[int] = frozenset()
         self._presence = Presence(config.agent, backend)
-        self._live: Plane = plane.empty()
         self._peers: dict[str, dict[str, frozenset[str]]] = {}
         self._not_taken: dict[str, dict[str, str]] = {}
+        self._applied: dict[str, status.Applied] = {}
         self._uplinks: frozenset[str] = frozenset()
         self.pools: dict[str, feed.Pool] = {}
         self.load()
@@ -103,6 +114,7 @@ class Engine:
         before = {self.interface(pool) for pool in self.pools.values()}
         self._store.save_assignments(pools, hub_url)
         self.load()
+        self._elements.forget()
         self.reconcile()
         for name in before - {self.interface(pool) for pool in self.pools.values()}:
             self._backend.drop(name)
@@ -114,9 +126,10 @@ class Engine:
         self.reconcile(refill=True)
 
     def reconcile(self, *, refill: bool = False) -> None:
-        """Read the whole data plane, mend what differs, and meter.
+        """Look at the data plane, mend what differs, and meter.
 
-        The tables stand before anything is forwarded or any tunnel comes up.
+        Elements are read only if they may differ from what we know; peers always. The tables
+        stand before anything is forwarded or any tunnel comes up.
 
         Args:
             refill: Load the rules again although the table is whole.
@@ -124,36 +137,63 @@ class Engine:
         Raises:
             DataPlaneError: Something could not be read or mended; the next call tries again.
         """
-        observed = self._nft.read(self._clock.now())
-        if observed is None or observed.comment != self._meter.life():
-            observed = self._make_table()
-        elif refill:
-            self._nft.install(self._meter.life())
-        self._live = observed.plane
-        self._meter_all(observed)
+        whole = refill or not self._elements.in_sight()
+        self._elements.look(self.pools, whole=whole, refill=refill)
+        self._cut_used_up(apply=not whole)
         self._uplinks = host.uplinks(self._config.agent.uplink)
         host.forward(self._uplinks, self._config.agent.run_dir)
+        before = dict(self._peers)
         lost = self._ensure_links()
         now = self._clock.now()
-        self._change(plane.diff(self._live, self._wanted(now), now), now)
-        for pool in self.pools.values():
+        desired = self._desired()
+        wanted = desired.whole(now) if whole else desired.frame(now)
+        self._elements.mend(wanted, now, whole=whole)
+        for code, pool in self.pools.items():
+            name = self.interface(pool)
+            found = self._peers[name]
             self._set_peers(pool, self._peer_changes(pool))
+            if whole or before.get(name) != found:
+                self._judge(pool, self._applied_to(code).known() | pool.devices.keys(), now)
         for name in lost:
             self._presence.wake(name, self._peers[name])
+
+    def sample(self) -> bool:
+        """Meter, and hold or open whose quota is used up or came anew; True when that changed.
+
+        Raises:
+            DataPlaneError: As `reconcile`.
+        """
+        self._elements.look(self.pools, whole=False, refill=False)
+        return self._cut_used_up(apply=True)
+
+    @property
+    def cut(self) -> frozenset[int]:
+        """The slots that are held because their quota is used up."""
+        return self._cut
+
+    def _cut_used_up(self, *, apply: bool) -> bool:
+        used_up = self._quotas.used_up()
+        changed, self._cut = used_up ^ self._cut, used_up
+        if not changed:
+            return False
+        now = self._clock.now()
+        desired = self._desired()
+        old, new = desired.frame(now), desired.frame(now)
+        for pool in self.pools.values():
+            for device in pool.usable():
+                if device.slot in changed:
+                    plane.merge(old, plane.of_device(device, 0, self.interface(pool)))
+                    plane.merge(new, desired.of(device, pool, now))
+        log.info("quotas.used_up", held=len(used_up), changed=len(changed))
+        if apply:
+            self._elements.replace(old, new, now)
+            for pool in self.pools.values():
+                self._judge(pool, [d.id for d in pool.usable() if d.slot in changed], now)
+        return True
 
     def damaged(self) -> bool:
         """Say, at the price of a system call, whether an interface is gone."""
         return host.missing([self.interface(pool) for pool in tuple(self.pools.values())])
-
-    def _make_table(self) -> Observed:
-        """Make our tables anew: they are missing, not whole, or another life's."""
-        self._nft.remove()
-        self._nft.install(self._meter.new_life(self.pools))
-        log.warning("table.made", life=self._meter.life())
-        observed = self._nft.read(self._clock.now())
-        if observed is None:
-            raise DataPlaneError("nft loaded our table but does not show it.")
-        return observed
 
     def _ensure_links(self) -> list[str]:
         """Bring every interface up, read its peers, and return the names of those made anew."""
@@ -173,33 +213,28 @@ class Engine:
             self._peers[name] = {key: peer.allowed_ips for key, peer in peers.items()}
         return made
 
-    def _wanted(self, now: float) -> Plane:
-        wanted = self._frame(now)
-        for pool in self.pools.values():
-            name = self.interface(pool)
-            for device in pool.usable():
-                plane.merge(wanted, plane.of_device(device, now, name))
-        return wanted
+    def _desired(self) -> Desired:
+        return Desired(self.pools, self.interface, self._uplinks, self._cut)
 
-    def _frame(self, now: float) -> Plane:
-        """Return the elements that belong to no device."""
-        frame: Plane = {name: {} for name in plane.FRAME}
-        for pool in self.pools.values():
-            name = self.interface(pool)
-            frame["inner"][name] = None
-            frame["way"][name] = layout.WAY_MARK + pool.assignment.interface
-            frame["wgport"][pool.assignment.listen_port] = None
-            if pool.open_until() > now:
-                frame["lines"][name] = float(pool.open_until())
-            if pool.permit is not None:
-                plane.merge(frame, plane.of_shop(pool.permit.shop))
-        frame["uplink"] = dict.fromkeys(self._uplinks - frame["inner"].keys())
-        return frame
+    def _applied_to(self, code: str) -> status.Applied:
+        return self._applied.setdefault(code, status.Applied())
+
+    def _judge(self, pool: feed.Pool, names: Iterable[str], now: float) -> None:
+        name = self.interface(pool)
+        self._applied_to(pool.assignment.pool).judge(
+            pool,
+            names,
+            interface=name,
+            peers=self._peers[name],
+            live=self._elements.live,
+            cut=self._cut,
+            now=now,
+        )
 
     # --- batches
 
-    def take(self, batch: wire.Batch) -> None:
-        """Judge, persist and apply a batch.
+    def take(self, batch: wire.Batch) -> Taken:
+        """Judge, persist and apply a batch; return what it touched.
 
         Raises:
             BatchRefused: Nothing changed.
@@ -217,9 +252,11 @@ class Engine:
             leaving=[device.slot for name, device in before.items() if name not in change.puts],
             permit=change.permit,
         )
-        was_open = self._line_open(pool)
+        self._quotas.expect(change.puts.values())
+        was_open = self._elements.line_open(self.interface(pool))
         pool.take(change)
         if change.begin.batch == "snapshot":
+            self._elements.forget()
             self.reconcile()
         else:
             self._apply_delta(pool, before, change)
@@ -232,6 +269,7 @@ class Engine:
             puts=len(change.puts),
             deletes=len(change.deletes),
         )
+        return Taken(pool, before, tuple(change.puts))
 
     @staticmethod
     def _affected(pool: feed.Pool, change: feed.Change) -> dict[str, wire.Device]:
@@ -244,28 +282,19 @@ class Engine:
         self, pool: feed.Pool, before: Mapping[str, wire.Device], change: feed.Change
     ) -> None:
         now = self._clock.now()
-        old, new = self._frame(now), self._frame(now)
+        desired = self._desired()
+        old, new = desired.frame(now), desired.frame(now)
         here = self.interface(pool)
         for device in before.values():
             plane.merge(old, plane.of_device(device, 0, here))
         for name in before.keys() | change.puts.keys():
-            plane.merge(new, self._elsewhere(name, pool, now))
+            plane.merge(new, desired.elsewhere(name, pool, now))
         for name in change.puts:
             if name not in pool.refused:
-                plane.merge(new, plane.of_device(pool.devices[name], now, here))
-        live = plane.restrict(self._live, old, new)
-        live |= {name: self._live[name] for name in self._frame(now)}
-        self._change(plane.diff(live, new, now), now)
+                plane.merge(new, desired.of(pool.devices[name], pool, now))
+        self._elements.replace(old, new, now)
         self._set_peers(pool, self._peer_changes(pool, before.values(), change.puts))
-
-    def _elsewhere(self, name: str, here: feed.Pool, now: float) -> Plane:
-        """Return what a device holds on other lines: addresses and limits are the same there."""
-        found: Plane = {}
-        for pool in self.pools.values():
-            if pool is not here and name in pool.devices and name not in pool.refused:
-                held = plane.of_device(pool.devices[name], now, self.interface(pool))
-                plane.merge(found, held)
-        return found
+        self._judge(pool, before.keys() | change.puts.keys(), now)
 
     def _forget(
         self, pool: feed.Pool, before: Mapping[str, wire.Device], *, was_open: bool
@@ -279,16 +308,12 @@ class Engine:
                 gone += [old.ip4, old.ip6]
             elif old.hold_at <= now < new.hold_at:
                 renewed += [new.ip4, new.ip6]
-        if not was_open and self._line_open(pool):
+        if not was_open and self._elements.line_open(self.interface(pool)):
             renewed = [text for device in pool.usable() for text in (device.ip4, device.ip6)]
         flows.forget(gone)
         host.forget_redirected(renewed, hold_port=self._config.agent.hold_port)
 
     # --- changing and reading
-
-    def _change(self, steps: list[plane.Step], now: float) -> None:
-        self._nft.apply(steps, now)
-        plane.patch(self._live, steps)
 
     def _peer_changes(
         self,
@@ -326,43 +351,6 @@ class Engine:
             ids[key]: reason for key, reason in refused.items() if key in ids
         }
 
-    def _line_open(self, pool: feed.Pool) -> bool:
-        ends = self._live["lines"].get(self.interface(pool))
-        return isinstance(ends, float) and ends > self._clock.now()
-
-    # --- metering
-
-    def _meter_all(self, observed: Observed) -> None:
-        """Record all counters, then commit and delete those of slots that left."""
-        counts = pairs(observed.counters)
-        owners = self._store.leaving()
-        for code, pool in self.pools.items():
-            owners |= {device.slot: code for device in pool.devices.values()}
-        fallback = next(iter(self.pools), "")
-        split: dict[str, dict[int, tuple[int, int]]] = {code: {} for code in self.pools}
-        for slot, value in counts.items():
-            split.setdefault(owners.get(slot, fallback), {})[slot] = value
-        used: set[object] = {
-            device.slot for pool in self.pools.values() for device in pool.usable()
-        }
-        used.update(observed.plane["dev4"].values(), observed.plane["dev6"].values())
-        for code, part in split.items():
-            if code:
-                self._meter.record(code, part)
-                self._sweep(code, {s: v for s, v in part.items() if s not in used})
-
-    def _sweep(self, code: str, counts: dict[int, tuple[int, int]]) -> None:
-        if not counts:
-            return
-        self._meter.keep(code, counts)
-        gone = tuple(counts)
-        steps = [
-            plane.Step(name, tuple(slot for slot in gone if slot in self._live[name]), ())
-            for name in sorted(plane.KEPT)
-        ]
-        self._change(steps, self._clock.now())
-        self._store.forget_swept(code, gone)
-
     # --- reporting
 
     def refused(self) -> dict[str, dict[str, str]]:
@@ -373,16 +361,14 @@ class Engine:
 
     def status(self) -> tuple[wire.PoolStatus, ...]:
         """Return what runs, as it was last read back."""
-        now, refused = self._clock.now(), self.refused()
+        refused = self.refused()
         return tuple(
             status.of_pool(
                 pool,
-                interface=self.interface(pool),
-                peers=self._peers.get(self.interface(pool), {}),
-                live=self._live,
-                line_open=self._line_open(pool),
+                digest=self._applied_to(code).digest,
+                peers=len(self._peers.get(self.interface(pool), {})),
+                line_open=self._elements.line_open(self.interface(pool)),
                 refused=refused[code],
-                now=now,
             )
             for code, pool in self.pools.items()
         )

@@ -27,7 +27,7 @@ from ferriage.agent.logs import configure_log
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ferriage.agent.holdfile import HoldFile
+    from ferriage.agent.holdfile import Content, Head
     from ferriage.config import AgentConfig, Config
 
 log = structlog.get_logger()
@@ -43,17 +43,17 @@ _HEADERS: Final = {
 
 
 def view(
-    content: HoldFile, interface: str, address: str, *, accept_language: str, now: float
+    content: Content, interface: str, address: str, *, accept_language: str, now: float
 ) -> View:
     """Return what the page says to the device behind an inner address on an interface.
 
     A closed line comes before a device's own reason: renewing would not open it.
     """
-    line = content.lines.get(interface)
-    device = line.devices.get(_plain(address)) if line else None
+    line = content.head.lines.get(interface)
+    device = content.devices.get((interface, _plain(address))) if line else None
     wishes = [part.split(";")[0] for part in accept_language.split(",")]
     if line is None or device is None:
-        shops = [line.shop_url for line in content.lines.values()]
+        shops = [line.shop_url for line in content.head.lines.values()]
         return View("unknown", language_of(*wishes), 0, "", shops[0] if shops else "")
     language = language_of(*wishes, device.language)
     words = line.reason.get(language) or line.reason.get("en", "")
@@ -61,7 +61,15 @@ def view(
         reason = "line"
     else:
         reason = device.reason if device.hold_at <= now else "open"
-    return View(reason, language, device.hold_at, words, line.shop_url, line.open_until)
+    return View(
+        reason,
+        language,
+        device.hold_at,
+        words,
+        line.shop_url,
+        line.open_until,
+        device.resets_at,
+    )
 
 
 def _plain(address: str) -> str:
@@ -83,8 +91,7 @@ class Holder:
 
     def __init__(self, config: AgentConfig) -> None:
         self._config = config
-        self._content: HoldFile | None = None
-        self._stamp = (0, 0)
+        self._file = holdfile.Reader(config)
         self._missed = ""
         self._sites: dict[Place, web.SockSite] = {}
 
@@ -100,17 +107,19 @@ class Holder:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
         await runner.cleanup()
+        self._file.close()
 
     async def _answer(self, request: web.Request) -> web.Response:
         self._look()
-        if self._content is None or request.remote is None:
+        content = self._file.content
+        if content is None or request.remote is None:
             return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, headers=_HEADERS)
         page = view(
-            self._content,
+            content,
             _interface(request),
             request.remote,
             accept_language=request.headers.get("Accept-Language", ""),
-            now=boot_seconds() + self._content.site_offset,
+            now=boot_seconds() + content.head.site_offset,
         )
         return web.Response(
             status=HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,
@@ -123,10 +132,7 @@ class Holder:
     def _look(self) -> None:
         """Read the agent's file when it changed; an unreadable one leaves the last in force."""
         try:
-            status = holdfile.path(self._config).stat()
-            stamp = (status.st_mtime_ns, status.st_ino)
-            if stamp != self._stamp:
-                self._content, self._stamp = holdfile.read(self._config), stamp
+            self._file.look()
             self._missed = ""
         except (OSError, msgspec.DecodeError) as error:
             if str(error) != self._missed:  # asked twice a second, so only news are told
@@ -134,7 +140,7 @@ class Holder:
                 log.info("file.missed", reason=self._missed)
 
     async def _listen(self, runner: web.AppRunner) -> None:
-        wanted = set(_places(self._content)) if self._content else set()
+        wanted = set(_places(self._file.content.head)) if self._file.content else set()
         for gone in self._sites.keys() - wanted:
             await self._sites.pop(gone).stop()
         for place in sorted(wanted - self._sites.keys()):
@@ -147,12 +153,12 @@ class Holder:
             log.info("address.served", interface=place.interface, address=place.address)
 
 
-def _places(content: HoldFile) -> Iterator[Place]:
+def _places(head: Head) -> Iterator[Place]:
     """Yield where to listen: on every interface that is there, at every address."""
-    for name in content.lines:
+    for name in head.lines:
         with contextlib.suppress(OSError):
             number = socket.if_nametoindex(name)
-            yield from (Place(name, number, address) for address in content.listen)
+            yield from (Place(name, number, address) for address in head.listen)
 
 
 def _bound(place: Place, port: int) -> socket.socket:

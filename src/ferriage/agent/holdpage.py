@@ -15,7 +15,8 @@ LANGUAGES: Final = ("en", "zh-hans")
 class View(NamedTuple):
     """What one page says. `reason` is term, quota, staff, line, open or unknown.
 
-    `line_ended_at` is where a line's permit ended by itself, else 0.
+    `line_ended_at` is where a line's permit ended by itself, else 0; `resets_at` is when a quota
+    comes anew, else 0.
     """
 
     reason: str
@@ -24,6 +25,7 @@ class View(NamedTuple):
     line_reason: str
     shop_url: str
     line_ended_at: int = 0
+    resets_at: int = 0
 
 
 _TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -47,6 +49,7 @@ _TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "unknown": "This device is not known here",
         "unknown_text": "Open the shop to see your devices.",
         "paid": "Paid until",
+        "again": "Data again from",
         "renew": "Renew in the shop",
         "visit": "Go to the shop",
         "after": "Your connection opens by itself within seconds of payment."
@@ -73,6 +76,7 @@ _TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "unknown": "此处没有该设备的记录",
         "unknown_text": "请打开商店查看您的设备。",
         "paid": "已付费至",
+        "again": "流量恢复时间",
         "renew": "前往商店续费",
         "visit": "前往商店",
         "after": "付款后几秒内连接会自动恢复，无需重新设置。",
@@ -134,7 +138,8 @@ def render(view: View) -> str:
     parts = [
         _MARK if view.reason != "open" else "",
         f"<h1>{title}</h1><p>{escape(text or words[f'{view.reason}_text'])}</p>",
-        _paid(words, view) if view.reason in {"term", "quota"} else "",
+        _instant(words["paid"], view.hold_at) if view.reason == "term" else "",
+        _instant(words["again"], view.resets_at) if view.reason == "quota" else "",
         f"<p>{words['still']}</p>" if view.reason in _CHOICES else "",
         _button(words, view),
         f"<small>{words['after']}</small>" if view.reason == "term" else "",
@@ -159,9 +164,11 @@ def _shown(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _paid(words: Mapping[str, str], view: View) -> str:
-    stamp, shown = datetime.fromtimestamp(view.hold_at, UTC).isoformat(), _shown(view.hold_at)
-    return f'<dl><dt>{words["paid"]}</dt><dd><time datetime="{stamp}">{shown}</time></dd></dl>'
+def _instant(label: str, at: int) -> str:
+    if not at:
+        return ""
+    stamp = datetime.fromtimestamp(at, UTC).isoformat()
+    return f'<dl><dt>{label}</dt><dd><time datetime="{stamp}">{_shown(at)}</time></dd></dl>'
 
 
 def _button(words: Mapping[str, str], view: View) -> str:

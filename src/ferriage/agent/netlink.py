@@ -26,7 +26,7 @@ _KIND_MASK: Final = 0x3FFF
 _GENERIC: Final = 16
 _SOL_NETLINK: Final = 270
 _CAP_ACK: Final = 10
-REQUEST, _ACK, DUMP = 0x01, 0x04, 0x300
+REQUEST, ACK, DUMP = 0x01, 0x04, 0x300
 _ERROR, _DONE = 2, 3
 _INTERRUPTED: Final = 0x10
 _HEAD: Final = struct.Struct("=IHHII")
@@ -107,25 +107,17 @@ def message(kind: int, flags: int, number: int, payload: bytes) -> bytes:
     return _HEAD.pack(_HEAD.size + len(payload), kind, flags, number, 0) + payload
 
 
-class Generic:
-    """A conversation with one family of generic netlink, in this thread's network namespace.
+class Conversation:
+    """A socket of one netlink protocol, in this thread's network namespace."""
 
-    Asking for a family loads its module where the host can do that.
-
-    Raises:
-        OSError: ENOENT, when the kernel has no such family.
-    """
-
-    def __init__(self, family: str, version: int) -> None:
-        self._version = version
+    def __init__(self, protocol: int) -> None:
         self._number = 0
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _GENERIC)
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         try:
             self._socket.settimeout(_TIMEOUT_SECONDS)
             # Without it a refusal would send the whole request back.
             self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
             self._socket.bind((0, 0))
-            self._family = self._find(family)
         except BaseException:
             self._socket.close()
             raise
@@ -136,13 +128,60 @@ class Generic:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
+    def exchange(self, kind: int, flags: int, payload: bytes) -> Iterator[bytes]:
+        """Ask, and yield the body of each answer.
+
+        Raises:
+            OSError: Refused.
+            Interrupted: See there; raised at the end, when the socket is free for another try.
+            Malformed: No such answer was ever specified.
+        """
+        self._number += 1
+        self._socket.send(message(kind, REQUEST | flags, self._number, payload))
+        whole = True
+        while True:
+            for said, marks, number, body in messages(self._receive()):
+                if number != self._number:  # of an answer that nobody read to its end
+                    continue
+                whole = whole and not marks & _INTERRUPTED
+                if ended(said, body):
+                    if whole:
+                        return
+                    raise Interrupted(errno.EINTR, os.strerror(errno.EINTR))
+                yield body
+
+    def _receive(self) -> bytes:
+        block, _, flags, (sender, _) = self._socket.recvmsg(_BLOCK)
+        if flags & socket.MSG_TRUNC:
+            raise Malformed("an answer is longer than any should be")
+        return block if sender == 0 else b""
+
+
+class Generic(Conversation):
+    """A conversation with one family of generic netlink.
+
+    Asking for a family loads its module where the host can do that.
+
+    Raises:
+        OSError: ENOENT, when the kernel has no such family.
+    """
+
+    def __init__(self, family: str, version: int) -> None:
+        super().__init__(_GENERIC)
+        self._version = version
+        try:
+            self._family = self._find(family)
+        except BaseException:
+            self._socket.close()
+            raise
+
     def request(self, command: int, payload: bytes) -> None:
         """Ask for a change and wait until it is made.
 
         Raises:
             OSError: Refused.
         """
-        for _ in self._exchange(self._family, _ACK, command, payload):
+        for _ in self._exchange(self._family, ACK, command, payload):
             pass
 
     def dump(self, command: int, payload: bytes) -> Iterator[bytes]:
@@ -157,33 +196,16 @@ class Generic:
 
     def _find(self, family: str) -> int:
         name = attribute(_FAMILY_NAME, family.encode("ascii") + b"\0")
-        for answer in self._exchange(_CONTROLLER, _ACK, _GET_FAMILY, name):
+        for answer in self._exchange(_CONTROLLER, ACK, _GET_FAMILY, name):
             for kind, begin, end in attributes(answer, 0, len(answer)):
                 if kind == _FAMILY_ID:
                     return int.from_bytes(answer[begin:end], sys.byteorder)
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def _exchange(self, kind: int, flags: int, command: int, payload: bytes) -> Iterator[bytes]:
-        self._number += 1
         head = _COMMAND.pack(command, self._version, 0)
-        self._socket.send(message(kind, REQUEST | flags, self._number, head + payload))
-        whole = True
-        while True:
-            for said, marks, number, body in messages(self._receive()):
-                if number != self._number:  # of an answer that nobody read to its end
-                    continue
-                whole = whole and not marks & _INTERRUPTED
-                if ended(said, body):
-                    if whole:
-                        return
-                    raise Interrupted(errno.EINTR, os.strerror(errno.EINTR))
-                yield body[_COMMAND.size :]
-
-    def _receive(self) -> bytes:
-        block, _, flags, (sender, _) = self._socket.recvmsg(_BLOCK)
-        if flags & socket.MSG_TRUNC:
-            raise Malformed("an answer is longer than any should be")
-        return block if sender == 0 else b""
+        for body in self.exchange(kind, flags, head + payload):
+            yield body[_COMMAND.size :]
 
 
 def ended(kind: int, body: bytes) -> bool:

@@ -1,13 +1,20 @@
-"""Reading and writing our two nft tables with nft(1): one process per batch."""
+"""Reading and writing our two nft tables by libnftables, and knowing when nobody changed them.
+
+The kernel counts the changes of its rules (the generation). While it stands where we left it, what
+we read and wrote is what is there, so a look needs not list a table of a hundred thousand elements.
+Time-outs and packets do not raise it.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ferriage.agent import layout, plane
+from ferriage.agent import layout, netlink, plane
 from ferriage.agent.errors import DataPlaneError
+from ferriage.agent.nftlib import Changer
 from ferriage.agent.system import run
 
 if TYPE_CHECKING:
@@ -16,7 +23,6 @@ if TYPE_CHECKING:
     from ferriage.agent.plane import Key, Plane, Step, Value
     from ferriage.config import AgentConfig
 
-_SET: Final = re.compile(r"^\t(?:set|map) (\w+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
 _ELEMENTS: Final = re.compile(r"elements = \{(.*)\}", re.DOTALL)
 _COMMENT: Final = re.compile(r'^\tcomment "([^"]*)"', re.MULTILINE)
 _MARK: Final = re.compile(r"0x([0-9a-f]{8})")
@@ -25,6 +31,12 @@ _SECONDS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _LIMIT: Final = re.compile(r"rate over (\d+) (\w+)/second burst (\d+) (\w+)")
 _BYTES: Final = {"bytes": 1, "kbytes": 1 << 10, "mbytes": 1 << 20, "gbytes": 1 << 30}
 _COUNTER: Final = re.compile(r"counter packets \d+ bytes (\d+)")
+
+_NETFILTER: Final = 12
+_GET_GENERATION: Final = 10 << 8 | 16
+_GENERATION_ID: Final = 1
+_GENERATIONS: Final = 1 << 32
+_FAMILY_HEAD: Final = struct.Struct(">BBH")
 
 
 class Observed(NamedTuple):
@@ -35,6 +47,21 @@ class Observed(NamedTuple):
     counters: dict[str, dict[int, int]]
 
 
+def generation() -> int:
+    """Return how often rules were changed in this network namespace, modulo 2^32.
+
+    Raises:
+        OSError: The kernel has no nftables.
+    """
+    with netlink.Conversation(_NETFILTER) as kernel:
+        answers = kernel.exchange(_GET_GENERATION, netlink.ACK, _FAMILY_HEAD.pack(0, 0, 0))
+        for answer in answers:
+            for kind, begin, end in netlink.attributes(answer, _FAMILY_HEAD.size, len(answer)):
+                if kind == _GENERATION_ID:
+                    return int.from_bytes(answer[begin:end], "big")
+    raise netlink.Malformed("the kernel names no generation of its rules")
+
+
 class Nft:
     """Our tables. Rules of others are neither read nor changed."""
 
@@ -42,6 +69,9 @@ class Nft:
         self._config = config
         self.table = config.table
         self.guard = f"{config.table}_guard"
+        self._change = Changer()
+        self._known: int | None = None
+        """The generation that our last reading, with our changes since, describes."""
 
     def install(self, comment: str) -> None:
         """Make the tables, or refill the rules of those that are there and keep all elements.
@@ -55,7 +85,16 @@ class Nft:
             hold_port=self._config.hold_port,
             allow_networks=self._config.allow_networks,
         )
+        self._known = None
         run("nft", "-f", "-", stdin=text)
+
+    def unchanged(self) -> bool:
+        """Say, at the price of a system call, whether what we know of our tables still holds."""
+        return self._known is not None and self._known == generation()
+
+    def forget(self) -> None:
+        """Know nothing any more; the next look reads all."""
+        self._known = None
 
     def there(self) -> bool:
         """Say whether one of our tables is there."""
@@ -65,8 +104,8 @@ class Nft:
     def remove(self) -> None:
         """Take both tables away."""
         tables = (self.table, self.guard)
-        script = "".join(f"add table inet {t}\ndelete table inet {t}\n" for t in tables)
-        run("nft", "-f", "-", stdin=script)
+        self._known = None
+        self._change("".join(f"add table inet {t}\ndelete table inet {t}\n" for t in tables))
 
     def apply(self, steps: Iterable[Step], now: float) -> None:
         """Take all steps in one transaction.
@@ -75,8 +114,15 @@ class Nft:
             DataPlaneError: None was taken.
         """
         text = plane.render(steps, table=self.table, guard=self.guard, now=now)
-        if text:
-            run("nft", "-f", "-", stdin=text)
+        if not text:
+            return
+        before, known = generation(), self._known
+        self._known = None
+        self._change(text)
+        # Somebody else's change, before ours or beside it, makes the counts disagree.
+        after = (before + 1) % _GENERATIONS
+        if known == before and generation() == after:
+            self._known = after
 
     def read(self, now: float) -> Observed | None:
         """Read our table; None when it, or the guard, is not there.
@@ -84,31 +130,45 @@ class Nft:
         Args:
             now: Site time, to turn what is left of a time-out into an instant.
         """
+        before = generation()
         try:
-            text = run("nft", "list", "table", "inet", self.table)
-            guard = run("nft", "list", "table", "inet", self.guard)
+            comment = _COMMENT.search(run("nft", "-t", "list", "table", "inet", self.table))
+            # Set by set, since the text of a big table would be most of what we need of memory.
+            found = {name: self._set(name, now) for name in plane.SETS}
+            guarded = parse_set("inner", _list("set", self.guard, "inner"), now)
         except DataPlaneError:
             return None
-        observed = parse(text, now)
-        guarded = parse(guard, now).plane["inner"]
-        inner = observed.plane["inner"]
-        observed.plane["inner"] = {name: None for name in inner if name in guarded}
-        return observed
+        elements = {name: elements for name, (elements, _) in found.items()}
+        elements["inner"] = {name: None for name in elements["inner"] if name in guarded[0]}
+        counters = {name: found[name][1] for name in plane.USE}
+        self._known = before if generation() == before else None
+        return Observed(comment[1] if comment else "", elements, counters)
+
+    def counters(self) -> dict[str, dict[int, int]]:
+        """Read the counting elements alone: bytes by slot, for each counting set.
+
+        Raises:
+            DataPlaneError: They are not there.
+        """
+        return {name: self._set(name, 0)[1] for name in plane.USE}
+
+    def _set(self, name: str, now: float) -> tuple[dict[Key, Value], dict[int, int]]:
+        kind = "map" if name in plane.MAPS else "set"
+        return parse_set(name, _list(kind, self.table, name), now)
 
 
-def parse(text: str, now: float) -> Observed:
-    """Parse what `nft list table` prints."""
-    comment = _COMMENT.search(text)
-    found = plane.empty()
-    counters: dict[str, dict[int, int]] = {name: {} for name in plane.USE}
-    for name, declaration in _SET.findall(text):
-        elements = _ELEMENTS.search(declaration)
-        body = elements[1] if elements else ""
-        if name in found and body:
-            found[name] = dict(_elements(name, body, now))
-        if name in counters and body:
-            counters[name] = dict(_counted(body))
-    return Observed(comment[1] if comment else "", found, counters)
+def _list(kind: str, table: str, name: str) -> str:
+    return run("nft", "list", kind, "inet", table, name)
+
+
+def parse_set(name: str, text: str, now: float) -> tuple[dict[Key, Value], dict[int, int]]:
+    """Parse what `nft list set` prints: elements, and bytes by slot of those that count."""
+    found = _ELEMENTS.search(text)
+    body = found[1] if found else ""
+    if not body:
+        return {}, {}
+    counted = dict(_counted(body)) if name in plane.USE else {}
+    return dict(_elements(name, body, now)), counted
 
 
 def seconds(text: str) -> float:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ferriage.config import Config
 
 _RUN_FILES: Final = (
-    *("hold.json", "endpoints.json", "sysctl.json"),
+    *("hold.jsonl", "endpoints.json", "sysctl.json"),
     *("unbound.conf", "unbound.log", "unbound.pid"),
 )
 _STATE_FILES: Final = (

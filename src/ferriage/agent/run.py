@@ -29,6 +29,7 @@ from ferriage.agent.errors import (
 )
 from ferriage.agent.logs import configure_log
 from ferriage.agent.nft import Nft
+from ferriage.agent.quota import Quotas
 from ferriage.agent.resolver import Resolver
 from ferriage.agent.store import Store, lock_state
 from ferriage.agent.usage import Meter
@@ -57,7 +58,9 @@ class Agent:
         self._identity = identity.load(config)
         self._store = Store(state_dir / "state.sqlite3")
         self._clock = SiteClock(site_time=self._store.clock())
-        self._meter = Meter(self._store, boot_id(), least=int(boot_seconds() * 1000))
+        least = int(boot_seconds() * 1000)
+        self._meter = Meter(self._store, boot_id(), least=least)
+        self._quotas = Quotas(self._store, boot_id(), least=least)
         self.engine = Engine(
             config=config,
             identity=self._identity,
@@ -66,8 +69,10 @@ class Agent:
             backend=backend.choose(config.agent),
             nft=Nft(config.agent),
             meter=self._meter,
+            quotas=self._quotas,
         )
         self._resolver = Resolver(config.agent)
+        self._held = holdfile.Writer(config.agent)
         self._lock = asyncio.Lock()
         self._due = asyncio.Event()
         self._frozen = False
@@ -91,6 +96,7 @@ class Agent:
                 asyncio.create_task(self._watch_loops(client)),
                 asyncio.create_task(self._clock_loop()),
                 asyncio.create_task(self._mend_loop()),
+                asyncio.create_task(self._sample_loop()),
                 asyncio.create_task(stop.wait()),
             ]
             done, rest = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
@@ -100,6 +106,7 @@ class Agent:
             for task in done:
                 task.result()
         self._store.save_clock(self._clock.now())
+        self._quotas.save(self._clock.now())
         log.info("agent.ended")
 
     def _start(self) -> None:
@@ -107,11 +114,17 @@ class Agent:
         self._publish()
 
     def _publish(self) -> None:
-        """Tell the hold page and the resolver what is served now."""
+        """Tell the hold page and the resolver all that is served now."""
         pools = self.engine.pools.values()
-        offset = round(self._clock.now() - self._clock.mark())
-        holdfile.write(self._config.agent, pools, site_offset=offset)
+        self._held.write(pools, site_offset=self._offset(), cut=self.engine.cut)
         self._resolver.ensure(pools)
+
+    def _refresh(self) -> None:
+        pools = self.engine.pools.values()
+        self._held.refresh(pools, site_offset=self._offset(), cut=self.engine.cut)
+
+    def _offset(self) -> int:
+        return round(self._clock.now() - self._clock.mark())
 
     async def _guarded(self, part: str, work: Callable[[], None]) -> bool:
         """Run blocking work under the lock; trouble becomes a warning in the next report."""
@@ -141,7 +154,8 @@ class Agent:
         if self._frozen or began < self._next_reconcile:
             return
         self.engine.reconcile()
-        self._publish()
+        self._refresh()
+        self._resolver.ensure(self.engine.pools.values())
         ended = self._clock.mark()
         self._next_reconcile = ended + _PAUSE_FACTOR * (ended - began)
 
@@ -153,6 +167,17 @@ class Agent:
                 log.warning("interface.lost")
                 await self._guarded("reconcile", self.engine.reconcile)
                 await asyncio.sleep(_MEND_PAUSE_SECONDS)
+
+    async def _sample_loop(self) -> None:
+        """Look in time whose quota is used up, while anybody has one."""
+        while True:
+            await asyncio.sleep(self._quotas.pause())
+            if self._quotas.counts_any() and not self._frozen:
+                await self._guarded("quotas", self._sample)
+
+    def _sample(self) -> None:
+        if self.engine.sample():
+            self._refresh()
 
     async def _report(self, client: Client) -> None:
         async with self._lock:
@@ -189,6 +214,10 @@ class Agent:
             self._fence = answer.fence
             self._store.put("fence", str(answer.fence))
             self._store.acknowledge(answer.acknowledged)
+            self._quotas.acknowledged()
+            self._quotas.allow(answer.allowances)
+            if self._quotas.used_up() != self.engine.cut:
+                self._sample()
             if self.engine.assign(answer.pools, answer.hub_url.rstrip("/")):
                 self._publish()
 
@@ -205,9 +234,13 @@ class Agent:
             agent_version=__version__,
             backend=self.engine.backend_name,
             pools=() if self._bare else self.engine.status(),
-            usage=() if self._bare else self._meter.usage(self.engine.pools, sequence),
+            usage=() if self._bare else self._usage(sequence),
             warnings=status.warnings(self._warnings, self.engine.refused()),
         )
+
+    def _usage(self, sequence: int) -> tuple[wire.Usage, ...]:
+        pools = self.engine.pools
+        return (*self._meter.usage(pools, sequence), *self._quotas.usage(pools))
 
     # --- the feed
 
@@ -282,8 +315,10 @@ class Agent:
         self._due.set()
 
     def _apply(self, batch: wire.Batch) -> None:
-        self.engine.take(batch)
-        self._publish()
+        taken = self.engine.take(batch)
+        pools = self.engine.pools.values()
+        self._held.change(pools, *taken, site_offset=self._offset())
+        self._resolver.ensure(pools)
 
     async def _clock_loop(self) -> None:
         while True:

@@ -8,7 +8,7 @@ from ferriage import wire
 from ferriage.agent import plane
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from ferriage.agent.feed import Pool
     from ferriage.agent.plane import Plane
@@ -22,36 +22,72 @@ _EDGE_SECONDS: Final = 2
 """So near to its end a device counts as applied whether the kernel has just held it or not."""
 
 
+class Applied:
+    """Which devices of a pool the data plane was seen to hold whole, and their digest.
+
+    Judged when something of them changed or was read, so a report costs no look at all of them.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, int] = {}
+        self._total = 0
+
+    @property
+    def digest(self) -> str:
+        """The sum of the hashes of their records, as the site computes it."""
+        return f"{self._total % _DIGEST_MODULUS:064x}"
+
+    def judge(
+        self,
+        pool: Pool,
+        names: Iterable[str],
+        *,
+        interface: str,
+        peers: Mapping[str, frozenset[str]],
+        live: Plane,
+        now: float,
+        cut: Container[int] = (),
+    ) -> None:
+        """Judge some devices anew; one that is not in the pool any more is held by nobody.
+
+        Args:
+            peers: Allowed addresses by public key, as read from the pool's interface.
+            live: The elements of nft's sets, as read.
+            cut: Slots that are held because their quota is used up.
+        """
+        for name in names:
+            self._total -= self._held.pop(name, 0)
+            device = pool.devices.get(name)
+            if device is None or name in pool.refused:
+                continue
+            addressed = peers.get(device.public_key) == frozenset(allowed_ips(device))
+            until = 0 if device.slot in cut else device.hold_at
+            if addressed and _holds(live, device, until, interface=interface, now=now):
+                self._held[name] = pool.hashes[name]
+                self._total += pool.hashes[name]
+
+    def known(self) -> frozenset[str]:
+        """Return the devices that are held."""
+        return frozenset(self._held)
+
+
 def of_pool(
-    pool: Pool,
-    *,
-    interface: str,
-    peers: Mapping[str, frozenset[str]],
-    live: Plane,
-    line_open: bool,
-    refused: Mapping[str, str],
-    now: float,
+    pool: Pool, *, digest: str, peers: int, line_open: bool, refused: Mapping[str, str]
 ) -> wire.PoolStatus:
-    """Return a pool's status; its digest counts the devices that the data plane holds whole.
+    """Return a pool's status.
 
     Args:
-        peers: Allowed addresses by public key, as read from the pool's interface.
-        live: The elements of nft's sets, as read.
+        digest: Of the devices that the data plane holds whole.
+        peers: How many the interface has.
     """
-    total = sum(
-        pool.hashes[device.id]
-        for device in pool.usable()
-        if peers.get(device.public_key) == frozenset(allowed_ips(device))
-        and _holds(live, device, interface=interface, now=now)
-    )
     return wire.PoolStatus(
         pool=pool.assignment.pool,
         epoch=pool.epoch,
         rev=pool.rev,
-        digest=f"{total % _DIGEST_MODULUS:064x}",
+        digest=digest,
         permit_serial=pool.permit.serial if pool.permit else 0,
         line_open=line_open,
-        peers=len(peers),
+        peers=peers,
         permit=pool.signed,
         refused=tuple(
             wire.Refused(device=name, reason=_short(refused[name]))
@@ -82,8 +118,12 @@ def allowed_ips(device: wire.Device) -> tuple[str, ...]:
     return (f"{device.ip4}/32", f"{plane.normal_address(device.ip6)}/128")
 
 
-def _holds(live: Plane, device: wire.Device, *, interface: str, now: float) -> bool:
-    """Say whether the kernel holds all elements of a device as its record asks."""
+def _holds(live: Plane, device: wire.Device, until: int, *, interface: str, now: float) -> bool:
+    """Say whether the kernel holds all elements of a device as its record asks.
+
+    Args:
+        until: When it must not pass any more, in site time.
+    """
     wanted = plane.of_device(device, now, interface)
     wanted.pop("open", None)
     static = all(
@@ -91,11 +131,13 @@ def _holds(live: Plane, device: wire.Device, *, interface: str, now: float) -> b
         for name, elements in wanted.items()
         for key, value in elements.items()
     )
-    return static and _open_rightly(live, device, interface=interface, now=now)
+    return static and _open_rightly(live, device, until, interface=interface, now=now)
 
 
-def _open_rightly(live: Plane, device: wire.Device, *, interface: str, now: float) -> bool:
-    if abs(device.hold_at - now) <= _EDGE_SECONDS:
+def _open_rightly(
+    live: Plane, device: wire.Device, until: int, *, interface: str, now: float
+) -> bool:
+    if abs(until - now) <= _EDGE_SECONDS:
         return True
     ends = live["open"].get(plane.open_key(interface, device.slot))
-    return (isinstance(ends, float) and ends > now) == (device.hold_at > now)
+    return (isinstance(ends, float) and ends > now) == (until > now)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,7 +18,7 @@ from ferriage.agent.clock import boot_id, boot_seconds
 from ferriage.agent.errors import AlreadyRunning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 _SCHEMA = """
@@ -38,6 +39,9 @@ CREATE TABLE IF NOT EXISTS swept (
     pool TEXT NOT NULL, slot INTEGER NOT NULL, down INTEGER NOT NULL, up INTEGER NOT NULL,
     PRIMARY KEY (pool, slot)) STRICT;
 CREATE TABLE IF NOT EXISTS leaving (slot INTEGER PRIMARY KEY, pool TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS element (
+    slot INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS expected (slot INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE IF NOT EXISTS final (
     incarnation TEXT PRIMARY KEY, usage TEXT NOT NULL,
     reported INTEGER NOT NULL DEFAULT 0) STRICT;
@@ -64,6 +68,32 @@ class Counter(msgspec.Struct, frozen=True):
     kept_up: int
     seen_down: int
     seen_up: int
+
+
+class Element(msgspec.Struct, frozen=True):
+    """One device's counter in nft: what it shows less `base_*` is what the incarnation counts.
+
+    `limit` is how far that may run, both ways together; `reset_at` is the end of the stretch of
+    its quota that `limit` belongs to.
+    """
+
+    device: str
+    pool: str
+    incarnation: str
+    base_down: int = 0
+    base_up: int = 0
+    seen_down: int = 0
+    seen_up: int = 0
+    limit: int = 0
+    reset_at: int = 0
+
+    @property
+    def used(self) -> int:
+        """Bytes of the incarnation, both ways together."""
+        return self.seen_down + self.seen_up
+
+
+NOTHING: Final = MappingProxyType[int, wire.Usage]({})
 
 
 def lock_state(state_dir: Path) -> int:
@@ -265,6 +295,44 @@ class Store:
     def leaving(self) -> dict[int, str]:
         """Return the pool of each slot that was removed and may still have a counter."""
         return dict(self._db.execute("SELECT slot, pool FROM leaving").fetchall())
+
+    # --- counters of devices with a quota
+
+    def elements(self) -> dict[int, Element]:
+        """Return the counters of devices, by slot, as last persisted."""
+        rows = self._db.execute("SELECT slot, record FROM element")
+        return {slot: msgspec.json.decode(record, type=Element) for slot, record in rows}
+
+    def expect_elements(self, slots: Iterable[int]) -> None:
+        """Note that these slots get a new element, which shows nothing but its own bytes."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR IGNORE INTO expected VALUES (?)", [(slot,) for slot in slots]
+            )
+
+    def expected_elements(self) -> set[int]:
+        """Return the slots with a new element that is not in `elements` yet."""
+        return {slot for (slot,) in self._db.execute("SELECT slot FROM expected")}
+
+    def save_elements(
+        self, elements: Mapping[int, Element], *, gone: Mapping[int, wire.Usage] = NOTHING
+    ) -> None:
+        """Persist counters; of those that are gone keep what is to be reported as final."""
+        with self._transaction():
+            self._db.executemany("DELETE FROM element WHERE slot = ?", [(slot,) for slot in gone])
+            self._db.executemany(
+                "INSERT OR IGNORE INTO final (incarnation, usage) VALUES (?, ?)",
+                [(usage.incarnation, wire.encode(usage).decode()) for usage in gone.values()],
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO element VALUES (?, ?)",
+                [(slot, msgspec.json.encode(found).decode()) for slot, found in elements.items()],
+            )
+            self._db.executemany(
+                "DELETE FROM expected WHERE slot = ?", [(slot,) for slot in elements]
+            )
+
+    # --- incarnations that ended
 
     def close_incarnation(self, usage: wire.Usage, fresh: Counter) -> None:
         """Keep an incarnation's last value to be reported as final, and begin the next one."""

@@ -93,6 +93,14 @@ class Meter:
         )
         self._store.sweep(pool, counter, fresh)
 
+    def leaving(self) -> dict[int, str]:
+        """Return the pool of each slot that was removed and may still have a counter."""
+        return self._store.leaving()
+
+    def swept(self, pool: str, slots: Iterable[int]) -> None:
+        """Note that the elements of these slots are gone from the kernel."""
+        self._store.forget_swept(pool, slots)
+
     def usage(self, pools: Collection[str], sequence: int) -> tuple[wire.Usage, ...]:
         """Return what to report: each pool's running incarnation, and finals not acknowledged."""
         running = [

@@ -68,6 +68,7 @@ def findings(config: Config) -> Iterator[Finding]:
         yield from _ports(config)
         yield _clock()
         yield from _evidence(config)
+        yield from _providers()
         yield _held_reach(config)
         yield from _endpoints()
         yield from _sign_in(config)
@@ -190,6 +191,15 @@ def _evidence(config: Config) -> Iterator[Finding]:
         return
     if sound:
         yield Finding("good", "every file of evidence opens and is as it was handed in")
+
+
+def _providers() -> Iterator[Finding]:
+    """Say which payment providers in use cannot be used, such as after the secret key changed."""
+    from ferriage.payments.providers.registry import unusable
+
+    for account, fault in unusable():
+        what = f"customers cannot pay by “{account.label}”: {fault.message}"
+        yield Finding("bad", what, str(fault.remedy) or "Take it out of use under Payments.")
 
 
 def _held_reach(config: Config) -> Finding:

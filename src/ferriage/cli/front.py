@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _EPILOG: Final = """\
 try it out:
   ferriage demo                    a whole business in this machine's namespaces
+  ferriage demo-books              two shops' books, sold in fast motion and checked to the fen
   ferriage init --local            a shop of your own at http://localhost:8000
   ferriage up                      start it
 

@@ -12,6 +12,7 @@ from ferriage.approvals import sealing
 from ferriage.cli.words import CommandError, Exit
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from ferriage.config import Config
@@ -113,11 +114,14 @@ def make_keys(config: Config) -> list[str]:
     return [path.name for path in made]
 
 
-def make_database(config: Config) -> bool:
+def make_database(config: Config, *, now: datetime | None = None) -> bool:
     """Bring the database up to this release and write its first rows; tell whether it is new.
 
     A shop that has judged nothing yet accepts the rule packs that it is made with; in any other
     they wait for its owner.
+
+    Args:
+        now: When that is, in a story that plays at another time; the clock's time without it.
     """
     from django.core.management import call_command
 
@@ -130,7 +134,7 @@ def make_database(config: Config) -> bool:
     call_command("migrate", verbosity=0, interactive=False)
     is_new = not SiteState.objects.exists()
     site.prepare(inner4=config.shop.inner4, inner6=config.shop.inner6)
-    begin_with_packs(packs=packs_on_file(), now=clock.now(), actor=Actor("command", "init"))
+    begin_with_packs(packs=packs_on_file(), now=now or clock.now(), actor=Actor("command", "init"))
     return is_new
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from ferriage.cli import sandbox
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 -- has no other name
 
@@ -13,6 +15,7 @@ def add(commands: Commands) -> None:
     """Add every command, in the order in which `--help` lists them."""
     for adder in (
         _demo,
+        _demo_books,
         _init,
         _up,
         _check,
@@ -21,9 +24,11 @@ def add(commands: Commands) -> None:
         _agent,
         _staff,
         _ledger,
+        _import,
         _machines,
         _register,
         _scenario,
+        _sandbox,
     ):
         adder(commands)
 
@@ -189,10 +194,58 @@ def _ledger(commands: Commands) -> None:
         "export",
         "books:export",
         "write the books for another program",
-        example="ledger export --format beancount > books.beancount",
+        example="ledger export --format beancount books.beancount",
     )
-    export.add_argument("--format", choices=("beancount", "csv"), default="beancount")
+    export.add_argument("file", nargs="?", metavar="FILE", help="a new file (standard output)")
+    export.add_argument("--format", choices=("beancount", "csv", "chain"), default="beancount")
+    _ledger_months(ledger)
     _command(ledger, "balance", "books:balance", "print the trial balance")
+
+
+def _import(commands: Commands) -> None:
+    coming = _command(
+        commands,
+        "import",
+        "arrivals:run",
+        "take over customers of V2Board, Xboard or Marzban; without --apply only report",
+        example="import v2board dump.sql\n  ferriage import v2board dump.sql --apply",
+    )
+    coming.add_argument("system", choices=("v2board", "xboard", "marzban"))
+    coming.add_argument("source", metavar="SOURCE", help="MySQL dump or SQLite file")
+    coming.add_argument("--mapping", metavar="FILE", help="plans (import-SYSTEM.toml)")
+    coming.add_argument("--apply", action="store_true", help="do what the report says")
+    coming.add_argument("--list", metavar="FILE", help="new numbers (import-SYSTEM-numbers.csv)")
+    coming.add_argument("--report", metavar="FILE", help="write a line for each customer here")
+def _ledger_months(ledger: Commands) -> None:
+    verify = _command(
+        ledger,
+        "verify",
+        "bookfile:verify",
+        "follow an exported chain of the books; needs no shop, no database and no network",
+        example="ledger verify books.jsonl --since books-of-last-month.jsonl",
+    )
+    verify.add_argument("file", metavar="FILE")
+    verify.add_argument("--since", metavar="OLDER", help="an earlier export, which must be in it")
+    verify.add_argument("--head", help="hash of the last entry, as it was noted elsewhere")
+    close = _command(
+        ledger,
+        "close",
+        "books:close",
+        "settle the partners' shares of a month that is over, and close it",
+        example="ledger close 2026-10",
+    )
+    close.add_argument("month", metavar="YYYY-MM")
+
+
+def _demo_books(commands: Commands) -> None:
+    books = _command(
+        commands,
+        "demo-books",
+        "demobooks:run",
+        "sell what the newspaper's two shops sold, and show that the books add up to the fen",
+        example="demo-books --dir .demo-books",
+    )
+    books.add_argument("--dir", help="keep the books and exports in this new directory")
 
 
 def _machines(commands: Commands) -> None:
@@ -319,3 +372,14 @@ def _scenario(commands: Commands) -> None:
         example="scenario nanjing",
     )
     scenario.add_argument("name", choices=("nanjing", "office-line", "stockholm", "lapse"))
+
+
+def _sandbox(commands: Commands) -> None:
+    play = _command(
+        commands,
+        "sandbox",
+        "sandbox:run",
+        "play a payment provider on this machine, to try out how a shop takes money",
+        example="sandbox --shop-url http://localhost:8000 --lose 30 --double 30",
+    )
+    sandbox.add_options(play)

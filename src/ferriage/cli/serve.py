@@ -185,12 +185,13 @@ def _round(now: datetime) -> _Round:
     from ferriage.approvals import tasks as approvals
     from ferriage.devices import tasks as devices
     from ferriage.fleet import tasks as fleet
+    from ferriage.ledger import tasks as ledger
     from ferriage.orders import tasks as orders
     from ferriage.payments import tasks as payments
 
     done = failed = 0
     # The law, then permits: what is lapsed must be closed before anything is sold or extended.
-    for room in (approvals, fleet, orders, payments, devices):
+    for room in (approvals, fleet, orders, payments, devices, ledger):
         try:
             done += room.run(now)
         except Exception:  # noqa: BLE001 -- whatever it is, the other rooms' work is due

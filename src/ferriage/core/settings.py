@@ -77,6 +77,7 @@ CSRF_TRUSTED_ORIGINS = [f"{_url.scheme}://{_url.netloc}"]
 INSTALLED_APPS = [
     "ferriage.web",
     "ferriage.payments",
+    "ferriage.arrivals",
     "ferriage.orders",
     "ferriage.members",
     "ferriage.devices",

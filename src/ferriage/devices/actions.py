@@ -208,8 +208,11 @@ def refresh_all(*, subscriptions: Sequence[int], now: datetime) -> int:
             for plan in {device.subscription.plan for device in devices}
         }
         wanted: dict[int, dict[str, wire.Device]] = defaultdict(dict)
+        stopped = plans.held_now(subscriptions)
         for device in devices:
-            _decide(device, lines[device.subscription.plan_id], register, wanted, now)
+            is_stopped = device.subscription_id in stopped
+            plan_lines = lines[device.subscription.plan_id]
+            _decide(device, plan_lines, register, wanted, now, is_stopped=is_stopped)
         Device.objects.bulk_update(
             devices, ["hold_at", "hold_reason", "remove_at", "ruling"], batch_size=500
         )
@@ -232,6 +235,8 @@ def _decide(
     register: Register,
     wanted: dict[int, dict[str, wire.Device]],
     now: datetime,
+    *,
+    is_stopped: bool,
 ) -> None:
     """Set a device's own columns and add its record to each pool that is to hold it."""
     subscription = device.subscription
@@ -251,6 +256,8 @@ def _decide(
             told_hold_at=told,
             now=now,
         )
+        if held is not None and is_stopped:
+            held = state.stopped(held, told_hold_at=told, hold_length=site.hold_length(), now=now)
         if held is None:
             continue
         if account.account_class != "public" and held.reason == "term":

@@ -84,6 +84,17 @@ def right(
     return found if found.remove_at > now else None
 
 
+def stopped(
+    held: Right, *, told_hold_at: datetime | None, hold_length: timedelta, now: datetime
+) -> Right | None:
+    """Return a right that staff or a dispute holds now, whatever the term still allows."""
+    if held.hold_at <= now:
+        return held
+    hold_at = told_hold_at if told_hold_at is not None and told_hold_at <= now else now
+    found = Right(hold_at, "staff", hold_at + hold_length)
+    return found if found.remove_at > now else None
+
+
 def record(device: Device, plan: Plan, held: Right, language: str) -> wire.Device:
     """Return the device as gateways hold it."""
     return wire.Device(

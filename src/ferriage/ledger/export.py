@@ -5,12 +5,22 @@ from __future__ import annotations
 import csv as csv_format
 import io
 import re
-from collections import Counter
 from datetime import UTC, date, timedelta
-from typing import TYPE_CHECKING, Final
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
 
+from ferriage.core.chain import GENESIS
 from ferriage.core.money import Money
-from ferriage.ledger.models import LedgerAccount, LedgerTransaction, Transfer
+from ferriage.ledger import verify
+from ferriage.ledger.chain import closing_content, transaction_content
+from ferriage.ledger.models import (
+    ChainLink,
+    LedgerAccount,
+    LedgerTransaction,
+    MonthFlow,
+    Transfer,
+)
+from ferriage.ledger.months import next_month
 from ferriage.ledger.queries import trial_balance
 
 if TYPE_CHECKING:
@@ -25,6 +35,7 @@ _ROOTS: Final = {
 }
 
 
+_CHUNK: Final = 2000
 _NO_DAY: Final = date(2000, 1, 1)
 """Where the books begin that hold nothing."""
 
@@ -32,8 +43,8 @@ _NO_DAY: Final = date(2000, 1, 1)
 def beancount() -> Iterator[str]:
     """Yield the books line by line for `bean-check`: every account opened, every balance asserted.
 
-    Beancount asserts a balance at the beginning of a day, so ours stand on the day after the
-    last posting. Days are UTC.
+    Beancount asserts a balance at the beginning of a day, so ours stand on the first day of each
+    month and on the day after the last posting. Days are UTC.
     """
     accounts = list(LedgerAccount.objects.order_by("name", "currency"))
     names = _names(accounts)
@@ -46,15 +57,40 @@ def beancount() -> Iterator[str]:
         yield f"{first} commodity {currency}"
     for name in sorted(set(names.values())):
         yield f"{first} open {name}"
-    for transaction in LedgerTransaction.objects.order_by("posted_at", "pk").prefetch_related(
-        "transfers"
+    for transaction in (
+        LedgerTransaction.objects.order_by("posted_at", "pk")
+        .prefetch_related("transfers")
+        .iterator(chunk_size=_CHUNK)
     ):
         yield ""
         yield from _transaction(transaction, names)
     yield ""
-    for (name, currency), minor in sorted(_balances(accounts, names).items()):
-        amount = Money(minor, currency).decimal()
-        yield f"{last + timedelta(days=1)} balance {name}  {amount} {currency}"
+    for day, balances in _balances(accounts, names, last + timedelta(days=1)):
+        for (name, currency), minor in sorted(balances.items()):
+            yield f"{day} balance {name}  {Money(minor, currency).decimal()} {currency}"
+
+
+def chain() -> Iterator[str]:
+    """Yield the chain of the books for `ferriage ledger verify`, and a last line that ends it."""
+    count, head = 0, GENESIS
+    links = ChainLink.objects.order_by("number").select_related("transaction", "closing")
+    for link in links.prefetch_related(
+        "transaction__transfers__debit", "transaction__transfers__credit"
+    ).iterator(chunk_size=_CHUNK):
+        count, head = link.number, link.hash
+        yield verify.line(_content(link), hash_=link.hash, previous=link.previous_hash)
+    balances = [[row.name, row.currency, row.balance_minor] for row in trial_balance()]
+    held = sorted(row for row in balances if row[2])
+    yield verify.end_line(count=count, head=head, balances=held)
+
+
+def _content(link: ChainLink) -> dict[str, Any]:
+    if link.closing is not None:
+        return closing_content(link.closing, link.number)
+    assert link.transaction is not None  # noqa: S101 -- a constraint of the table
+    transfers = sorted(link.transaction.transfers.all(), key=lambda row: row.pk)
+    lines = [(row.debit.name, row.credit.name, row.amount_minor, row.currency) for row in transfers]
+    return transaction_content(link.transaction, link.number, lines)
 
 
 def csv() -> Iterator[str]:
@@ -73,7 +109,7 @@ def csv() -> Iterator[str]:
     for row in (
         Transfer.objects.select_related("transaction", "debit", "credit")
         .order_by("pk")
-        .iterator(chunk_size=2000)
+        .iterator(chunk_size=_CHUNK)
     ):
         yield _csv_line(
             (
@@ -104,13 +140,22 @@ def _names(accounts: list[LedgerAccount]) -> dict[int, str]:
     return {account.pk: _beancount_name(account.name) for account in accounts}
 
 
-def _balances(accounts: list[LedgerAccount], names: dict[int, str]) -> dict[tuple[str, str], int]:
-    """Return balances by Beancount's name, under which two of our accounts may fall together."""
-    ours = {(account.name, account.currency): names[account.pk] for account in accounts}
-    sums: Counter[tuple[str, str]] = Counter()
-    for row in trial_balance():
-        sums[ours[row.name, row.currency], row.currency] += row.balance_minor
-    return dict(sums)
+def _balances(
+    accounts: list[LedgerAccount], names: dict[int, str], end: date
+) -> Iterator[tuple[date, dict[tuple[str, str], int]]]:
+    """Yield what every account holds as each month begins, and at the end.
+
+    By Beancount's name, under which two of our accounts may fall together.
+    """
+    keys = {account.pk: (names[account.pk], account.currency) for account in accounts}
+    sums = dict.fromkeys(keys.values(), 0)
+    for month, flows in groupby(MonthFlow.objects.order_by("month"), key=lambda flow: flow.month):
+        for flow in flows:
+            sums[keys[flow.debit_id]] += flow.amount_minor
+            sums[keys[flow.credit_id]] -= flow.amount_minor
+        if next_month(month) < end:
+            yield next_month(month), sums
+    yield end, sums
 
 
 def _beancount_name(name: str) -> str:

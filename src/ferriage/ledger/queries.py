@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from django.db.models import Count, F, Q, Sum
+from django.db.models.functions import TruncMonth
 
-from ferriage.ledger.models import LedgerAccount, LedgerTransaction, Transfer
+from ferriage.ledger import chart
+from ferriage.ledger.models import Closing, LedgerAccount, LedgerTransaction, MonthFlow, Transfer
+from ferriage.ledger.months import begins_at, ends_at, month_of, next_month
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
+    from datetime import date, datetime
 
     from django.db.models import QuerySet
 
@@ -48,22 +53,36 @@ class Posted:
 def trial_balance(at: datetime | None = None) -> list[AccountBalance]:
     """Return every account's sums, by name and currency; debits and credits sum alike.
 
+    Whole months come from their sums, so that it takes no longer with more transactions.
+
     Args:
         at: Count postings up to this instant, inclusive; all of them without it.
     """
-    transfers = Transfer.objects.filter(transaction__posted_at__lte=at) if at else Transfer.objects
-    debits = _sums(transfers.values_list("debit"))
-    credits_ = _sums(transfers.values_list("credit"))
+    debits, credits_ = Counter[int](), Counter[int]()
+    for debit, credit, minor in _pairs(at):
+        debits[debit] += minor
+        credits_[credit] += minor
     return [
-        AccountBalance(
-            account.name, account.currency, debits.get(account.pk, 0), credits_.get(account.pk, 0)
-        )
+        AccountBalance(account.name, account.currency, debits[account.pk], credits_[account.pk])
         for account in LedgerAccount.objects.order_by("name", "currency")
     ]
 
 
-def _sums(transfers: QuerySet[Transfer, tuple[int]]) -> dict[int, int]:
-    return dict(transfers.annotate(total=Sum("amount_minor")).order_by())
+def _pairs(at: datetime | None) -> Iterator[tuple[int, int, int]]:
+    """Yield debit, credit and amount: of whole months, and of the one that `at` cuts."""
+    flows = MonthFlow.objects.filter(month__lt=month_of(at)) if at else MonthFlow.objects
+    yield from _by_pair(flows.values_list("debit", "credit"))
+    if at:
+        begun = Transfer.objects.filter(
+            transaction__posted_at__gte=begins_at(month_of(at)), transaction__posted_at__lte=at
+        )
+        yield from _by_pair(begun.values_list("debit", "credit"))
+
+
+def _by_pair(
+    rows: QuerySet[MonthFlow, tuple[int, int]] | QuerySet[Transfer, tuple[int, int]],
+) -> list[tuple[int, int, int]]:
+    return list(rows.annotate(total=Sum("amount_minor")).order_by())
 
 
 def balance(name: str, currency: str, at: datetime | None = None) -> int:
@@ -71,14 +90,10 @@ def balance(name: str, currency: str, at: datetime | None = None) -> int:
     account = LedgerAccount.objects.filter(name=name, currency=currency).first()
     if account is None:
         return 0
-    transfers = Transfer.objects.filter(Q(debit=account) | Q(credit=account))
-    if at:
-        transfers = transfers.filter(transaction__posted_at__lte=at)
-    sums = transfers.aggregate(
-        debit=Sum("amount_minor", filter=Q(debit=account)),
-        credit=Sum("amount_minor", filter=Q(credit=account)),
-    )
-    return (sums["debit"] or 0) - (sums["credit"] or 0)
+    found = 0
+    for debit, credit, minor in _pairs(at):
+        found += minor * ((debit == account.pk) - (credit == account.pk))
+    return found
 
 
 def entries(source_code: str) -> list[Transfer]:
@@ -115,10 +130,24 @@ def posted_in_all(*, kinds: Sequence[str], currency: str) -> int:
     return found.aggregate(total=Sum("amount_minor"))["total"] or 0
 
 
+def closed_until() -> datetime | None:
+    """Return the first instant that may still be posted at; none while no month is closed."""
+    return Closing.objects.order_by("-until").values_list("until", flat=True).first()
+
+
+def month_to_close(now: datetime) -> date | None:
+    """Return the first month that is over and not closed; none when there is none."""
+    closed = Closing.objects.order_by("-month").values_list("month", flat=True).first()
+    first = MonthFlow.objects.order_by("month").values_list("month", flat=True).first()
+    month = next_month(closed) if closed else first
+    return month if month is not None and ends_at(month) <= now else None
+
+
 def check() -> list[Finding]:
     """Return what is wrong with the books in themselves; empty is right.
 
-    What each order and payment must have posted is checked by the rooms that know them.
+    It reads every transfer. What each order and payment must have posted is checked by the rooms
+    that know them.
     """
     findings = [
         Finding(str(row), "a transfer between currencies")
@@ -128,14 +157,44 @@ def check() -> list[Finding]:
     ]
     bare = LedgerTransaction.objects.filter(transfers__isnull=True)
     findings += [Finding(row.source_code, "a transaction that moves nothing") for row in bare]
-    for row in trial_balance():
-        debit_normal = row.name.startswith(("assets:", "expenses:"))
-        wrong_side = row.balance_minor < 0 if debit_normal else row.balance_minor > 0
-        if wrong_side:
-            findings.append(
-                Finding(f"{row.name} {row.currency}", f"is negative: {row.balance_minor}")
+    loose = LedgerTransaction.objects.filter(link__isnull=True)
+    findings += [Finding(row.source_code, "a transaction outside the chain") for row in loose]
+    return [*findings, *_sums_that_differ(), *_account_findings()]
+
+
+def _sums_that_differ() -> Iterator[Finding]:
+    """Compare the sums that pages read with the transfers they were made of."""
+    kept = {
+        (flow.month, flow.debit_id, flow.credit_id): (flow.amount_minor, flow.entries)
+        for flow in MonthFlow.objects.all()
+    }
+    rows = (
+        Transfer.objects.annotate(month=TruncMonth("transaction__posted_at", tzinfo=UTC))
+        .values_list("month", "debit", "credit")
+        .annotate(total=Sum("amount_minor"), count=Count("pk"))
+        .order_by()
+    )
+    made = {(month.date(), *pair): (total, count) for month, *pair, total, count in rows}
+    names = dict(LedgerAccount.objects.values_list("pk", "name"))
+    for key in sorted(kept.keys() | made.keys()):
+        if kept.get(key) != made.get(key):
+            month, debit, credit = key
+            yield Finding(
+                f"{names[debit]} from {names[credit]}",
+                f"{month:%Y-%m} is kept as {kept.get(key)}, its entries make {made.get(key)}",
             )
-    return findings
+
+
+def _account_findings() -> Iterator[Finding]:
+    for row in trial_balance():
+        entry = chart.entry_of(row.name)
+        wrong_side = (
+            row.balance_minor < 0 if chart.grows_on_debit(row.name) else (row.balance_minor > 0)
+        )
+        if entry is None:
+            yield Finding(f"{row.name} {row.currency}", "is not in the chart of accounts")
+        elif wrong_side and entry.never_negative:
+            yield Finding(f"{row.name} {row.currency}", f"is negative: {row.balance_minor}")
 
 
 def _transfers() -> QuerySet[Transfer]:

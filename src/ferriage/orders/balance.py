@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import F
+from django.db.models import Count, F, Sum
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.db import writing
@@ -22,10 +22,16 @@ from ferriage.orders.models import Balance, BalanceMove, Order
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
     from ferriage.accounts.models import Account
 
 CREDITS: Final = "liabilities:credits"
+TOPUP: Final = "topup"
+TOPUP_RETURNED: Final = "topup-returned"
+REFUNDS: Final = "liabilities:refunds"
 SPENT: Final = "balance-spent"
+RETURNED: Final = "balance-returned"
 
 
 class BalanceTooLow(FerriageError):
@@ -44,6 +50,17 @@ def available(account: Account, currency: str) -> int:
     """Return what an account can still spend, in minor units."""
     head = Balance.objects.filter(account=account, currency=currency).first()
     return head.amount_minor - head.reserved_minor if head else 0
+
+
+def balances_of(account: Account) -> QuerySet[Balance]:
+    """Return what an account holds in each currency."""
+    return Balance.objects.filter(account=account, moves__isnull=False).distinct().order_by("pk")
+
+
+def moves_of(account: Account) -> QuerySet[BalanceMove]:
+    """Return all moves of an account's balances, newest first."""
+    moves = BalanceMove.objects.filter(balance__account=account)
+    return moves.select_related("balance").order_by("-pk")
 
 
 def credit(
@@ -86,6 +103,26 @@ def spend(
         if head.amount_minor - head.reserved_minor < money.amount_minor:
             raise _too_low(head)
         return _move(head, -money.amount_minor, source_code, kind, now)
+
+
+def return_topup(*, account: Account, money: Money, source_code: str, now: datetime) -> BalanceMove:
+    """Move what is left of a top-up from a balance to what is owed back.
+
+    Args:
+        source_code: The order of the top-up.
+
+    Raises:
+        BalanceTooLow: There is not so much; nothing was written.
+    """
+    with writing():
+        times = BalanceMove.objects.filter(source_code=source_code, kind=TOPUP_RETURNED).count()
+        head = _head(account, money.currency)
+        if head.amount_minor - head.reserved_minor < money.amount_minor:
+            raise _too_low(head)
+        line = TransferLine(CREDITS, REFUNDS, money)
+        _post(source_code, TOPUP_RETURNED, line, now, sequence=times)
+        minor = -money.amount_minor
+        return _move(head, minor, source_code, TOPUP_RETURNED, now, sequence=times)
 
 
 def reserve(*, order: Order, minor: int) -> None:
@@ -133,14 +170,40 @@ def settle_reserved(*, order: Order, against: str, now: datetime) -> None:
         _move(head, -order.credit_minor, order.code, SPENT, now)
 
 
+def give_back_unused(*, order: Order, minor: int, against: str, now: datetime) -> None:
+    """Let all that goes back to the balance of an order that was ended early be an amount.
+
+    Called again for an earlier end, it moves what more that is; repeated, nothing.
+
+    Args:
+        against: The account of the books that gives it.
+    """
+    moves = BalanceMove.objects.filter(source_code=order.code, kind=RETURNED)
+    before = moves.aggregate(total=Sum("amount_minor"), times=Count("pk"))
+    more = minor - (before["total"] or 0)
+    if more > 0 and order.account is not None:
+        money = Money(more, order.currency)
+        line = TransferLine(against, CREDITS, money)
+        _post(order.code, RETURNED, line, now, sequence=before["times"])
+        head = _head(order.account, order.currency)
+        _move(head, more, order.code, RETURNED, now, sequence=before["times"])
+
+
 def _head(account: Account, currency: str) -> Balance:
     return Balance.objects.get_or_create(account=account, currency=currency)[0]
 
 
-def _move(head: Balance, minor: int, source_code: str, kind: str, now: datetime) -> BalanceMove:
+def _move(
+    head: Balance, minor: int, source_code: str, kind: str, now: datetime, *, sequence: int = 0
+) -> BalanceMove:
     """Write a move; a trigger adds it to the balance, and a constraint keeps that above 0."""
     return BalanceMove.objects.create(
-        balance=head, amount_minor=minor, source_code=source_code, kind=kind, moved_at=now
+        balance=head,
+        amount_minor=minor,
+        source_code=source_code,
+        kind=kind,
+        sequence=sequence,
+        moved_at=now,
     )
 
 
@@ -148,13 +211,16 @@ def _reserve(head: Balance, minor: int) -> None:
     Balance.objects.filter(pk=head.pk).update(reserved_minor=F("reserved_minor") + minor)
 
 
-def _post(source_code: str, kind: str, line: TransferLine, now: datetime) -> None:
+def _post(
+    source_code: str, kind: str, line: TransferLine, now: datetime, *, sequence: int = 0
+) -> None:
     post(
         source_code=source_code,
         kind=kind,
         transfers=[line],
         description=f"Balance: {kind} by {source_code}",
         now=now,
+        sequence=sequence,
     )
 
 

@@ -46,6 +46,20 @@ def earned_of(order: Order, at: datetime) -> int:
     )
 
 
+def parts_of(order: Order, unused_minor: int) -> tuple[int, int]:
+    """Split what was paid and is unused: what a payment brought, and what the balance did.
+
+    In the proportion in which the order was paid, by the largest remainder. So each part grows
+    with the whole, and neither is ever above what it was.
+    """
+    if not order.credit_minor:
+        return unused_minor, 0
+    credited, paid = split(
+        unused_minor, [order.credit_minor, order.refundable_minor - order.credit_minor]
+    )
+    return paid, credited
+
+
 def unused_of(order: Order, at: datetime) -> tuple[int, int]:
     """Split what is unused at an instant: what was paid for, owed if it ended, and what was a gift.
 

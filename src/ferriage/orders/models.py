@@ -11,6 +11,7 @@ from ferriage.core.models import CodeField
 from ferriage.core.money import Money
 
 if TYPE_CHECKING:
+    from ferriage.accounts.models import Account
     from ferriage.plans.models import Plan
 
 
@@ -20,6 +21,9 @@ class Order(models.Model):
     `list_minor` is the price copied and `discount_minor` what a coupon takes off; the rest is
     `amount_minor`, what the sale is worth. Of it `credit_minor` comes from the account's balance,
     and `due_minor` is what a payment must bring.
+
+    `account` pays and is who gets money back; the term is for `recipient` where it is a gift to
+    another account, else for `account`. A gift code is bought for whoever uses it.
 
     `period_*` is the stretch it bought, known once fulfilled; earned revenue follows from it.
     `cut_at` is the instant up to which it counts when the term was ended early; what the customer
@@ -36,6 +40,7 @@ class Order(models.Model):
         CHANGE = "change", _("a change of plan")
         ADDON = "addon", _("an addition")
         TOPUP = "topup", _("a top-up of the balance")
+        GIFT = "gift", _("a gift code")
 
     class State(models.TextChoices):
         OPEN = "open", _("not paid yet")
@@ -49,6 +54,9 @@ class Order(models.Model):
     account = models.ForeignKey(
         "accounts.Account", on_delete=models.PROTECT, null=True, related_name="+"
     )
+    recipient = models.ForeignKey(
+        "accounts.Account", on_delete=models.PROTECT, null=True, related_name="+"
+    )
     subscription = models.ForeignKey(
         "plans.Subscription", on_delete=models.PROTECT, null=True, related_name="+"
     )
@@ -57,6 +65,9 @@ class Order(models.Model):
     term_months = models.PositiveSmallIntegerField()
     list_minor = models.BigIntegerField()
     discount_minor = models.BigIntegerField(default=0)
+    coupon = models.ForeignKey(
+        "orders.Coupon", on_delete=models.PROTECT, null=True, related_name="orders"
+    )
     amount_minor = models.BigIntegerField()
     credit_minor = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3)
@@ -104,11 +115,20 @@ class Order(models.Model):
                     kind="topup",
                     plan__isnull=True,
                     price__isnull=True,
+                    recipient__isnull=True,
                     subscription__isnull=True,
                     term_months=0,
                     discount_minor=0,
                     credit_minor=0,
                     amount_minor__gt=0,
+                )
+                | Q(
+                    kind="gift",
+                    plan__isnull=False,
+                    price__isnull=False,
+                    recipient__isnull=True,
+                    subscription__isnull=True,
+                    term_months__gt=0,
                 )
                 | Q(kind="term", plan__isnull=False, price__isnull=False, term_months__gt=0)
                 | Q(kind__in=["change", "addon"], plan__isnull=False),
@@ -116,13 +136,17 @@ class Order(models.Model):
             ),
             models.CheckConstraint(
                 condition=~Q(state="fulfilled")
-                | Q(kind="topup", fulfilled_at__isnull=False)
+                | Q(kind__in=["topup", "gift"], fulfilled_at__isnull=False)
                 | Q(
                     fulfilled_at__isnull=False,
                     period_starts_at__isnull=False,
                     period_ends_at__isnull=False,
                 ),
                 name="orders_order_fulfilled_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(coupon__isnull=False) | Q(discount_minor=0),
+                name="orders_order_discount_has_coupon",
             ),
             models.CheckConstraint(
                 condition=Q(frozen__gte=timedelta(0)), name="orders_order_frozen_forward"
@@ -147,6 +171,26 @@ class Order(models.Model):
         return Money(self.due_minor, self.currency)
 
     @property
+    def list_price(self) -> Money:
+        """The price copied, before a coupon."""
+        return Money(self.list_minor, self.currency)
+
+    @property
+    def discount(self) -> Money:
+        """What the coupon takes off."""
+        return Money(self.discount_minor, self.currency)
+
+    @property
+    def from_balance(self) -> Money:
+        """The part that the account's balance pays."""
+        return Money(self.credit_minor, self.currency)
+
+    @property
+    def holder(self) -> Account | None:
+        """The account that the term is for."""
+        return self.recipient or self.account
+
+    @property
     def plan_sold(self) -> Plan:
         """The plan that it is for; a top-up, which has none, may not be asked."""
         assert self.plan is not None  # noqa: S101 -- a constraint of every other kind
@@ -157,6 +201,50 @@ class Order(models.Model):
         """Where it ends or ended in real time, with the days that stood still so far."""
         own = self.cut_at or self.period_ends_at
         return own + self.frozen if own else None
+
+
+class Coupon(models.Model):
+    """A word that makes an order cheaper: by a share of its price, or by an amount.
+
+    What it grants never changes (a trigger keeps it so); it ends. `key` is the word as bare
+    characters, since people may type it in any case. An empty list of terms, currencies or plans is
+    no limit. `uses` counts the orders that have it and neither expired nor were cancelled.
+    """
+
+    code = CodeField("cpn")
+    word = models.CharField(max_length=24)
+    key = models.CharField(max_length=24, unique=True)
+    note = models.CharField(max_length=100, blank=True)
+    off_bps = models.PositiveIntegerField(null=True)
+    off_minor = models.BigIntegerField(null=True)
+    currency = models.CharField(max_length=3, blank=True)
+    plans = models.ManyToManyField("plans.Plan", related_name="+")
+    terms = models.JSONField(default=list)
+    first_only = models.BooleanField(default=False)
+    most_uses = models.PositiveIntegerField(null=True)
+    most_per_account = models.PositiveIntegerField(null=True)
+    valid_from = models.DateTimeField()
+    valid_to = models.DateTimeField(null=True)
+    uses = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "orders_coupon"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(off_minor__isnull=True, off_bps__gt=0, off_bps__lte=10_000)
+                | (Q(off_bps__isnull=True, off_minor__gt=0) & ~Q(currency="")),
+                name="orders_coupon_one_kind",
+            ),
+            models.CheckConstraint(
+                condition=Q(most_uses__isnull=True) | Q(uses__lte=F("most_uses")),
+                name="orders_coupon_uses",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.word
 
 
 class PlaceEvidence(models.Model):
@@ -209,22 +297,40 @@ class Balance(models.Model):
             ),
         ]
 
+    @property
+    def money(self) -> Money:
+        """All that it holds."""
+        return Money(self.amount_minor, self.currency)
+
+    @property
+    def reserved(self) -> Money:
+        """What open orders are going to be paid with."""
+        return Money(self.reserved_minor, self.currency)
+
 
 class BalanceMove(models.Model):
     """An amount that came to a balance (above 0) or left it (below). Append-only.
 
-    `source_code` and `kind` are those of the ledger transaction that moved the money.
+    `source_code`, `kind` and `sequence` are those of the ledger transaction that moved the money.
     """
 
     balance = models.ForeignKey(Balance, on_delete=models.PROTECT, related_name="moves")
     amount_minor = models.BigIntegerField()
     source_code = models.CharField(max_length=24)
     kind = models.CharField(max_length=24)
+    sequence = models.PositiveIntegerField(default=0)
     moved_at = models.DateTimeField()
 
     class Meta:
         db_table = "orders_balancemove"
         constraints = [
-            models.UniqueConstraint(fields=["source_code", "kind"], name="orders_balancemove_once"),
+            models.UniqueConstraint(
+                fields=["source_code", "kind", "sequence"], name="orders_balancemove_once"
+            ),
             models.CheckConstraint(condition=~Q(amount_minor=0), name="orders_balancemove_moves"),
         ]
+
+    @property
+    def money(self) -> Money:
+        """The amount, below 0 where it left."""
+        return Money(self.amount_minor, self.balance.currency)

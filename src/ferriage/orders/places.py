@@ -30,18 +30,30 @@ def contradicting(order: Order, *, payer_place: str, now: datetime) -> OfferView
     It does where it lies in another country than the customer says, the plan may not be sold
     there, and nothing else was shown that says where they are.
 
+    A top-up sells nothing yet; what it pays for later asks then (`places_of_balance`).
+
     Args:
         payer_place: The ISO 3166 code that the means of payment presumes; empty presumes nothing.
 
     Returns:
         An offer of the plan as the register judges it for that place.
     """
-    if not payer_place or payer_place[:2] == order.place[:2]:
+    nothing_sold = order.plan_id is None
+    if nothing_sold or not payer_place or payer_place[:2] == order.place[:2]:
         return None
     views = plans.offers_of(plan=order.plan_sold, now=now, place=payer_place)
     if any(view.verdict.allowed for view in views) or is_shown(order):
         return None
     return next(iter(views), None)
+
+
+def places_of_balance(order: Order) -> list[str]:
+    """Return where the money came from that the account of an order paid with before.
+
+    Its balance may be made of that money, so it presumes what a payment presumes.
+    """
+    rows = PlaceEvidence.objects.filter(kind=Kind.PAYMENT_COUNTRY, order__account=order.account_id)
+    return sorted(set(rows.values_list("place", flat=True)))
 
 
 def is_shown(order: Order) -> bool:

@@ -9,7 +9,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Sum
 from ferriage.core.money import Money
 from ferriage.ledger.models import LedgerTransaction
 from ferriage.ledger.queries import posted, posted_in_all
-from ferriage.orders.balance import SPENT
+from ferriage.orders.balance import RETURNED, SPENT, TOPUP
 from ferriage.orders.earning import unused_of
 from ferriage.orders.models import Balance, Order
 
@@ -59,7 +59,7 @@ def orders_of(account: Account) -> QuerySet[Order]:
     """Return an account's orders, newest first."""
     return (
         Order.objects.filter(account=account)
-        .select_related("plan__service", "price")
+        .select_related("account", "plan__service", "price", "coupon")
         .order_by("-pk")
     )
 
@@ -119,10 +119,10 @@ def refunds_due() -> QuerySet[Order]:
 def unearned_minor(currency: str) -> int:
     """Return what the books must hold as unearned, from the orders and what was posted of them."""
     orders = Order.objects.filter(state=Order.State.FULFILLED, currency=currency).exclude(
-        kind=Order.Kind.TOPUP
+        kind__in=[Order.Kind.TOPUP, Order.Kind.GIFT]
     )
     sold = orders.aggregate(total=Sum("amount_minor"))["total"] or 0
-    out = posted_in_all(kinds=("earned", "ended"), currency=currency)
+    out = posted_in_all(kinds=("earned", "ended", RETURNED), currency=currency)
     return sold - out + posted_in_all(kinds=("earned-back",), currency=currency)
 
 
@@ -134,7 +134,7 @@ def balances_minor(currency: str) -> int:
 
 def fulfilled_without_sale() -> QuerySet[Order]:
     """Return fulfilled orders that the books know nothing of; there may be none."""
-    sold = LedgerTransaction.objects.filter(kind__in=["sale", SPENT]).values("source_code")
+    sold = LedgerTransaction.objects.filter(kind__in=["sale", SPENT, TOPUP]).values("source_code")
     return Order.objects.filter(state=Order.State.FULFILLED, amount_minor__gt=0).exclude(
         code__in=sold
     )

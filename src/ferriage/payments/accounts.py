@@ -32,6 +32,12 @@ class ProviderWrong(FerriageError):
     status = 422
 
 
+class ModesMixed(FerriageError):
+    """Play money beside real money: anybody could buy with it what others pay for."""
+
+    slug = "modes-mixed"
+
+
 def add_provider(
     *, slug: str, label: str, mode: str, secrets: Mapping[str, str], now: datetime, actor: Actor
 ) -> ProviderAccount:
@@ -41,12 +47,14 @@ def add_provider(
 
     Raises:
         ProviderWrong: This release has no such provider, or something is missing.
+        ModesMixed: Another provider in use moves real money and this one does not, or the reverse.
     """
     if slug not in registry.KINDS or mode not in ProviderAccount.Mode.values or not label.strip():
         raise ProviderWrong(_("A provider needs a kind that we know, a name and a mode."))
     account = ProviderAccount(slug=slug, label=label.strip(), mode=mode, created_at=now)
-    account.secrets_sealed = registry.sealed(account, _checked(slug, secrets))
+    account.secrets_sealed = registry.sealed(account, _checked(slug, mode, secrets))
     with writing():
+        _refuse_mixed(account)
         ProviderAccount.objects.filter(slug=slug, enabled=True).update(enabled=False)
         account.save(force_insert=True)
         audit.record(
@@ -68,7 +76,7 @@ def replace_secrets(
     Raises:
         ProviderWrong: Something is missing.
     """
-    sealed = registry.sealed(account, _checked(account.slug, secrets))
+    sealed = registry.sealed(account, _checked(account.slug, account.mode, secrets))
     with writing():
         ProviderAccount.objects.filter(pk=account.pk).update(secrets_sealed=sealed)
         audit.record(now=now, actor=actor, action="provider.secrets-replaced", subject=account.code)
@@ -83,9 +91,11 @@ def set_enabled(
 
     Raises:
         StaleState: It is like that already.
+        ModesMixed: As `add_provider`.
     """
     with writing():
         if enabled:
+            _refuse_mixed(account)
             ProviderAccount.objects.filter(slug=account.slug, enabled=True).exclude(
                 pk=account.pk
             ).update(enabled=False)
@@ -100,7 +110,16 @@ def set_enabled(
     return account
 
 
-def _checked(slug: str, secrets: Mapping[str, str]) -> dict[str, str]:
+def _refuse_mixed(account: ProviderAccount) -> None:
+    others = ProviderAccount.objects.filter(enabled=True).exclude(slug=account.slug)
+    if other := others.exclude(mode=account.mode).first():
+        raise ModesMixed(
+            _("“%s” is in use in the other mode.") % other.label,
+            _("Take it out of use first: where real money is taken, play money buys nothing."),
+        )
+
+
+def _checked(slug: str, mode: str, secrets: Mapping[str, str]) -> dict[str, str]:
     """Return the secrets that the provider asks for, and no other."""
     fields = registry.KINDS[slug].secret_fields
     given = {field.name: secrets.get(field.name, "").strip() for field in fields}
@@ -109,4 +128,11 @@ def _checked(slug: str, secrets: Mapping[str, str]) -> dict[str, str]:
         raise ProviderWrong(_("This is missing: %s.") % ", ".join(missing))
     if any(len(value) > MOST_SECRET for value in given.values()):
         raise ProviderWrong(_("A secret is longer than any that a provider gives out."))
+    for field in fields:
+        begins = field.begins.get(mode, ())
+        if begins and given[field.name] and not given[field.name].startswith(begins):
+            raise ProviderWrong(
+                _("%(field)s of this mode begins with %(begins)s.")
+                % {"field": field.label, "begins": ", ".join(begins)}
+            )
     return given

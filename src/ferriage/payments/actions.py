@@ -13,6 +13,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.ledger import queries as ledger
 from ferriage.ledger.actions import TransferLine, post
+from ferriage.orders import balance
 from ferriage.orders.actions import Refused, settle
 from ferriage.orders.models import Order
 from ferriage.payments import queries
@@ -29,6 +30,7 @@ from ferriage.payments.starting import MeansNotOffered, NotPayable, start
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ferriage.accounts.models import Account
     from ferriage.core.actors import Actor
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "NotRefundable",
     "assign_unallocated",
     "book_receipt",
+    "credit_unallocated",
     "issue_vouchers",
     "mark_refund_paid",
     "queue_ended",
@@ -90,7 +93,7 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
         result = settle(
             order=order,
             refundable_minor=received,
-            payer_place=event.raw.get("payer_place", "") if event else "",
+            payer_place=_payer_place(event),
             now=now,
             actor=actor,
         )
@@ -99,6 +102,40 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
         audit.record(
             now=now, actor=actor, action="payment.assigned", subject=payment.code, order=order.code
         )
+    return payment
+
+
+def _payer_place(event: InboxEvent | None) -> str:
+    """Return where the payer of kept money presumably is, whoever said it."""
+    raw = event.raw if event else {}
+    return str(raw.get("event", raw).get("payer_place", ""))
+
+
+def credit_unallocated(
+    *, payment: Payment, account: Account, now: datetime, actor: Actor
+) -> Payment:
+    """Give money that no order took to the balance of the account that it was meant for.
+
+    Raises:
+        StaleState: It is not unallocated any more.
+    """
+    with writing():
+        change_once(
+            Payment.objects.filter(pk=payment.pk, outcome="unallocated").update(outcome="credited")
+        )
+        money = Money(payment.received_minor or 0, payment.currency)
+        balance.credit(
+            account=account,
+            money=money,
+            source_code=payment.code,
+            kind="credited",
+            against="liabilities:unallocated",
+            now=now,
+        )
+        audit.record(
+            now=now, actor=actor, action="payment.credited", subject=payment.code, amount=str(money)
+        )
+    payment.refresh_from_db()
     return payment
 
 
@@ -142,7 +179,7 @@ def mark_refund_paid(
 
     Raises:
         NotRefundable: No number of the payment.
-        StaleState: It is noted as paid already.
+        StaleState: It is noted as paid already, or a provider pays it.
     """
     if not 0 < len(reference.strip()) <= LONGEST_NUMBER:
         raise NotRefundable(
@@ -150,7 +187,7 @@ def mark_refund_paid(
         )
     with writing():
         change_once(
-            Refund.objects.filter(pk=refund.pk, state=Refund.State.QUEUED).update(
+            Refund.objects.filter(queries.BY_HAND, pk=refund.pk).update(
                 state=Refund.State.PAID, paid_at=now, paid_reference=reference.strip()
             )
         )

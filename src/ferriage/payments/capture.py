@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ferriage.core.actors import Actor
 
-Outcome = Literal["settled", "refund", "unallocated", "duplicate"]
+Outcome = Literal["settled", "refund", "unallocated", "credited", "duplicate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ Source: docs/explanation/money.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import IntegrityError
 from django.db.models import F, Sum
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from ferriage.payments.models import ProviderAccount
     from ferriage.payments.providers.contract import Event, RawEvent
 
+KEPT: Final = timedelta(days=90)
+PAGE: Final = 200
+
 
 def keep(
     provider: str,
@@ -36,7 +40,12 @@ def keep(
     try:
         with writing():
             return InboxEvent.objects.create(
-                provider=provider, account=account, event_id=event_id, raw=raw, received_at=now
+                provider=provider,
+                account=account,
+                event_id=event_id,
+                raw=raw,
+                has_body="body" in raw,
+                received_at=now,
             )
     except IntegrityError:
         return InboxEvent.objects.get(provider=provider, account=account, event_id=event_id)
@@ -83,6 +92,23 @@ def _count_refused(slug: str, now: datetime) -> None:
     with writing():
         row, _made = RefusedCallbacks.objects.get_or_create(slug=slug, day=now.date())
         RefusedCallbacks.objects.filter(pk=row.pk).update(count=F("count") + 1)
+
+
+def forget_bodies(now: datetime) -> int:
+    """Forget what callbacks held beyond their meaning, a season after they were handled.
+
+    Providers put names and addresses of payers into them, which the shop never asked for.
+    """
+    old = InboxEvent.objects.filter(
+        has_body=True, received_at__lt=now - KEPT, handled_at__isnull=False
+    )
+    events = list(old.order_by("received_at")[:PAGE])
+    for event in events:
+        event.raw, event.has_body = {"event": event.raw["event"]}, False
+    if events:
+        with writing():
+            InboxEvent.objects.bulk_update(events, ["raw", "has_body"])
+    return len(events)
 
 
 def refused_since(day: date) -> dict[str, int]:

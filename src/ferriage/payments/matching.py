@@ -8,15 +8,15 @@ Source: docs/explanation/money.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
-from ferriage.payments import inbox
+from ferriage.payments import disputes, inbox, refunding
 from ferriage.payments.capture import Captured, change_once, finish, post_receipt, settle_or_refund
-from ferriage.payments.models import InboxEvent, Payment
+from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.payments.providers import registry
-from ferriage.payments.providers.contract import Event
+from ferriage.payments.providers.contract import Event, RefundResult
 from ferriage.payments.starting import BEGUN
 
 if TYPE_CHECKING:
@@ -63,11 +63,15 @@ def look(account: ProviderAccount, payment: Payment | None, now: datetime) -> No
 
 
 def find(account: ProviderAccount, said: Event) -> Payment | None:
-    """Return the payment that an event speaks of: by our code, or by the provider's name."""
-    begun = Payment.objects.select_related("order", "account").filter(account=account)
+    """Return the payment that an event speaks of: by our code, or by the provider's names."""
+    begun = Payment.objects.select_related("order__subscription", "account").filter(account=account)
     if said.payment and (found := begun.filter(code=said.payment).first()):
         return found
-    return begun.filter(provider_ref=said.provider_ref).first() if said.provider_ref else None
+    if said.provider_ref and (found := begun.filter(provider_ref=said.provider_ref).first()):
+        return found
+    if said.kind == "paid" or not said.transaction_id:
+        return None
+    return begun.filter(transaction_id=said.transaction_id).first()
 
 
 def _do(event: InboxEvent, said: Event, now: datetime) -> tuple[str, Payment | None]:
@@ -76,11 +80,28 @@ def _do(event: InboxEvent, said: Event, now: datetime) -> tuple[str, Payment | N
         captured = _capture(event.account, said, now)
         return captured.outcome, captured.payment
     payment = find(event.account, said)
-    if said.kind == "failed" and payment is not None:
+    if said.kind in {"refunded", "refund-failed"}:
+        return _refunded(event.account, said, now), payment
+    if payment is None:
+        return "noted", None
+    if said.kind == "failed":
         # Money that came before or comes later stands above a failure that is told late.
         begun = Payment.objects.filter(pk=payment.pk, state__in=BEGUN)
         begun.update(state=Payment.State.FAILED)
+    elif said.kind.startswith("dispute-") and said.dispute:
+        disputes.take(account=event.account, payment=payment, said=said, now=now, actor=PROVIDER)
     return "noted", payment
+
+
+def _refunded(account: ProviderAccount, said: Event, now: datetime) -> str:
+    """Note a refund's end where it is told by a callback. Others are found in the settlement."""
+    refund = Refund.objects.filter(code=said.refund, payment__account=account).first()
+    if refund is None:
+        return "noted"
+    state: Literal["paid", "failed"] = "paid" if said.kind == "refunded" else "failed"
+    result = RefundResult(state, said.transaction_id, said.reason)
+    refunding.note(refund=refund, result=result, now=now, actor=PROVIDER)
+    return "refund"
 
 
 def _capture(account: ProviderAccount, said: Event, now: datetime) -> Captured:
@@ -122,6 +143,7 @@ def _captured_row(
             transaction_id=said.transaction_id,
             received_minor=said.money.amount_minor,
             captured_at=now,
+            ask_at=None,
         )
         change_once(changed)
         return Payment.objects.select_related("order").get(pk=expected.pk)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
@@ -12,7 +12,8 @@ class ProviderAccount(models.Model):
 
     Several rows may have one slug, of which one is enabled at most: payments that were begun with
     an earlier one are still listened for. Secrets are sealed; who needs them opens them by
-    `providers.registry`, and no page, table or log ever shows them.
+    `providers.registry`, and no page, table or log ever shows them. The provider's own books are
+    read again at `read_books_at`, and are known up to `books_read_to_at`.
     """
 
     class Mode(models.TextChoices):
@@ -26,6 +27,8 @@ class ProviderAccount(models.Model):
     secrets_sealed = models.TextField()
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField()
+    books_read_to_at = models.DateTimeField(null=True)
+    read_books_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "payments_provideraccount"
@@ -51,6 +54,11 @@ class ProviderAccount(models.Model):
         """The ledger account of what lies there; what was never real has one of its own."""
         return f"assets:{self.slug}:test" if self.is_test_mode else f"assets:{self.slug}"
 
+    @property
+    def bank(self) -> str:
+        """The ledger account that its payouts go to."""
+        return "assets:bank:test" if self.is_test_mode else "assets:bank"
+
 
 class Payment(models.Model):
     """One attempt to move money in by one provider.
@@ -59,7 +67,8 @@ class Payment(models.Model):
     was chosen there, and `provider_ref` the provider's own name of what was begun.
     `reference` is what the payer quotes (bank transfer: unique, with a check character).
     `transaction_id` is the provider's own name of the money that came: unique per provider, so
-    one receipt can be posted once only, whatever happens around it.
+    one receipt can be posted once only, whatever happens around it. `ask_at` is when the provider
+    is asked what became of it, and null when that is not worth asking any more.
     """
 
     class State(models.TextChoices):
@@ -88,6 +97,8 @@ class Payment(models.Model):
     reason = models.CharField(max_length=40, blank=True)
     created_at = models.DateTimeField()
     captured_at = models.DateTimeField(null=True)
+    ask_at = models.DateTimeField(null=True)
+    asked = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         db_table = "payments_payment"
@@ -111,7 +122,12 @@ class Payment(models.Model):
                 name="payments_payment_captured_whole",
             ),
         ]
-        indexes = [models.Index(fields=["order"], name="payments_payment_order")]
+        indexes = [
+            models.Index(fields=["order"], name="payments_payment_order"),
+            models.Index(
+                fields=["ask_at"], condition=Q(ask_at__isnull=False), name="payments_payment_ask"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.code
@@ -121,6 +137,7 @@ class InboxEvent(models.Model):
     """What a provider or a member of staff said, as it came, before anything is done with it.
 
     An event of a provider's account holds the callback's body and headers, and what they mean.
+    Bodies may name the payer: `has_body` until they are forgotten.
     """
 
     provider = models.CharField(max_length=16)
@@ -129,6 +146,7 @@ class InboxEvent(models.Model):
     )
     event_id = models.CharField(max_length=200)
     raw = models.JSONField()
+    has_body = models.BooleanField(default=False)
     received_at = models.DateTimeField()
     handled_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=24, blank=True)
@@ -149,7 +167,10 @@ class InboxEvent(models.Model):
         indexes = [
             models.Index(
                 fields=["id"], condition=Q(handled_at=None), name="payments_inboxevent_left"
-            )
+            ),
+            models.Index(
+                fields=["received_at"], condition=Q(has_body=True), name="payments_inboxevent_body"
+            ),
         ]
 
 
@@ -168,16 +189,24 @@ class RefusedCallbacks(models.Model):
 
 
 class Refund(models.Model):
-    """Money that goes back, against one payment and never above it."""
+    """Money that goes back, against one payment and never above it.
+
+    Where a provider over the net pays it back it is `sent` before the provider is asked, and
+    `by_hand` when the provider says that it cannot; `note` is its word for why. `claim_url` is
+    where the customer says how to get it, where the provider leaves that to them.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", _("to be paid")
+        SENT = "sent", _("asked of the provider")
+        BY_HAND = "by_hand", _("to be paid by hand")
         PAID = "paid", _("paid")
 
     class Kind(models.TextChoices):
         NOT_SETTLED = "not_settled"
         UNALLOCATED = "unallocated"
         ENDED = "ended"
+        TOPUP = "topup"
 
     code = CodeField("ref")
     kind = models.CharField(max_length=12, choices=Kind)
@@ -188,13 +217,130 @@ class Refund(models.Model):
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     created_at = models.DateTimeField()
     paid_at = models.DateTimeField(null=True)
-    paid_reference = models.CharField(max_length=100, blank=True)
+    paid_reference = models.CharField(max_length=200, blank=True)
+    note = models.CharField(max_length=200, blank=True)
+    claim_url = models.URLField(max_length=2000, blank=True)
+    ask_at = models.DateTimeField(null=True)
+    asked = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         db_table = "payments_refund"
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payments_refund_positive")
         ]
+
+
+class SettlementLine(models.Model):
+    """One line of a provider's own books, as it said it. Append-only; net = gross - fee."""
+
+    class Kind(models.TextChoices):
+        CHARGE = "charge", _("payment")
+        REFUND = "refund", _("refund")
+        DISPUTE = "dispute", _("dispute")
+        FEE = "fee", _("fee")
+        PAYOUT = "payout", _("payout to the bank")
+        OTHER = "other", _("other")
+
+    code = CodeField("stl")
+    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+")
+    row_id = models.CharField(max_length=200)
+    kind = models.CharField(max_length=8, choices=Kind)
+    reference = models.CharField(max_length=200, blank=True)
+    gross_minor = models.BigIntegerField()
+    fee_minor = models.BigIntegerField()
+    net_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    payout = models.CharField(max_length=200, blank=True)
+    at = models.DateTimeField()
+    imported_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payments_settlementline"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "row_id"], name="payments_settlementline_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(net_minor=F("gross_minor") - F("fee_minor")),
+                name="payments_settlementline_adds_up",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["account", "reference"], name="payments_settlementline_ref")
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Difference(models.Model):
+    """Something on which a provider's books and ours do not agree, until staff looked at it."""
+
+    class Kind(models.TextChoices):
+        MONEY_UNKNOWN = "money-unknown", _("money there that we know nothing of")
+        MONEY_MISSING = "money-missing", _("money here that is not in the provider's books")
+        AMOUNT = "amount", _("another amount there than here")
+        CURRENCY = "currency", _("settled in another currency than it was paid in")
+        REFUND_UNKNOWN = "refund-unknown", _("money went back that we did not send back")
+        DISPUTE_UNKNOWN = "dispute-unknown", _("a dispute that we were not told of")
+        OTHER = "other", _("a line that is none of these")
+
+    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=16, choices=Kind)
+    subject = models.CharField(max_length=200)
+    details = models.CharField(max_length=300, blank=True)
+    found_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True)
+    resolved_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        db_table = "payments_difference"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "kind", "subject"], name="payments_difference_once"
+            )
+        ]
+
+
+class Dispute(models.Model):
+    """A payment that its payer takes back through the bank or card scheme.
+
+    While it is open the order's service is held. Lost, the money goes back and what was earned of
+    it with it; won, the service goes on.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        WON = "won", _("won")
+        LOST = "lost", _("lost")
+
+    code = CodeField("dsp")
+    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+")
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
+    reference = models.CharField(max_length=200)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    reason = models.CharField(max_length=200, blank=True)
+    state = models.CharField(max_length=4, choices=State, default=State.OPEN)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "payments_dispute"
+        constraints = [
+            models.UniqueConstraint(fields=["account", "reference"], name="payments_dispute_once"),
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0), name="payments_dispute_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", closed_at__isnull=True)
+                | Q(state__in=["won", "lost"], closed_at__isnull=False),
+                name="payments_dispute_closed_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
 
 
 class VoucherBatch(models.Model):
@@ -253,6 +399,17 @@ class Voucher(models.Model):
                 name="payments_voucher_used_or_gone",
             ),
         ]
+
+
+class Gift(models.Model):
+    """The voucher that a paid gift code is. Its buyer's order knows it; who uses it does not."""
+
+    order = models.OneToOneField("orders.Order", on_delete=models.PROTECT, related_name="+")
+    voucher = models.OneToOneField(Voucher, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payments_gift"
 
 
 # Django finds the models of a room in this module; those of a provider stand with the provider.

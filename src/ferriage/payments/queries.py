@@ -1,17 +1,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
-from django.db.models import Exists, F, OuterRef, Subquery, Sum
+from django.db.models import Exists, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from ferriage.ledger import queries as ledger
 from ferriage.ledger.models import LedgerAccount, LedgerTransaction
 from ferriage.ledger.queries import Finding
+from ferriage.orders import checks
 from ferriage.orders import queries as orders
 from ferriage.orders.models import Order
-from ferriage.payments.models import InboxEvent, Payment, ProviderAccount, Refund, Voucher
+from ferriage.payments import gifts
+from ferriage.payments.models import (
+    Difference,
+    Dispute,
+    InboxEvent,
+    Payment,
+    ProviderAccount,
+    Refund,
+    Voucher,
+)
 from ferriage.payments.providers.voucher import queries as resellers
 
 if TYPE_CHECKING:
@@ -23,34 +34,53 @@ if TYPE_CHECKING:
     from ferriage.plans.models import Price
 
 
+BY_HAND: Final = Q(state=Refund.State.BY_HAND) | Q(state=Refund.State.QUEUED, payment__account=None)
+"""Refunds that staff pay, because no provider does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worklist:
-    """What waits for staff: transfers awaited, money without an order, refunds to pay."""
+    """What waits for staff: transfers awaited, money without an order, refunds to pay, alarms.
+
+    `sent` refunds wait for their provider and for nobody else.
+    """
 
     awaited: list[Payment]
     unallocated: list[Payment]
     refunds: list[Refund]
+    sent: list[Refund]
     unhandled: list[InboxEvent]
+    disputes: list[Dispute]
+    differences: list[Difference]
 
 
 def worklist(now: datetime) -> Worklist:
     """Return what waits for staff at an instant."""
     payments = Payment.objects.select_related("order__plan__service")
+    refunds = Refund.objects.select_related("payment__order")
     return Worklist(
         awaited=list(
             payments.filter(
+                account=None,
                 state=Payment.State.PENDING,
                 order__state=Order.State.OPEN,
                 order__expires_at__gt=now,
             ).order_by("created_at")
         ),
         unallocated=list(payments.filter(outcome="unallocated").order_by("captured_at")),
-        refunds=list(
-            Refund.objects.filter(state=Refund.State.QUEUED)
-            .select_related("payment__order")
-            .order_by("created_at")
-        ),
+        refunds=list(refunds.filter(BY_HAND).order_by("created_at")),
+        sent=list(refunds.exclude(BY_HAND).exclude(state=Refund.State.PAID).order_by("created_at")),
         unhandled=list(InboxEvent.objects.filter(handled_at=None).order_by("received_at")),
+        disputes=list(
+            Dispute.objects.filter(state=Dispute.State.OPEN)
+            .select_related("payment__order", "account")
+            .order_by("opened_at")
+        ),
+        differences=list(
+            Difference.objects.filter(resolved_at=None)
+            .select_related("account")
+            .order_by("found_at", "pk")
+        ),
     )
 
 
@@ -79,9 +109,10 @@ def has_voucher_for(price: Price) -> bool:
     ).exists()
 
 
-def takes_money() -> bool:
-    """Tell whether the shop uses a provider that takes money over the net."""
-    return ProviderAccount.objects.filter(enabled=True).exists()
+def takes_money() -> list[str]:
+    """Return the labels of the providers in use that take money over the net."""
+    enabled = ProviderAccount.objects.filter(enabled=True)
+    return list(enabled.order_by("pk").values_list("label", flat=True))
 
 
 def in_test_mode() -> list[str]:
@@ -112,7 +143,8 @@ def ended_not_queued_minor(order: Order) -> int:
 
 def check() -> list[Finding]:
     """Return where payments, refunds and orders do not agree with the books; empty is right."""
-    return [*ledger.check(), *_unposted(), *_unpaid(), *_overpaid(), *_differences()]
+    found = (_unposted(), _unpaid(), _overpaid(), _differences(), checks.check())
+    return [*ledger.check(), *chain.from_iterable(found)]
 
 
 def _unposted() -> Iterator[Finding]:
@@ -178,13 +210,14 @@ def _owed_minor(currency: str) -> int:
     refunds = Refund.objects.filter(currency=currency)
     due = orders.refunds_due().filter(currency=currency).aggregate(total=Sum("refund_due_minor"))
     not_queued = (due["total"] or 0) - _sum(refunds.filter(kind=Refund.Kind.ENDED))
-    return _sum(refunds.filter(state=Refund.State.QUEUED)) + not_queued
+    return _sum(refunds.exclude(state=Refund.State.PAID)) + not_queued
 
 
 def _vouchers_minor(currency: str) -> int:
     """Return what was paid for codes that nobody used yet, and that were not taken back."""
     unused = Voucher.objects.filter(used_at=None, reversal=None, batch__currency=currency)
-    return unused.aggregate(total=Sum("batch__paid_per_code_minor"))["total"] or 0
+    paid = unused.aggregate(total=Sum("batch__paid_per_code_minor"))["total"] or 0
+    return paid + gifts.unrevealed_minor(currency)
 
 
 def _sum(refunds: QuerySet[Refund]) -> int:

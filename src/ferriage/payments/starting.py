@@ -22,6 +22,7 @@ from ferriage.orders.places import contradicting
 from ferriage.payments.models import Payment
 from ferriage.payments.providers import registry
 from ferriage.payments.providers.contract import NotByThisMeans
+from ferriage.payments.schedule import next_ask
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -127,6 +128,7 @@ def _intend(
             amount_minor=order.due_minor,
             currency=order.currency,
             created_at=now,
+            ask_at=next_ask(0, now) if account else None,
         )
         audit.record(
             now=now,

@@ -223,3 +223,26 @@ class Lapse(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+
+class Hold(models.Model):
+    """A time in which a subscription's devices are held for a reason that is not its term.
+
+    Days run on meanwhile; what must be made good afterwards is granted by staff.
+    """
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="holds")
+    source_code = models.CharField(max_length=24, unique=True)
+    reason = models.CharField(max_length=200)
+    begun_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "plans_hold"
+        indexes = [
+            models.Index(
+                fields=["subscription"],
+                condition=Q(ended_at__isnull=True),
+                name="plans_hold_open",
+            )
+        ]

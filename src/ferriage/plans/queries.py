@@ -11,10 +11,10 @@ from ferriage.fleet.models import Line
 from ferriage.fleet.queries import is_open, line_facts, newest_permits
 from ferriage.plans import entitlement as rights
 from ferriage.plans import terms
-from ferriage.plans.models import Offer, Period, Plan, Price, Subscription
+from ferriage.plans.models import Hold, Offer, Period, Plan, Price, Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ferriage.accounts.models import Account
     from ferriage.approvals.facts import Verdict
@@ -261,3 +261,14 @@ def preview(
         term_months=term_months,
         now=now,
     )
+
+
+def held_now(subscriptions: Sequence[int]) -> set[int]:
+    """Return which of the subscriptions, by primary key, are held for a reason of their own."""
+    held = Hold.objects.filter(subscription__in=subscriptions, ended_at=None)
+    return set(held.values_list("subscription", flat=True))
+
+
+def holds_of(subscription: Subscription) -> list[Hold]:
+    """Return the holds that a subscription is under now, oldest first."""
+    return list(Hold.objects.filter(subscription=subscription, ended_at=None).order_by("pk"))

@@ -17,6 +17,7 @@ from __future__ import annotations
 from ferriage.wire.batches import frame_batch, open_batch
 from ferriage.wire.calls import (
     ENDPOINT_MISSING,
+    Allowance,
     EnrolAnswer,
     EnrolRequest,
     PoolAssignment,
@@ -55,6 +56,7 @@ from ferriage.wire.records import (
     PermitItem,
     PermitState,
     Put,
+    Quota,
     Shop,
     SignedPermit,
     Struct,
@@ -93,6 +95,7 @@ __all__ = [
     "HEADER_TIME",
     "MOST_ROUTES",
     "WATCH_LIMIT",
+    "Allowance",
     "Batch",
     "Begin",
     "Del",
@@ -109,6 +112,7 @@ __all__ = [
     "PoolStatus",
     "Problem",
     "Put",
+    "Quota",
     "Refused",
     "Report",
     "ReportAnswer",

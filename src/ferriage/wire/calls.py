@@ -81,6 +81,8 @@ class PoolStatus(Struct, frozen=True):
 class Usage(Struct, frozen=True):
     """Absolute bytes since the incarnation began; `device` is empty for the pool's sum.
 
+    A device has one counter on a gateway, whichever of its pools it is in; `pool` is one of them.
+
     An incarnation is one life of a counter: `boot_id` and a number the agent never uses twice.
     """
 
@@ -111,14 +113,26 @@ class Report(Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
+class Allowance(Struct, frozen=True):
+    """How far a device's counter may run here: absolute bytes, both ways, of an incarnation."""
+
+    device: str
+    incarnation: str
+    bytes: int
+
+
 class ReportAnswer(Struct, frozen=True):
-    """The lease, what was taken over, and what the gateway serves now."""
+    """The lease, what was taken over, and what the gateway serves now.
+
+    An allowance that is not named again stays as it was.
+    """
 
     fence: int
     lease_seconds: int
     acknowledged: int
     pools: tuple[PoolAssignment, ...]
     hub_url: str
+    allowances: tuple[Allowance, ...] = ()
 
 
 class Problem(Struct, frozen=True):

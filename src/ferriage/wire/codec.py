@@ -73,6 +73,8 @@ def check_device(device: Device) -> None:
         raise WireError("rates and burst must be positive")
     if not 0 <= device.hold_at <= device.remove_at:
         raise WireError("hold_at lies after remove_at")
+    if device.quota is not None and min(device.quota.bytes, device.quota.resets_at) < 0:
+        raise WireError("quota is negative")
     check_routes(device.routes)
 
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-FEED_FORMAT: Final = 2
+FEED_FORMAT: Final = 3
 """Raised whenever a structure here changes; hub and agent refuse to speak another one."""
 
 WATCH_LIMIT: Final = 1000
@@ -32,13 +32,24 @@ class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Base of every structure on the wire."""
 
 
+class Quota(Struct, frozen=True):
+    """Bytes, both ways together, that a device may use in a stretch of time, and its end.
+
+    The site splits what is left among the devices of a subscription by `Allowance`s; this is what
+    holds before the first, and again once `resets_at` has come and the site is silent.
+    """
+
+    bytes: int
+    resets_at: int
+
+
 class Device(Struct, frozen=True):
     """What a gateway must know of one device. It has no state: see `hold_at`.
 
     `slot` is the device's mark in nft, unique on the site, 1 … 2^32-1. `hold_at` is the instant
     its right ends (exclusive); from then on the peer stays and is held until `remove_at`.
     `routes` are the inner networks it may reach, and then nothing else; without any it is the
-    internet, and no inner network.
+    internet, and no inner network. Only with a `quota` its bytes are reported by device.
     """
 
     id: str
@@ -55,6 +66,7 @@ class Device(Struct, frozen=True):
     remove_at: int
     language: str = "en"
     routes: tuple[str, ...] = ()
+    quota: Quota | None = None
 
 
 class Shop(Struct, frozen=True):

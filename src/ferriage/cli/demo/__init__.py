@@ -92,9 +92,9 @@ def _own(directory: Path) -> contextlib.AbstractContextManager[object]:
 
 
 def _free_port(wanted: int) -> int:
-    """Return the first port from the wanted one on where shop and hub find nobody else."""
-    for port in range(wanted, wanted + 200, 2):
-        if not (_is_taken(port) or _is_taken(port + 1)):
+    """Return the first port from which on shop, hub and sandbox find nobody else."""
+    for port in range(wanted, wanted + 300, 3):
+        if not any(_is_taken(port + number) for number in range(3)):
             return port
     raise CommandError(f"All ports from {wanted} on are taken; choose another with --port.")
 

@@ -9,11 +9,10 @@ from ferriage.cli import books
 from ferriage.cli.demo import lab as machines
 from ferriage.cli.demo import shop
 from ferriage.cli.demo.browser import Browser
-from ferriage.cli.demo.scene import OK
-from ferriage.cli.demo.telling import StepFailed, wait_for
+from ferriage.cli.demo.scene import OK, ok_page
+from ferriage.cli.demo.telling import wait_for
 
 if TYPE_CHECKING:
-    from ferriage.cli.demo.browser import Page
     from ferriage.cli.demo.scene import Scene
 
 HOLD_PAGE: Final = 511
@@ -31,14 +30,14 @@ def buy(scene: Scene) -> None:
     """Buy through the portal, pay by bank transfer, add a device, take its file."""
     browser, teller = Browser(scene.shop_outside), scene.teller
     price = shop.month_price()
-    home = _ok(browser.get("/"))
+    home = ok_page(browser.get("/"))
     teller.show(f"GET / → {home.status}")
-    opened = _ok(browser.submit(home, "/open/", price=price.code))
+    opened = ok_page(browser.submit(home, "/open/", price=price.code))
     scene.number = opened.texts["number"].strip()
     teller.show(f"POST /open/ → {opened.status}, account number {scene.number}")
-    order = _ok(browser.submit(opened, "/orders/", place=shop.PLACE, consent="yes"))
+    order = ok_page(browser.submit(opened, "/orders/", place=shop.PLACE, consent="yes"))
     teller.show(f"POST /orders/ → {order.status} {order.url.removeprefix(scene.shop_outside)}")
-    waiting = _ok(browser.submit(order, "/bank/"))
+    waiting = ok_page(browser.submit(order, "/bank/"))
     scene.reference = waiting.texts["reference"].strip()
     teller.claim(scene.reference, f"to pay: 10 yuan by bank transfer, reference {scene.reference}")
     captured = shop.book_receipt(scene.reference)
@@ -51,21 +50,15 @@ def buy(scene: Scene) -> None:
 
 def _add_device(scene: Scene, browser: Browser) -> None:
     teller = scene.teller
-    account = _ok(browser.get("/account/"))
-    device = _ok(browser.submit(account, "/devices/", name="laptop"))
-    file = _ok(browser.submit(device, "/file/"))
+    account = ok_page(browser.get("/account/"))
+    device = ok_page(browser.submit(account, "/devices/", name="laptop"))
+    file = ok_page(browser.submit(device, "/file/"))
     scene.file.touch(mode=0o600)
     scene.file.write_bytes(file.body)
     teller.claim(
         b"[Interface]" in file.body and b"[Peer]" in file.body,
         f"device added, file downloaded ({len(file.body)} bytes) after {browser.pages} pages",
     )
-
-
-def _ok(page: Page) -> Page:
-    if page.status != OK:
-        raise StepFailed(f"{page.url} answered {page.status}:\n{page.text[:2000]}")
-    return page
 
 
 def connect(scene: Scene) -> None:
@@ -119,12 +112,14 @@ def renew(scene: Scene) -> None:
     teller, laptop = scene.teller, scene.laptop
     scene.vouchers = shop.issue_vouchers(shop.month_price(), 2)
     browser = Browser(scene.shop_inside, scene.lab.client.entered)
-    page = _ok(browser.submit(_ok(browser.get("/log-in/")), "/log-in/", number=scene.number))
+    page = ok_page(
+        browser.submit(ok_page(browser.get("/log-in/")), "/log-in/", number=scene.number)
+    )
     teller.show(f"through the tunnel: POST /log-in/ → {page.status}")
-    order = _ok(browser.submit(page, "/renew/", price=shop.month_price().code))
+    order = ok_page(browser.submit(page, "/renew/", price=shop.month_price().code))
     teller.show(f"POST …/renew/ → {order.status}; the order waits for a voucher")
     began = time.monotonic()
-    paid = _ok(browser.submit(order, "/voucher/", code=scene.vouchers[0]))
+    paid = ok_page(browser.submit(order, "/voucher/", code=scene.vouchers[0]))
     answered = time.monotonic()
     wait_for(lambda: laptop.ping(scene.world[0], wait=0.2), within=10, what="traffic flows again")
     teller.claim(paid.status, f"POST …/voucher/ → {paid.status} in {answered - began:.2f} s")

@@ -12,12 +12,13 @@ from ferriage.cli.demo import lab as machines
 from ferriage.cli.demo import shop
 from ferriage.cli.demo.client import Laptop
 from ferriage.cli.demo.spaces import call
-from ferriage.cli.demo.telling import wait_for
+from ferriage.cli.demo.telling import StepFailed, wait_for
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
+    from ferriage.cli.demo.browser import Page
     from ferriage.cli.demo.lab import Lab
     from ferriage.cli.demo.telling import Teller
     from ferriage.config import Config
@@ -62,6 +63,16 @@ class Scene:
         """The shop's address for a browser on this machine."""
         return f"http://localhost:{self.port}"
 
+    @property
+    def sandbox_port(self) -> int:
+        """The payment sandbox's port; the hub has the one between."""
+        return self.port + 2
+
+    @property
+    def sandbox(self) -> str:
+        """The payment sandbox's address for a browser on this machine, and for the shop."""
+        return f"http://127.0.0.1:{self.sandbox_port}"
+
 
 def settings_of(lab: Lab, port: int) -> dict[str, dict[str, object]]:
     """Return the demo shop's settings file."""
@@ -96,13 +107,25 @@ def start_shop(scene: Scene) -> None:
     )
     for address in (scene.shop_outside, scene.shop_inside):
         url = f"{address}/healthz"
-        status = wait_for(functools.partial(_status, url), within=60, what=f"{url} answers")
+        status = wait_for(functools.partial(status_of, url), within=60, what=f"{url} answers")
         scene.teller.claim(status == OK, f"GET {url} → {status}")
 
 
-def _status(url: str) -> int:
+def status_of(url: str) -> int:
+    """Return what one of the demo's own addresses answers."""
     with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 -- our own address
         return int(answer.status)
+
+
+def ok_page(page: Page) -> Page:
+    """Return a page that was answered with 200.
+
+    Raises:
+        StepFailed: It was not.
+    """
+    if page.status != OK:
+        raise StepFailed(f"{page.url} answered {page.status}:\n{page.text[:2000]}")
+    return page
 
 
 def start_gateway(scene: Scene, line: Line) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ferriage.fleet.actions import NewGateway
     from ferriage.fleet.models import Line
     from ferriage.payments.actions import Captured
+    from ferriage.payments.models import ProviderAccount
     from ferriage.plans.models import Price, Subscription
 
 OLGA: Final = Actor("staff", "olga")
@@ -180,6 +181,28 @@ def issue_vouchers(price: Price, count: int) -> list[str]:
         now=clock.now(),
         actor=OLGA,
     ).codes
+
+
+def add_sandbox(*, key: str, webhook_secret: str, address: str) -> ProviderAccount:
+    """Let customers pay by card, at the sandbox and in test mode."""
+    from ferriage.payments.accounts import add_provider
+
+    return add_provider(
+        slug="stripe",
+        label="Card (sandbox)",
+        mode="test",
+        secrets={"key": key, "webhook_secret": webhook_secret, "address": address},
+        now=clock.now(),
+        actor=OLGA,
+    )
+
+
+def settled_payment(order: str) -> str:
+    """Return the code of the payment that settled an order, empty while there is none."""
+    from ferriage.payments.models import Payment
+
+    found = Payment.objects.filter(order__code=order, outcome="settled").first()
+    return found.code if found else ""
 
 
 def subscription() -> Subscription:

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from ferriage.cli import books, init
-from ferriage.cli.demo import buying, selling, shop
+from ferriage.cli.demo import buying, paying, selling, shop
 from ferriage.cli.demo.scene import REPORT_SECONDS, Scene, settings_of, start_shop
 from ferriage.cli.demo.telling import StepFailed, Teller, wait_for
 from ferriage.cli.words import say
@@ -61,6 +61,7 @@ def _keep_open(scene: Scene) -> None:
     say(f"\nThe shop is open at {scene.shop_outside} until Ctrl-C.")
     say(f"  a voucher to try      {codes.grouped(scene.vouchers[1])}")
     say(f"  the customer's number {scene.number}")
+    say(f"  to pay by card        any order's “Card (sandbox)” leads to {scene.sandbox}/")
     say(f"  a way into the back office, once: {link}")
     if scene.supervisor is not None:
         with contextlib.suppress(KeyboardInterrupt):
@@ -77,6 +78,8 @@ _STEPS: Final = (
     ("The laptop connects with the file the shop gave", buying.connect),
     ("The term ends and the device is held", buying.end_term),
     ("The customer renews with a voucher, through the tunnel", buying.renew),
+    ("A payment service to try out starts: the sandbox", paying.start_sandbox),
+    ("Another customer buys a month and pays by card, on its page", paying.buy_by_card),
     ("What was used is metered", _meter),
     ("The books balance", _balance),
 )

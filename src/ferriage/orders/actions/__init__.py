@@ -1,15 +1,28 @@
 """Everything that changes an order."""
 
+from ferriage.orders.actions.chargeback import charge_back
+from ferriage.orders.actions.coupons import (
+    CouponNotUsable,
+    CouponWrong,
+    Grant,
+    end_coupon,
+    make_coupon,
+)
 from ferriage.orders.actions.freezing import freeze_due, resume_due
+from ferriage.orders.actions.gifts import NotGivable, give
+from ferriage.orders.actions.grants import GrantTooLong, grant_until
 from ferriage.orders.actions.lapses import MoveRefused, move, refund, refund_due, wait
+from ferriage.orders.actions.outcomes import NotPaid, RefusalReason, Refused, Settled
+from ferriage.orders.actions.paying import (
+    NotFromBalance,
+    pay_from_balance,
+    settle_if_nothing_due,
+)
 from ferriage.orders.actions.places import NotShowable, note_shown
 from ferriage.orders.actions.sales import (
     NotForSale,
     NotOnSale,
     PriceGone,
-    RefusalReason,
-    Refused,
-    Settled,
     TermOutlivesApproval,
     cancel,
     expire_due,
@@ -17,28 +30,46 @@ from ferriage.orders.actions.sales import (
     settle,
 )
 from ferriage.orders.actions.service import end_subscription, recognise
+from ferriage.orders.actions.topups import NoTopUp, TopUpWrong, place_topup
 
 __all__ = [
+    "CouponNotUsable",
+    "CouponWrong",
+    "Grant",
+    "GrantTooLong",
     "MoveRefused",
+    "NoTopUp",
     "NotForSale",
+    "NotFromBalance",
+    "NotGivable",
     "NotOnSale",
+    "NotPaid",
     "NotShowable",
     "PriceGone",
     "RefusalReason",
     "Refused",
     "Settled",
     "TermOutlivesApproval",
+    "TopUpWrong",
     "cancel",
+    "charge_back",
+    "end_coupon",
     "end_subscription",
     "expire_due",
     "freeze_due",
+    "give",
+    "grant_until",
+    "make_coupon",
     "move",
     "note_shown",
+    "pay_from_balance",
     "place",
+    "place_topup",
     "recognise",
     "refund",
     "refund_due",
     "resume_due",
     "settle",
+    "settle_if_nothing_due",
     "wait",
 ]

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.approvals.actions import check_clock, write_decision
 from ferriage.core import audit
 from ferriage.core.db import writing
-from ferriage.core.errors import FerriageError, StaleState
+from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance
-from ferriage.orders.actions import freezing
+from ferriage.orders.actions import freezing, topups
+from ferriage.orders.actions.coupons import give_back, take
+from ferriage.orders.actions.outcomes import (
+    RefusalReason,
+    Refused,
+    Settled,
+    change,
+    state_refuses,
+)
 from ferriage.orders.actions.places import keep
+from ferriage.orders.coupons import coupon_by_word, discount_of
 from ferriage.orders.models import Order
-from ferriage.orders.places import Kind, contradicting
+from ferriage.orders.places import Kind, contradicting, places_of_balance
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
 
@@ -34,16 +42,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 500
 UNEARNED: Final = "liabilities:unearned"
-
-RefusalReason = Literal[
-    "order-fulfilled",
-    "order-expired",
-    "order-cancelled",
-    "not-authorised",
-    "term-outlives-approval",
-    "place-contradicted",
-    "other-plan-held",
-]
+VOUCHERS: Final = "liabilities:vouchers"
 
 
 class NotOnSale(FerriageError):
@@ -89,31 +88,14 @@ class NotForSale(FerriageError):
     status = 403
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The order is fulfilled: money posted, term extended, gateways told."""
-
-    order: Order
-    extension: plans.Extension
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The order does not take the money; nothing of the order was changed.
-
-    `verdict` is the register's word when the reason is `not-authorised`, or its word on the place
-    that the payment presumes when that stands against the customer's (`place-contradicted`).
-    """
-
-    reason: RefusalReason
-    verdict: Verdict | None = None
-
-
-def place(
+def place(  # noqa: PLR0913 -- what an order is made of
     *,
     account: Account,
     price: Price,
     place: str,
+    coupon: str = "",
+    kind: str = Order.Kind.TERM,
+    recipient: Account | None = None,
     now: datetime,
     expires_at: datetime,
     actor: Actor,
@@ -121,7 +103,10 @@ def place(
     """Place an order with price and term copied, or return the same one that is still open.
 
     Args:
-        place: Where the customer says to be; the register is asked with it.
+        place: Where who will use it says to be; the register is asked with it.
+        coupon: The word of a coupon that makes it cheaper.
+        kind: `term`, or `gift` for a code that whoever has it turns into a term.
+        recipient: The account that the term is for, where it is a gift to another one.
 
     Raises:
         NotOnSale: The register, or a line's state, does not allow the sale.
@@ -129,6 +114,7 @@ def place(
         PriceGone: Another price holds now.
         OtherPlanHeld: The account holds another plan of the service.
         NotForSale: The account belongs to a closed service.
+        CouponNotUsable: The coupon does not apply.
     """
     plan = price.plan
     if account.account_class != "public":
@@ -137,7 +123,7 @@ def place(
         raise PriceGone(
             _("This price holds no more."), _("Look at today's prices; nothing was charged.")
         )
-    held = plan_queries.subscription_for(account=account, service=plan.service)
+    held = _held(kind, recipient or account, plan)
     plans.refuse_other_plan(held, plan, now)
     with writing():
         chosen = _best_offer(plan, place, now)
@@ -145,17 +131,30 @@ def place(
         if chosen is None or not chosen.sells(ends_at):
             raise _not_sold(chosen)
         same = Order.objects.filter(
-            account=account, price=price, place=place, state=Order.State.OPEN, expires_at__gt=now
+            account=account,
+            price=price,
+            place=place,
+            kind=kind,
+            recipient=recipient,
+            coupon=coupon_by_word(coupon),
+            state=Order.State.OPEN,
+            expires_at__gt=now,
         ).first()
         if same:
             return same
+        taken = take(word=coupon, account=account, price=price, now=now) if coupon else None
+        discount_minor = discount_of(taken, price.amount_minor) if taken else 0
         order = Order.objects.create(
+            kind=kind,
             account=account,
+            recipient=recipient,
             plan=plan,
             price=price,
             term_months=price.term_months,
             list_minor=price.amount_minor,
-            amount_minor=price.amount_minor,
+            discount_minor=discount_minor,
+            coupon=taken,
+            amount_minor=price.amount_minor - discount_minor,
             currency=price.currency,
             place=place,
             created_at=now,
@@ -168,7 +167,7 @@ def place(
             actor=actor,
             action="order.placed",
             subject=order.code,
-            amount=str(_amount(order)),
+            amount=str(Money(order.amount_minor, order.currency)),
             place=place,
         )
     return order
@@ -193,30 +192,36 @@ def settle(
     """
     with writing():
         check_clock(now=now)
-        order = Order.objects.select_related("plan__service", "account", "price").get(pk=order.pk)
+        order = Order.objects.select_related("plan__service", "account", "recipient", "price").get(
+            pk=order.pk
+        )
+        if order.kind == Order.Kind.TOPUP:
+            return topups.settle(order=order, payer_place=payer_place, now=now, actor=actor)
         refusal, chosen = _refusal(order, now)
-        if refusal or chosen is None or order.account is None:
+        if refusal or chosen is None or order.holder is None:
             return _refused(order, refusal or "not-authorised", chosen, now)
         if payer_place:
             kind = Kind.PAYMENT_COUNTRY
             keep(order=order, kind=kind, place=payer_place, now=now, actor=actor)
-        if contrary := contradicting(order, payer_place=payer_place, now=now):
-            return _refused(order, "place-contradicted", contrary, now, place=payer_place)
+        if found := _contradiction(order, payer_place, now):
+            return _refused(order, "place-contradicted", found[1], now, place=found[0])
         _decide(order, chosen, now)
-        _change(order, Order.State.OPEN, state=Order.State.PAID, paid_at=now)
+        change(order, Order.State.OPEN, state=Order.State.PAID, paid_at=now)
         _post_sale(order, now)
+        if order.kind == Order.Kind.GIFT:
+            return _gift_code_sold(order, refundable_minor, now, actor)
         freezing.thaw_served(
-            account=order.account, service=order.plan_sold.service, now=now, actor=actor
+            account=order.holder, service=order.plan_sold.service, now=now, actor=actor
         )
         extension = plans.extend(
-            account=order.account,
+            account=order.holder,
             plan=order.plan_sold,
             term_months=order.term_months,
             source_code=order.code,
             now=now,
             actor=actor,
         )
-        _change(
+        change(
             order,
             Order.State.PAID,
             state=Order.State.FULFILLED,
@@ -238,8 +243,10 @@ def cancel(*, order: Order, now: datetime, actor: Actor) -> Order:
         StaleState: It is not open any more.
     """
     with writing():
-        _change(order, Order.State.OPEN, state=Order.State.CANCELLED)
-        balance.release(order=order)
+        # The caller may have read it before a part of it was paid from the balance.
+        order = Order.objects.select_related("account").get(pk=order.pk)
+        change(order, Order.State.OPEN, state=Order.State.CANCELLED)
+        _release(order)
         audit.record(now=now, actor=actor, action="order.cancelled", subject=order.code)
     return order
 
@@ -247,23 +254,22 @@ def cancel(*, order: Order, now: datetime, actor: Actor) -> Order:
 def expire_due(*, now: datetime, actor: Actor) -> int:
     """Expire open orders whose time is over; returns how many."""
     with writing():
-        due = list(Order.objects.filter(state=Order.State.OPEN, expires_at__lte=now)[:PAGE])
+        open_ones = Order.objects.filter(state=Order.State.OPEN).select_related("account")
+        due = list(open_ones.filter(expires_at__lte=now)[:PAGE])
         for order in due:
-            _change(order, Order.State.OPEN, state=Order.State.EXPIRED)
-            balance.release(order=order)
+            change(order, Order.State.OPEN, state=Order.State.EXPIRED)
+            _release(order)
             audit.record(now=now, actor=actor, action="order.expired", subject=order.code)
     return len(due)
 
 
 def _refusal(order: Order, now: datetime) -> tuple[RefusalReason | None, OfferView | None]:
     """Return why an order cannot be settled, or the offer it is settled on."""
-    if order.state in {Order.State.FULFILLED, Order.State.PAID}:
-        return "order-fulfilled", None
-    if order.state == Order.State.CANCELLED:
-        return "order-cancelled", None
-    if order.state == Order.State.EXPIRED or order.expires_at <= now or order.account is None:
+    if reason := state_refuses(order):
+        return reason, None
+    if order.expires_at <= now or order.holder is None:
         return "order-expired", None
-    held = plan_queries.subscription_for(account=order.account, service=order.plan_sold.service)
+    held = _held(order.kind, order.holder, order.plan_sold)
     try:
         plans.refuse_other_plan(held, order.plan_sold, now)
     except plans.OtherPlanHeld:
@@ -329,33 +335,54 @@ def _decide(order: Order, chosen: OfferView, now: datetime, *, place: str = "") 
     )
 
 
+def _held(kind: str, holder: Account, plan: Plan) -> Subscription | None:
+    """Return what the term would go on from; a gift code is for nobody known yet."""
+    if kind == Order.Kind.GIFT:
+        return None
+    return plan_queries.subscription_for(account=holder, service=plan.service)
+
+
+def _contradiction(order: Order, payer_place: str, now: datetime) -> tuple[str, OfferView] | None:
+    """Return a place that money for the order came from and that stands against its own."""
+    places = [payer_place, *(places_of_balance(order) if order.credit_minor else ())]
+    for place in places:
+        if contrary := contradicting(order, payer_place=place, now=now):
+            return place, contrary
+    return None
+
+
+def _gift_code_sold(order: Order, refundable_minor: int, now: datetime, actor: Actor) -> Settled:
+    """End the sale of a gift code: what it is worth is owed to whoever uses it."""
+    change(
+        order,
+        Order.State.PAID,
+        state=Order.State.FULFILLED,
+        fulfilled_at=now,
+        refundable_minor=refundable_minor + order.credit_minor,
+    )
+    audit.record(now=now, actor=actor, action="order.settled", subject=order.code)
+    return Settled(order, None)
+
+
+def _release(order: Order) -> None:
+    """Give back what an order had taken that is not going to be paid any more."""
+    balance.release(order=order)
+    give_back(order=order)
+
+
 def _post_sale(order: Order, now: datetime) -> None:
     """Move what the order is worth to what is owed in service: what came, and the balance's part.
 
-    The balance's part was reserved while the order was open.
+    The balance's part was reserved while the order was open. A gift code's worth is owed as a
+    voucher's.
     """
+    owed = VOUCHERS if order.kind == Order.Kind.GIFT else UNEARNED
     if order.due_minor:
         post(
             source_code=order.code,
             kind="sale",
-            transfers=[TransferLine("liabilities:unallocated", UNEARNED, order.due)],
+            transfers=[TransferLine("liabilities:unallocated", owed, order.due)],
             description=f"Order {order.code}: {order.term_months} months",
             now=now,
         )
-    balance.settle_reserved(order=order, against=UNEARNED, now=now)
-
-
-def _amount(order: Order) -> Money:
-    return Money(order.amount_minor, order.currency)
-
-
-def _change(order: Order, old: str, **values: object) -> None:
-    """Change an order by compare-and-set, in the database and on the object."""
-    if Order.objects.filter(pk=order.pk, state=old).update(**values) != 1:
-        raise _stale()
-    for name, value in values.items():
-        setattr(order, name, value)
-
-
-def _stale() -> StaleState:
-    return StaleState(_("This order was changed just now."), _("Look again."))
+    balance.settle_reserved(order=order, against=owed, now=now)

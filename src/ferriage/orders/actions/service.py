@@ -14,13 +14,16 @@ from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
-from ferriage.orders import queries
+from ferriage.orders import balance, queries
+from ferriage.ledger.months import months_over
+from ferriage.ledger.queries import closed_until
 from ferriage.orders.actions import freezing
-from ferriage.orders.earning import earned_of, own_time, unused_of
+from ferriage.orders.earning import earned_of, own_time, parts_of, unused_of
 from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from ferriage.core.actors import Actor
@@ -35,22 +38,22 @@ def recognise(*, now: datetime) -> int:
     """Post earned service by the second used, a page of orders a call; returns how many.
 
     What is earned up to now less what was posted, so missed days are caught up and a repeated
-    call posts nothing. An order's last posting takes the rest.
+    call posts nothing. An order's last posting takes the rest. What a month earned is dated in it,
+    unless it is closed: then it is dated in the first one that is open.
     """
     with writing():
         due = list(queries.to_earn(now)[:PAGE])
         books = queries.books_of(due)
-        postings = []
+        open_from = closed_until()
+        postings: dict[datetime, list[Posting]] = {}
         for order in due:
-            posted = books[order.code]
-            grown = earned_of(order, now) - posted.earned_minor
-            if grown > 0:
-                postings.append(_earning(order, grown, posted.times_earned))
+            for dated, posting in _earnings(order, books[order.code], open_from, now):
+                postings.setdefault(dated, []).append(posting)
             end = order.cut_at or order.period_ends_at
             order.earned_to_at = now
             order.earned_fully_at = now if end and end <= own_time(order, now) else None
-        if postings:
-            post_all(postings, now=now)
+        for dated in sorted(postings):
+            post_all(postings[dated], now=dated)
         Order.objects.bulk_update(due, ["earned_to_at", "earned_fully_at"], batch_size=PAGE)
     return len(due)
 
@@ -92,20 +95,27 @@ def end_with(
         ended = plans.end_at(subscription=subscription, at=at, reason=reason, now=now, actor=actor)
         running = queries.running([subscription], at=at)
         books = queries.books_of(running)
-        postings = [posting for order in running for posting in _cut(order, books[order.code], at)]
+        postings = [
+            posting for order in running for posting in _cut(order, books[order.code], at, now)
+        ]
         if postings:
             post_all(postings, now=now)
         devices.refresh(subscription=subscription, now=now, actor=actor)
     return ended
 
 
-def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
-    """Let an order count up to an instant; return what the books must say of it."""
+def _cut(order: Order, books: Books, at: datetime, now: datetime) -> list[Posting]:
+    """Let an order count up to an instant; return what the books must say of it.
+
+    What was paid from the balance goes back there at once, the rest is owed as a refund.
+    """
     assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
     cut_before, owed_before = order.cut_at, order.refund_due_minor
     order.cut_at = max(own_time(order, at), order.period_starts_at)
     earned = earned_of(order, at)
-    owed, given = unused_of(order, at)
+    unused, given = unused_of(order, at)
+    owed, credited = parts_of(order, unused)
+    balance.give_back_unused(order=order, minor=credited, against=_UNEARNED, now=now)
     changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
         cut_at=order.cut_at, refund_due_minor=owed
     )
@@ -129,6 +139,20 @@ def _cut(order: Order, books: Books, at: datetime) -> list[Posting]:
             sequence=books.times_ended,
         ),
     ]
+
+
+def _earnings(
+    order: Order, books: Books, open_from: datetime | None, now: datetime
+) -> Iterator[tuple[datetime, Posting]]:
+    """Yield what an order earned since it was last looked at, each month's part with its date."""
+    earned, times = books.earned_minor, books.times_earned
+    since = order.earned_to_at or order.period_starts_at
+    assert since is not None  # noqa: S101 -- a constraint of fulfilled orders
+    for at, dated in [*months_over(since, now, open_from=open_from), (now, now)]:
+        grown = earned_of(order, at) - earned
+        if grown > 0:
+            yield dated, _earning(order, grown, times)
+            earned, times = earned + grown, times + 1
 
 
 def _earning(order: Order, minor: int, sequence: int) -> Posting:

@@ -70,6 +70,7 @@ class Migration(migrations.Migration):
                 ('amount_minor', models.BigIntegerField()),
                 ('source_code', models.CharField(max_length=24)),
                 ('kind', models.CharField(max_length=24)),
+                ('sequence', models.PositiveIntegerField(default=0)),
                 ('moved_at', models.DateTimeField()),
             ],
             options={
@@ -148,7 +149,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='balancemove',
-            constraint=models.UniqueConstraint(fields=('source_code', 'kind'), name='orders_balancemove_once'),
+            constraint=models.UniqueConstraint(fields=('source_code', 'kind', 'sequence'), name='orders_balancemove_once'),
         ),
         migrations.AddConstraint(
             model_name='balancemove',

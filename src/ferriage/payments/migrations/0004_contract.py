@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('orders', '0006_amounts'),
-        ('payments', '0003_labels'),
+        ("payments", "0003_labels"),
     ]
 
     operations = [

@@ -62,13 +62,19 @@ class NotByThisMeans(FerriageError):
 
 @dataclass(frozen=True, slots=True)
 class SecretField:
-    """A secret that the provider needs, as the back office asks for it."""
+    """A secret that the provider needs, as the back office asks for it.
+
+    Attributes:
+        begins: By the account's mode, what it begins with where the provider marks it so: a test
+            key in a live account would open service for play money.
+    """
 
     name: str
     label: object
     help_text: object = ""
     is_secret: bool = True
     is_required: bool = True
+    begins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +189,13 @@ class RefundResult:
     """What became of a refund.
 
     `by-hand` means that the provider cannot pay back, and staff must. `pending` is asked again.
+    `claim_url` is where the customer says how to get the money, while that is theirs to do.
     """
 
     state: Literal["paid", "pending", "failed", "by-hand"]
     reference: str = ""
     reason: str = ""
+    claim_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

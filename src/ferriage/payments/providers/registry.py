@@ -9,29 +9,39 @@ Source: docs/how-to/write-a-provider.md
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import structlog
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.errors import NotFound
-from ferriage.core.sealed import seal, unseal
+from ferriage.core.sealed import Unsealable, seal, unseal
 from ferriage.orders.places import contradicting
 from ferriage.payments.models import ProviderAccount
 from ferriage.payments.providers.bank.provider import BankProvider
+from ferriage.payments.providers.btcpay.provider import BtcpayProvider
 from ferriage.payments.providers.contract import AccountSetup
+from ferriage.payments.providers.stripe.provider import StripeProvider
 from ferriage.payments.providers.voucher.provider import VoucherProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
+    from ferriage.core.errors import FerriageError
     from ferriage.orders.models import Order
     from ferriage.payments.models import Payment
     from ferriage.payments.providers.contract import Means, NetProvider, Provider
 
-KINDS: Final[dict[str, type[NetProvider]]] = {}
+log = structlog.get_logger()
+
+KINDS: Final[dict[str, type[NetProvider]]] = {BtcpayProvider.slug: BtcpayProvider}
 """Providers over the net by slug: the class that is made of an account with the shop."""
+
+if find_spec("stripe") is not None:
+    KINDS[StripeProvider.slug] = StripeProvider
 
 
 def opened(account: ProviderAccount) -> Provider:
@@ -71,9 +81,21 @@ def in_use() -> Iterator[tuple[Provider, ProviderAccount | None]]:
     """Yield the providers that customers may choose from, those over the net first."""
     enabled = ProviderAccount.objects.filter(enabled=True, slug__in=KINDS).order_by("pk")
     for account in enabled:
-        yield opened(account), account
+        try:
+            yield opened(account), account
+        except Unsealable as fault:  # one that cannot be used hides no other
+            log.warning("provider.unusable", provider=account.slug, reason=fault.slug)
     yield VoucherProvider(), None
     yield BankProvider(), None
+
+
+def unusable() -> Iterator[tuple[ProviderAccount, FerriageError]]:
+    """Yield the accounts in use that cannot be opened, each with the reason."""
+    for account in ProviderAccount.objects.filter(enabled=True).order_by("pk"):
+        try:
+            opened(account)
+        except (NotFound, Unsealable) as fault:
+            yield account, fault
 
 
 def chosen(slug: str) -> tuple[Provider, ProviderAccount | None]:
@@ -94,7 +116,11 @@ def means_for(order: Order, now: datetime) -> list[Means]:
     A means whose payer is presumably in a place where the line may not be sold stays off
     (docs/decisions/0015-place-evidence.md).
     """
-    offered = [means for provider, _account in in_use() for means in provider.offered(order, now)]
+    offered = [
+        replace(means, is_test_mode=provider.is_test_mode)
+        for provider, _account in in_use()
+        for means in provider.offered(order, now)
+    ]
     return [_judged(means, order, now) for means in offered]
 
 

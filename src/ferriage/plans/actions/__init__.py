@@ -1,5 +1,6 @@
 """Everything that changes what is sold and who holds it."""
 
+from ferriage.plans.actions.arrivals import FirstGrant, grant_first
 from ferriage.plans.actions.catalogue import (
     CatalogueWrong,
     add_offer,
@@ -13,6 +14,7 @@ from ferriage.plans.actions.catalogue import (
     withdraw_offer,
     withdraw_plan,
 )
+from ferriage.plans.actions.holds import hold, release, take_back
 from ferriage.plans.actions.lapses import LapseOver, choose_to_wait, freeze, move, over, thaw
 from ferriage.plans.actions.rights import (
     Ended,
@@ -32,6 +34,7 @@ __all__ = [
     "CatalogueWrong",
     "Ended",
     "Extension",
+    "FirstGrant",
     "Frozen",
     "LapseOver",
     "NothingToEnd",
@@ -48,12 +51,16 @@ __all__ = [
     "extend",
     "freeze",
     "grant",
+    "grant_first",
+    "hold",
     "move",
     "over",
     "refuse_other_plan",
+    "release",
     "rename_plan",
     "set_price",
     "set_routes",
+    "take_back",
     "thaw",
     "withdraw_offer",
     "withdraw_plan",

@@ -17,6 +17,7 @@ from ferriage.devices.models import Device
 from ferriage.devices.queries import liveness
 from ferriage.fleet.models import Gateway, Line
 from ferriage.fleet.queries import line_facts
+from ferriage.payments import queries
 from ferriage.payments.models import Voucher
 from ferriage.plans.models import Price
 from ferriage.web.backoffice import agenda
@@ -147,9 +148,10 @@ def _paid() -> Row:
     if settings.FERRIAGE.shop.bank_details:
         ways.append(_("bank transfer"))
     unused = Voucher.objects.filter(used_at=None).count()
+    ways += queries.takes_money()
     if unused:
         ways.append(_("vouchers (%s unused)") % unused)
-    missing = _("Write shop.bank_details in the settings file, or issue vouchers.")
+    missing = _("Write shop.bank_details in the settings file, add a provider, or issue vouchers.")
     return Row(
         title=_("A way to be paid"),
         done=bool(ways),

@@ -30,12 +30,14 @@ ROOMS: Final = (
     "devices",
     "members",
     "orders",
+    "arrivals",
     "payments",
 )
 SECRET: Final = frozenset(
     {
         *("number_hash", "token_hash", "code_hash", "secret_check", "lease_instance"),
         *("state_hash", "nonce", "verifier", "secrets_sealed", "content"),
+        "customer_hash",
     }
 )
 """Columns that open something, or tell whether a guess would."""

@@ -30,11 +30,14 @@ NAVIGATION: Final = (
             ("staff-customers", _("Customers")),
             ("staff-closed", _("Closed services")),
             ("staff-orders", _("Orders")),
+            ("staff-payments", _("Payments")),
             ("staff-bank", _("Bank transfers")),
             ("staff-statements", _("Bank statements")),
             ("staff-vouchers", _("Vouchers")),
+            ("staff-coupons", _("Coupons")),
             ("staff-resellers", _("Resellers")),
             ("staff-plans", _("Plans and prices")),
+            ("staff-income", _("Income")),
             ("staff-ledger", _("Books")),
         ),
     ),
@@ -87,6 +90,18 @@ def navigation(context: dict[str, Any], label: str) -> dict[str, object]:
 def money(amount_minor: int | None, currency: str) -> str:
     """Return minor units as an amount with its currency; nothing for nothing."""
     return "" if amount_minor is None else str(Money(amount_minor, currency))
+
+
+@register.filter
+def bare_amount(amount_minor: int | None, currency: str) -> str:
+    """Return minor units as an amount whose currency stands above; nothing for nothing."""
+    return "" if amount_minor is None else Money(amount_minor, currency).decimal()
+
+
+@register.filter
+def percent(share_bps: int) -> str:
+    """Return hundredths of a percent as a percentage, such as `33.34 %`."""
+    return f"{share_bps // 100}.{share_bps % 100:02} %"
 
 
 @register.filter

@@ -121,6 +121,13 @@ def places_to_choose(card: PlanCard) -> tuple[str, ...]:
     return known_places(first=sorted(set(sold)))
 
 
+def places_of_lines(now: datetime) -> tuple[str, ...]:
+    """Return the places to choose from where no plan is chosen: those of the lines come first."""
+    views = plans.offers(now=now)
+    sold = (place for view in views if view.state in _SHOWN for place in view.line.sell_places)
+    return known_places(first=sorted(set(sold)))
+
+
 def known_places(*, first: Sequence[str]) -> tuple[str, ...]:
     """Return every place whose law is known here, after those that come first."""
     known = sorted(place for place, pack in packs_on_file().by_place.items() if not pack.invented)

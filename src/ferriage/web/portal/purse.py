@@ -15,7 +15,8 @@ from ferriage.approvals.reasons import sentence
 from ferriage.approvals.site import packs_on_file
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
-from ferriage.payments.models import Payment, Refund
+from ferriage.orders import balance, lots
+from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.payments.providers.registry import means_for
 from ferriage.payments.queries import has_voucher_for, takes_money
 from ferriage.plans import queries as plans
@@ -70,6 +71,22 @@ def end_if_paid(order: Order, *, now: datetime) -> datetime:
     return plans.preview(subscription=held, term_months=order.term_months, now=now).ends_at
 
 
+def balance_left(order: Order) -> Money | None:
+    """Return how much more of an open order the customer's balance could pay, if anything."""
+    if order.state != "open" or order.account is None or order.kind == order.Kind.TOPUP:
+        return None
+    left = min(balance.available(order.account, order.currency), order.due_minor)
+    return Money(left, order.currency) if left > 0 else None
+
+
+def returnable(order: Order) -> Money | None:
+    """Return how much of a top-up can go back to where it came from, if anything."""
+    if order.kind != order.Kind.TOPUP or order.state != "fulfilled":
+        return None
+    left = lots.returnable(order)
+    return Money(left, order.currency) if left > 0 else None
+
+
 def too_long(order: Order, *, ends_at: datetime, now: datetime) -> datetime | None:
     """Return the end of the line's approval if an open order's term would now run past it."""
     if order.state != "open":
@@ -107,6 +124,18 @@ def waits_for_word(order: Order) -> bool:
     """Tell whether a payment over the net was begun whose outcome nobody knows yet."""
     begun = Payment.objects.filter(order=order, account__isnull=False)
     return begun.filter(state=Payment.State.PENDING).exists()
+
+
+def waiting(orders: Sequence[Order]) -> tuple[Payment, ...]:
+    """Return money that came for orders and that the shop has to decide about, oldest first."""
+    came = Payment.objects.filter(order__in=orders, outcome="unallocated")
+    return tuple(came.select_related("order").order_by("pk"))
+
+
+def disputed(orders: Sequence[Order]) -> tuple[Dispute, ...]:
+    """Return the open disputes about payments of orders, oldest first."""
+    still = Dispute.objects.filter(payment__order__in=orders, state=Dispute.State.OPEN)
+    return tuple(still.select_related("payment__order").order_by("pk"))
 
 
 def refunds(order: Order) -> tuple[Refund, ...]:

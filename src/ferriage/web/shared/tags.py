@@ -15,11 +15,13 @@ from ferriage.approvals import reasons
 from ferriage.approvals.site import packs_on_file
 from ferriage.core.codes import grouped
 from ferriage.core.money import Money
+from ferriage.payments.queries import in_test_mode
 from ferriage.web.shared.words import reason
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    from ferriage.orders.models import Order
     from ferriage.plans.models import Plan
 
 register = template.Library()
@@ -33,6 +35,12 @@ def shop_name() -> str:
     """Return the shop's name."""
     name: str = settings.FERRIAGE.site.name
     return name
+
+
+@register.simple_tag
+def test_providers() -> str:
+    """Return the names of the ways to pay that move no real money; empty where there are none."""
+    return ", ".join(in_test_mode())
 
 
 @register.simple_tag(takes_context=True)
@@ -69,6 +77,12 @@ def amount(row: Any) -> Money:
 
 
 @register.filter
+def received(row: Any) -> Money:
+    """Return the money that came by a payment."""
+    return Money(row.received_minor or 0, row.currency)
+
+
+@register.filter
 def groups(code: str) -> str:
     """Return a number or reference in groups of four."""
     return grouped(code)
@@ -101,6 +115,17 @@ def sold_as(plan: Plan) -> str:
     """Return service and plan, once where both have one name."""
     service = plan.service.name
     return service if plan.name == service else f"{service} · {plan.name}"
+
+
+@register.filter
+def bought(order: Order) -> str:
+    """Return what an order buys, in words."""
+    if order.plan is None:
+        return str(order.get_kind_display())
+    text = f"{sold_as(order.plan)} · {months(order.term_months)}"
+    if order.kind == order.Kind.GIFT:
+        return _("Gift code: %(term)s") % {"term": text}
+    return _("Gift to a number: %(term)s") % {"term": text} if order.recipient_id else text
 
 
 @register.filter

@@ -20,6 +20,7 @@ REASONS: Final[Mapping[str, object]] = {
     "other-plan-held": _("the customer holds another plan of the service"),
     # why money fits no order
     "unknown-reference": _("nobody was given this reference"),
+    "unknown-order": _("it names no order of ours"),
     "two-references": _("it quotes the references of two orders"),
     "reference-mistyped": _("the reference has a mistake in it"),
     "other-currency": _("the money is of another currency"),
@@ -28,6 +29,12 @@ REASONS: Final[Mapping[str, object]] = {
     # why money goes back
     "unallocated": _("it belonged to no order"),
     "ended early": _("the subscription was ended early"),
+    "top-up returned": _("it was on your balance and you asked for it"),
+    # how a balance moves
+    "topup": _("top-up"),
+    "topup-returned": _("top-up, sent back"),
+    "balance-spent": _("paid for an order"),
+    "balance-returned": _("unused time of an order"),
 }
 
 

@@ -11,6 +11,7 @@ from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
+from ferriage.orders.models import Order
 from ferriage.payments.capture import Captured, change_once, finish, post_receipt, settle_or_refund
 from ferriage.payments.inbox import keep
 from ferriage.payments.models import InboxEvent, Payment
@@ -21,8 +22,6 @@ from ferriage.payments.starting import start_by
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from ferriage.orders.models import Order
 
 PROVIDER: Final = "bank"
 ACCOUNT: Final = "assets:bank"
@@ -177,8 +176,8 @@ def _money(event: InboxEvent) -> Money:
 
 
 def _asked(payment: Payment) -> Money:
-    """Return what is due now of the order that a payment is for, whatever it was at its start."""
-    if payment.order is None:
+    """Return what is due now of a payment's open order; of another, what its payer was told."""
+    if payment.order is None or payment.order.state != Order.State.OPEN:
         return Money(payment.amount_minor, payment.currency)
     return payment.order.due
 

@@ -249,6 +249,11 @@ def _check_fits(batch: VoucherBatch, order: Order) -> None:
             },
             _("Order that, and it pays. It was not used."),
         )
+    if order.discount_minor or order.credit_minor:
+        raise VoucherForOtherPlan(
+            _("This voucher pays a whole order, without a coupon or a part from your balance."),
+            _("Order anew without them, and it pays. It was not used."),
+        )
 
 
 def _take(voucher: Voucher, order: Order, now: datetime) -> Payment:

@@ -41,8 +41,10 @@ class VoucherProvider:
     is_test_mode = False
 
     def offered(self, order: Order, now: datetime) -> list[Means]:
-        """Return the form for a code."""
-        del order, now
+        """Return the form for a code; a code pays a whole term and nothing else."""
+        del now
+        if order.kind == order.Kind.TOPUP or order.discount_minor or order.credit_minor:
+            return []
         return [Means(self.slug, TITLE, template="portal/means/voucher.html", on_page=True)]
 
     def start(self, payment: Payment, order: Order, urls: Urls, now: datetime) -> Started:

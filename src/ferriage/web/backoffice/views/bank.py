@@ -113,12 +113,13 @@ class AssignForm(forms.Form):
 def worklist(request: StaffRequest) -> HttpResponse:
     """Show what waits: orders that expect money, money without an order, refunds to pay."""
     work = queries.worklist(request.now)
+    unallocated = [payment for payment in work.unallocated if payment.account_id is None]
     came = [refund.payment for refund in work.refunds]
-    events = InboxEvent.objects.filter(payment__in=[*work.unallocated, *came])
+    events = InboxEvent.objects.filter(payment__in=[*unallocated, *came])
     as_written = {event.payment_id: event.raw for event in events}
     context = {
         "work": work,
-        "unallocated": [(payment, as_written.get(payment.pk)) for payment in work.unallocated],
+        "unallocated": [(payment, as_written.get(payment.pk)) for payment in unallocated],
         "refunds": [(refund, as_written.get(refund.payment_id)) for refund in work.refunds],
     }
     return render(request, "backoffice/bank.html", context)
@@ -192,14 +193,14 @@ def refund_unallocated(request: StaffRequest, code: str) -> HttpResponse:
 
     def act(_typed: dict[str, Any]) -> HttpResponse:
         actions.refund_unallocated(payment=found, now=request.now, actor=request.staff.actor)
-        return said(request, _("The refund is queued."), "staff-bank")
+        return said(request, _("The refund is queued."), _list_of(found))
 
     return form_page(
         request,
         forms.Form(request.POST if request.method == "POST" else None),
         title=_("Send money back"),
         submit=_("Queue the refund"),
-        back=reverse("staff-bank"),
+        back=reverse(_list_of(found)),
         act=act,
         intro=_("%(money)s, %(payment)s, goes back to where it came from.")
         % {"money": _received(found), "payment": found.code},
@@ -214,7 +215,7 @@ def assign(request: StaffRequest, code: str) -> HttpResponse:
         actions.assign_unallocated(
             payment=found, order=typed["order"], now=request.now, actor=request.staff.actor
         )
-        return said(request, _("The order is paid and fulfilled."), "staff-bank")
+        return said(request, _("The order is paid and fulfilled."), _list_of(found))
 
     said_of_it = InboxEvent.objects.filter(payment=found).values_list("raw", flat=True).first()
     text = str((said_of_it or {}).get("reference", ""))
@@ -226,11 +227,16 @@ def assign(request: StaffRequest, code: str) -> HttpResponse:
         form,
         title=_("Assign money to an order"),
         submit=_("Assign"),
-        back=reverse("staff-bank"),
+        back=reverse(_list_of(found)),
         act=act,
         intro=_("%(money)s came. Only open orders of exactly this amount are listed.")
         % {"money": _received(found)},
     )
+
+
+def _list_of(payment: Payment) -> str:
+    """Return the page whose list a payment stands on."""
+    return "staff-payments" if payment.account_id else "staff-bank"
 
 
 def _received(payment: Payment) -> Money:

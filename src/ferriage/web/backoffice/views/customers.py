@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.db.models import Q
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -13,17 +13,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ferriage.accounts.queries import account_by_number
-from ferriage.core.codes import new_code
-from ferriage.core.db import writing
 from ferriage.core.errors import NotFound
 from ferriage.devices import actions as devices
 from ferriage.devices.models import Device
 from ferriage.devices.queries import devices_of, liveness
 from ferriage.orders import actions as orders
 from ferriage.orders.models import Order
-from ferriage.plans import actions as plans
 from ferriage.plans.models import Subscription
 from ferriage.plans.queries import subscription_end
+from ferriage.web.backoffice.access import OWNER
 from ferriage.web.backoffice.fields import InstantField, row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -45,10 +43,20 @@ class FindForm(forms.Form):
 
 
 class GrantForm(forms.Form):
-    """Days given without payment."""
+    """Days given without payment: so many, or until an instant."""
 
-    days = forms.IntegerField(label=gettext_lazy("Days"), min_value=1, max_value=MOST_DAYS)
+    days = forms.IntegerField(
+        label=gettext_lazy("Days"), min_value=1, max_value=MOST_DAYS, required=False
+    )
+    ends_at = InstantField(label=gettext_lazy("Or until (UTC)"), required=False)
     reason = forms.CharField(label=gettext_lazy("Reason"), max_length=200)
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse both ends, and none."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if not self.errors and bool(cleaned["days"]) == bool(cleaned["ends_at"]):
+            self.add_error("days", _("Type a number of days, or an end; not both."))
+        return cleaned
 
 
 class EndForm(forms.Form):
@@ -94,19 +102,15 @@ def grant(request: StaffRequest, code: str) -> HttpResponse:
     found = row(Subscription, code)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
-        starts_at = max(subscription_end(found).at or request.now, request.now)
-        with writing():  # the devices must learn of it in the same step
-            plans.grant(
-                account=found.account,
-                plan=found.plan,
-                starts_at=starts_at,
-                ends_at=starts_at + timedelta(days=typed["days"]),
-                reason=typed["reason"],
-                source_code=new_code("grt"),
-                now=request.now,
-                actor=request.staff.actor,
-            )
-            devices.refresh(subscription=found, now=request.now, actor=request.staff.actor)
+        orders.grant_until(
+            subscription=found,
+            days=typed["days"],
+            ends_at=typed["ends_at"],
+            most_days=_most_days(request),
+            reason=typed["reason"],
+            now=request.now,
+            actor=request.staff.actor,
+        )
         return said(request, _("The days are granted."), "staff-subscription", code)
 
     return form_page(
@@ -118,6 +122,14 @@ def grant(request: StaffRequest, code: str) -> HttpResponse:
         act=act,
         intro=_("They follow the end of the term, or begin now if it has ended."),
     )
+
+
+def _most_days(request: StaffRequest) -> int | None:
+    """Return how many days within a year they may give one customer; owners give without limit."""
+    if request.staff.role == OWNER:
+        return None
+    most: int = settings.FERRIAGE.shop.support_grant_days
+    return most
 
 
 def end(request: StaffRequest, code: str) -> HttpResponse:

@@ -45,14 +45,21 @@ def account_page(
     language = get_language() or "en"
     hold_days = settings.FERRIAGE.shop.hold_days
     orders = list(queries.orders_of(request.customer))
+    cards = holdings.subscriptions(
+        request.customer, now=request.now, language=language, hold_days=hold_days
+    )
+    disputed = purse.disputed(orders)
+    held = [dispute.payment.order.subscription_id for dispute in disputed if dispute.payment.order]
     context = {
         "customer": request.customer,
         "member": member_of(request.customer),
-        "subscriptions": holdings.subscriptions(
-            request.customer, now=request.now, language=language, hold_days=hold_days
-        ),
+        "subscriptions": cards,
+        "gift_price": next((card.terms[0].price for card in cards if card.terms), None),
         "orders": orders,
         "owed": purse.owed(orders),
+        "waiting": purse.waiting(orders),
+        "disputed": disputed,
+        "held": held,
         "open_orders": [order for order in orders if order.state == "open"],
         "hold_days": hold_days,
         "error": error,

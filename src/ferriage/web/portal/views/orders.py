@@ -21,6 +21,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.orders import actions as orders
 from ferriage.orders import queries
 from ferriage.payments import actions as payments
+from ferriage.payments.gifts import is_used
 from ferriage.plans.models import Price, Subscription
 from ferriage.web.portal import catalogue, purse
 from ferriage.web.portal.customer import for_customers
@@ -42,7 +43,7 @@ def purchase(request: VisitorRequest, price_code: str) -> dict[str, Any]:
     A plan that is not shown at all is not there; one that is shown but not on sale is refused
     with what the register says, and so is one that nobody could pay for.
     """
-    price = _price(price_code, request)
+    price = price_in_force(price_code, request)
     card = catalogue.plan_card(price.plan, now=request.now, language=get_language() or "en")
     if card is None:
         raise Http404
@@ -76,18 +77,20 @@ def buy(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def place(request: CustomerRequest) -> HttpResponse:
     """Place an order for the chosen price, place and consent."""
-    price = _price(request.POST.get("price", ""), request)
+    price = price_in_force(request.POST.get("price", ""), request)
     chosen = request.POST.get("place", "")
     consent = request.POST.get("consent") == "yes"
+    coupon = request.POST.get("coupon", "").strip()
     missing = _missing(chosen, consent=consent)
     status, refusal = UNPROCESSABLE, None
     if not missing:
         try:
-            return redirect("order", _place(request, price, chosen).code)
+            return redirect("order", _place(request, price, chosen, coupon).code)
         except FerriageError as caught:
             status, refusal = status_of(caught), caught
     context = purchase(request, price.code)
     context |= {"errors": missing, "error": refusal, "chosen": chosen, "consent": consent}
+    context["coupon"] = coupon
     return render(request, "portal/buy.html", context, status=status)
 
 
@@ -105,7 +108,7 @@ def _missing(chosen: str, *, consent: bool) -> list[str]:
 def renew(request: CustomerRequest, code: str) -> HttpResponse:
     """Place an order for a subscription that there is, with one tap, for the place on record."""
     held = Subscription.objects.filter(account=request.customer, code=code).first()
-    price = _price(request.POST.get("price", ""), request)
+    price = price_in_force(request.POST.get("price", ""), request)
     if held is None or price.plan_id != held.plan_id:
         raise Http404
     if not request.customer.place:
@@ -158,38 +161,51 @@ def cancel(request: CustomerRequest, code: str) -> HttpResponse:
     return redirect("order", mine.code)
 
 
-def _place(request: CustomerRequest, price: Price, chosen: str) -> Order:
-    """Note the place and place the order: both, or neither when it is refused."""
+def _place(request: CustomerRequest, price: Price, chosen: str, coupon: str = "") -> Order:
+    """Note the place and place the order: both, or neither when it is refused.
+
+    An order that a coupon leaves nothing to pay of is settled at once.
+    """
     purse.check_payable(price)
     expires_at = request.now + timedelta(hours=settings.FERRIAGE.shop.order_hours)
     with writing():
         declare_place(account=request.customer, place=chosen, now=request.now, actor=CUSTOMER)
-        return orders.place(
+        order = orders.place(
             account=request.customer,
             price=price,
             place=chosen,
+            coupon=coupon,
             now=request.now,
             expires_at=expires_at,
             actor=CUSTOMER,
         )
+        return orders.settle_if_nothing_due(order=order, now=request.now, actor=CUSTOMER)
 
 
 def order_page(
     request: CustomerRequest, mine: Order, error: FerriageError | None = None
 ) -> HttpResponse:
-    """Show an order, with what was refused about it, if anything."""
+    """Render an order, with a refusal on top when something was just refused."""
     language = get_language() or "en"
-    ends_at = purse.end_if_paid(mine, now=request.now)
+    # Of somebody else's term its buyer is told nothing.
+    own_term = mine.kind not in {"topup", "gift"} and mine.recipient_id is None
+    ends_at = purse.end_if_paid(mine, now=request.now) if own_term else None
     context = {
         "order": mine,
         "ends_at": ends_at,
-        "too_long": purse.too_long(mine, ends_at=ends_at, now=request.now),
+        "own_term": own_term,
+        "too_long": purse.too_long(mine, ends_at=ends_at, now=request.now) if ends_at else None,
+        "balance_left": purse.balance_left(mine),
+        "returnable": purse.returnable(mine),
+        "gift_used": is_used(mine),
         "ways": purse.ways(mine, now=request.now, language=language),
         "bank": purse.bank_payment(mine),
         "bank_details": settings.FERRIAGE.shop.bank_details,
+        "waiting": purse.waiting([mine]),
+        "disputed": purse.disputed([mine]),
         "waits_for_word": purse.waits_for_word(mine),
         "refunds": purse.refunds(mine),
-        "why_refused": purse.why_refused(mine, language),
+        "why_refused": purse.why_refused(mine, language) if mine.recipient_id is None else (),
         "error": error,
     }
     status = status_of(error) if error else 200
@@ -204,7 +220,7 @@ def own_order(request: CustomerRequest, code: str) -> Order:
     return mine
 
 
-def _price(code: str, request: VisitorRequest) -> Price:
+def price_in_force(code: str, request: VisitorRequest) -> Price:
     """Return a price that is in force now."""
     found = Price.objects.filter(code=code, valid_from__lte=request.now)
     price = found.exclude(valid_to__lte=request.now).select_related("plan__service").first()

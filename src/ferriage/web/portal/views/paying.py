@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
 from ferriage.payments import actions as payments
+from ferriage.payments.asking import ask_soon
 from ferriage.payments.providers.contract import Urls
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.orders import order_page, own_order
@@ -37,7 +38,7 @@ def start(request: CustomerRequest, code: str, slug: str) -> HttpResponse:
             order=mine,
             slug=slug,
             choice=choice,
-            urls=urls(code, slug),
+            urls=urls(code, slug, host=request.get_host()),
             now=request.now,
             actor=CUSTOMER,
         )
@@ -56,17 +57,24 @@ def start(request: CustomerRequest, code: str, slug: str) -> HttpResponse:
 def back(request: CustomerRequest, code: str) -> HttpResponse:
     """Receive a customer from the provider's page; what they say of having paid is not believed."""
     mine = own_order(request, code)
+    if mine.state == "open":
+        ask_soon(order=mine, now=request.now)
     response = order_page(request, mine)
     if mine.state == "open":
         response["Refresh"] = f"5; url={reverse('pay-back', args=[code])}"
     return response
 
 
-def urls(order: str, slug: str) -> Urls:
-    """Return where a provider sends the customer back to, and where it reports to."""
+def urls(order: str, slug: str, *, host: str) -> Urls:
+    """Return where a provider sends the customer back to, and where it reports to.
+
+    Args:
+        host: The name by which the customer came, one of the shop's: only there are they logged in.
+    """
     site: str = settings.FERRIAGE.site.url.rstrip("/")
+    here = f"{urlsplit(site).scheme}://{host}"
     return Urls(
-        back=site + reverse("pay-back", args=[order]),
-        cancelled=site + reverse("order", args=[order]),
+        back=here + reverse("pay-back", args=[order]),
+        cancelled=here + reverse("order", args=[order]),
         events=site + reverse("provider-events", args=[slug]),
     )

@@ -47,7 +47,7 @@ FOR EACH ROW EXECUTE FUNCTION payments_statementline_said()
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0004_contract'),
+        ("payments", "0005_gifts"),
     ]
 
     operations = [

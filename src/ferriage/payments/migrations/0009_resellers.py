@@ -10,7 +10,7 @@ from ferriage.core.triggers import append_only
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0005_bank'),
+        ("payments", "0008_reconciled_triggers"),
     ]
 
     operations = [

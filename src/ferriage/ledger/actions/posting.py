@@ -8,10 +8,12 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
-from ferriage.ledger.models import LedgerAccount, LedgerTransaction, Transfer
+from ferriage.ledger.actions.chaining import append
+from ferriage.ledger.actions.flows import add_up
+from ferriage.ledger.models import Closing, LedgerAccount, LedgerTransaction, Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from ferriage.core.money import Money
@@ -31,6 +33,12 @@ class PostingWrong(FerriageError):
 
     slug = "posting-wrong"
     status = 422
+
+
+class MonthClosed(FerriageError):
+    """The instant lies in a month that is closed, whose entries stay as they are."""
+
+    slug = "month-closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ def post(
         AlreadyPosted: This was posted before; nothing was written.
         PostingWrong: No transfer, an amount that is not above zero, an account to itself, or
             an unknown root.
+        MonthClosed: `now` lies in a month that is closed.
     """
     posting = Posting(source_code, kind, tuple(transfers), description, sequence)
     return post_all([posting], now=now)[0]
@@ -82,14 +91,17 @@ def post(
 def post_all(postings: Sequence[Posting], *, now: datetime) -> list[LedgerTransaction]:
     """Post many transactions with a fixed number of statements; all of them or none.
 
+    They take their places in the chain and are added to the sums of their month at once.
+
     Raises:
         AlreadyPosted: One of them was posted before.
-        PostingWrong: As `post`.
+        PostingWrong, MonthClosed: As `post`.
     """
     for posting in postings:
         _check(posting)
     try:
         with writing():
+            _refuse_closed(now)
             made = LedgerTransaction.objects.bulk_create(
                 [
                     LedgerTransaction(
@@ -103,7 +115,9 @@ def post_all(postings: Sequence[Posting], *, now: datetime) -> list[LedgerTransa
                 ],
                 batch_size=_CHUNK,
             )
-            _transfer(made, postings)
+            rows = _transfer(made, postings)
+            add_up(rows, now)
+            append(made, rows)
     except IntegrityError as error:
         raise AlreadyPosted(_("This was posted before; nothing was written.")) from error
     return made
@@ -116,32 +130,61 @@ def _check(posting: Posting) -> None:
         raise PostingWrong(_("A posting moves its amount between two accounts."))
 
 
-def _transfer(made: Sequence[LedgerTransaction], postings: Sequence[Posting]) -> None:
-    accounts: dict[tuple[str, str], LedgerAccount] = {}
-    rows = []
-    for transaction, posting in zip(made, postings, strict=True):
-        for line in posting.transfers:
-            currency = line.money.currency
-            for name in (line.debit, line.credit):
-                if (name, currency) not in accounts:
-                    accounts[name, currency] = _account(name, currency)
-            rows.append(
-                Transfer(
-                    transaction=transaction,
-                    debit=accounts[line.debit, currency],
-                    credit=accounts[line.credit, currency],
-                    amount_minor=line.money.amount_minor,
-                    currency=currency,
-                )
+def _refuse_closed(now: datetime) -> None:
+    """Refuse an instant of a closed month in words; a trigger does so to whoever does not ask."""
+    closed = Closing.objects.filter(until__gt=now).order_by("until").first()
+    if closed is not None:
+        raise MonthClosed(
+            _("%(month)s is closed: nothing more can be posted in it.") % {"month": closed},
+            _("Post it today. If the host's clock is wrong, set it right first."),
+        )
+
+
+def _transfer(
+    made: Sequence[LedgerTransaction], postings: Sequence[Posting]
+) -> list[list[Transfer]]:
+    """Write the transfers; return them by transaction."""
+    accounts = _accounts(line for posting in postings for line in posting.transfers)
+    rows = [
+        [
+            Transfer(
+                transaction=transaction,
+                debit=accounts[line.debit, line.money.currency],
+                credit=accounts[line.credit, line.money.currency],
+                amount_minor=line.money.amount_minor,
+                currency=line.money.currency,
             )
-    Transfer.objects.bulk_create(rows, batch_size=_CHUNK)
+            for line in posting.transfers
+        ]
+        for transaction, posting in zip(made, postings, strict=True)
+    ]
+    Transfer.objects.bulk_create((row for some in rows for row in some), batch_size=_CHUNK)
+    return rows
 
 
-def _account(name: str, currency: str) -> LedgerAccount:
-    root = name.partition(":")[0]
-    if root not in LedgerAccount.ROOTS or not name.partition(":")[2]:
+def _accounts(lines: Iterable[TransferLine]) -> dict[tuple[str, str], LedgerAccount]:
+    """Return the accounts that lines name, opened where they are new."""
+    wanted = dict.fromkeys(
+        (name, line.money.currency) for line in lines for name in (line.debit, line.credit)
+    )
+    names = {name for name, _currency in wanted}
+    found = {
+        (account.name, account.currency): account
+        for account in LedgerAccount.objects.filter(name__in=names)
+    }
+    new = [
+        LedgerAccount(name=name, currency=cur) for name, cur in wanted if (name, cur) not in found
+    ]
+    for account in new:
+        _check_name(account.name)
+    LedgerAccount.objects.bulk_create(new)
+    return found | {(account.name, account.currency): account for account in new}
+
+
+def _check_name(name: str) -> None:
+    root, _colon, rest = name.partition(":")
+    if root not in LedgerAccount.ROOTS or not rest:
         raise PostingWrong(
             _("%(name)s is no account of the books.") % {"name": name},
             _("Accounts begin with one of: %(roots)s.") % {"roots": ", ".join(LedgerAccount.ROOTS)},
         )
-    return LedgerAccount.objects.get_or_create(name=name, currency=currency)[0]

@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('approvals', '0006_pages'),
-        ('payments', '0006_resellers'),
+        ("payments", "0011_claim_url"),
     ]
 
     operations = [

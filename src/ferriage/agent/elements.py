@@ -1,0 +1,156 @@
+"""The elements of our nft sets as we know them: read, changed, metered.
+
+They are read whole only where they may differ from what we know; see `nft`. Their counters are
+read at every look, and of slots that left they are kept before the elements go.
+
+Source: docs/explanation/gateway.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from ferriage.agent import plane
+from ferriage.agent.errors import DataPlaneError
+from ferriage.agent.usage import pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ferriage import wire
+    from ferriage.agent.clock import SiteClock
+    from ferriage.agent.feed import Pool
+    from ferriage.agent.nft import Nft, Observed
+    from ferriage.agent.plane import Plane
+    from ferriage.agent.quota import Quotas
+    from ferriage.agent.usage import Counts, Meter
+
+log = structlog.get_logger()
+
+_SIGHT_SECONDS: Final = 3600.0
+_COUNTING: Final = plane.USE[0]
+
+
+class Elements:
+    """What is in our sets. Called by one thread at a time."""
+
+    def __init__(self, nft: Nft, meter: Meter, quotas: Quotas, clock: SiteClock) -> None:
+        self._nft = nft
+        self._meter = meter
+        self._quotas = quotas
+        self._clock = clock
+        self._read_at, self._offset = float("-inf"), 0.0
+        self.live: Plane = plane.empty()
+
+    # --- reading
+
+    def in_sight(self) -> bool:
+        """Say whether what we know still holds, and the ends in it are the right ones.
+
+        Ends are kept in site time, so one that was learnt better moves them all; and once an hour
+        all is read, since ends in a far future are moved on then.
+        """
+        mark = self._clock.mark()
+        return (
+            self._nft.unchanged()
+            and abs(self._clock.now() - mark - self._offset) <= plane.DRIFT_SECONDS
+            and mark - self._read_at < _SIGHT_SECONDS
+        )
+
+    def forget(self) -> None:
+        """Know nothing any more, so that the next look is whole."""
+        self._nft.forget()
+
+    def look(self, pools: Mapping[str, Pool], *, whole: bool, refill: bool) -> None:
+        """Read the counters, and with `whole` all elements; make tables that are not there.
+
+        Args:
+            refill: Load the rules again although the table is whole.
+
+        Raises:
+            DataPlaneError: The tables cannot be read, or not be made.
+        """
+        counters = self._read(pools, refill=refill) if whole else self._nft.counters()
+        self._record(pools, counters)
+
+    def line_open(self, interface: str) -> bool:
+        """Say whether the line of an interface is open now."""
+        ends = self.live["lines"].get(interface)
+        return isinstance(ends, float) and ends > self._clock.now()
+
+    def _read(self, pools: Iterable[str], *, refill: bool) -> Mapping[str, Mapping[int, int]]:
+        mark, now = self._clock.mark(), self._clock.now()
+        observed = self._nft.read(now)
+        if observed is None or observed.comment != self._meter.life():
+            observed = self._make(pools)
+        elif refill:
+            self._nft.install(self._meter.life())
+        self.live, self._read_at, self._offset = observed.plane, mark, now - mark
+        return observed.counters
+
+    def _make(self, pools: Iterable[str]) -> Observed:
+        """Make our tables anew: they are missing, not whole, or another life's."""
+        self._nft.remove()
+        self._nft.install(self._meter.new_life(pools))
+        self._quotas.emptied()
+        log.warning("table.made", life=self._meter.life())
+        observed = self._nft.read(self._clock.now())
+        if observed is None:
+            raise DataPlaneError("nft loaded our table but does not show it.")
+        return observed
+
+    # --- changing
+
+    def mend(self, wanted: Plane, now: float, *, whole: bool) -> None:
+        """Make the elements be as wanted: all of them, or those that belong to no device."""
+        live = self.live if whole else {name: self.live[name] for name in plane.FRAME}
+        self._change(plane.diff(live, wanted, now), now)
+
+    def replace(self, old: Plane, new: Plane, now: float) -> None:
+        """Put new elements in the place of old ones; the frame's are judged whole."""
+        live = plane.restrict(self.live, old, new)
+        live |= {name: self.live[name] for name in plane.FRAME}
+        self._change(plane.diff(live, new, now), now)
+
+    def _change(self, steps: list[plane.Step], now: float) -> None:
+        for step in steps:
+            if step.name == _COUNTING:
+                self._quotas.creating(key for key, _ in step.add if isinstance(key, int))
+        self._nft.apply(steps, now)
+        plane.patch(self.live, steps)
+
+    # --- metering
+
+    def _record(self, pools: Mapping[str, Pool], counters: Mapping[str, Mapping[int, int]]) -> None:
+        """Record all counters, then commit and delete those of slots that left."""
+        counts = pairs(counters)
+        owners = self._meter.leaving()
+        held: dict[int, tuple[str, wire.Device]] = {}
+        for code, pool in pools.items():
+            owners |= {device.slot: code for device in pool.devices.values()}
+            held |= {d.slot: (code, d) for d in pool.usable() if d.quota is not None}
+        self._quotas.observe(counts, held, now=self._clock.now())
+        fallback = next(iter(pools), "")
+        split: dict[str, dict[int, tuple[int, int]]] = {code: {} for code in pools}
+        for slot, value in counts.items():
+            split.setdefault(owners.get(slot, fallback), {})[slot] = value
+        used: set[object] = {device.slot for pool in pools.values() for device in pool.usable()}
+        used.update(self.live["dev4"].values(), self.live["dev6"].values())
+        for code, part in split.items():
+            if code:
+                self._meter.record(code, part)
+                self._sweep(code, {s: v for s, v in part.items() if s not in used})
+
+    def _sweep(self, code: str, counts: Counts) -> None:
+        if not counts:
+            return
+        self._meter.keep(code, counts)
+        gone = tuple(counts)
+        steps = [
+            plane.Step(name, tuple(slot for slot in gone if slot in self.live[name]), ())
+            for name in sorted(plane.KEPT)
+        ]
+        self._change(steps, self._clock.now())
+        self._meter.swept(code, gone)

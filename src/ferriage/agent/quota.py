@@ -1,0 +1,224 @@
+"""Counts the bytes of devices with a quota, and says whose are used up. Only theirs, by device.
+
+Values are absolute within an incarnation, one life of a counting element: the site takes the
+greatest it was told, so nothing of a report that is lost, doubled or late counts twice. They stay
+in memory, are written to disk once an hour and at the end, and outlive this process in the kernel.
+
+Source: docs/explanation/quotas.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from ferriage import wire
+from ferriage.agent.store import Element
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ferriage.agent.store import Store
+    from ferriage.agent.usage import Counts
+
+log = structlog.get_logger()
+
+SAVE_SECONDS: Final = 3600.0
+LONGEST_SECONDS: Final = 10.0
+SHORTEST_SECONDS: Final = 1.0
+
+
+class Quotas:
+    """The counters of devices with a quota. Called by one thread at a time."""
+
+    def __init__(self, store: Store, boot: str, *, least: int = 1) -> None:
+        """Count for this boot; no incarnation's number is below `least`."""
+        self._store = store
+        self._boot = boot
+        self._least = least
+        self._elements = store.elements()
+        self._fresh = store.expected_elements()
+        self._expected: set[int] = set()
+        self._told: dict[int, Element] = {}
+        self._asked: dict[int, Element] = {}
+        self._saved_at = 0.0
+        self._records: dict[int, wire.Device] = {}
+
+    def expect(self, devices: Iterable[wire.Device]) -> None:
+        """Note devices whose elements are about to be made."""
+        self._expected.update(device.slot for device in devices if device.quota)
+
+    def creating(self, slots: Iterable[int]) -> None:
+        """Note, before it is so, that these slots get a new element: all it shows is theirs."""
+        counted = self._expected | self._records.keys()
+        fresh = counted.intersection(slots) - self._fresh
+        if fresh:
+            self._store.expect_elements(fresh)
+            self._fresh |= fresh
+
+    def emptied(self) -> None:
+        """Note that all elements are made anew: what the old ones had shown is final."""
+        gone = {slot: _usage(element, final=True) for slot, element in self._elements.items()}
+        self._store.save_elements({}, gone=gone)
+        self._elements = {}
+
+    def observe(
+        self, counts: Counts, devices: Mapping[int, tuple[str, wire.Device]], *, now: float
+    ) -> None:
+        """Take over what the elements show.
+
+        Args:
+            devices: Pool and record by slot; only those with a quota are counted.
+            now: Site time.
+        """
+        before, self._records = self._records, {s: d for s, (_, d) in devices.items() if d.quota}
+        for slot, record in self._records.items():
+            if before.get(slot) != record:  # what it may use may be another now: ask
+                self._told.pop(slot, None)
+        gone = self._leave(counts)
+        begun = set()
+        for slot in self._records.keys() & counts.keys():
+            shown, known = counts[slot], self._elements.get(slot)
+            if known is not None and _is_less(shown, known):
+                gone[slot] = _usage(known, final=True)
+            if known is None or slot in gone:
+                known = self._begin(slot, devices[slot][0], shown, whole=slot in gone)
+                begun.add(slot)
+            self._elements[slot] = _run_on(known, shown, self._records[slot], now)
+        if begun or gone:
+            self._store.save_elements({slot: self._elements[slot] for slot in begun}, gone=gone)
+            self._fresh -= begun
+            self._expected -= begun
+        if now - self._saved_at >= SAVE_SECONDS:
+            self.save(now)
+
+    def _leave(self, counts: Counts) -> dict[int, wire.Usage]:
+        """Let go of those that are not counted any more; return what is final of them.
+
+        Their elements are unmapped by now, so what these show is the last of it.
+        """
+        gone = {}
+        for slot, element in list(self._elements.items()):
+            held, shown = self._records.get(slot), counts.get(slot)
+            if held is not None and held.id == element.device:
+                continue
+            whole = shown is not None and not _is_less(shown, element)
+            last = _seen(element, shown) if whole and shown else element
+            gone[slot] = _usage(last, final=True)
+            del self._elements[slot]
+        return gone
+
+    def save(self, now: float) -> None:
+        """Write all values to disk."""
+        self._store.save_elements(self._elements)
+        self._saved_at = now
+
+    def allow(self, allowances: Iterable[wire.Allowance]) -> None:
+        """Take over how far counters may run; of another incarnation it is passed over."""
+        slots = {element.incarnation: slot for slot, element in self._elements.items()}
+        for allowance in allowances:
+            slot = slots.get(allowance.incarnation)
+            if slot is None or self._elements[slot].device != allowance.device:
+                continue
+            self._elements[slot] = msgspec.structs.replace(
+                self._elements[slot], limit=allowance.bytes
+            )
+
+    def used_up(self) -> frozenset[int]:
+        """Return the slots whose quota is used up."""
+        return frozenset(
+            slot for slot, element in self._elements.items() if element.used >= element.limit
+        )
+
+    def pause(self) -> float:
+        """Return the seconds after which to look again: by then the first could be used up."""
+        seconds = LONGEST_SECONDS
+        for slot, element in self._elements.items():
+            left = element.limit - element.used
+            held = self._records.get(slot)
+            if left > 0 and held is not None:
+                seconds = min(seconds, left * 8 / (held.rate_down_bps + held.rate_up_bps))
+        return max(seconds, SHORTEST_SECONDS)
+
+    def counts_any(self) -> bool:
+        """Say whether any device has a quota."""
+        return bool(self._elements)
+
+    def usage(self, pools: Iterable[str]) -> tuple[wire.Usage, ...]:
+        """Return what changed since the site last took a report over."""
+        pools = set(pools)
+        self._asked = {
+            slot: element
+            for slot, element in self._elements.items()
+            if element.pool in pools and self._told.get(slot) != _as_told(element)
+        }
+        return tuple(_usage(element, final=False) for element in self._asked.values())
+
+    def acknowledged(self) -> None:
+        """Note that the site took over what `usage` returned last."""
+        self._told |= {slot: _as_told(element) for slot, element in self._asked.items()}
+        self._told = {slot: told for slot, told in self._told.items() if slot in self._elements}
+        self._asked = {}
+
+    def _begin(self, slot: int, pool: str, shown: tuple[int, int], *, whole: bool) -> Element:
+        """Begin an incarnation: of all that the element shows, or from here on."""
+        number = self._store.next_number("element", least=self._least)
+        whole = whole or slot in self._fresh
+        down, up = (0, 0) if whole else shown
+        held = self._records[slot]
+        quota = held.quota
+        assert quota is not None  # noqa: S101 -- only such devices are counted
+        log.info("quota.counted", device=held.id, whole=whole)
+        return Element(
+            device=held.id,
+            pool=pool,
+            incarnation=f"{self._boot}.e{number}",
+            base_down=down,
+            base_up=up,
+            limit=quota.bytes,
+            reset_at=quota.resets_at,
+        )
+
+
+def _run_on(element: Element, shown: tuple[int, int], held: wire.Device, now: float) -> Element:
+    """Return a counter as it stands now; at the end of its stretch it gets its bytes anew."""
+    quota = held.quota
+    assert quota is not None  # noqa: S101 -- only such devices are counted
+    element = _seen(element, shown)
+    if 0 < element.reset_at <= now:
+        # Once by ourselves; when the next stretch ends only the site can know.
+        return msgspec.structs.replace(element, limit=element.used + quota.bytes, reset_at=0)
+    if quota.resets_at > now and quota.resets_at != element.reset_at:
+        limit = element.used + quota.bytes if element.reset_at else element.limit
+        return msgspec.structs.replace(element, limit=limit, reset_at=quota.resets_at)
+    return element
+
+
+def _seen(element: Element, shown: tuple[int, int]) -> Element:
+    return msgspec.structs.replace(
+        element, seen_down=shown[0] - element.base_down, seen_up=shown[1] - element.base_up
+    )
+
+
+def _is_less(shown: tuple[int, int], element: Element) -> bool:
+    return (
+        shown[0] - element.base_down < element.seen_down
+        or shown[1] - element.base_up < element.seen_up
+    )
+
+
+def _as_told(element: Element) -> Element:
+    return msgspec.structs.replace(element, limit=0)
+
+
+def _usage(element: Element, *, final: bool) -> wire.Usage:
+    return wire.Usage(
+        pool=element.pool,
+        incarnation=element.incarnation,
+        device=element.device,
+        bytes_down=element.seen_down,
+        bytes_up=element.seen_up,
+        final=final,
+    )

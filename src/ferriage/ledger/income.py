@@ -1,0 +1,195 @@
+"""What came, what was earned and what is owed, month by month, from the sums that posting keeps.
+
+A figure is a set of movements between accounts. The same rule picks the sums that make a figure and
+the entries that are listed behind it, so that what is shown can be added up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+from django.db.models.functions import TruncMonth
+
+from ferriage.ledger import chart
+from ferriage.ledger.models import LedgerAccount, MonthFlow, Transfer
+from ferriage.ledger.months import begins_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import date
+
+    from django.db.models import QuerySet
+
+type Sign = int
+"""1 when a movement adds to a figure, -1 when it takes from it, 0 when it is none of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """The figures of one month, by name: `received`, `earned`, `service:home`, `partner:anna`.
+
+    All are what moved in the month, but `unearned` is what was left at its end.
+    """
+
+    month: date
+    figures: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries behind a figure, newest first, and where the next page begins."""
+
+    rows: list[Transfer]
+    before: int | None
+
+
+def _is_money(account: str) -> bool:
+    return account.startswith("assets:") and not account.startswith("assets:receivable")
+
+
+def _received(debit: str, credit: str) -> Sign:
+    return int(_is_money(debit) and not credit.startswith("assets:"))
+
+
+def _refunded(debit: str, credit: str) -> Sign:
+    return int(_is_money(credit) and debit == chart.REFUNDS)
+
+
+def _earned(debit: str, credit: str) -> Sign:
+    return credit.startswith("income:") - debit.startswith("income:")
+
+
+def _unearned(debit: str, credit: str) -> Sign:
+    return (credit == chart.UNEARNED) - (debit == chart.UNEARNED)
+
+
+WHOLE: Final[Mapping[str, Callable[[str, str], Sign]]] = {
+    "received": _received,
+    "earned": _earned,
+    "unearned": _unearned,
+    "refunded": _refunded,
+}
+"""The figures of the shop as a whole."""
+
+
+_KINDS: Final = {
+    "income:": "service",
+    "liabilities:partner:": "partner",
+    "expenses:partner-share:": "share",
+    "expenses:hosting:": "hosting",
+}
+"""What the names in accounts are names of."""
+
+
+def sign(figure: str, debit: str, credit: str) -> Sign:
+    """Return what a movement from `credit` to `debit` is to a figure."""
+    if figure in WHOLE:
+        return WHOLE[figure](debit, credit)
+    kind, _colon, name = figure.partition(":")
+    if kind == "service":
+        account = chart.income_of(name)
+        return (credit == account) - (debit == account)
+    if kind == "partner":
+        return int(credit == chart.partner(name) and debit.startswith("expenses:partner-share:"))
+    if kind == "share":
+        return int(debit == chart.partner_share(name))
+    if kind == "hosting":
+        return (debit == chart.hosting(name)) - (credit == chart.hosting(name))
+    return 0
+
+
+def figures_of(debit: str, credit: str) -> set[str]:
+    """Return the figures that a movement may be part of, the shop's and those of its own names."""
+    found = set(WHOLE)
+    for account in (debit, credit):
+        for beginning, kind in _KINDS.items():
+            if account.startswith(beginning):
+                found.add(f"{kind}:{account.removeprefix(beginning)}")
+    return found
+
+
+def currencies() -> list[str]:
+    """Return the currencies of the books, in the order of the alphabet."""
+    return sorted(set(LedgerAccount.objects.values_list("currency", flat=True)))
+
+
+def months(currency: str) -> list[Month]:
+    """Return every month in which something moved, oldest first; one query."""
+    rows = MonthFlow.objects.filter(debit__currency=currency).values_list(
+        "month", "debit__name", "credit__name", "amount_minor"
+    )
+    by_month: dict[date, Counter[str]] = {}
+    for month, debit, credit, minor in rows.order_by("month"):
+        sums = by_month.setdefault(month, Counter())
+        for figure in figures_of(debit, credit):
+            if direction := sign(figure, debit, credit):
+                sums[figure] += direction * minor
+    unearned, found = 0, []
+    for month, sums in by_month.items():
+        unearned += sums["unearned"]
+        found.append(Month(month, {**sums, "unearned": unearned}))
+    return found
+
+
+def entries(
+    figure: str, *, month: date, currency: str, before: int | None = None, limit: int = 50
+) -> Entries:
+    """Return the entries that a figure's sum of a month was made of, a page at a time.
+
+    The sums say between which numbers they stand, so that old months are found as fast as new ones.
+    """
+    flows = [
+        flow
+        for flow in MonthFlow.objects.filter(month=month, debit__currency=currency).select_related(
+            "debit", "credit"
+        )
+        if sign(figure, flow.debit.name, flow.credit.name)
+    ]
+    if not flows:
+        return Entries([], None)
+    pairs = Q()
+    for flow in flows:
+        pairs |= Q(debit=flow.debit, credit=flow.credit)
+    last = max(flow.last_id for flow in flows)
+    found = _between(
+        min(flow.first_id for flow in flows), last if before is None else min(last, before - 1)
+    ).filter(pairs)
+    # As an expression, so that no database walks through all transactions of the month instead.
+    found = found.annotate(month=TruncMonth("transaction__posted_at", tzinfo=UTC)).filter(
+        month=begins_at(month)
+    )
+    return _page(list(found[: limit + 1]), limit)
+
+
+def entries_of_account(
+    account: LedgerAccount, *, before: int | None = None, limit: int = 50
+) -> Entries:
+    """Return an account's entries, a page at a time.
+
+    Each side is asked by an index of its own; asked for together they would be sorted anew.
+    """
+    rows: list[Transfer] = []
+    for side in ("debit", "credit"):
+        found = _rows().filter(**{side: account})
+        if before is not None:
+            found = found.filter(pk__lt=before)
+        rows += found[: limit + 1]
+    rows.sort(key=lambda row: -row.pk)
+    return _page(rows[: limit + 1], limit)
+
+
+def _rows() -> QuerySet[Transfer]:
+    return Transfer.objects.select_related("transaction", "debit", "credit").order_by("-pk")
+
+
+def _between(first: int, last: int) -> QuerySet[Transfer]:
+    return _rows().filter(pk__gte=first, pk__lte=last)
+
+
+def _page(rows: list[Transfer], limit: int) -> Entries:
+    shown = rows[:limit]
+    return Entries(shown, shown[-1].pk if len(rows) > limit else None)

@@ -1,0 +1,58 @@
+"""Which money of a balance is still there. Pure; the oldest money is spent first.
+
+So a top-up can go back to the payment it came from as far as it was not spent, and no further.
+
+Source: docs/explanation/money.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferriage.orders.balance import TOPUP, TOPUP_RETURNED, available
+from ferriage.orders.models import BalanceMove
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ferriage.orders.models import Order
+
+    type Move = tuple[str, str, int]
+
+
+def left_of(moves: Iterable[Move], topup: str) -> int:
+    """Return how much of a top-up is left.
+
+    Args:
+        moves: Source code, kind and signed amount of all moves of a balance, oldest first.
+        topup: Code of the top-up's order.
+    """
+    lots: list[tuple[str, int]] = []
+    for source, kind, minor in moves:
+        if minor > 0:
+            lots.append((source if kind == TOPUP else "", minor))
+        elif kind == TOPUP_RETURNED:
+            lots = [(of, left + minor if of == source else left) for of, left in lots]
+        else:
+            lots = _spent(lots, -minor)
+    return sum(left for of, left in lots if of == topup)
+
+
+def _spent(lots: list[tuple[str, int]], minor: int) -> list[tuple[str, int]]:
+    rest = []
+    for of, left in lots:
+        taken = min(left, minor)
+        minor -= taken
+        rest.append((of, left - taken))
+    return rest
+
+
+def returnable(order: Order) -> int:
+    """Return how much of a settled top-up can go back now: not what open orders reserve."""
+    if order.kind != order.Kind.TOPUP or order.account is None:
+        return 0
+    moves = BalanceMove.objects.filter(
+        balance__account=order.account_id, balance__currency=order.currency
+    ).order_by("pk")
+    left = left_of(moves.values_list("source_code", "kind", "amount_minor"), order.code)
+    return min(left, available(order.account, order.currency))

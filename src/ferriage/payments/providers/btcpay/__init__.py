@@ -1,0 +1,1 @@
+"""Bitcoin through a BTCPay Server of the operator's own, by its Greenfield API."""

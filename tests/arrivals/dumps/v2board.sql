@@ -1,0 +1,109 @@
+-- MySQL dump 10.13  Distrib 5.7.40, for Linux (x86_64)
+--
+-- Host: localhost    Database: v2board
+-- ------------------------------------------------------
+-- Server version	5.7.40-log
+
+/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;
+/*!40101 SET NAMES utf8mb4 */;
+/*!40014 SET @OLD_UNIQUE_CHECKS=@@UNIQUE_CHECKS, UNIQUE_CHECKS=0 */;
+
+--
+-- Table structure for table `v2_mail_log`
+--
+
+DROP TABLE IF EXISTS `v2_mail_log`;
+CREATE TABLE `v2_mail_log` (
+  `id` int(11) NOT NULL AUTO_INCREMENT,
+  `email` varchar(64) NOT NULL,
+  `subject` varchar(255) NOT NULL,
+  `template_name` varchar(255) NOT NULL,
+  `error` text,
+  `created_at` int(11) NOT NULL,
+  `updated_at` int(11) NOT NULL,
+  PRIMARY KEY (`id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8;
+LOCK TABLES `v2_mail_log` WRITE;
+INSERT INTO `v2_mail_log` VALUES (1,'a@mail.example','It\'s over; INSERT INTO `v2_user` VALUES (99)','mail.default.remindExpire',NULL,1700000000,1700000000);
+UNLOCK TABLES;
+
+DROP TABLE IF EXISTS `v2_plan`;
+/*!40101 SET @saved_cs_client     = @@character_set_client */;
+/*!40101 SET character_set_client = utf8 */;
+CREATE TABLE `v2_plan` (
+  `id` int(11) NOT NULL AUTO_INCREMENT,
+  `group_id` int(11) NOT NULL,
+  `transfer_enable` int(11) NOT NULL,
+  `name` varchar(255) NOT NULL,
+  `speed_limit` int(11) DEFAULT NULL,
+  `show` tinyint(1) NOT NULL DEFAULT '0',
+  `sort` int(11) DEFAULT NULL,
+  `renew` tinyint(1) NOT NULL DEFAULT '1',
+  `content` text,
+  `month_price` int(11) DEFAULT NULL,
+  `quarter_price` int(11) DEFAULT NULL,
+  `half_year_price` int(11) DEFAULT NULL,
+  `year_price` int(11) DEFAULT NULL,
+  `two_year_price` int(11) DEFAULT NULL,
+  `three_year_price` int(11) DEFAULT NULL,
+  `onetime_price` int(11) DEFAULT NULL,
+  `reset_price` int(11) DEFAULT NULL,
+  `reset_traffic_method` tinyint(1) DEFAULT NULL,
+  `capacity_limit` int(11) DEFAULT NULL,
+  `created_at` int(11) NOT NULL,
+  `updated_at` int(11) NOT NULL,
+  PRIMARY KEY (`id`)
+) ENGINE=InnoDB AUTO_INCREMENT=4 DEFAULT CHARSET=utf8mb4;
+/*!40101 SET character_set_client = @saved_cs_client */;
+LOCK TABLES `v2_plan` WRITE;
+/*!40000 ALTER TABLE `v2_plan` DISABLE KEYS */;
+INSERT INTO `v2_plan` VALUES (1,1,100,'基础 \'Basic\'',NULL,1,1,1,'<b>100 GB;</b>\r\n-- a month',1000,NULL,5000,9000,12000,NULL,NULL,NULL,0,NULL,1650000000,1650000000),(2,1,500,'Traffic, once',NULL,0,2,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,5000,NULL,2,NULL,1650000000,1650000000),(3,2,50,'Old \\ gone',NULL,0,3,0,'',100,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,1650000000,1650000000);
+/*!40000 ALTER TABLE `v2_plan` ENABLE KEYS */;
+UNLOCK TABLES;
+
+DROP TABLE IF EXISTS `v2_user`;
+CREATE TABLE `v2_user` (
+  `id` int(11) NOT NULL AUTO_INCREMENT,
+  `invite_user_id` int(11) DEFAULT NULL,
+  `telegram_id` bigint(20) DEFAULT NULL,
+  `email` varchar(64) NOT NULL,
+  `password` varchar(64) NOT NULL,
+  `password_algo` char(10) DEFAULT NULL,
+  `password_salt` char(10) DEFAULT NULL,
+  `balance` int(11) NOT NULL DEFAULT '0',
+  `discount` int(11) DEFAULT NULL,
+  `commission_type` tinyint(4) NOT NULL DEFAULT '0' COMMENT '0: system 1: period 2: onetime',
+  `commission_rate` int(11) DEFAULT NULL,
+  `commission_balance` int(11) NOT NULL DEFAULT '0',
+  `t` int(11) NOT NULL DEFAULT '0',
+  `u` bigint(20) NOT NULL DEFAULT '0',
+  `d` bigint(20) NOT NULL DEFAULT '0',
+  `transfer_enable` bigint(20) NOT NULL DEFAULT '0',
+  `banned` tinyint(1) NOT NULL DEFAULT '0',
+  `is_admin` tinyint(1) NOT NULL DEFAULT '0',
+  `last_login_at` int(11) DEFAULT NULL,
+  `is_staff` tinyint(1) NOT NULL DEFAULT '0',
+  `last_login_ip` int(11) DEFAULT NULL,
+  `uuid` varchar(36) NOT NULL,
+  `group_id` int(11) DEFAULT NULL,
+  `plan_id` int(11) DEFAULT NULL,
+  `speed_limit` int(11) DEFAULT NULL,
+  `remind_expire` tinyint(4) DEFAULT '1',
+  `remind_traffic` tinyint(4) DEFAULT '1',
+  `token` char(32) NOT NULL,
+  `expired_at` bigint(20) DEFAULT '0',
+  `remarks` text,
+  `created_at` int(11) NOT NULL,
+  `updated_at` int(11) NOT NULL,
+  PRIMARY KEY (`id`),
+  UNIQUE KEY `email` (`email`)
+) ENGINE=InnoDB AUTO_INCREMENT=12 DEFAULT CHARSET=utf8;
+LOCK TABLES `v2_user` WRITE;
+/*!40000 ALTER TABLE `v2_user` DISABLE KEYS */;
+INSERT INTO `v2_user` VALUES (1,NULL,NULL,'boss@shop.example','$2y$10$abcdefghijklmnopqrstuv',NULL,NULL,0,NULL,0,NULL,0,1770000000,1234567,7654321,107374182400,0,1,NULL,0,NULL,'00000000-0000-4000-8000-000000000001',1,NULL,NULL,1,1,'00000000000000000000000000000001',0,NULL,1660000000,1770000000),(2,NULL,NULL,'alice@mail.example','$2y$10$abcdefghijklmnopqrstuv',NULL,NULL,250,NULL,0,NULL,0,1770000000,1234567,7654321,107374182400,0,0,NULL,0,NULL,'00000000-0000-4000-8000-000000000002',1,1,NULL,1,1,'00000000000000000000000000000002',1774958400,'it\'s; (2,\'x\'),\n-- \"fine\"',1660000000,1770000000),(3,NULL,NULL,'o\'brien@mail.example','$2y$10$abcdefghijklmnopqrstuv',NULL,NULL,0,NULL,0,NULL,0,1770000000,1234567,7654321,107374182400,0,0,NULL,0,NULL,'00000000-0000-4000-8000-000000000003',1,1,NULL,1,1,'00000000000000000000000000000003',1772280000,NULL,1660000000,1770000000),(4,NULL,NULL,'carol@mail.example','$2y$10$abcdefghijklmnopqrstuv',NULL,NULL,1999,NULL,0,NULL,0,1770000000,1234567,7654321,107374182400,0,0,NULL,0,NULL,'00000000-0000-4000-8000-000000000004',1,1,NULL,1,1,'00000000000000000000000000000004',1772280000,NULL,1660000000,1770000000),(5,NULL,NULL,'banned@mail.example','$2y$10$abcdefghijklmnopqrstuv',NULL,NULL,500,NULL,0,NULL,0,1770000000,1234567,7654321,107374182400,1,0,NULL,0,NULL,'00000000-0000-4000-8000-000000000005',1,1,NULL,1,1,'00000000000000000000000000000005',1774958400,NULL,1660000000,1770000000),(6,NULL,NULL,'once@mail.example','$2y$10$abcdefghijklmnopqrstuv',NULL,NULL,0,NULL,0,NULL,0,1770000000,1234567,7654321,107374182400,0,0,NULL,0,NULL,'00000000-0000-4000-8000-000000000006',1,2,NULL,1,1,'00000000000000000000000000000006',NULL,NULL,1660000000,1770000000);
+INSERT INTO `v2_user` VALUES (7,NULL,NULL,'new@mail.example','$2y$10$abcdefghijklmnopqrstuv',NULL,NULL,0,NULL,0,NULL,0,1770000000,1234567,7654321,107374182400,0,0,NULL,0,NULL,'00000000-0000-4000-8000-000000000007',1,NULL,NULL,1,1,'00000000000000000000000000000007',0,NULL,1660000000,1770000000),(8,NULL,NULL,'gone@mail.example','$2y$10$abcdefghijklmnopqrstuv',NULL,NULL,0,NULL,0,NULL,0,1770000000,1234567,7654321,107374182400,0,0,NULL,0,NULL,'00000000-0000-4000-8000-000000000008',1,3,NULL,1,1,'00000000000000000000000000000008',1773230400,NULL,1660000000,1770000000),(9,2,6123456789,'=HYPERLINK(1)@mail.example','$2y$10$abcdefghijklmnopqrstuv',NULL,NULL,0,NULL,0,NULL,320,1770000000,1234567,7654321,107374182400,0,0,NULL,0,NULL,'00000000-0000-4000-8000-000000000009',1,1,NULL,1,1,'00000000000000000000000000000009',1772366401,NULL,1660000000,1770000000),(10,NULL,NULL,'far@mail.example','$2y$10$abcdefghijklmnopqrstuv',NULL,NULL,0,NULL,0,NULL,0,1770000000,1234567,7654321,107374182400,0,0,NULL,0,NULL,'00000000-0000-4000-8000-000000000010',1,1,NULL,1,1,'0000000000000000000000000000000a',253402300799,'小张',1660000000,1770000000),(11,NULL,NULL,'debt@mail.example','$2y$10$abcdefghijklmnopqrstuv',NULL,NULL,-100,NULL,0,NULL,0,1770000000,1234567,7654321,107374182400,0,0,NULL,0,NULL,'00000000-0000-4000-8000-000000000011',1,1,NULL,1,1,'0000000000000000000000000000000b',1803902400,NULL,1660000000,1770000000);
+/*!40000 ALTER TABLE `v2_user` ENABLE KEYS */;
+UNLOCK TABLES;
+/*!40014 SET UNIQUE_CHECKS=@OLD_UNIQUE_CHECKS */;
+
+-- Dump completed on 2026-02-28 23:00:00

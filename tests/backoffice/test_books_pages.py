@@ -1,0 +1,311 @@
+"""Income, months, partners and hosting in the back office."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from html import unescape
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from people import logged_in, make_staff
+
+from ferriage.core.actors import Actor
+from ferriage.core.money import Money
+from ferriage.ledger import actions, income, partners, queries
+from ferriage.ledger.actions import TransferLine, post
+from ferriage.ledger.actions.closing import close
+from ferriage.ledger.models import Agreement, Closing, HostingBill, Partner, Payout
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from shop import Shop
+
+pytestmark = pytest.mark.django_db
+
+OLGA = Actor("staff", "olga")
+JANUARY = date(2026, 1, 1)
+AT = datetime(2026, 1, 10, tzinfo=UTC)
+
+
+def _post(source: str, kind: str, debit: str, credit: str, minor: int, *, days: int = 0) -> None:
+    post(
+        source_code=source,
+        kind=kind,
+        transfers=[TransferLine(debit, credit, Money(minor, "CNY"))],
+        description="",
+        now=AT + timedelta(days=days),
+    )
+
+
+def _sell(number: int, *, days: int = 0) -> None:
+    """Book a sale of 100.00 of which 30.00 are earned and 20.00 go back."""
+    code = f"ord_{number}"
+    _post(code, "receipt", "assets:bank", "liabilities:unallocated", 10_000, days=days)
+    _post(code, "sale", "liabilities:unallocated", "liabilities:unearned", 10_000, days=days)
+    _post(code, "earned", "liabilities:unearned", "income:ferry", 3_000, days=days)
+    _post(code, "ended", "liabilities:unearned", "liabilities:refunds", 2_000, days=days)
+    _post(code, "refund", "liabilities:refunds", "assets:bank", 2_000, days=days)
+
+
+def _settled() -> None:
+    """Sell in January, with anna and bo as partners, and close the month."""
+    for name in ("anna", "bo"):
+        actions.add_partner(name=name, login=name, now=AT, actor=OLGA)
+    actions.agree(
+        service="ferry",
+        shares={"": 5000, "anna": 3000, "bo": 2000},
+        valid_from=JANUARY,
+        now=AT,
+        actor=OLGA,
+    )
+    _sell(1)
+    close(month=JANUARY, check=queries.check, now=datetime(2026, 2, 1, tzinfo=UTC), actor=OLGA)
+
+
+def _page(client: Client, address: str, *arguments: object, **asked: str) -> str:
+    return unescape(client.get(reverse(address, args=arguments), asked).content.decode())
+
+
+# --- income -----------------------------------------------------------------------------------
+
+
+def test_income_shows_what_moved_and_what_is_left(olga: Client) -> None:
+    _settled()
+    _sell(2, days=35)
+
+    shown = [row.figures for row in income.months("CNY")]
+    page = _page(olga, "staff-income")
+
+    assert [
+        {name: row.get(name, 0) for name in ("received", "earned", "unearned", "refunded")}
+        for row in shown
+    ] == [
+        {"received": 10_000, "earned": 3000, "unearned": 5000, "refunded": 2000},
+        {"received": 10_000, "earned": 3000, "unearned": 10_000, "refunded": 2000},
+    ]
+    assert (shown[0]["partner:anna"], shown[0]["share:ferry"]) == (900, 1500)
+    assert page.count('<rect class="money-received"') == 3  # two months, and the legend
+    assert '<td class="num">45.00</td>' in page  # 60.00 earned less shares of 15.00
+
+
+def test_every_figure_is_the_sum_of_the_entries_behind_its_link(olga: Client) -> None:
+    _settled()
+    for number in range(2, 5):
+        _sell(number, days=32)
+    actions.record_bill(
+        gateway="gw_1", what="Host", money=Money(500, "CNY"), now=AT + timedelta(40), actor=OLGA
+    )
+    page = _page(olga, "staff-income")
+    links = set(
+        re.findall(r'href="\S+entries/\?figure=([\w:%]+)&month=([\d-]+)&currency=CNY"', page)
+    )
+    before = 0
+    figures: dict[tuple[str, str], int] = {}
+    for row in income.months("CNY"):
+        for name, minor in row.figures.items():
+            figures[name, f"{row.month:%Y-%m}"] = minor - before if name == "unearned" else minor
+        before = row.figures["unearned"]
+
+    for figure, month in ((name.replace("%3A", ":"), month) for name, month in links):
+        found = income.entries(figure, month=date.fromisoformat(f"{month}-01"), currency="CNY")
+        total = sum(
+            row.amount_minor * income.sign(figure, row.debit.name, row.credit.name)
+            for row in found.rows
+        )
+        assert total == figures.get((figure, month), 0), (figure, month)
+    assert len(links) == 2 * (4 + 1 + 2 + 1)
+
+
+def test_entries_behind_a_figure_come_a_page_at_a_time(olga: Client) -> None:
+    for number in range(60):
+        _sell(number)
+
+    first = _page(olga, "staff-income-entries", figure="earned", month="2026-01", currency="CNY")
+    before = re.search(r"before=(\d+)", first)
+    assert before is not None
+    second = _page(
+        olga,
+        "staff-income-entries",
+        figure="earned",
+        month="2026-01",
+        currency="CNY",
+        before=before[1],
+    )
+
+    codes = [set(re.findall(r"<code>(ord_\d+)</code>", page)) for page in (first, second)]
+    assert [len(found) for found in codes] == [50, 10]
+    assert codes[0].isdisjoint(codes[1])
+
+
+@pytest.mark.parametrize("month", ["", "2026-13", "x"])
+def test_entries_of_no_month_are_not_found(olga: Client, month: str) -> None:
+    address = reverse("staff-income-entries")
+
+    assert olga.get(address, {"figure": "earned", "month": month}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "name", ["staff-income", "staff-ledger", "staff-partners", "staff-hosting"]
+)
+def test_page_asks_as_much_however_much_is_posted(olga: Client, name: str) -> None:
+    _settled()
+    counts = []
+    for numbers in (range(2, 3), range(3, 9)):
+        for number in numbers:
+            _sell(number, days=40 * number)
+        with CaptureQueriesContext(connection) as asked:
+            olga.get(reverse(name))
+        counts.append(len(asked))
+
+    assert counts[0] == counts[1]
+
+
+def test_account_is_listed_from_both_sides_without_a_gap(olga: Client) -> None:
+    for number in range(30):
+        _sell(number)
+    asked = {"name": "liabilities:refunds", "currency": "CNY"}
+
+    first = _page(olga, "staff-ledger-account", **asked)
+    before = re.search(r"before=(\d+)", first)
+    assert before is not None
+    second = _page(olga, "staff-ledger-account", **asked, before=before[1])
+
+    assert [page.count('<td class="num">20.00 CNY') for page in (first, second)] == [50, 10]
+
+
+# --- months -----------------------------------------------------------------------------------
+
+
+def test_month_is_closed_with_its_button(olga: Client) -> None:
+    _post("own", "brought", "assets:bank", "equity:own", 5)
+    before = _page(olga, "staff-months")
+
+    answer = olga.post(reverse("staff-month-close", args=["2026-01"]), follow=True)
+
+    closing = Closing.objects.get()
+    assert "2026-01 is over and open" in before
+    assert closing.link.hash in answer.content.decode()
+    assert closing.closed_by == "staff:olga"
+
+
+def test_month_that_does_not_agree_is_refused_on_a_page(olga: Client) -> None:
+    # Money that no payment knows of.
+    _post("x", "x", "assets:bank", "liabilities:unearned", 5)
+
+    answer = olga.post(reverse("staff-month-close", args=["2026-01"]))
+
+    assert answer.status_code == 409
+    assert "The books are not right" in unescape(answer.content.decode())
+    assert not Closing.objects.exists()
+
+
+# --- partners ---------------------------------------------------------------------------------
+
+
+def test_partner_and_agreement_are_entered_on_their_pages(olga: Client, shop: Shop) -> None:
+    olga.post(reverse("staff-partner-new"), {"name": "anna", "login": ""})
+    typed = {"service": shop.service.slug, "valid_from": "2026-03", "valid_to": ""}
+    refused = olga.post(reverse("staff-agreement-new"), typed | {"own": "60", "shares": "anna 39"})
+
+    olga.post(reverse("staff-agreement-new"), typed | {"own": "60.5", "shares": "anna 39,50 %\n"})
+
+    agreement = Agreement.objects.get()
+    shares = {share.partner: share.share_bps for share in partners.shares_of(agreement)}
+    assert refused.status_code == 422
+    assert "The shares come to 99.0 %" in unescape(refused.content.decode())
+    assert shares == {None: 6050, Partner.objects.get(): 3950}
+    assert "anna 39.50 %" in _page(olga, "staff-partners")
+
+
+@pytest.mark.parametrize("shares", ["anna", "anna x", "anna 1\nanna 2", "anna 33.333"])
+def test_shares_that_cannot_be_read_are_refused(olga: Client, shop: Shop, shares: str) -> None:
+    typed = {"service": shop.service.slug, "valid_from": "2026-03", "own": "60", "shares": shares}
+
+    assert olga.post(reverse("staff-agreement-new"), typed).status_code == 422
+    assert not Agreement.objects.exists()
+
+
+def test_statement_adds_up_on_the_page_and_in_the_file(olga: Client) -> None:
+    _settled()
+
+    page = _page(olga, "staff-partner", "anna")
+    answer = olga.get(reverse("staff-partner-csv", args=["anna"]))
+    lines = b"".join(answer.streaming_content).decode().splitlines()  # type: ignore[attr-defined]
+
+    assert page.count(">9.00<") == 3  # the month, the sum, what is owed
+    assert lines[1:] == ["2026-01,ferry,CNY,30.00,0.00,30.00,30.00,9.00"]
+
+
+def test_partner_sees_the_own_statement_and_no_other() -> None:
+    _settled()
+    anna = logged_in(make_staff("anna", "partner"))
+
+    listed = _page(anna, "staff-partners")
+    answers = {
+        (page, name): anna.get(reverse(page, args=[name])).status_code
+        for page in ("staff-partner", "staff-partner-csv")
+        for name in ("anna", "bo")
+    }
+
+    assert ("anna" in listed, reverse("staff-partner", args=["bo"]) in listed) == (True, False)
+    assert "Agreements" not in listed
+    assert {key: code for key, code in answers.items() if code == 200} == {
+        ("staff-partner", "anna"): 200,
+        ("staff-partner-csv", "anna"): 200,
+    }
+    assert set(answers.values()) == {200, 404}
+
+
+def test_partner_without_a_statement_sees_none() -> None:
+    _settled()
+    stranger = logged_in(make_staff("per", "partner"))
+
+    assert "None yet" in _page(stranger, "staff-partners")
+
+
+def test_payout_goes_from_the_queue_to_the_books(olga: Client) -> None:
+    _settled()
+    too_much = olga.post(
+        reverse("staff-payout-new", args=["anna"]), {"amount": "9.01", "currency": "CNY"}
+    )
+    olga.post(reverse("staff-payout-new", args=["anna"]), {"amount": "9", "currency": "CNY"})
+    payout = Payout.objects.get()
+
+    olga.post(reverse("staff-payout-paid", args=[payout.code]), {"reference": "OUT-1"})
+
+    page = _page(olga, "staff-partner", "anna")
+    assert too_much.status_code == 422
+    assert "OUT-1" in page
+    assert queries.balance("liabilities:partner:anna", "CNY") == 0
+
+
+def test_payout_is_cancelled_with_its_button(olga: Client) -> None:
+    _settled()
+    olga.post(reverse("staff-payout-new", args=["anna"]), {"amount": "9", "currency": "CNY"})
+
+    olga.post(reverse("staff-payout-cancel", args=[Payout.objects.get().code]))
+
+    assert Payout.objects.get().state == "cancelled"
+
+
+# --- hosting ----------------------------------------------------------------------------------
+
+
+def test_bill_is_entered_paid_and_ended_on_its_pages(olga: Client, shop: Shop) -> None:
+    typed = {"gateway": shop.gateway.row.code, "what": "Host", "amount": "30", "currency": "CNY"}
+    olga.post(reverse("staff-bill-new"), typed | {"monthly": "on"})
+    bill = HostingBill.objects.get()
+
+    olga.post(reverse("staff-bill-paid", args=[bill.code]), {"reference": "OUT-1"})
+    olga.post(reverse("staff-bill-end", args=[bill.code]))
+
+    bill.refresh_from_db()
+    page = _page(olga, "staff-hosting")
+    assert (bill.booked, bill.paid, bill.last_month) == (1, 1, date(2026, 3, 1))
+    assert "each month from 2026-03 to 2026-03" in page
+    assert queries.balance(f"expenses:hosting:{bill.gateway}", "CNY") == 3000

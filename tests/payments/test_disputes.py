@@ -1,0 +1,178 @@
+"""Payments that their payer takes back: held while it is open, reversed when it is lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ferriage.core.money import Money
+from ferriage.devices.models import Device
+from ferriage.orders import actions as orders
+from ferriage.payments import actions, queries
+from ferriage.payments.models import Dispute, Payment
+from ferriage.plans.queries import holds_of, subscription_end
+from stand_in import StandIn
+from till import assert_sound, books
+from yard import OWNER
+
+if TYPE_CHECKING:
+    from counter import Counter
+    from ferriage.plans.models import Subscription
+
+ASSET = f"assets:{StandIn.slug}"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def paid(counter: Counter) -> Payment:
+    """A month that was sold, with a device on it."""
+    payment = counter.sell()
+    counter.till.shop.device(subscription(payment))
+    return payment
+
+
+def subscription(payment: Payment) -> Subscription:
+    assert payment.order is not None
+    payment.order.refresh_from_db()
+    assert payment.order.subscription is not None
+    return payment.order.subscription
+
+
+def say(counter: Counter, payment: Payment, word: str, minor: int = 1000) -> None:
+    counter.say(
+        f"dispute-{word}",
+        payment,
+        f"evt_{word}",
+        dispute="dp_1",
+        money=Money(minor, "CNY"),
+        reason="fraudulent",
+    )
+
+
+def held() -> tuple[bool, str]:
+    device = Device.objects.get()
+    return device.hold_at is not None, device.hold_reason
+
+
+def test_open_dispute_holds_the_service_at_once_and_says_why(
+    counter: Counter, paid: Payment
+) -> None:
+    say(counter, paid, "opened")
+
+    device = Device.objects.get()
+    assert (device.hold_at, device.hold_reason) == (counter.now, "staff")
+    assert [hold.reason for hold in holds_of(subscription(paid))] == ["payment-disputed"]
+    assert [one.reference for one in queries.worklist(counter.now).disputes] == ["dp_1"]
+    assert books() == {ASSET: 1000, "liabilities:unearned": 1000}
+    assert_sound()
+
+
+def test_dispute_that_is_won_lets_the_service_go_on(counter: Counter, paid: Payment) -> None:
+    end = subscription_end(subscription(paid)).at
+    say(counter, paid, "opened")
+    counter.till.now += DAY
+
+    say(counter, paid, "won")
+
+    assert Device.objects.get().hold_at == end
+    assert Dispute.objects.get().state == "won"
+    assert books() == {ASSET: 1000, "liabilities:unearned": 1000}
+    assert_sound()
+
+
+def test_dispute_that_is_lost_ends_the_term_and_reverses_what_was_earned(
+    counter: Counter, paid: Payment
+) -> None:
+    say(counter, paid, "opened")
+    counter.till.now += 10 * DAY
+    orders.recognise(now=counter.now)
+    assert books()["income:ferry"] == 1000 * 10 // 31
+
+    say(counter, paid, "lost")
+    orders.recognise(now=counter.now + 60 * DAY)
+
+    assert books() == {}
+    assert subscription_end(subscription(paid)).is_over(counter.now)
+    assert Device.objects.get().hold_at <= counter.now
+    assert queries.worklist(counter.now).disputes == []
+    assert_sound()
+
+
+@pytest.mark.parametrize("words", [["lost"], ["lost", "opened"], ["opened", "lost", "won"]])
+def test_words_out_of_order_come_to_the_first_end(
+    counter: Counter, paid: Payment, words: list[str]
+) -> None:
+    for word in words:
+        say(counter, paid, word)
+
+    assert Dispute.objects.get().state == "lost"
+    assert holds_of(subscription(paid)) == []
+    assert books() == {}
+    assert_sound()
+
+
+def test_renewal_of_a_term_that_is_taken_back_stays(counter: Counter, paid: Payment) -> None:
+    order = paid.order
+    assert order is not None
+    assert order.account is not None
+    renewal = counter.begin(counter.till.order(account=order.account))
+    counter.tell(counter.world.pay(renewal, counter.now))
+    end = subscription_end(subscription(paid)).at
+
+    say(counter, paid, "lost")
+
+    assert subscription_end(subscription(paid)).at == end
+    assert books() == {ASSET: 1000, "liabilities:unearned": 1000}
+    assert_sound()
+
+
+def test_part_of_a_price_that_is_taken_back_is_a_loss_and_the_term_goes_on(
+    counter: Counter, paid: Payment
+) -> None:
+    end = subscription_end(subscription(paid)).at
+
+    say(counter, paid, "lost", minor=300)
+
+    assert books() == {ASSET: 700, "expenses:disputes": 300, "liabilities:unearned": 1000}
+    assert Device.objects.get().hold_at == end
+    assert_sound()
+
+
+def test_what_was_refunded_before_is_a_loss_when_it_is_taken_back_too(
+    counter: Counter, paid: Payment
+) -> None:
+    assert paid.order is not None
+    counter.till.end(paid.order, counter.now)
+
+    say(counter, paid, "lost")
+
+    assert books()["expenses:disputes"] == 1000
+    assert books()["liabilities:refunds"] == 1000
+    assert_sound()
+
+
+def test_money_that_waited_is_nobodys_after_it_is_taken_back(counter: Counter) -> None:
+    payment = counter.late()
+
+    say(counter, payment, "lost")
+
+    payment.refresh_from_db()
+    assert payment.outcome == "charged-back"
+    assert books() == {}
+    assert queries.worklist(counter.now).unallocated == []
+    assert_sound()
+
+
+def test_money_that_was_credited_is_a_loss_after_it_is_taken_back(counter: Counter) -> None:
+    payment = counter.late()
+    assert payment.order is not None
+    account = payment.order.account
+    assert account is not None
+    actions.credit_unallocated(payment=payment, account=account, now=counter.now, actor=OWNER)
+
+    say(counter, payment, "lost")
+
+    assert books() == {"expenses:disputes": 1000, "liabilities:credits": 1000}
+    assert_sound()
