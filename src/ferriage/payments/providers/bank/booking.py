@@ -1,6 +1,7 @@
 """What a stored line of a statement does in the books: once, in a transaction of its own.
 
     money that came ──> an order or a reseller by its reference; else suspense
+    what a provider paid out ──> nothing: the provider's own books posted it
     money that went ──> a queued refund by its code, the bank's fee; else it waits for staff
     money that came back ──> the refund that could not be delivered is queued again
 
@@ -25,7 +26,7 @@ from ferriage.payments.bounced import bounce_refund
 from ferriage.payments.capture import change_once
 from ferriage.payments.models import InboxEvent, Payment, Refund, Reseller
 from ferriage.payments.providers.bank import actions as bank
-from ferriage.payments.providers.bank import files
+from ferriage.payments.providers.bank import files, payouts
 from ferriage.payments.providers.bank import reference as references
 from ferriage.payments.providers.bank.models import StatementFile, StatementLine
 from ferriage.payments.providers.voucher import resellers
@@ -122,6 +123,12 @@ def book(*, line: StatementLine, now: datetime, actor: Actor) -> StatementLine:
 def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
     if by_hand := _booked_by_hand(line):
         _done(line, "duplicate", now, payment=by_hand)
+        return
+    sent = payouts.sent(line.account, [line.booked_on])
+    if row := payouts.arrived(
+        text=line.text, minor=line.amount_minor, on=line.booked_on, among=sent
+    ):
+        _done(line, payouts.OUTCOME, now, note=row.code)
         return
     refund = _named_refund(line, Refund.State.PAID) if line.is_return else None
     if refund is not None:
