@@ -152,8 +152,10 @@ def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
 
 def _from_reseller(line: StatementLine, now: datetime, actor: Actor) -> bool:
     """Book what a reseller paid for codes, if the line names one; more than is owed is not."""
-    named = Reseller.objects.filter(reference__in=references.found_in(line.text))[:2]
-    if len(named) != 1:
+    found = references.found_in(line.text)
+    named = Reseller.objects.filter(reference__in=found)[:2]
+    # Money that names an order too is for the order, or for staff to judge.
+    if len(named) != 1 or Payment.objects.filter(reference__in=found).exists():
         return False
     try:
         resellers.book_payment(

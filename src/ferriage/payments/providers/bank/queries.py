@@ -193,11 +193,21 @@ def _expected(
     if payouts.arrived(text=line.text, minor=line.amount_minor, on=line.booked_on, among=sent):
         return PreviewLine(line, "payout")
     if line.amount_minor > 0 and not line.is_return:
-        named = [payments[ref] for ref in references.found_in(line.text) if ref in payments]
-        if len(named) != 1:
-            found = any(ref in resellers for ref in references.found_in(line.text))
-            return PreviewLine(line, "reseller" if found else "unallocated")
+        return _expected_in(line, payments, resellers)
+    return _expected_out(line, refunds)
+
+
+def _expected_in(line: Line, payments: dict[str, Payment], resellers: set[str]) -> PreviewLine:
+    found = references.found_in(line.text)
+    named = [payments[reference] for reference in found if reference in payments]
+    if len(named) == 1:
         return PreviewLine(line, _of_payment(line, named[0]), payment=named[0])
+    by_reseller = not named and not resellers.isdisjoint(found)
+    return PreviewLine(line, "reseller" if by_reseller else "unallocated")
+
+
+def _expected_out(line: Line, refunds: Sequence[Refund]) -> PreviewLine:
+    """Say what money that went, or came back, would do."""
     said = codes.normalise(line.text)
     for refund in refunds:
         same = refund.amount_minor == abs(line.amount_minor)
