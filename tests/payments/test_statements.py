@@ -241,16 +241,38 @@ def test_outgoing_line_that_nobody_knows_waits_and_staff_book_it(
     waited = (line.state, books())
 
     booking.post_other(
-        line=line, account="expenses:hosting", reason="Rack, March", now=till.now, actor=OWNER
+        line=line, account="expenses:other", reason="Rack, March", now=till.now, actor=OWNER
     )
     with pytest.raises(StaleState):
         booking.post_other(
-            line=line, account="expenses:hosting", reason="Again", now=till.now, actor=OWNER
+            line=line, account="expenses:other", reason="Again", now=till.now, actor=OWNER
         )
 
     assert waited == ("waits", {"assets:bank": 99999, "equity:opening": 99999})
-    assert books()["expenses:hosting"] == 50000
+    assert books()["expenses:other"] == 50000
     assert comparison(account).difference_minor == 0
+    assert_sound()
+
+
+def test_line_that_was_booked_on_another_page_is_noted_and_posts_nothing(
+    till: Till, account: BankAccount
+) -> None:
+    refund = owed(till)
+    payments.mark_refund_paid(refund=refund, reference="by hand", now=till.now, actor=OWNER)
+    post(till, account, statement(Entry(minor=-PRICE, text=refund.code)))
+    waited = outcomes()
+
+    booking.post_other(
+        line=StatementLine.objects.get(),
+        account=booking.ALREADY,
+        reason="Noted when it was paid",
+        now=till.now,
+        actor=OWNER,
+    )
+
+    assert waited == [(-PRICE, "waits", "")]
+    assert outcomes() == [(-PRICE, "done", "noted")]
+    assert books() == {}
     assert_sound()
 
 

@@ -39,13 +39,14 @@ LINE_OUTCOMES: Final = {
     "refund-returned": _("a refund that came back; it is queued again"),
     "fee": _("the bank's fee"),
     "other": _("booked by staff"),
+    "noted": _("was booked on another page already"),
 }
 """What a line of a statement came to."""
 
 OTHER_ACCOUNTS: Final = {
     "expenses:fees": _("a fee of the bank"),
-    "expenses:hosting": _("hosting and lines"),
     "expenses:other": _("another expense"),
     "equity:owner": _("taken out by the owner"),
+    "already": _("booked on another page already, such as a payout or a bill"),
 }
 """What staff book a line to that belongs to nothing else."""

@@ -39,13 +39,9 @@ if TYPE_CHECKING:
 
 State = StatementLine.State
 WORKER: Final = Actor("system", "worker")
-OTHER_ACCOUNTS: Final = (
-    "expenses:fees",
-    "expenses:hosting",
-    "expenses:other",
-    "equity:owner",
-)
-"""What staff may book a line to that belongs to no order and no refund."""
+ALREADY: Final = "already"
+OTHER_ACCOUNTS: Final = ("expenses:fees", "expenses:other", "equity:owner", ALREADY)
+"""What staff may book a line to that belongs to no order and no refund; or it is booked already."""
 _AT_ONCE: Final = 500
 log = structlog.get_logger()
 
@@ -272,6 +268,8 @@ def post_other(
 ) -> StatementLine:
     """Book a line that waits to an account of the books, with a reason.
 
+    What was posted on another page, such as a partner's payout, is noted and not posted again.
+
     Raises:
         LineWrong: No reason, or an account that lines are not booked to.
         StaleState: The line was booked.
@@ -280,8 +278,10 @@ def post_other(
         raise LineWrong(_("Say what it was for, in at most 200 characters."))
     with writing():
         line = _waiting(line)
-        _post(line, account, now)
-        _done(line, "other", now, note=reason.strip())
+        if account != ALREADY:
+            _post(line, account, now)
+        outcome = "noted" if account == ALREADY else "other"
+        _done(line, outcome, now, note=reason.strip())
         _record(line, actor, now, account=account, reason=reason.strip())
     line.refresh_from_db()
     return line
