@@ -106,7 +106,7 @@ def test_statement_goes_from_upload_to_settled_order(
         page.goto(site + reverse("staff-statements"))
         fits.append(_no_wider_than_the_screen(page))
         page.get_by_role("link", name="Say what it was").click()
-        page.get_by_label("Or it was").select_option("hosting and lines")
+        page.get_by_label("Or it was").select_option("another expense")
         page.get_by_label("What for").fill("Rack, March")
         page.get_by_role("button", name="Book").click()
         expect(page.get_by_text("The line is booked.")).to_be_visible()

@@ -225,14 +225,14 @@ def test_line_that_waits_is_booked_as_a_refund_or_with_a_reason(
     )
     olga.post(
         reverse("staff-bank-line", args=[rent.code]),
-        {"account": "expenses:hosting", "reason": "Rack"},
+        {"account": "expenses:other", "reason": "Rack"},
     )
 
     refund.refresh_from_db()
     assert "one of both" in neither.content.decode()
     assert "Say what it was for" in no_reason.content.decode()
     assert refund.state == "paid"
-    assert balance("expenses:hosting", "CNY") == 50000
+    assert balance("expenses:other", "CNY") == 50000
     assert not StatementLine.objects.exclude(state="done").exists()
 
 

@@ -273,6 +273,22 @@ def test_row_that_is_not_what_the_layout_says_is_named(row: str, says: str) -> N
         csvfile.read(f"date;amount;details\n{row}\n".encode(), layout, account="", currency="CNY")
 
 
+def test_rows_that_are_not_booked_yet_are_passed_over() -> None:
+    data = sparkasse_csv([PAID, SPENT]).replace(b"Umsatz gebucht", b"Umsatz vorgemerkt", 1)
+
+    statement = csvfile.read(data, csvfile.guess(data), account=IBAN, currency="EUR")
+
+    assert [line.amount_minor for line in statement.lines] == [-990]
+    assert statement.passed_over == 1
+
+
+def test_deeply_nested_file_is_refused_without_a_fault() -> None:
+    depth = 200_000
+
+    with pytest.raises(StatementUnreadable):
+        camt_files.read(b"<a>" * depth + b"</a>" * depth)
+
+
 def test_line_in_another_currency_is_refused() -> None:
     layout = csvfile.guess(sparkasse_csv([PAID]))
 

@@ -149,6 +149,33 @@ def test_receipt_that_was_booked_by_hand_is_not_booked_again(
     assert books() == {"assets:bank": PRICE, "liabilities:unearned": PRICE}
 
 
+def test_second_line_of_a_number_that_was_booked_by_hand_is_booked(
+    till: Till, account: BankAccount
+) -> None:
+    same = [Entry(minor=500, text=f"transfer {number}", reference="SAME") for number in range(2)]
+    till.receive("", 500, number="SAME")
+
+    post(till, account, statement(*same))
+
+    assert outcomes() == [(500, "done", "duplicate"), (500, "done", "unallocated")]
+    assert books() == {"assets:bank": 1000, "liabilities:unallocated": 1000}
+
+
+@pytest.mark.parametrize(("presumed", "state"), [("", "fulfilled"), ("SE", "open")])
+def test_line_that_names_no_country_is_presumed_in_that_of_the_shops_bank(
+    till: Till, account: BankAccount, presumed: str, state: str
+) -> None:
+    order, paid = wanted(till)
+    data = china_csv([paid])
+    file = files.upload(account=account, name="a", data=data, now=till.now, actor=OWNER)
+
+    booking.post_file(file=file, presumed_place=presumed, now=till.now, actor=OWNER)
+
+    order.refresh_from_db()
+    assert order.state == state
+    assert_sound()
+
+
 def test_outgoing_line_with_a_refunds_code_pays_it(till: Till, account: BankAccount) -> None:
     refund = owed(till)
     text = f"Refund {refund.code.replace('_', ' ')}"
@@ -214,16 +241,38 @@ def test_outgoing_line_that_nobody_knows_waits_and_staff_book_it(
     waited = (line.state, books())
 
     booking.post_other(
-        line=line, account="expenses:hosting", reason="Rack, March", now=till.now, actor=OWNER
+        line=line, account="expenses:other", reason="Rack, March", now=till.now, actor=OWNER
     )
     with pytest.raises(StaleState):
         booking.post_other(
-            line=line, account="expenses:hosting", reason="Again", now=till.now, actor=OWNER
+            line=line, account="expenses:other", reason="Again", now=till.now, actor=OWNER
         )
 
     assert waited == ("waits", {"assets:bank": 99999, "equity:opening": 99999})
-    assert books()["expenses:hosting"] == 50000
+    assert books()["expenses:other"] == 50000
     assert comparison(account).difference_minor == 0
+    assert_sound()
+
+
+def test_line_that_was_booked_on_another_page_is_noted_and_posts_nothing(
+    till: Till, account: BankAccount
+) -> None:
+    refund = owed(till)
+    payments.mark_refund_paid(refund=refund, reference="by hand", now=till.now, actor=OWNER)
+    post(till, account, statement(Entry(minor=-PRICE, text=refund.code)))
+    waited = outcomes()
+
+    booking.post_other(
+        line=StatementLine.objects.get(),
+        account=booking.ALREADY,
+        reason="Noted when it was paid",
+        now=till.now,
+        actor=OWNER,
+    )
+
+    assert waited == [(-PRICE, "waits", "")]
+    assert outcomes() == [(-PRICE, "done", "noted")]
+    assert books() == {}
     assert_sound()
 
 

@@ -58,6 +58,7 @@ ENTRIES: Final = (
     Entry("expenses:refunds", "paid back beyond what was unused"),
     Entry("expenses:promotions", "service that was given away"),
     Entry("expenses:disputes", "lost to disputes"),
+    Entry("expenses:other", "what belongs nowhere else, with a reason"),
     Entry("expenses:hosting:<gateway>", "what a gateway's host costs"),
     Entry("expenses:partner-share:<service>", "what partners earned of a service"),
     Entry("equity:<what>", "brought in and taken out by the operator", never_negative=False),

@@ -112,7 +112,7 @@ class Migration(migrations.Migration):
             name='StatementLine',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', ferriage.core.models.CodeField('stl')),
+                ('code', ferriage.core.models.CodeField('bln')),
                 ('key', models.CharField(max_length=64)),
                 ('booked_on', models.DateField()),
                 ('amount_minor', models.BigIntegerField()),

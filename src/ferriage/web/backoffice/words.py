@@ -19,6 +19,7 @@ EXPECTED: Final = {
     "other-amount": _("names an order of another amount: suspense"),
     "not-open": _("names an order that is not open: refund or suspense"),
     "reseller": _("paid by a reseller"),
+    "payout": _("a provider's payout, booked from its own books"),
     "unallocated": _("names no order: suspense"),
     "refund": _("a refund"),
     "fee": _("the bank's fee"),
@@ -33,17 +34,19 @@ LINE_OUTCOMES: Final = {
     "unallocated": _("money without an order"),
     "duplicate": _("was booked by hand before"),
     "reseller": _("paid by a reseller"),
+    "payout": _("a provider's payout, booked from its own books"),
     "refund-paid": _("paid a refund"),
     "refund-returned": _("a refund that came back; it is queued again"),
     "fee": _("the bank's fee"),
     "other": _("booked by staff"),
+    "noted": _("was booked on another page already"),
 }
 """What a line of a statement came to."""
 
 OTHER_ACCOUNTS: Final = {
     "expenses:fees": _("a fee of the bank"),
-    "expenses:hosting": _("hosting and lines"),
     "expenses:other": _("another expense"),
     "equity:owner": _("taken out by the owner"),
+    "already": _("booked on another page already, such as a payout or a bill"),
 }
 """What staff book a line to that belongs to nothing else."""

@@ -1,6 +1,7 @@
 """What a stored line of a statement does in the books: once, in a transaction of its own.
 
     money that came ──> an order or a reseller by its reference; else suspense
+    what a provider paid out ──> nothing: the provider's own books posted it
     money that went ──> a queued refund by its code, the bank's fee; else it waits for staff
     money that came back ──> the refund that could not be delivered is queued again
 
@@ -25,7 +26,7 @@ from ferriage.payments.bounced import bounce_refund
 from ferriage.payments.capture import change_once
 from ferriage.payments.models import InboxEvent, Payment, Refund, Reseller
 from ferriage.payments.providers.bank import actions as bank
-from ferriage.payments.providers.bank import files
+from ferriage.payments.providers.bank import files, payouts
 from ferriage.payments.providers.bank import reference as references
 from ferriage.payments.providers.bank.models import StatementFile, StatementLine
 from ferriage.payments.providers.voucher import resellers
@@ -38,13 +39,9 @@ if TYPE_CHECKING:
 
 State = StatementLine.State
 WORKER: Final = Actor("system", "worker")
-OTHER_ACCOUNTS: Final = (
-    "expenses:fees",
-    "expenses:hosting",
-    "expenses:other",
-    "equity:owner",
-)
-"""What staff may book a line to that belongs to no order and no refund."""
+ALREADY: Final = "already"
+OTHER_ACCOUNTS: Final = ("expenses:fees", "expenses:other", "equity:owner", ALREADY)
+"""What staff may book a line to that belongs to no order and no refund; or it is booked already."""
 _AT_ONCE: Final = 500
 log = structlog.get_logger()
 
@@ -57,15 +54,29 @@ class LineWrong(FerriageError):
 
 
 def post_file(
-    *, file: StatementFile, take_opening: bool = False, now: datetime, actor: Actor
+    *,
+    file: StatementFile,
+    take_opening: bool = False,
+    presumed_place: str = "",
+    now: datetime,
+    actor: Actor,
 ) -> list[BankStatement]:
     """Store the lines of a draft and book each; what is refused for now the worker tries again.
+
+    Args:
+        take_opening: As `files.store`, like the other.
 
     Raises:
         StatementRefused: As `files.store`, like the other.
         StaleState: It was posted or dropped.
     """
-    stored = files.store(file=file, take_opening=take_opening, now=now, actor=actor)
+    stored = files.store(
+        file=file,
+        take_opening=take_opening,
+        presumed_place=presumed_place,
+        now=now,
+        actor=actor,
+    )
     kept = StatementLine.objects.filter(statement__in=stored, state=State.KEPT).order_by("pk")
     for line in kept:
         _try(line, now, actor)
@@ -109,6 +120,12 @@ def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
     if by_hand := _booked_by_hand(line):
         _done(line, "duplicate", now, payment=by_hand)
         return
+    sent = payouts.sent(line.account, [line.booked_on])
+    if row := payouts.arrived(
+        text=line.text, minor=line.amount_minor, on=line.booked_on, among=sent
+    ):
+        _done(line, payouts.OUTCOME, now, note=row.code)
+        return
     refund = _named_refund(line, Refund.State.PAID) if line.is_return else None
     if refund is not None:
         bounce_refund(refund=refund, into=line.account.book_account, now=now, actor=actor)
@@ -131,8 +148,10 @@ def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
 
 def _from_reseller(line: StatementLine, now: datetime, actor: Actor) -> bool:
     """Book what a reseller paid for codes, if the line names one; more than is owed is not."""
-    named = Reseller.objects.filter(reference__in=references.found_in(line.text))[:2]
-    if len(named) != 1:
+    found = references.found_in(line.text)
+    named = Reseller.objects.filter(reference__in=found)[:2]
+    # Money that names an order too is for the order, or for staff to judge.
+    if len(named) != 1 or Payment.objects.filter(reference__in=found).exists():
         return False
     try:
         resellers.book_payment(
@@ -159,7 +178,9 @@ def _booked_by_hand(line: StatementLine) -> Payment | None:
     if event is None or event.payment is None:
         return None
     booked = Money(event.raw["amount_minor"], event.raw["currency"])
-    return event.payment if booked == _money(line) else None
+    # Not every bank's numbers are unique: what one line was booked as, no second one is.
+    told = StatementLine.objects.filter(payment=event.payment).exists()
+    return event.payment if booked == _money(line) and not told else None
 
 
 # --- money that went --------------------------------------------------------------------------
@@ -247,6 +268,8 @@ def post_other(
 ) -> StatementLine:
     """Book a line that waits to an account of the books, with a reason.
 
+    What was posted on another page, such as a partner's payout, is noted and not posted again.
+
     Raises:
         LineWrong: No reason, or an account that lines are not booked to.
         StaleState: The line was booked.
@@ -255,8 +278,10 @@ def post_other(
         raise LineWrong(_("Say what it was for, in at most 200 characters."))
     with writing():
         line = _waiting(line)
-        _post(line, account, now)
-        _done(line, "other", now, note=reason.strip())
+        if account != ALREADY:
+            _post(line, account, now)
+        outcome = "noted" if account == ALREADY else "other"
+        _done(line, outcome, now, note=reason.strip())
         _record(line, actor, now, account=account, reason=reason.strip())
     line.refresh_from_db()
     return line

@@ -65,6 +65,10 @@ _HEADINGS: Final = {
         "bankreferenz|transaktions-id|transaction id|bank reference|流水号|交易流水号|交易订单号"
     ),
 }
+_PENDING: Final = frozenset(
+    {"umsatz vorgemerkt", "vorgemerkt", "ausstehend", "pending", "处理中", "等待付款", "交易关闭"}
+)
+"""What banks put into a column of a row that is not booked yet, or never will be."""
 _MOST_PREAMBLE: Final = 40
 _SIGNS: Final = str.maketrans(
     {"−": "-", "–": "-", "+": "", "\u00a0": "", "¥": "", "￥": "", "€": ""}
@@ -170,7 +174,9 @@ def guess_writing(data: bytes) -> tuple[str, str]:
 
 
 def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Statement:
-    """Return the statement that a file holds by a layout; rows without a day are passed over.
+    """Return the statement that a file holds by a layout.
+
+    Rows without a day are passed over, and those that say that they are not booked yet.
 
     Args:
         account: Number of the account that the file is of; CSV seldom says it.
@@ -185,7 +191,7 @@ def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Stateme
     lines = []
     passed_over = 0
     for number, row in enumerate(table[layout.heading + 1 :], start=layout.heading + 2):
-        if not re.search(r"\d", _cell(row, layout.day)):
+        if not re.search(r"\d", _cell(row, layout.day)) or _is_pending(row):
             passed_over += any(row)
             continue
         try:
@@ -208,6 +214,10 @@ def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Stateme
         lines=with_keys(sorted(lines, key=lambda line: line.booked_on)),
         passed_over=passed_over,
     )
+
+
+def _is_pending(row: Sequence[str]) -> bool:
+    return any(cell.strip("\t '\"").casefold() in _PENDING for cell in row)
 
 
 def _line(row: Sequence[str], layout: Layout, currency: str) -> Line:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.core.actors import Actor
-    from ferriage.payments.providers.bank.statement import Statement
+    from ferriage.payments.providers.bank.statement import Line, Statement
 
 FORGOTTEN: Final = timedelta(days=30)
 _CHUNK: Final = 500
@@ -180,12 +180,18 @@ def drop_forgotten(now: datetime, actor: Actor) -> int:
 
 
 def store(
-    *, file: StatementFile, take_opening: bool = False, now: datetime, actor: Actor
+    *,
+    file: StatementFile,
+    take_opening: bool = False,
+    presumed_place: str = "",
+    now: datetime,
+    actor: Actor,
 ) -> list[BankStatement]:
     """Store the lines of a draft, each once, and empty the file. Booking them is the next step.
 
     Args:
         take_opening: Post what the account held before its first statement as equity.
+        presumed_place: Country of payers' banks where a line does not say it; empty presumes none.
 
     Raises:
         StatementRefused: Of another account or currency; its lines do not make its closing
@@ -201,7 +207,7 @@ def store(
         if take_opening:
             _take_opening(account, found[0], now)
         _finish(file, StatementFile.State.POSTED, now, actor)
-        stored = [_store(file, statement, now) for statement in found]
+        stored = [_store(file, statement, presumed_place, now) for statement in found]
         if file.layout is not None:
             BankAccount.objects.filter(pk=account.pk).update(layout=file.layout)
         audit.record(
@@ -268,7 +274,9 @@ def _check_format(account: BankAccount, statement: Statement) -> None:
         )
 
 
-def _store(file: StatementFile, statement: Statement, now: datetime) -> BankStatement:
+def _store(
+    file: StatementFile, statement: Statement, presumed_place: str, now: datetime
+) -> BankStatement:
     days = [line.booked_on for line in statement.lines]
     row = BankStatement.objects.create(
         file=file,
@@ -293,7 +301,7 @@ def _store(file: StatementFile, statement: Statement, now: datetime) -> BankStat
                 currency=line.currency,
                 bank_reference=line.reference,
                 text=line.text,
-                payer_place=line.payer_place,
+                payer_place=_place(line, presumed_place),
                 is_fee=line.is_fee,
                 is_return=line.is_return,
             )
@@ -304,6 +312,10 @@ def _store(file: StatementFile, statement: Statement, now: datetime) -> BankStat
         ignore_conflicts=True,
     )
     return row
+
+
+def _place(line: Line, presumed: str) -> str:
+    return (line.payer_place or presumed) if line.amount_minor > 0 else ""
 
 
 def _take_opening(account: BankAccount, statement: Statement, now: datetime) -> None:

@@ -109,7 +109,7 @@ class StatementLine(models.Model):
         WAITS = "waits", _("waits for staff")
         DONE = "done", _("booked")
 
-    code = CodeField("stl")
+    code = CodeField("bln")
     statement = models.ForeignKey(BankStatement, on_delete=models.PROTECT, related_name="lines")
     account = models.ForeignKey(BankAccount, on_delete=models.PROTECT, related_name="lines")
     key = models.CharField(max_length=64)

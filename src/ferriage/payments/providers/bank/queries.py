@@ -10,7 +10,7 @@ from django.db.models import Sum
 from ferriage.core import codes
 from ferriage.ledger import queries as ledger
 from ferriage.payments.models import Payment, Refund, Reseller
-from ferriage.payments.providers.bank import files
+from ferriage.payments.providers.bank import files, payouts
 from ferriage.payments.providers.bank import reference as references
 from ferriage.payments.providers.bank.models import BankStatement, StatementLine
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from ferriage.payments.models import SettlementLine
     from ferriage.payments.providers.bank.models import BankAccount, StatementFile
     from ferriage.payments.providers.bank.statement import Line, Statement
 
@@ -138,6 +139,7 @@ def preview(file: StatementFile) -> list[Preview]:
     known = _known(file.account, lines)
     payments = _asked_for(lines)
     resellers = set(Reseller.objects.values_list("reference", flat=True))
+    sent = payouts.sent(file.account, [line.booked_on for line in lines])
     refunds = list(
         Refund.objects.filter(
             payment__account=None,
@@ -148,7 +150,10 @@ def preview(file: StatementFile) -> list[Preview]:
     return [
         Preview(
             statement,
-            [_expected(line, known, payments, resellers, refunds) for line in statement.lines],
+            [
+                _expected(line, known, payments, resellers, refunds, sent)
+                for line in statement.lines
+            ],
         )
         for statement in found
     ]
@@ -181,15 +186,28 @@ def _expected(
     payments: dict[str, Payment],
     resellers: set[str],
     refunds: Sequence[Refund],
+    sent: Sequence[SettlementLine],
 ) -> PreviewLine:
     if line.key in known:
         return PreviewLine(line, "known")
+    if payouts.arrived(text=line.text, minor=line.amount_minor, on=line.booked_on, among=sent):
+        return PreviewLine(line, "payout")
     if line.amount_minor > 0 and not line.is_return:
-        named = [payments[ref] for ref in references.found_in(line.text) if ref in payments]
-        if len(named) != 1:
-            found = any(ref in resellers for ref in references.found_in(line.text))
-            return PreviewLine(line, "reseller" if found else "unallocated")
+        return _expected_in(line, payments, resellers)
+    return _expected_out(line, refunds)
+
+
+def _expected_in(line: Line, payments: dict[str, Payment], resellers: set[str]) -> PreviewLine:
+    found = references.found_in(line.text)
+    named = [payments[reference] for reference in found if reference in payments]
+    if len(named) == 1:
         return PreviewLine(line, _of_payment(line, named[0]), payment=named[0])
+    by_reseller = not named and not resellers.isdisjoint(found)
+    return PreviewLine(line, "reseller" if by_reseller else "unallocated")
+
+
+def _expected_out(line: Line, refunds: Sequence[Refund]) -> PreviewLine:
+    """Say what money that went, or came back, would do."""
     said = codes.normalise(line.text)
     for refund in refunds:
         same = refund.amount_minor == abs(line.amount_minor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
+from django.conf import settings
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -336,6 +337,7 @@ def post(request: StaffRequest, code: str) -> HttpResponse:
     booking.post_file(
         file=found,
         take_opening=request.POST.get("take_opening") == "on",
+        presumed_place=settings.FERRIAGE.shop.bank_country,
         now=request.now,
         actor=request.staff.actor,
     )
