@@ -85,6 +85,7 @@ class Transfer(models.Model):
         indexes = [
             models.Index(fields=["debit", "id"], name="ledger_transfer_debit_page"),
             models.Index(fields=["credit", "id"], name="ledger_transfer_credit_page"),
+            models.Index(fields=["debit", "credit", "id"], name="ledger_transfer_pair_page"),
         ]
 
 

@@ -166,6 +166,10 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['credit', 'id'], name='ledger_transfer_credit_page'),
         ),
         migrations.AddIndex(
+            model_name='transfer',
+            index=models.Index(fields=['debit', 'credit', 'id'], name='ledger_transfer_pair_page'),
+        ),
+        migrations.AddIndex(
             model_name='agreement',
             index=models.Index(fields=['service', 'valid_from'], name='ledger_agreement_service'),
         ),
