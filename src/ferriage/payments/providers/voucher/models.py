@@ -1,4 +1,4 @@
-"""Who sells codes for the shop, what they paid, and which codes were taken back."""
+"""Codes that pay a term: batches, who sells them, what was paid, which were taken back or given."""
 
 from __future__ import annotations
 
@@ -104,3 +104,74 @@ class BatchReversal(models.Model):
                 name="payments_batchreversal_whole",
             )
         ]
+
+
+class VoucherBatch(models.Model):
+    """Codes worth one price of one plan, made together and accounted for together.
+
+    `sold` batches were paid for by somebody (`paid_per_code_minor`); `free` ones are given away.
+    """
+
+    class Kind(models.TextChoices):
+        SOLD = "sold", _("sold")
+        FREE = "free", _("given away")
+
+    code = CodeField("vb")
+    name = models.CharField(max_length=60)
+    plan = models.ForeignKey("plans.Plan", on_delete=models.PROTECT, related_name="+")
+    term_months = models.PositiveSmallIntegerField()
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    kind = models.CharField(max_length=4, choices=Kind)
+    paid_per_code_minor = models.BigIntegerField()
+    count = models.PositiveIntegerField()
+    issued_at = models.DateTimeField()
+    reseller = models.ForeignKey(
+        "payments.Reseller", on_delete=models.PROTECT, null=True, related_name="batches"
+    )
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "payments_voucherbatch"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Voucher(models.Model):
+    """One code of a batch, known by its keyed hash; used at most once, or taken back."""
+
+    batch = models.ForeignKey(VoucherBatch, on_delete=models.PROTECT, related_name="vouchers")
+    code_hash = models.CharField(max_length=64, unique=True)
+    used_at = models.DateTimeField(null=True)
+    payment = models.OneToOneField(
+        "payments.Payment", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    reversal = models.ForeignKey(
+        "payments.BatchReversal", on_delete=models.PROTECT, null=True, related_name="vouchers"
+    )
+
+    class Meta:
+        db_table = "payments_voucher"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(used_at__isnull=True, payment__isnull=True)
+                | Q(used_at__isnull=False, payment__isnull=False),
+                name="payments_voucher_used_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(used_at__isnull=True) | Q(reversal__isnull=True),
+                name="payments_voucher_used_or_gone",
+            ),
+        ]
+
+
+class Gift(models.Model):
+    """The voucher that a paid gift code is. Its buyer's order knows it; who uses it does not."""
+
+    order = models.OneToOneField("orders.Order", on_delete=models.PROTECT, related_name="+")
+    voucher = models.OneToOneField(Voucher, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payments_gift"

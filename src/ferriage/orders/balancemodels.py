@@ -1,0 +1,69 @@
+"""What accounts hold with the shop, and every move of it. Beside `models.py`, which names them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from ferriage.core.money import Money
+
+
+class Balance(models.Model):
+    """What an account holds with the shop in one currency, to pay orders with.
+
+    `amount_minor` is the sum of its moves, kept so by the database; `reserved_minor` is the part
+    that open orders are going to be paid with.
+    """
+
+    account = models.ForeignKey("accounts.Account", on_delete=models.PROTECT, related_name="+")
+    currency = models.CharField(max_length=3)
+    amount_minor = models.BigIntegerField(default=0)
+    reserved_minor = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "orders_balance"
+        constraints = [
+            models.UniqueConstraint(fields=["account", "currency"], name="orders_balance_once"),
+            models.CheckConstraint(
+                condition=Q(reserved_minor__gte=0, amount_minor__gte=F("reserved_minor")),
+                name="orders_balance_never_below",
+            ),
+        ]
+
+    @property
+    def money(self) -> Money:
+        """All that it holds."""
+        return Money(self.amount_minor, self.currency)
+
+    @property
+    def reserved(self) -> Money:
+        """What open orders are going to be paid with."""
+        return Money(self.reserved_minor, self.currency)
+
+
+class BalanceMove(models.Model):
+    """An amount that came to a balance (above 0) or left it (below). Append-only.
+
+    `source_code`, `kind` and `sequence` are those of the ledger transaction that moved the money.
+    """
+
+    balance = models.ForeignKey(Balance, on_delete=models.PROTECT, related_name="moves")
+    amount_minor = models.BigIntegerField()
+    source_code = models.CharField(max_length=24)
+    kind = models.CharField(max_length=24)
+    sequence = models.PositiveIntegerField(default=0)
+    moved_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "orders_balancemove"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source_code", "kind", "sequence"], name="orders_balancemove_once"
+            ),
+            models.CheckConstraint(condition=~Q(amount_minor=0), name="orders_balancemove_moves"),
+        ]
+
+    @property
+    def money(self) -> Money:
+        """The amount, below 0 where it left."""
+        return Money(self.amount_minor, self.balance.currency)
