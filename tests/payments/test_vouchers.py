@@ -187,6 +187,7 @@ def test_order_that_cannot_be_settled_leaves_the_voucher_unused(
 ) -> None:
     code, order = till.voucher(), till.order()
     become(till, order)
+    order.refresh_from_db()
 
     with pytest.raises(VoucherNotTaken) as caught:
         till.redeem(order, code)
