@@ -6,7 +6,7 @@ BIN := .venv/bin
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH)
 
 # Tests that ask no database, or make SQLite files of their own.
-NO_DATABASE := $(addprefix --ignore=tests/,agent cli house test_agent_without_django.py)
+NO_DATABASE := $(addprefix --ignore=tests/,agent cli house sandbox test_agent_without_django.py)
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24

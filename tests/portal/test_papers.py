@@ -66,6 +66,26 @@ def test_invoice_says_the_same_in_every_language(invoice: Document, language: st
         assert unicodedata.normalize("NFKC", said) in text
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Demo · Month, one more device"),
+        ("zh-hans", "增加一台设备"),
+        ("de", "ein weiteres Gerät"),
+        ("fa", "یک دستگاه دیگر"),
+    ],
+)
+def test_invoice_of_an_addition_says_what_was_added(
+    invoice: Document, language: str, said: str
+) -> None:
+    (line,) = invoice.content["lines"]
+    line |= {"service": "Demo", "plan": "Month", "term_months": 0, "kind": "addon"}
+
+    text = papers.as_text(papers.of_document(invoice, language))
+
+    assert unicodedata.normalize("NFKC", said) in unicodedata.normalize("NFKC", text)
+
+
 @pytest.mark.parametrize("language", ["en", "zh-hans", "de"])
 def test_pdf_says_what_the_text_says(invoice: Document, language: str) -> None:
     pdf = papers.as_pdf(papers.of_document(invoice, language), language)

@@ -98,6 +98,7 @@ def _issue_invoice(order: Order, setup: TaxSetup, now: datetime) -> None:
                     "service": order.plan_sold.service.name,
                     "plan": order.plan_sold.name,
                     "term_months": order.term_months,
+                    "kind": order.kind,
                 }
             ],
             "sentence": setup.exempt_sentence if order.tax_state == tax.State.EXEMPT else "",

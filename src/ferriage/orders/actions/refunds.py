@@ -114,6 +114,7 @@ def withdraw(
                     "service": part.order.plan_sold.service.name,
                     "plan": part.order.plan_sold.name,
                     "term_months": part.order.term_months,
+                    "kind": part.order.kind,
                     "currency": part.order.currency,
                     "amount_minor": part.order.amount_minor,
                     "paid_minor": part.order.refundable_minor,

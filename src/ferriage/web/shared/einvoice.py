@@ -86,7 +86,8 @@ def _add_line(made: Any, document: Document) -> None:
     net = _decimal(document.net_minor, document.currency)
     line = LineItem()
     line.document.line_id = "1"
-    line.product.name = f"{sold['service']}, {sold['plan']}, {sold['term_months']} months"
+    what = "one more device" if sold["kind"] == "addon" else f"{sold['term_months']} months"
+    line.product.name = f"{sold['service']}, {sold['plan']}, {what}"
     line.agreement.net.amount = net
     line.delivery.billed_quantity = (Decimal(1), _PIECE)
     line.settlement.trade_tax.type_code = "VAT"

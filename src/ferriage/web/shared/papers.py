@@ -212,10 +212,11 @@ class _Words:
         months = line["term_months"]
         named = line["service"] if line["plan"] == line["service"] else None
         name = self.apart(named or f"{line['service']} · {line['plan']}")
-        if not months:
-            return name
+        comma = "،" if self._language == "fa" else ","
+        if line["kind"] == "addon":
+            return f"{name}{comma} {self['addon']}"
         term = self["term_one"] if months == 1 else self["term"] % self.number(str(months))
-        return f"{name}{'،' if self._language == 'fa' else ','} {term}"
+        return f"{name}{comma} {term}"
 
 
 def _parties(content: dict[str, Any], words: _Words) -> tuple[tuple[str, tuple[str, ...]], ...]:
