@@ -28,6 +28,7 @@ def _main(seconds: int) -> dict[str, str]:
     opened = open_account(now=now, actor=actor, place="SE")
     subscription = grant(
         account=opened.account,
+        subscription=None,
         plan=price.plan,
         starts_at=now,
         ends_at=now + timedelta(seconds=seconds),
