@@ -248,4 +248,5 @@ def main() -> None:
     big_books(sizes)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ferriage.accounts.models import Account
     from ferriage.approvals.facts import Verdict
+    from ferriage.approvals.queries import Register
 
 _NO_END: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -30,7 +31,7 @@ class OfferView:
 
     `sold_until` is the end of the approvals that the line rests on, None without end: no term
     may run past it. `runs_out` tells that the offer stopped for that alone, since not even the
-    shortest term ends before it.
+    shortest term ends before it. `register` is what was read to judge it.
     """
 
     offer: Offer
@@ -39,6 +40,7 @@ class OfferView:
     state: OfferState
     verdict: Verdict
     sold_until: datetime | None
+    register: Register = field(repr=False, compare=False)
     runs_out: bool = False
 
     def sells(self, ends_at: datetime) -> bool:
@@ -99,7 +101,7 @@ def offers(
         permit_open = is_open(permits.get(offer.line_id), at=now)
         state = _offer_state(offer.line, verdict, permit_open=permit_open)
         sold_until = register.rests_until(line=facts, at=now, customer_place=place)
-        view = OfferView(offer, offer.plan, offer.line, state, verdict, sold_until)
+        view = OfferView(offer, offer.plan, offer.line, state, verdict, sold_until, register)
         views.append(_stopped_in_time(view, now))
     return views
 

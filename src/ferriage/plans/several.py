@@ -41,9 +41,12 @@ def extendable(account: Account, plan: Plan, *, now: datetime) -> list[Subscript
     First those that run and go on with this plan, the one that ends soonest before the others;
     then those that are over, the one that ended last before the others.
     """
+    return _extendable(subscriptions_to(account, plan.service), plan, now=now)
+
+
+def _extendable(held: list[Subscription], plan: Plan, *, now: datetime) -> list[Subscription]:
     running, over = [], []
-    held = subscriptions_to(account, plan.service)
-    changes = planned_changes(held)
+    changes = planned_changes(held) if held else {}
     for subscription in held:
         end = subscription_end(subscription)
         if end.is_over(now):
@@ -60,10 +63,8 @@ def proposed(account: Account, plan: Plan, *, now: datetime) -> Subscription | N
 
     Where only subscriptions with another plan run it is one of those: it refuses the purchase.
     """
-    fitting = extendable(account, plan, now=now)
-    if fitting:
-        return fitting[0]
-    return next(iter(subscriptions_to(account, plan.service)), None)
+    held = subscriptions_to(account, plan.service)
+    return next(iter([*_extendable(held, plan, now=now), *held]), None)
 
 
 def next_number(account: Account, service: Service) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.approvals.facts import LineFacts, Reason, Verdict
+    from ferriage.approvals.queries import Register
 
 CLOCK_TOLERANCE: Final = timedelta(seconds=300)
 
@@ -81,6 +82,7 @@ def write_decision(
     line: LineFacts,
     verdict: Verdict,
     customer_place: str | None = None,
+    register: Register | None = None,
     now: datetime,
 ) -> Decision:
     """Append a verdict to the chain, inside the caller's transaction.
@@ -90,6 +92,7 @@ def write_decision(
     Args:
         subject: Code of what was judged: a line (permit), an order, a device.
         line: As it was judged, like `customer_place`.
+        register: What was read to judge it, in this transaction; it is read again without.
         now: The instant that the verdict is for.
 
     Raises:
@@ -97,7 +100,7 @@ def write_decision(
     """
     with writing():
         check_clock(now=now)
-        register = register_of(line)
+        register = register or register_of(line)
         return append(
             Decision(
                 at=now,

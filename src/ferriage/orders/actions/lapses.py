@@ -89,6 +89,7 @@ def move(
             line=line_facts(chosen.line),
             verdict=chosen.verdict,
             customer_place=account.place,
+            register=chosen.register,
             now=now,
         )
         found = None

@@ -202,7 +202,8 @@ def settle(
         ).get(pk=order.pk)
         if order.kind == Order.Kind.TOPUP:
             return topups.settle(order=order, payer_place=payer_place, now=now, actor=actor)
-        refusal, chosen = _refusal(order, now)
+        held = targets.target_of(order, now=now) if order.holder else None
+        refusal, chosen = _refusal(order, held, now)
         if refusal or chosen is None or order.holder is None:
             return _refused(order, refusal or "not-authorised", chosen, now)
         if payer_place:
@@ -215,7 +216,6 @@ def settle(
         _post_sale(order, now)
         if order.kind == Order.Kind.GIFT:
             return _gift_code_sold(order, refundable_minor, now, actor)
-        held = targets.target_of(order, now=now)
         fulfilled = fulfilling.fulfil(order, held, now, actor)
         extension = fulfilled.extension
         change(
@@ -262,13 +262,14 @@ def expire_due(*, now: datetime, actor: Actor) -> int:
     return len(due)
 
 
-def _refusal(order: Order, now: datetime) -> tuple[RefusalReason | None, OfferView | None]:
+def _refusal(
+    order: Order, held: Subscription | None, now: datetime
+) -> tuple[RefusalReason | None, OfferView | None]:
     """Return why an order cannot be settled, or the offer it is settled on."""
     if reason := state_refuses(order):
         return reason, None
     if order.expires_at <= now or order.holder is None:
         return "order-expired", None
-    held = targets.target_of(order, now=now)
     if overtaken := fulfilling.overtaken(order, held, now):
         return overtaken, None
     chosen = best_offer(order.plan_sold, order.place, now)
@@ -307,6 +308,7 @@ def _decide(order: Order, chosen: OfferView, now: datetime, *, place: str = "") 
         line=line_facts(chosen.line),
         verdict=chosen.verdict,
         customer_place=place or order.place,
+        register=chosen.register,
         now=now,
     )
 

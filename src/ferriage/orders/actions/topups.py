@@ -183,5 +183,6 @@ def _decide(order: Order, chosen: OfferView, place: str, now: datetime) -> None:
         line=line_facts(chosen.line),
         verdict=chosen.verdict,
         customer_place=place,
+        register=chosen.register,
         now=now,
     )
