@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from ferriage.ledger.models import Agreement, Closing, HostingBill, Partner, Pay
 
 if TYPE_CHECKING:
     from django.test import Client
+    from pytest_django.fixtures import SettingsWrapper
 
     from shop import Shop
 
@@ -282,6 +284,22 @@ def test_payout_goes_from_the_queue_to_the_books(olga: Client) -> None:
     assert too_much.status_code == 422
     assert "OUT-1" in page
     assert queries.balance("liabilities:partner:anna", "CNY") == 0
+
+
+def test_payout_above_the_limit_is_noted_by_somebody_else(
+    olga: Client, settings: SettingsWrapper
+) -> None:
+    config = settings.FERRIAGE
+    settings.FERRIAGE = replace(config, shop=replace(config.shop, receipt_limit=8))
+    _settled()
+    olga.post(reverse("staff-payout-new", args=["anna"]), {"amount": "9", "currency": "CNY"})
+    payout = Payout.objects.get()
+
+    answer = olga.post(reverse("staff-payout-paid", args=[payout.code]), {"reference": "OUT-1"})
+
+    payout.refresh_from_db()
+    assert "Let a second member of staff note it." in answer.content.decode()
+    assert payout.state == Payout.State.QUEUED
 
 
 def test_payout_is_cancelled_with_its_button(olga: Client) -> None:

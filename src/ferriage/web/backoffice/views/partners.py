@@ -7,13 +7,14 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
+from django.conf import settings
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ferriage.core.money import Money
+from ferriage.core.money import Money, exponent
 from ferriage.ledger import actions, partners
 from ferriage.ledger.models import Agreement, Partner, Payout
 from ferriage.plans.models import Service
@@ -237,7 +238,14 @@ def note_paid(request: StaffRequest, code: str) -> HttpResponse:
     payout = row(Payout, code)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
-        actions.note_payout(payout=payout, **typed, now=request.now, actor=request.staff.actor)
+        actions.note_payout(
+            payout=payout,
+            **typed,
+            second_person_above_minor=settings.FERRIAGE.shop.receipt_limit
+            * 10 ** exponent(payout.currency),
+            now=request.now,
+            actor=request.staff.actor,
+        )
         return said(request, _("The payout is noted."), "staff-partner", payout.partner.name)
 
     return form_page(
