@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferriage.core.actors import CUSTOMER
 from ferriage.core.money import Money
 from ferriage.devices.models import Device
 from ferriage.orders import actions as orders
 from ferriage.orders import balance
-from ferriage.orders.models import Order
+from ferriage.orders.models import Document, Order
 from ferriage.payments import actions, queries
 from ferriage.payments.models import Dispute, Payment
 from ferriage.plans.queries import holds_of, subscription_end
 from stand_in import StandIn
+from taxed import charge
 from till import assert_sound, books
 from yard import OWNER
 
@@ -220,4 +222,56 @@ def test_money_that_was_credited_is_a_loss_after_it_is_taken_back(counter: Count
     say(counter, payment, "lost")
 
     assert books() == {"expenses:disputes": 1000, "liabilities:credits": 1000}
+    assert_sound()
+
+
+def test_lost_dispute_writes_the_credit_note_of_the_invoice(counter: Counter) -> None:
+    charge(counter.now)
+    payment = counter.sell()
+    counter.till.now += DAY
+
+    say(counter, payment, "lost")
+
+    papers = Document.objects.order_by("pk").values_list("kind", "gross_minor", "tax_minor")
+    assert list(papers) == [("invoice", 1000, 160), ("credit", 1000, 160)]
+    assert books() == {}
+    assert_sound()
+
+
+def test_lost_dispute_takes_nothing_that_went_to_the_balance_before(counter: Counter) -> None:
+    account = counter.till.shop.account()
+    counter.till.top_up(account, 500)
+    order = counter.till.order(account=account)
+    orders.pay_from_balance(order=order, minor=500, now=counter.now, actor=CUSTOMER)
+    payment = counter.begin(Order.objects.get(pk=order.pk))
+    counter.tell(counter.world.pay(payment, counter.now))
+    counter.till.end(order, counter.now)
+
+    say(counter, payment, "lost", minor=500)
+
+    assert books() == {
+        "assets:bank": 500,
+        "liabilities:credits": 500,
+        "liabilities:refunds": 500,
+        "expenses:disputes": 500,
+    }
+    assert_sound()
+
+
+def test_lost_dispute_of_a_gift_is_a_loss_and_its_code_stays_good(counter: Counter) -> None:
+    order = orders.place(
+        account=counter.till.shop.account(),
+        price=counter.till.shop.prices[1],
+        place="XD",
+        kind="gift",
+        now=counter.now,
+        expires_at=counter.now + DAY,
+        actor=CUSTOMER,
+    )
+    payment = counter.begin(order)
+    counter.tell(counter.world.pay(payment, counter.now))
+
+    say(counter, payment, "lost")
+
+    assert books() == {"expenses:disputes": 1000, "liabilities:vouchers": 1000}
     assert_sound()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferriage.core.money import Money
-from ferriage.orders.earning import unused_of
+from ferriage.orders.earning import gone_back_of, unused_of
 from ferriage.orders.models import Order
 from ferriage.orders.queries import running
 from ferriage.plans import terms
@@ -56,7 +56,7 @@ class Quote:
 
 def left_of(order: Order, at: datetime) -> int:
     """Return what is unused of an order, was paid for, and has not gone on or back yet."""
-    return unused_of(order, at)[0] - order.moved_minor - order.refund_due_minor
+    return max(unused_of(order, at)[0] - gone_back_of(order), 0)
 
 
 def worth(subscription: Subscription, *, at: datetime) -> Counter[str]:

@@ -41,7 +41,8 @@ def charge_back(
     What is not earned goes first, then what was: so the books show income lower, and so do the
     shares that are counted from it. What was paid from the balance stays earned, and what was
     refunded before the payer took it back a second time is a loss. A part of the price that is
-    taken back is a loss too, and the term goes on. A top-up gives up what is left on the balance.
+    taken back is a loss too, and the term goes on. A top-up gives up what is left on the balance. A
+    gift's code stays good for whoever was given it, and what was paid for it is a loss.
 
     Args:
         asset: The account of the books that the money leaves.
@@ -54,6 +55,8 @@ def charge_back(
         order = Order.objects.select_related("plan__service", "subscription").get(pk=order.pk)
         if order.kind == Order.Kind.TOPUP:
             _take_from_balance(order, money, asset, source_code, now)
+        elif order.kind == Order.Kind.GIFT:
+            post_all(_loss(source_code, asset, money, money.amount_minor), now=now)
         else:
             _take_from_order(order, money, asset, source_code, now, actor)
         audit.record(
@@ -94,7 +97,7 @@ def _take_from_order(
     books = queries.books_of([order])[order.code]
     taken = 0
     if order.state == Order.State.FULFILLED and money.amount_minor >= order.due_minor:
-        taken = min(money.amount_minor, order.amount_minor - books.ended_minor)
+        taken = min(money.amount_minor, order.amount_minor - _gone(books))
         _end(order, source_code, now, actor)
     gone_before = gone_back_of(order)
     order.charged_back_minor += min(taken, order.refundable_minor - gone_before)
@@ -116,8 +119,9 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
     begins_at = order.period_starts_at + order.frozen
     since = max(min(now, order.frozen_from or now), begins_at)
     cut = max(own_time(order, now), order.period_starts_at)
+    order.cut_at = cut if before is None else min(before, cut)
     changed = Order.objects.filter(pk=order.pk, cut_at=before).update(
-        cut_at=cut if before is None else min(before, cut), earned_to_at=now, earned_fully_at=now
+        cut_at=order.cut_at, earned_to_at=now, earned_fully_at=now
     )
     if changed != 1:
         raise StaleState(_("This order was changed just now."), _("Look again."))
@@ -139,7 +143,7 @@ def _postings(
 ) -> Iterator[Posting]:
     """Yield what the books must say of an order that gives up `taken`, earned or not."""
     tax_kept = tax_part(order.refundable_minor - gone_back_of(order), order.tax_rate)
-    kept = order.amount_minor - books.ended_minor - taken - tax_kept
+    kept = order.amount_minor - _gone(books) - taken - tax_kept
     if taken and books.earned_minor > kept:
         line = (_income(order), UNEARNED, books.earned_minor - kept)
         yield _posting(order.code, "earned-back", line, money, books.times_taken_back)
@@ -148,6 +152,11 @@ def _postings(
         yield _posting(order.code, "earned", line, money, books.times_earned)
     if taken:
         yield _posting(order.code, "ended", (UNEARNED, asset, taken), money, books.times_ended)
+
+
+def _gone(books: Books) -> int:
+    """Return what left an order before: to refunds, to another order, or to the balance."""
+    return books.ended_minor + books.returned_minor
 
 
 def _loss(source_code: str, asset: str, money: Money, minor: int) -> list[Posting]:
