@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NEVER: Final = "never seen"
 
 
-def listed(_: argparse.Namespace) -> int:
+def list_all(_: argparse.Namespace) -> int:
     """Print every gateway with its state, when it was seen and how many changes it is behind."""
     house.enter()
     from ferriage.fleet.models import Gateway

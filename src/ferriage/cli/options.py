@@ -218,7 +218,7 @@ def _machines(commands: Commands) -> None:
     )
     endpoint.add_argument("name")
     endpoint.add_argument("endpoint", metavar="HOST[:PORT]", help="name or address, and UDP port")
-    _command(gateway, "list", "gateways:listed", "list gateways, when seen and how far behind")
+    _command(gateway, "list", "gateways:list_all", "list gateways, when seen and how far behind")
     for name, brief in (
         ("show", "show one gateway and each line that it serves"),
         ("drain", "offer a gateway in no new file; who has one goes on"),
