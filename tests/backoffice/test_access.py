@@ -122,6 +122,7 @@ EXPECTED: Final = {
     "staff-gateway-assign": ("o", "o"),
     "staff-gateway-endpoint": ("o", "o"),
     "staff-gateway-close": ("o", "o"),
+    "staff-gateway-drain": ("o", "o"),
     "staff-lines": ("oa", ""),
     "staff-line-new": ("o", "o"),
     "staff-line": ("oa", ""),

@@ -199,6 +199,25 @@ def test_invitation_made_at_the_public_address_has_its_scheme(
     assert re.search(r"https://shop\.example/staff/link/[\w-]+/", made.content.decode())
 
 
+def test_gateway_drains_only_after_it_was_asked(olga: Client, yard: Yard) -> None:
+    gateway = yard.gateway(yard.open_line()).row
+    address = reverse("staff-gateway-drain", args=[gateway.code])
+    page = reverse("staff-gateway", args=[gateway.code])
+
+    offered = address in olga.get(page).content.decode()
+    asked = olga.get(address).content.decode()
+    gateway.refresh_from_db()
+    before = gateway.draining_at
+    olga.post(address)
+
+    gateway.refresh_from_db()
+    shown = olga.get(page).content.decode()
+    assert (offered, before, gateway.draining_at is None) == (True, None, False)
+    assert "go on until you close it" in asked
+    assert "draining" in shown
+    assert address not in shown
+
+
 def test_endpoint_of_a_gateway_is_corrected_on_its_page(olga: Client, yard: Yard) -> None:
     gateway = yard.gateway(yard.open_line()).row
     address = reverse("staff-gateway-endpoint", args=[gateway.code])

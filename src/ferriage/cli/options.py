@@ -273,6 +273,16 @@ def _machines(commands: Commands) -> None:
     )
     endpoint.add_argument("name")
     endpoint.add_argument("endpoint", metavar="HOST[:PORT]", help="name or address, and UDP port")
+    _command(gateway, "list", "gateways:list_all", "list gateways, when seen and how far behind")
+    for name, brief in (
+        ("show", "show one gateway and each line that it serves"),
+        ("drain", "offer a gateway in no new file; who has one goes on"),
+        ("close", "close a gateway for good; its key opens nothing any more"),
+    ):
+        about = _command(gateway, name, f"gateways:{name}", brief, example=f"gateway {name} one")
+        about.add_argument("name")
+        if name == "close":
+            about.add_argument("--yes", action="store_true", help="it is meant; nothing asks again")
     device = _group(commands, "device", "devices that may connect")
     own = _command(
         device,

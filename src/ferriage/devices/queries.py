@@ -59,12 +59,19 @@ def device_of(*, account: Account, code: str) -> Device | None:
 
 
 def placements(device: Device) -> list[Placement]:
-    """Return every gateway that the device can connect to, by line and then by name."""
+    """Return every gateway that the device can connect to, by line and then by name.
+
+    One that is draining is left out: its files go on, but nobody gets a new one.
+    """
     subscription = device.subscription
     usable = usable_by(lines_of(subscription.plan), subscription.account.account_class)
     lines = {line.pk: line for line in usable}
     members = (
-        PoolGateway.objects.filter(pool__line__in=lines, gateway__state=Gateway.State.ACTIVE)
+        PoolGateway.objects.filter(
+            pool__line__in=lines,
+            gateway__state=Gateway.State.ACTIVE,
+            gateway__draining_at=None,
+        )
         .select_related("gateway", "pool")
         .order_by("pool__line_id", "gateway__name")
     )

@@ -11,7 +11,7 @@ class Gateway(models.Model):
     """A host of the operator's that ends tunnels and runs the agent.
 
     `lease_*` and `fence` keep a second agent with the same identity out; `rival_at` is when one
-    was last refused.
+    was last refused. One that is draining since `draining_at` is offered to nobody anew.
     """
 
     class State(models.TextChoices):
@@ -41,6 +41,7 @@ class Gateway(models.Model):
     fence = models.PositiveBigIntegerField(default=0)
     report_sequence = models.PositiveBigIntegerField(default=0)
     rival_at = models.DateTimeField(null=True)
+    draining_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "fleet_gateway"

@@ -14,6 +14,7 @@ from ferriage.fleet.actions.gateways import (
     assign,
     close_gateway,
     create_gateway,
+    drain_gateway,
     new_enrol_token,
     set_endpoint,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "confirm_clock_repair",
     "create_gateway",
     "create_line",
+    "drain_gateway",
     "enrol",
     "hold_line",
     "new_enrol_token",

@@ -12,7 +12,7 @@ from ferriage import wire
 from ferriage.approvals.packfile import is_place
 from ferriage.core import audit
 from ferriage.core.db import writing
-from ferriage.core.errors import FerriageError
+from ferriage.core.errors import FerriageError, StaleState
 from ferriage.core.hashing import hash_secret, new_token
 from ferriage.fleet import site
 from ferriage.fleet.actions.plain import is_endpoint
@@ -161,15 +161,38 @@ def assign(*, gateway: Gateway, line: Line, now: datetime, actor: Actor) -> Pool
     return member
 
 
+def drain_gateway(*, gateway: Gateway, now: datetime, actor: Actor) -> Gateway:
+    """Offer a gateway in no file any more; who has a file that names it goes on until it closes.
+
+    Raises:
+        GatewayClosed: It was closed for good.
+        StaleState: It is draining already.
+    """
+    with writing():
+        _refuse_closed(gateway)
+        idle = Gateway.objects.filter(pk=gateway.pk, draining_at=None)
+        if idle.update(draining_at=now) != 1:
+            raise StaleState(_("This gateway is draining already."), _("Close it when you like."))
+        _record(gateway, "draining", now, actor)
+    gateway.refresh_from_db()
+    return gateway
+
+
 def close_gateway(*, gateway: Gateway, now: datetime, actor: Actor) -> Gateway:
     """Close a gateway for good: its key opens nothing any more, neither at site nor at hub.
+
+    It leaves its pools and its agent's lease ends. Nobody is moved: files that name it stop
+    working, and the other gateways of its lines know these devices already.
 
     Raises:
         GatewayClosed: It is closed already.
     """
     with writing():
         _refuse_closed(gateway)
-        Gateway.objects.filter(pk=gateway.pk).update(state=Gateway.State.CLOSED)
+        Gateway.objects.filter(pk=gateway.pk).update(
+            state=Gateway.State.CLOSED, lease_instance="", lease_until=None
+        )
+        PoolGateway.objects.filter(gateway=gateway).delete()
         EnrolToken.objects.filter(gateway=gateway, used_at=None).update(expires_at=now)
         _record(gateway, "closed", now, actor)
     gateway.refresh_from_db()

@@ -181,6 +181,7 @@ _pages: list[URLPattern] = [
     route("gateways/<str:code>/token/", gateways.new_token, "staff-gateway-token"),
     route("gateways/<str:code>/assign/", gateways.assign, "staff-gateway-assign"),
     route("gateways/<str:code>/endpoint/", gateways.endpoint, "staff-gateway-endpoint"),
+    route("gateways/<str:code>/drain/", gateways.drain, "staff-gateway-drain"),
     route("gateways/<str:code>/close/", gateways.close, "staff-gateway-close"),
     route("lines/", lines.index, "staff-lines"),
     route("lines/new/", lines.new, "staff-line-new"),

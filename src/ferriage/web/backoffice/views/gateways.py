@@ -170,6 +170,25 @@ def close(request: StaffRequest, code: str) -> HttpResponse:
     )
 
 
+def drain(request: StaffRequest, code: str) -> HttpResponse:
+    """Offer a gateway in no new file, after asking once more."""
+    found = row(Gateway, code)
+
+    def act(_typed: dict[str, Any]) -> HttpResponse:
+        actions.drain_gateway(gateway=found, now=request.now, actor=request.staff.actor)
+        return said(request, _("No new file names the gateway."), "staff-gateway", code)
+
+    return form_page(
+        request,
+        forms.Form(request.POST if request.method == "POST" else None),
+        title=_("Drain %(gateway)s") % {"gateway": found.name},
+        submit=_("Offer it in no new file"),
+        back=reverse("staff-gateway", args=[code]),
+        act=act,
+        intro=_("Devices whose file names it go on until you close it."),
+    )
+
+
 def is_silent(gateway: Gateway, now: datetime) -> bool:
     """Tell whether a gateway that should report has not done so for a minute."""
     seen = gateway.last_seen_at
