@@ -109,6 +109,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-gateway-assign": _form(OWNER),
     "staff-gateway-endpoint": _form(OWNER),
     "staff-gateway-close": _form(OWNER),
+    "staff-gateway-removals": _form(OWNER),
     # lines and the register
     "staff-lines": RECORDS,
     "staff-line-new": _form(OWNER),
