@@ -60,6 +60,7 @@ EXPECTED: Final = {
     "staff-gateway-assign": ("o", "o"),
     "staff-gateway-endpoint": ("o", "o"),
     "staff-gateway-close": ("o", "o"),
+    "staff-gateway-removals": ("o", "o"),
     "staff-lines": ("oa", ""),
     "staff-line-new": ("o", "o"),
     "staff-line": ("oa", ""),
@@ -149,6 +150,7 @@ OWN: Final = {
 """Pages about one's own log-in, for everybody who has one."""
 ARGUMENTS: Final = {
     "code": "none",
+    "pool": "none",
     "pk": 0,
     "lead": 30,
     "slug": "law",
