@@ -82,8 +82,8 @@ def _permit(
 def test_snapshot_replaces_what_was_held() -> None:
     pool = _pool(ALICE)
 
-    item = wire.Put(rev=2, device=BOB)
-    pool.take(_judge(pool, _batch(item, digest=_digest([BOB]), rev=2)))
+    items = (wire.Del(rev=2, device=ALICE.id), wire.Put(rev=2, device=BOB))
+    pool.take(_judge(pool, _batch(*items, digest=_digest([BOB]), rev=2)))
 
     assert (pool.devices, pool.epoch, pool.rev) == ({BOB.id: BOB}, "e1", 2)
 
@@ -124,6 +124,15 @@ def test_older_snapshot_of_the_same_epoch_is_refused() -> None:
 
     with pytest.raises(BatchRefused, match="older"):
         _judge(pool, _batch(digest=wire.DIGEST_ZERO, rev=8))
+
+
+def test_snapshot_of_an_epoch_that_was_left_is_refused() -> None:
+    pool = _pool(ALICE)
+    item = wire.Put(rev=9, device=ALICE)
+    pool.take(_judge(pool, _batch(item, digest=_digest([ALICE]), rev=9, epoch="e2")))
+
+    with pytest.raises(BatchRefused, match="ended"):
+        _judge(pool, _batch(item, digest=_digest([ALICE]), rev=99, epoch="e1"))
 
 
 def test_permit_is_taken_over_only_with_the_permit_key_and_for_this_line() -> None:

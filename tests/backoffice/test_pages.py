@@ -15,7 +15,7 @@ from people import PASSWORD, SECRET, code, logged_in, make_staff
 from ferriage.accounts.models import StaffLink
 from ferriage.core import audit
 from ferriage.core.models import AuditEntry
-from ferriage.fleet.models import EnrolToken, Gateway
+from ferriage.fleet.models import EnrolToken, Gateway, PoolChange, PoolGateway
 from ferriage.plans.models import AddOnPrice, Price, Service
 
 if TYPE_CHECKING:
@@ -84,6 +84,22 @@ def test_start_page_counts_what_is_there(olga: Client, yard: Yard, now: datetime
     assert empty == [True, False, False, True, False, False]
     assert rows[0].url_name == "staff-calendar"
     assert [row.done for row in rows] == [False, True, True, False, True, True, False]
+
+
+def test_owner_allows_removals_that_a_gateway_holds_back(olga: Client, yard: Yard) -> None:
+    gateway = yard.gateway(yard.open_line()).row
+    members = PoolGateway.objects.filter(gateway=gateway)
+    members.update(deferred=12, deferred_rev=7, deferred_digest="ab" * 32)
+    pool = members.get().pool
+    address = reverse("staff-gateway-removals", args=[gateway.code, pool.code])
+
+    shown = olga.get(reverse("staff-gateway", args=[gateway.code]))
+    assert address in shown.content.decode()
+    assert "drop 12 devices" in olga.get(address).content.decode()
+    assert olga.post(address, {"digest": "cd" * 32}).status_code == 409
+    assert olga.post(address, {"digest": "ab" * 32}).status_code == 302
+
+    assert PoolChange.objects.filter(pool=pool, kind="allow").count() == 1
 
 
 def test_gateway_token_is_shown_once(olga: Client, yard: Yard) -> None:  # noqa: ARG001 -- its law

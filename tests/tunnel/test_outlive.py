@@ -146,6 +146,33 @@ def test_bad_batch_changes_nothing(world: World, name: str) -> None:
     assert alice.ping("203.0.113.9") == 1
 
 
+def test_empty_snapshot_of_another_history_cuts_nobody_until_staff_allow_it(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    assert alice.ping("203.0.113.9") == 1
+
+    world.site.first.epoch = "epoch-2"
+    world.site.devices.clear()
+    world.permit()
+    eventually(lambda: world.site.reports[-1].pools[0].deferred is not None, within=20)
+    said = world.site.reports[-1]
+    kept = said.pools[0].deferred
+    assert (said.pools[0].epoch, kept.count) == ("epoch-2", 1)
+    assert [text for text in said.warnings if text.startswith("removals")] != []
+    assert alice.ping("203.0.113.9") == 1
+
+    world.site.first.append(
+        lambda rev: wire.Allow(
+            rev=rev, epoch="epoch-2", snapshot_rev=kept.snapshot_rev, digest=kept.digest
+        )
+    )
+    world.permit()
+    eventually(lambda: world.site.reports[-1].pools[0].peers == 0, within=20)
+    assert alice.ping("203.0.113.9", wait=0.3) == 0
+
+
 def test_unsigned_answers_are_not_used(world: World) -> None:
     world.site.sign_answers = False
     world.permit()

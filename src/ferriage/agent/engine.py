@@ -85,8 +85,9 @@ class Engine:
         self.pools = {}
         for stored in self._store.pools():
             line = stored.assignment.line
-            pool = feed.Pool(stored.assignment, stored.epoch, stored.rev)
-            pool.load(stored.devices.values())
+            pool = feed.Pool(stored.assignment, stored.epoch, stored.rev, past=stored.past)
+            rev = max(stored.deferred.values(), default=0)
+            pool.load(stored.devices.values(), stored.deferred, rev)
             if line in permits:
                 pool.permit = self._persisted_permit(line, permits[line])
                 pool.signed = permits[line] if pool.permit else None
@@ -248,8 +249,9 @@ class Engine:
         self._store.save_batch(
             change.begin,
             puts=change.puts.values(),
-            deletes=change.deletes,
-            leaving=[device.slot for name, device in before.items() if name not in change.puts],
+            gone=change.gone,
+            deferred=change.deferred,
+            leaving=[device.slot for name, device in before.items() if name in change.gone],
             permit=change.permit,
         )
         self._quotas.expect(change.puts.values())
@@ -267,7 +269,8 @@ class Engine:
             kind=change.begin.batch,
             rev=change.begin.rev,
             puts=len(change.puts),
-            deletes=len(change.deletes),
+            gone=len(change.gone),
+            deferred=len(pool.deferred),
         )
         return Taken(pool, before, tuple(change.puts))
 
@@ -275,7 +278,7 @@ class Engine:
     def _affected(pool: feed.Pool, change: feed.Change) -> dict[str, wire.Device]:
         if change.begin.batch == "snapshot":
             return dict(pool.devices)
-        names = change.deletes | change.puts.keys()
+        names = change.gone | change.puts.keys()
         return {name: pool.devices[name] for name in names if name in pool.devices}
 
     def _apply_delta(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ferriage import wire
+from ferriage.agent import breaker
 from ferriage.agent.backend import Link
 from ferriage.agent.errors import BatchRefused
 
@@ -22,18 +23,24 @@ _MODULUS = 1 << 256
 class Change:
     """A batch that was judged good, in the order in which it is applied.
 
-    `deletes` names devices that go for good; `puts` are added or replaced.
+    `gone` names devices that go for good; `puts` are added or replaced; `deferred` are those that
+    a snapshot did not name and that stay all the same.
     """
 
     begin: wire.Begin
     puts: dict[str, wire.Device]
-    deletes: frozenset[str]
+    gone: frozenset[str]
+    deferred: frozenset[str]
     permit: tuple[wire.Permit, wire.SignedPermit] | None
 
 
 @dataclass
 class Pool:
-    """One pool: its assignment, the records of the feed, and which of them cannot be applied."""
+    """One pool: its assignment, the records of the feed, and which of them cannot be applied.
+
+    `deferred` are devices that the feed has not any more; `digest` is of all others. `past` are
+    the epochs that were left for a later one.
+    """
 
     assignment: wire.PoolAssignment
     epoch: str = ""
@@ -44,6 +51,9 @@ class Pool:
     refused: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, int] = field(default_factory=dict)
     digest: int = 0
+    deferred: set[str] = field(default_factory=set)
+    deferred_rev: int = 0
+    past: set[str] = field(default_factory=set)
     _claims: dict[tuple[str, object], str] = field(default_factory=dict)
 
     def link(self, name: str, private_key: str) -> Link:
@@ -67,21 +77,46 @@ class Pool:
 
     def take(self, change: Change) -> None:
         """Take over a change: removals first, so that what they held is free again."""
-        gone = set(change.deletes)
-        if change.begin.batch == "snapshot":
-            gone |= self.devices.keys() - change.puts.keys()
-        for name in gone | (self.devices.keys() & change.puts.keys()):
+        for name in change.gone | (self.devices.keys() & change.puts.keys()):
             self._leave(name)
         for device in change.puts.values():
             self._join(device)
+        if change.begin.batch == "snapshot":
+            self._defer(change.deferred, change.begin.rev)
+            if self.epoch not in {"", change.begin.epoch}:
+                self.past.add(self.epoch)
         if change.permit is not None:
             self.permit, self.signed = change.permit
         self.epoch, self.rev = change.begin.epoch, change.begin.rev
 
-    def load(self, devices: Iterable[wire.Device]) -> None:
-        """Take over persisted records."""
+    def load(
+        self, devices: Iterable[wire.Device], deferred: Iterable[str] = (), rev: int = 0
+    ) -> None:
+        """Take over persisted records, and which of them a snapshot of `rev` did not name."""
         for device in devices:
             self._join(device)
+        self._defer(deferred, rev)
+
+    def kept_back(self) -> wire.Deferred | None:
+        """Return what waits for staff, as it is reported; None when nothing does."""
+        if not self.deferred:
+            return None
+        total = sum(self.hashes[name] for name in self.deferred)
+        return wire.Deferred(
+            snapshot_rev=self.deferred_rev,
+            count=len(self.deferred),
+            digest=f"{total % _MODULUS:064x}",
+        )
+
+    def share(self, name: str) -> int:
+        """Return a device's share of the feed's digest: nothing if the feed has it not."""
+        return 0 if name in self.deferred else self.hashes.get(name, 0)
+
+    def _defer(self, names: Iterable[str], rev: int) -> None:
+        for name in set(names) - self.deferred:
+            self.digest -= self.hashes[name]
+            self.deferred.add(name)
+        self.deferred_rev = rev
 
     def _join(self, device: wire.Device) -> None:
         self.devices[device.id] = device
@@ -91,13 +126,15 @@ class Pool:
         if reason:
             self.refused[device.id] = reason
         else:
-            self._claims.update(dict.fromkeys(_claims(device), device.id))
+            self._claims.update(dict.fromkeys(breaker.claims(device), device.id))
 
     def _leave(self, name: str) -> None:
         device = self.devices.pop(name, None)
-        self.digest -= self.hashes.pop(name, 0)
+        self.digest -= self.share(name)
+        self.hashes.pop(name, None)
+        self.deferred.discard(name)
         self.refused.pop(name, None)
-        for claim in _claims(device) if device else ():
+        for claim in breaker.claims(device) if device else ():
             if self._claims.get(claim) == name:
                 del self._claims[claim]
 
@@ -106,7 +143,7 @@ class Pool:
             wire.check_device(device)
         except wire.WireError as error:
             return str(error)
-        for claim in _claims(device):
+        for claim in breaker.claims(device):
             holder = self._claims.get(claim, device.id)
             if holder != device.id:
                 return f"{claim[0]} is held by {holder}"
@@ -128,9 +165,14 @@ def judge(pool: Pool, batch: wire.Batch, *, permit_key: str) -> Change:
         raise BatchRefused(f"a batch of pool {begin.pool} came for {pool.assignment.pool}")
     if not snapshot and (begin.epoch, begin.after) != (pool.epoch, pool.rev):
         raise BatchRefused("a delta does not follow on the last revision")
+    if snapshot and begin.epoch in pool.past:
+        raise BatchRefused("a snapshot is of a history that has ended")
     if snapshot and begin.epoch == pool.epoch and begin.rev < pool.rev:
         raise BatchRefused("a snapshot is older than what runs")
-    change = Change(begin, *_fold(batch.items), _newest(pool, batch.items, permit_key))
+    puts, deletes = _fold(batch.items)
+    gone, deferred = _leaving(pool, batch, puts, deletes)
+    permit = _newest(pool, batch.items, permit_key)
+    change = Change(begin, puts, deletes | gone, deferred, permit)
     if _digest_after(pool, change) != begin.digest:
         raise BatchRefused("a batch does not lead to the digest it announces")
     return change
@@ -147,6 +189,31 @@ def _fold(items: Iterable[wire.Item]) -> tuple[dict[str, wire.Device], frozenset
             deletes.add(item.device)
             puts.pop(item.device, None)
     return puts, frozenset(deletes)
+
+
+def _leaving(
+    pool: Pool, batch: wire.Batch, puts: dict[str, wire.Device], deletes: frozenset[str]
+) -> breaker.Missing:
+    """Return who goes without a delete of its own, and who only would."""
+    if batch.begin.batch == "snapshot":
+        missing = frozenset(pool.devices.keys() - puts.keys() - deletes)
+        return breaker.split(pool.devices, missing, puts.values())
+    kept = {name: pool.devices[name] for name in pool.deferred - puts.keys() - deletes}
+    if any(_allows(pool, item) for item in batch.items):
+        return breaker.Missing(frozenset(kept), frozenset())
+    gone = breaker.in_the_way(kept, puts.values())
+    return breaker.Missing(gone, frozenset(kept) - gone)
+
+
+def _allows(pool: Pool, item: wire.Item) -> bool:
+    """Tell whether staff allow exactly the removals that this gateway holds back."""
+    kept = pool.kept_back()
+    return (
+        isinstance(item, wire.Allow)
+        and kept is not None
+        and (item.epoch, item.snapshot_rev, item.digest)
+        == (pool.epoch, kept.snapshot_rev, kept.digest)
+    )
 
 
 def _newest(
@@ -182,16 +249,7 @@ def open_permit(signed: wire.SignedPermit, *, line: str, permit_key: str) -> wir
 def _digest_after(pool: Pool, change: Change) -> str:
     total = 0
     if change.begin.batch == "delta":
-        replaced = change.deletes | change.puts.keys()
-        total = pool.digest - sum(pool.hashes.get(name, 0) for name in replaced)
+        replaced = change.gone | change.puts.keys()
+        total = pool.digest - sum(pool.share(name) for name in replaced)
     total += sum(wire.record_hash(device) for device in change.puts.values())
     return f"{total % _MODULUS:064x}"
-
-
-def _claims(device: wire.Device) -> tuple[tuple[str, object], ...]:
-    return (
-        ("slot", device.slot),
-        ("ip4", device.ip4),
-        ("ip6", device.ip6),
-        ("public_key", device.public_key),
-    )

@@ -235,7 +235,9 @@ class Agent:
             backend=self.engine.backend_name,
             pools=() if self._bare else self.engine.status(),
             usage=() if self._bare else self._usage(sequence),
-            warnings=status.warnings(self._warnings, self.engine.refused()),
+            warnings=status.warnings(
+                self._warnings, self.engine.refused(), self.engine.pools.values()
+            ),
         )
 
     def _usage(self, sequence: int) -> tuple[wire.Usage, ...]:

@@ -89,6 +89,7 @@ def of_pool(
         line_open=line_open,
         peers=peers,
         permit=pool.signed,
+        deferred=pool.kept_back(),
         refused=tuple(
             wire.Refused(device=name, reason=_short(refused[name]))
             for name in sorted(refused)[:MOST_TOLD]
@@ -96,9 +97,19 @@ def of_pool(
     )
 
 
-def warnings(known: Mapping[str, str], refused: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+def warnings(
+    known: Mapping[str, str],
+    refused: Mapping[str, Mapping[str, str]],
+    pools: Iterable[Pool] = (),
+) -> tuple[str, ...]:
     """Return what staff should see; what a report has no room for is counted instead."""
-    found = [f"{part}: {text}" for part, text in sorted(known.items())]
+    found = [
+        f"removals {pool.assignment.pool}: a snapshot did not name {len(pool.deferred)} devices;"
+        " they stay until staff allow that they go"
+        for pool in pools
+        if pool.deferred
+    ]
+    found += [f"{part}: {text}" for part, text in sorted(known.items())]
     found += [
         f"refused {pool}: {len(devices) - MOST_TOLD} more than are listed"
         for pool, devices in sorted(refused.items())

@@ -18,7 +18,7 @@ from ferriage.agent.clock import boot_id, boot_seconds
 from ferriage.agent.errors import AlreadyRunning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
 _SCHEMA = """
@@ -29,6 +29,11 @@ CREATE TABLE IF NOT EXISTS pool (
 CREATE TABLE IF NOT EXISTS device (
     pool TEXT NOT NULL, id TEXT NOT NULL, record TEXT NOT NULL,
     PRIMARY KEY (pool, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deferred (
+    pool TEXT NOT NULL, id TEXT NOT NULL, rev INTEGER NOT NULL,
+    PRIMARY KEY (pool, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS past (
+    pool TEXT NOT NULL, epoch TEXT NOT NULL, PRIMARY KEY (pool, epoch)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS permit (
     line TEXT PRIMARY KEY, serial INTEGER NOT NULL, signed TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS counter (
@@ -49,12 +54,17 @@ CREATE TABLE IF NOT EXISTS final (
 
 
 class StoredPool(msgspec.Struct, frozen=True):
-    """One pool as it was last persisted."""
+    """One pool as it was last persisted.
+
+    `deferred` are devices that a snapshot did not name, with its revision; `past` are epochs.
+    """
 
     assignment: wire.PoolAssignment
     epoch: str
     rev: int
     devices: dict[str, wire.Device]
+    deferred: dict[str, int]
+    past: set[str]
 
 
 class Counter(msgspec.Struct, frozen=True):
@@ -180,7 +190,7 @@ class Store:
                 )
             kept = [pool.pool for pool in pools]
             marks = ",".join("?" * len(kept))
-            for table, column in (("pool", "code"), ("device", "pool")):
+            for table, column in (("pool", "code"), ("device", "pool"), ("deferred", "pool")):
                 self._db.execute(
                     f"DELETE FROM {table} WHERE {column} NOT IN ({marks})",  # noqa: S608 -- names from this line
                     kept,
@@ -195,6 +205,8 @@ class Store:
                 epoch=epoch,
                 rev=rev,
                 devices=self._devices(code),
+                deferred=self._pairs("deferred", "id, rev", code),
+                past=set(self._pairs("past", "epoch, 0", code)),
             )
             for code, assignment, epoch, rev in rows.fetchall()
         ]
@@ -204,27 +216,37 @@ class Store:
         devices = (wire.decode(record, wire.Device) for (record,) in rows)
         return {device.id: device for device in devices}
 
+    def _pairs(self, table: str, columns: str, pool: str) -> dict[str, int]:
+        statement = f"SELECT {columns} FROM {table} WHERE pool = ?"  # noqa: S608 -- names from above
+        return dict(self._db.execute(statement, (pool,)))
+
     def save_batch(
         self,
         begin: wire.Begin,
         *,
-        puts: Iterable[wire.Device],
-        deletes: Iterable[str],
+        puts: Collection[wire.Device],
+        gone: Iterable[str],
+        deferred: Iterable[str],
         leaving: Iterable[int],
         permit: tuple[wire.Permit, wire.SignedPermit] | None,
     ) -> None:
         """Persist a batch that was verified, before anything of it is applied.
 
         Args:
+            deferred: Devices that a snapshot does not name and that stay.
             leaving: Slots whose counters are still to be read a last time.
         """
         pool = begin.pool
+        left = [(pool, name) for name in gone]
+        known = [*left, *((pool, device.id) for device in puts)]
         with self._transaction():
+            self._db.executemany("DELETE FROM device WHERE pool = ? AND id = ?", left)
+            self._db.executemany("DELETE FROM deferred WHERE pool = ? AND id = ?", known)
             if begin.batch == "snapshot":
-                self._db.execute("DELETE FROM device WHERE pool = ?", (pool,))
-            self._db.executemany(
-                "DELETE FROM device WHERE pool = ? AND id = ?", [(pool, name) for name in deletes]
-            )
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO deferred VALUES (?, ?, ?)",
+                    [(pool, name, begin.rev) for name in deferred],
+                )
             self._db.executemany(
                 "INSERT OR REPLACE INTO device VALUES (?, ?, ?)",
                 [(pool, device.id, wire.encode(device).decode()) for device in puts],
@@ -234,6 +256,11 @@ class Store:
             )
             if permit is not None:
                 self._save_permit(*permit)
+            self._db.execute(
+                "INSERT OR IGNORE INTO past SELECT code, epoch FROM pool"
+                " WHERE code = ? AND epoch NOT IN ('', ?)",
+                (pool, begin.epoch),
+            )
             self._db.execute(
                 "UPDATE pool SET epoch = ?, rev = ? WHERE code = ?", (begin.epoch, begin.rev, pool)
             )

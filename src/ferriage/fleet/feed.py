@@ -24,6 +24,7 @@ CHANNEL: Final = "ferriage_pool"
 """PostgreSQL's doorbell for hubs; on SQLite they watch `PRAGMA data_version`."""
 
 _CHUNK: Final = 500
+_ALLOW: Final = "allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,16 @@ class FeedPermit:
     signed: wire.SignedPermit
 
 
-FeedItem = FeedPut | FeedDel | FeedPermit
+@dataclass(frozen=True, slots=True)
+class FeedAllow:
+    """Let gateways remove what a snapshot of this revision did not name, if it is just that."""
+
+    epoch: str
+    snapshot_rev: int
+    digest: str
+
+
+FeedItem = FeedPut | FeedDel | FeedPermit | FeedAllow
 
 
 def append(*, pool: Pool, items: Sequence[FeedItem], now: datetime) -> int:
@@ -121,6 +131,8 @@ def _subject(pool: Pool, item: FeedItem) -> str:
             return code
         case FeedPermit():
             return pool.line.code
+        case FeedAllow():
+            return pool.code
 
 
 def _on_wire(item: FeedItem, rev: int) -> wire.Item:
@@ -131,10 +143,13 @@ def _on_wire(item: FeedItem, rev: int) -> wire.Item:
             return wire.Del(rev=rev, device=code)
         case FeedPermit(signed):
             return wire.PermitItem(rev=rev, permit=signed)
+        case FeedAllow(epoch, snapshot_rev, digest):
+            return wire.Allow(rev=rev, epoch=epoch, snapshot_rev=snapshot_rev, digest=digest)
 
 
 def _keep_current(changes: Sequence[PoolChange]) -> None:
-    newest = {change.subject: change for change in changes}
+    # A snapshot asks staff anew, so an old word of theirs has no place in one.
+    newest = {change.subject: change for change in changes if change.kind != _ALLOW}
     PoolCurrent.objects.bulk_create(
         [
             PoolCurrent(

@@ -125,7 +125,10 @@ class Pool(models.Model):
 
 
 class PoolGateway(models.Model):
-    """One gateway's membership in a pool: one WireGuard interface, and what it last reported."""
+    """One gateway's membership in a pool: one WireGuard interface, and what it last reported.
+
+    `deferred*` say how many devices it keeps that the snapshot of that revision did not name.
+    """
 
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="memberships")
     gateway = models.ForeignKey(Gateway, on_delete=models.PROTECT, related_name="memberships")
@@ -138,6 +141,9 @@ class PoolGateway(models.Model):
     line_open = models.BooleanField(default=False)
     peers = models.PositiveIntegerField(default=0)
     refused = models.JSONField(default=list)
+    deferred = models.PositiveIntegerField(default=0)
+    deferred_rev = models.PositiveBigIntegerField(default=0)
+    deferred_digest = models.CharField(max_length=64, blank=True, default="")
     reported_at = models.DateTimeField(null=True)
 
     class Meta:

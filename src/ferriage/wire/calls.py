@@ -60,6 +60,17 @@ class Refused(Struct, frozen=True):
     reason: str
 
 
+class Deferred(Struct, frozen=True):
+    """Devices that a snapshot did not name and that are kept until staff allow their removal.
+
+    `snapshot_rev` is that snapshot's, `digest` the sum over the records of those kept.
+    """
+
+    snapshot_rev: int
+    count: int
+    digest: str
+
+
 class PoolStatus(Struct, frozen=True):
     """What the gateway really runs of one pool, read back from its data plane.
 
@@ -76,6 +87,7 @@ class PoolStatus(Struct, frozen=True):
     peers: int
     refused: tuple[Refused, ...] = ()
     permit: SignedPermit | None = None
+    deferred: Deferred | None = None
 
 
 class Usage(Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-FEED_FORMAT: Final = 3
+FEED_FORMAT: Final = 4
 """Raised whenever a structure here changes; hub and agent refuse to speak another one."""
 
 WATCH_LIMIT: Final = 1000
@@ -122,7 +122,20 @@ class PermitItem(Struct, frozen=True, tag="permit", tag_field="kind"):
     permit: SignedPermit
 
 
-Item = Put | Del | PermitItem
+class Allow(Struct, frozen=True, tag="allow", tag_field="kind"):
+    """Staff's word that devices may go which a snapshot did not name, and a gateway kept.
+
+    It holds for exactly what a gateway reported as `Deferred`, and for nothing that came since.
+    Only in deltas: after a snapshot staff are asked anew.
+    """
+
+    rev: int
+    epoch: str
+    snapshot_rev: int
+    digest: str
+
+
+Item = Put | Del | PermitItem | Allow
 
 
 class Begin(Struct, frozen=True):

@@ -30,6 +30,7 @@ from ferriage.fleet.actions.lines import (
 )
 from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
+from ferriage.fleet.actions.removals import allow_removals
 from ferriage.fleet.actions.reports import LeaseHeld, NotItsPool, ReportWrong, take_report
 from ferriage.fleet.actions.secondperson import (
     answer_outside_link,
@@ -52,6 +53,7 @@ __all__ = [
     "ReportWrong",
     "TokenRefused",
     "accept_pack",
+    "allow_removals",
     "answer_outside_link",
     "assign",
     "close_gateway",

@@ -159,6 +159,10 @@ def _keep_status(gateway: Gateway, pools: Iterable[wire.PoolStatus], now: dateti
             {"device": _short(refused.device), "reason": _short(refused.reason)}
             for refused in status.refused
         ]
+        kept = status.deferred
+        member.deferred = kept.count if kept else 0
+        member.deferred_rev = kept.snapshot_rev if kept else 0
+        member.deferred_digest = kept.digest if kept else ""
         member.reported_at = now
         changed.append(member)
     PoolGateway.objects.bulk_update(changed, _STATUS_FIELDS)
@@ -176,6 +180,9 @@ _STATUS_FIELDS: Final = (
     "line_open",
     "peers",
     "refused",
+    "deferred",
+    "deferred_rev",
+    "deferred_digest",
     "reported_at",
 )
 
@@ -252,7 +259,16 @@ def _plain_pools(report: wire.Report) -> bool:
         and counts(status.rev, status.permit_serial)
         and 0 <= status.peers < 1 << 31
         and len(status.refused) <= _MOST_ROWS
+        and _plain_deferred(status.deferred)
         for status in report.pools
+    )
+
+
+def _plain_deferred(kept: wire.Deferred | None) -> bool:
+    return kept is None or (
+        fits(PoolGateway.deferred_digest.field, kept.digest)
+        and counts(kept.snapshot_rev)
+        and 0 < kept.count < 1 << 31
     )
 
 

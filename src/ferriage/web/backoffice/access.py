@@ -172,6 +172,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-gateway-endpoint": _form(OWNER),
     "staff-gateway-close": _form(OWNER),
     "staff-gateway-drain": _form(OWNER),
+    "staff-gateway-removals": _form(OWNER),
     # lines and the register
     "staff-lines": RECORDS,
     "staff-line-new": _form(OWNER),

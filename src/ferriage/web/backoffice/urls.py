@@ -183,6 +183,7 @@ _pages: list[URLPattern] = [
     route("gateways/<str:code>/endpoint/", gateways.endpoint, "staff-gateway-endpoint"),
     route("gateways/<str:code>/drain/", gateways.drain, "staff-gateway-drain"),
     route("gateways/<str:code>/close/", gateways.close, "staff-gateway-close"),
+    route("gateways/<str:code>/removals/<str:pool>/", gateways.removals, "staff-gateway-removals"),
     route("lines/", lines.index, "staff-lines"),
     route("lines/new/", lines.new, "staff-line-new"),
     route("lines/diagram/", diagram.show, "staff-lines-diagram"),

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -186,6 +186,43 @@ def drain(request: StaffRequest, code: str) -> HttpResponse:
         back=reverse("staff-gateway", args=[code]),
         act=act,
         intro=_("Devices whose file names it go on until you close it."),
+    )
+
+
+class RemovalsForm(forms.Form):
+    """Which devices a person was shown, by their digest."""
+
+    digest = forms.CharField(max_length=64, widget=forms.HiddenInput)
+
+
+def removals(request: StaffRequest, code: str, pool: str) -> HttpResponse:
+    """Let devices go that a snapshot did not name, after saying how many that are."""
+    found = row(Gateway, code)
+    member = get_object_or_404(
+        found.memberships.select_related("pool__line"), pool__code=pool, deferred__gt=0
+    )
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.allow_removals(
+            member=member, digest=typed["digest"], now=request.now, actor=request.staff.actor
+        )
+        return said(
+            request, _("Allowed. The gateway removes them within seconds."), "staff-gateway", code
+        )
+
+    return form_page(
+        request,
+        RemovalsForm(request.POST or None, initial={"digest": member.deferred_digest}),
+        title=_("%(gateway)s would drop %(count)s devices on %(line)s")
+        % {"gateway": found.name, "count": member.deferred, "line": member.pool.line.name},
+        submit=_("Allow: drop them"),
+        back=reverse("staff-gateway", args=[code]),
+        act=act,
+        intro=_(
+            "The shop's records do not name these devices any more, and nobody deleted them. That "
+            "happens after an old backup was restored. Until you allow it they stay on, at most "
+            "to the end of what was paid. Look first whether sales are missing in the records."
+        ),
     )
 
 
