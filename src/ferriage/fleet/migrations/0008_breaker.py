@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("fleet", "0006_labels")]
+    dependencies = [("fleet", "0007_draining")]
     operations = [
         migrations.AddField(
             model_name="poolgateway",
