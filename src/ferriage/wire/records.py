@@ -7,6 +7,8 @@ from typing import Final, Literal
 import msgspec
 
 FEED_FORMAT: Final = 3
+FEED_FORMAT_MOVED: Final = 0
+"""In a database whose shop has moved to another: no site, worker or hub of any release opens it."""
 """Raised whenever a structure here changes; hub and agent refuse to speak another one."""
 
 WATCH_LIMIT: Final = 1000
