@@ -21,6 +21,7 @@ def add(commands: Commands) -> None:
         _agent,
         _staff,
         _ledger,
+        _database,
         _machines,
         _register,
         _scenario,
@@ -193,6 +194,18 @@ def _ledger(commands: Commands) -> None:
     )
     export.add_argument("--format", choices=("beancount", "csv"), default="beancount")
     _command(ledger, "balance", "books:balance", "print the trial balance")
+
+
+def _database(commands: Commands) -> None:
+    database = _group(commands, "db", "where the shop's rows are kept")
+    move = _command(
+        database,
+        "migrate-to",
+        "database:migrate_to",
+        "copy the shop from SQLite to an empty PostgreSQL database and compare every row",
+        example="db migrate-to postgresql://ferriage@db.example/ferriage",
+    )
+    move.add_argument("url", metavar="URL", help="postgresql://…, as database.url will be")
 
 
 def _machines(commands: Commands) -> None:
