@@ -41,10 +41,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_hub(config: Config) -> Iterator[str]:
+def running_hub(config: Config, *, reread_seconds: float = 0.1) -> Iterator[str]:
     """Run the hub until the block ends; yield its address."""
     address = f"127.0.0.1:{free_port()}"
-    hub = Hub(replace(config, hub=replace(config.hub, listen=address)), reread_seconds=0.1)
+    hub = Hub(
+        replace(config, hub=replace(config.hub, listen=address)), reread_seconds=reread_seconds
+    )
     loop, started = asyncio.new_event_loop(), threading.Event()
     stop = asyncio.Event()
 

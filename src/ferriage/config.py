@@ -51,7 +51,30 @@ class DatabaseConfig:
     """`[database]`."""
 
     url: str = ""
-    """`postgresql://…`, or empty for SQLite in data_dir."""
+    """`postgresql://…`, or empty for SQLite in data_dir. Several hosts: `…@one,two/name`."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what libpq is told of the PostgreSQL server, with what the URL leaves open.
+
+        Of several hosts the one that takes writes is chosen, at each connection anew. A host that
+        vanished without a word is given up after seconds, not after the kernel's quarter hour.
+
+        Raises:
+            ConfigError: The URL is none that libpq understands.
+        """
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+
+        try:
+            given = conninfo_to_dict(self.url)
+        except ProgrammingError as error:
+            raise ConfigError(f"database.url cannot be used: {error}.") from error
+        return {
+            "target_session_attrs": "read-write",
+            "connect_timeout": "5",
+            "tcp_user_timeout": "10000",
+            **given,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -329,6 +329,46 @@ def test_hub_connects_anew_after_the_server_hung_up(asker: Asker, yard: Yard, po
     assert _opened(asker, second.body).begin.rev == after + 1
 
 
+def test_gateway_hears_of_a_change_by_the_doorbell_alone(
+    own_database: Config, asker: Asker, yard: Yard, pool: Pool
+) -> None:
+    after, seen = _rev(pool), []
+
+    def wait() -> None:
+        answer = deaf.watch(pool.code, after=after, wait=20)
+        seen.append(_opened(asker, answer.body).begin.rev)
+
+    # Revisions are read again after a minute only: what is heard sooner was rung.
+    with running_hub(own_database, reread_seconds=60) as address:
+        deaf = replace(asker, url=address)
+        thread = threading.Thread(target=wait)
+        thread.start()
+        thread.join(0.5)
+        feed.append(pool=pool, items=_puts(1), now=yard.now)
+        thread.join(5)
+        heard = list(seen)
+        feed.append(pool=pool, items=_puts(2), now=yard.now)  # lets the watching thread end
+
+    assert heard == [after + 1]
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="a file does not hang up")
+def test_waiting_gateway_is_not_told_that_the_server_hung_up(
+    asker: Asker, yard: Yard, pool: Pool
+) -> None:
+    after = _rev(pool)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    feed.append(pool=pool, items=_puts(1), now=yard.now)
+
+    answer = asker.watch(pool.code, after=after, wait=10)
+
+    assert _opened(asker, answer.body).begin.rev == after + 1
+
+
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="a server's database does not move")
 def test_reader_opens_the_file_once_it_is_there(
     own_database: Config,

@@ -74,6 +74,11 @@ def _database_fault() -> str:
     state = SiteState.objects.first()
     if state is None:
         return "There is no shop in this database yet. Run `ferriage init`."
+    if state.feed_format == wire.FEED_FORMAT_MOVED:
+        return (
+            "This shop has moved to another database. Write that one's address as database.url; "
+            "`ferriage db migrate-to` printed it."
+        )
     if state.feed_format != wire.FEED_FORMAT:
         return "The database speaks another feed format. Install the release it was made with."
     if state.secret_check != hash_secret("check", "ferriage"):

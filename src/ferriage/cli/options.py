@@ -25,6 +25,7 @@ def add(commands: Commands) -> None:
         _staff,
         _ledger,
         _import,
+        _database,
         _machines,
         _register,
         _scenario,
@@ -248,6 +249,18 @@ def _demo_books(commands: Commands) -> None:
         example="demo-books --dir .demo-books",
     )
     books.add_argument("--dir", help="keep the books and exports in this new directory")
+
+
+def _database(commands: Commands) -> None:
+    database = _group(commands, "db", "where the shop's rows are kept")
+    move = _command(
+        database,
+        "migrate-to",
+        "database:migrate_to",
+        "copy the shop from SQLite to an empty PostgreSQL database and compare every row",
+        example="db migrate-to postgresql://ferriage@db.example/ferriage",
+    )
+    move.add_argument("url", metavar="URL", help="postgresql://…, as database.url will be")
 
 
 def _machines(commands: Commands) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
@@ -44,15 +44,16 @@ def _database() -> dict[str, Any]:
                 ),
             },
         }
-    url = urlsplit(FERRIAGE.database.url)
-    query = dict(parse_qsl(url.query))
+    options = FERRIAGE.database.parameters()
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": url.path.lstrip("/"),
-        "USER": url.username or "",
-        "PASSWORD": url.password or "",
-        "HOST": url.hostname or query.get("host", ""),
-        "PORT": str(url.port or query.get("port", "")),
+        "NAME": options.pop("dbname", ""),
+        "USER": options.pop("user", ""),
+        "PASSWORD": options.pop("password", ""),
+        "HOST": options.pop("host", ""),
+        "PORT": options.pop("port", ""),
+        "OPTIONS": options,
+        # A connection is tried before each request: after a failover the next page has a new one.
         "CONN_HEALTH_CHECKS": True,
         "CONN_MAX_AGE": 60,
     }

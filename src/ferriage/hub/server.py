@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LONGEST_WAIT_SECONDS: Final = 55
 REREAD_SECONDS: Final = 1.0
 """A lost doorbell may only cost latency: revisions are read again this often in any case."""
+_LONGEST_PAUSE_SECONDS: Final = 5.0
 _NO_CONTENT: Final = 204
 _LARGEST_BYTES: Final = 64 * 1024
 
@@ -64,6 +65,8 @@ class Hub:
         self._batches = Batches(self._reader, self._feed_key)
         self._board = Board()
         self._gate = Gate()
+        self._there = asyncio.Event()
+        """Whether the database answered when it was asked last."""
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub-read")
 
     async def serve(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
@@ -76,15 +79,15 @@ class Hub:
             HubError: No shop's database, one of another feed format, or the address is taken.
         """
         self._loop = asyncio.get_running_loop()
-        running = threading.Event()
-        running.set()
+        self._there.set()
+        ending = threading.Event()
         try:
             self._post(await self._read(self._first_look))
-            watcher = asyncio.create_task(asyncio.to_thread(self._watch_database, running))
+            watcher = asyncio.create_task(asyncio.to_thread(self._watch_database, ending))
             try:
                 await self._answer_until({watcher, asyncio.create_task(stop.wait())}, started)
             finally:
-                running.clear()
+                ending.set()
                 await watcher
         finally:
             await self._read(self._reader.close)
@@ -119,6 +122,8 @@ class Hub:
             ) from error
         if site is None:
             raise HubError("This database holds no shop yet. Run `ferriage init`.")
+        if site.feed_format == wire.FEED_FORMAT_MOVED:
+            raise HubError("This shop has moved to another database; correct database.url.")
         if site.feed_format != wire.FEED_FORMAT:
             raise HubError(
                 f"The database speaks feed format {site.feed_format}, this hub"
@@ -126,24 +131,51 @@ class Hub:
             )
         return site.epoch, self._reader.revisions()
 
-    def _watch_database(self, running: threading.Event) -> None:
+    def _watch_database(self, ending: threading.Event) -> None:
         """Post every change to the board; runs in a thread with a connection of its own."""
         reader = Reader(self._config)
-        while running.is_set():
+        pause = self._reread_seconds
+        while not ending.is_set():
             try:
                 reader.wait(self._reread_seconds)
                 with reader.reading():
                     site, revisions = reader.site(), reader.revisions()
             except DatabaseAway as error:
                 log.warning("database.lost", reason=str(error))
-                time.sleep(self._reread_seconds)
+                ending.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue
-            if site is not None and running.is_set():
+            pause = self._reread_seconds
+            if site is not None and not ending.is_set():
                 self._loop.call_soon_threadsafe(self._post, (site.epoch, revisions))
         reader.close()
 
     def _post(self, seen: tuple[str, dict[str, int]]) -> None:
+        self._there.set()
         self._board.post(*seen)
+
+    async def _read_until[T](
+        self, end: float, function: Callable[..., T], *values: object, **named: object
+    ) -> T:
+        """Read; while the database is away, wait for it until an instant of the monotonic clock.
+
+        All who wait leave it to the watching thread to try: a server that just came back is not
+        met by a connection for each gateway.
+
+        Raises:
+            DatabaseAway: It did not come back in time.
+        """
+        while True:
+            try:
+                return await self._read(function, *values, **named)
+            except DatabaseAway as error:
+                log.warning("database.lost", reason=str(error))
+                self._there.clear()
+                try:
+                    async with asyncio.timeout(end - time.monotonic()):
+                        await self._there.wait()
+                except TimeoutError:
+                    raise error from None
 
     async def _read[T](self, function: Callable[..., T], *values: object, **named: object) -> T:
         return await self._loop.run_in_executor(self._reading, lambda: function(*values, **named))
@@ -174,12 +206,14 @@ class Hub:
         return web.Response(text="ok\n")
 
     async def _watch(self, request: web.Request) -> web.Response:
-        gateway = await self._admitted(request)
         pool, epoch = request.query.get("pool", ""), request.query.get("epoch", "")
         after, wait = _number(request, "after"), _number(request, "wait")
         end = time.monotonic() + min(wait, LONGEST_WAIT_SECONDS)
+        gateway = await self._admitted(request, end)
         while True:
-            delta = await self._read(self._batches.delta, gateway, pool, epoch=epoch, after=after)
+            delta = await self._read_until(
+                end, self._batches.delta, gateway, pool, epoch=epoch, after=after
+            )
             if delta is not None:
                 return _lines(delta)
             left = end - time.monotonic()
@@ -192,10 +226,10 @@ class Hub:
         batch, tag = await self._read(self._batches.snapshot, gateway, pool)
         return _lines(batch, tag)
 
-    async def _admitted(self, request: web.Request) -> str:
+    async def _admitted(self, request: web.Request, end: float = 0.0) -> str:
         body = await request.read()
         named = request.headers.get(wire.HEADER_GATEWAY, "")
-        key = await self._read(self._reader.signing_key, named)
+        key = await self._read_until(end, self._reader.signing_key, named)
         return self._gate.admit(request, key, body=body, now=int(time.time()))
 
     def _signed(

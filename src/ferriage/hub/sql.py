@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ferriage.config import Config
+    from ferriage.config import Config, DatabaseConfig
 
 CHANNEL: Final = "ferriage_pool"
 POLL_SECONDS: Final = 0.02
@@ -210,14 +210,14 @@ class SqliteConnection:
 class PostgresConnection:
     """A read-only connection that also listens to the doorbell."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, database: DatabaseConfig) -> None:
         import psycopg
 
         self._away = psycopg.Error
         with self._translated():
-            self._db = psycopg.connect(
-                url, autocommit=True, options="-c default_transaction_read_only=on"
-            )
+            self._db = psycopg.connect(autocommit=True, **database.parameters())
+            # Not as an option of the connection: libpq would take the primary for a standby.
+            self._db.execute("SET default_transaction_read_only = on")
         self._listening = False
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -259,5 +259,5 @@ class PostgresConnection:
 
 def _connect(config: Config) -> Connection:
     if config.database.url:
-        return PostgresConnection(config.database.url)
+        return PostgresConnection(config.database)
     return SqliteConnection(config.database_path)

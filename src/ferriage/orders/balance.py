@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CREDITS: Final = "liabilities:credits"
 TOPUP: Final = "topup"
 TOPUP_RETURNED: Final = "topup-returned"
+TAKEN_BACK: Final = "taken-back"
 REFUNDS: Final = "liabilities:refunds"
 SPENT: Final = "balance-spent"
 RETURNED: Final = "balance-returned"
@@ -103,6 +104,23 @@ def spend(
         if head.amount_minor - head.reserved_minor < money.amount_minor:
             raise _too_low(head)
         return _move(head, -money.amount_minor, source_code, kind, now)
+
+
+def take_back(*, order: Order, money: Money, against: str, now: datetime) -> BalanceMove:
+    """Move from a balance what came to it by an order and whose payer took it back.
+
+    Raises:
+        BalanceTooLow: There is not so much; nothing was written.
+    """
+    assert order.account is not None  # noqa: S101 -- asked by who calls
+    with writing():
+        times = BalanceMove.objects.filter(source_code=order.code, kind=TAKEN_BACK).count()
+        head = _head(order.account, money.currency)
+        if head.amount_minor - head.reserved_minor < money.amount_minor:
+            raise _too_low(head)
+        line = TransferLine(CREDITS, against, money)
+        _post(order.code, TAKEN_BACK, line, now, sequence=times)
+        return _move(head, -money.amount_minor, order.code, TAKEN_BACK, now, sequence=times)
 
 
 def return_topup(*, account: Account, money: Money, source_code: str, now: datetime) -> BalanceMove:

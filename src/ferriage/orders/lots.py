@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferriage.orders.balance import TOPUP, TOPUP_RETURNED, available
+from ferriage.orders.balance import TAKEN_BACK, TOPUP, TOPUP_RETURNED, available
 from ferriage.orders.models import BalanceMove
 
 if TYPE_CHECKING:
@@ -31,11 +31,18 @@ def left_of(moves: Iterable[Move], topup: str) -> int:
     for source, kind, minor in moves:
         if minor > 0:
             lots.append((source if kind == TOPUP else "", minor))
-        elif kind == TOPUP_RETURNED:
-            lots = [(of, left + minor if of == source else left) for of, left in lots]
+        elif kind in {TOPUP_RETURNED, TAKEN_BACK}:
+            lots = _gone(lots, source, -minor)
         else:
             lots = _spent(lots, -minor)
     return sum(left for of, left in lots if of == topup)
+
+
+def _gone(lots: list[tuple[str, int]], topup: str, minor: int) -> list[tuple[str, int]]:
+    """Take money back where it came from; what was spent of it goes from the oldest."""
+    own = min(minor, sum(left for of, left in lots if of == topup))
+    rest = [(of, left - own if of == topup else left) for of, left in lots]
+    return _spent(rest, minor - own)
 
 
 def _spent(lots: list[tuple[str, int]], minor: int) -> list[tuple[str, int]]:

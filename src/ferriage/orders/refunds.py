@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
+from django.db.models import F, Q
+
 from ferriage.core.money import Money
 from ferriage.orders import queries
 from ferriage.orders.earning import gone_back_of, unused_of
@@ -102,7 +104,7 @@ def by_rules(subscription: Subscription, rules: Rules, *, now: datetime) -> Deci
     """Return how the operator's rules decide on each order; pro rata always when we stopped."""
     stopped = lapses.open_lapses().filter(subscription=subscription).exists()
     after: Rule = "pro_rata" if stopped or rules.after == "pro_rata" else "keep"
-    return lambda order: "whole" if _within(order, rules.full_days, now) else after
+    return lambda order: "whole" if _is_whole(order, rules, now) else after
 
 
 def by_law(rules: Rules, *, now: datetime) -> Decide:
@@ -114,7 +116,7 @@ def by_law(rules: Rules, *, now: datetime) -> Decide:
     def decide(order: Order) -> Rule:
         if not _within(order, LAWFUL_DAYS, now) or not is_offered(order, rules):
             return "keep"
-        return "whole" if _within(order, rules.full_days, now) else "pro_rata"
+        return "whole" if _is_whole(order, rules, now) else "pro_rata"
 
     return decide
 
@@ -129,6 +131,19 @@ def window_ends(order: Order, days: int) -> datetime:
     assert order.fulfilled_at is not None  # noqa: S101 -- a constraint of fulfilled orders
     last = order.fulfilled_at + timedelta(days=days + 1)
     return last.replace(hour=0, minute=0, second=0, microsecond=0) + _ANYWHERE
+
+
+def _is_whole(order: Order, rules: Rules, now: datetime) -> bool:
+    """Tell whether an order is owed back whole: within the window, and once for an account.
+
+    Or somebody could use the service for nothing for ever, a window at a time.
+    """
+    if not _within(order, rules.full_days, now):
+        return False
+    before = type(order).objects.filter(account=order.account_id, cut_at=F("period_starts_at"))
+    before = before.filter(period_starts_at__lte=F("fulfilled_at"))  # not one bought ahead
+    given = before.exclude(pk=order.pk).filter(Q(refund_due_minor__gt=0) | Q(moved_minor__gt=0))
+    return not given.exists()
 
 
 def _within(order: Order, days: int, now: datetime) -> bool:

@@ -14,7 +14,7 @@ from ferriage.orders.earning import gone_back_of, unused_of
 from ferriage.orders.models import Order
 from ferriage.orders.queries import running
 from ferriage.plans import terms
-from ferriage.plans.queries import price_for, subscription_end
+from ferriage.plans.queries import held_now, price_for, subscription_end
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -124,6 +124,8 @@ def still_holds(order: Order, held: Subscription, *, now: datetime) -> bool:
     counted on was refunded, ended, or used up by another change meanwhile.
     """
     end = subscription_end(held)
+    if held_now([held.pk]):  # its payment is disputed
+        return False
     if held.plan_id == order.plan_id or end.is_over(now) or end.at is None:
         return False
     counted_on = Order.objects.filter(

@@ -13,7 +13,8 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import actions as orders
-from ferriage.payments.models import Dispute, Payment
+from ferriage.payments import gifts
+from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
@@ -91,9 +92,13 @@ def _close(dispute: Dispute, state: str, now: datetime, actor: Actor) -> bool:
 
 def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
     """Let the money go back: out of the order that it settled, or from where it waits."""
-    money = Money(dispute.amount_minor, dispute.currency)
     payment = Payment.objects.select_related("order").get(pk=dispute.payment_id)
+    left = dispute.amount_minor - _refunded_by(dispute, payment, now, actor)
+    if left <= 0:
+        return
+    money = Money(left, dispute.currency)
     if payment.outcome == "settled" and payment.order is not None:
+        gifts.end_code(order=payment.order, now=now)
         orders.charge_back(
             order=payment.order,
             money=money,
@@ -103,6 +108,35 @@ def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
             actor=actor,
         )
         return
+    _lose_unsettled(dispute, payment, money, now)
+
+
+def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> int:
+    """Let a dispute pay the refunds that wait: the money that is owed back went back by it."""
+    paid = 0
+    for refund in Refund.objects.filter(
+        payment=payment, state__in=[Refund.State.QUEUED, Refund.State.BY_HAND]
+    ).order_by("pk"):
+        if paid + refund.amount_minor > dispute.amount_minor:
+            break
+        paid += refund.amount_minor
+        Refund.objects.filter(pk=refund.pk).update(
+            state=Refund.State.PAID, paid_at=now, paid_reference=dispute.code, ask_at=None
+        )
+        money = Money(refund.amount_minor, refund.currency)
+        post(
+            source_code=refund.code,
+            kind="refund-paid",
+            transfers=[TransferLine("liabilities:refunds", dispute.account.asset, money)],
+            description=f"Refund {refund.code}, taken by dispute {dispute.code}",
+            now=now,
+        )
+        audit.record(now=now, actor=actor, action="refund.disputed", subject=refund.code)
+    return paid
+
+
+def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datetime) -> None:
+    """Take back money that no order took, or that went on otherwise."""
     waits = Payment.objects.filter(
         pk=payment.pk, outcome="unallocated", received_minor=dispute.amount_minor
     )

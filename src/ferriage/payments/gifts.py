@@ -18,10 +18,12 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret
 from ferriage.orders.models import Order
-from ferriage.payments.models import Gift, Voucher, VoucherBatch
+from ferriage.payments.models import Dispute, Gift, Voucher, VoucherBatch
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from django.db.models import QuerySet
 
     from ferriage.core.actors import Actor
 
@@ -43,6 +45,10 @@ def reveal(*, order: Order, now: datetime, actor: Actor) -> str:
         order = Order.objects.select_related("plan").get(pk=order.pk)
         if order.kind != Order.Kind.GIFT or order.state != Order.State.FULFILLED:
             raise NoGiftCode(_("There is no code for this order."), _("Pay it first."))
+        if is_disputed(order):
+            raise NoGiftCode(
+                _("The payment for this gift is disputed."), _("Wait until that is over.")
+            )
         gift = Gift.objects.filter(order=order).first() or _made(order, plain, now)
         changed = Voucher.objects.filter(pk=gift.voucher_id, used_at=None).update(
             code_hash=hash_secret("voucher", plain)
@@ -51,6 +57,23 @@ def reveal(*, order: Order, now: datetime, actor: Actor) -> str:
             raise NoGiftCode(_("Somebody used this code already."), _("Each one is used once."))
         audit.record(now=now, actor=actor, action="gift.revealed", subject=order.code)
     return plain
+
+
+def is_disputed(order: Order) -> bool:
+    """Tell whether the payment of a gift is disputed or was taken back."""
+    disputes = Dispute.objects.filter(payment__order=order).exclude(state=Dispute.State.WON)
+    return disputes.exists()
+
+
+def end_code(*, order: Order, now: datetime) -> None:
+    """Let a gift's code that nobody used be over; what is owed for it is staff's to write off."""
+    VoucherBatch.objects.filter(
+        vouchers__in=Voucher.objects.filter(used_at=None, pk__in=_vouchers_of(order))
+    ).update(expires_at=now)
+
+
+def _vouchers_of(order: Order) -> QuerySet[Gift, int]:
+    return Gift.objects.filter(order=order).values_list("voucher", flat=True)
 
 
 def is_used(order: Order) -> bool:

@@ -19,7 +19,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.payments.capture import change_once
-from ferriage.payments.models import Refund
+from ferriage.payments.models import Dispute, Refund
 from ferriage.payments.providers import registry
 from ferriage.payments.providers.contract import ProviderDown
 from ferriage.payments.schedule import next_ask
@@ -88,8 +88,12 @@ def note(*, refund: Refund, result: RefundResult, now: datetime, actor: Actor) -
 
 
 def _due(now: datetime) -> list[Refund]:
-    """Return the refunds to send or to ask about, of providers over the net."""
-    due = Q(state=State.QUEUED) | Q(state=State.SENT)
+    """Return the refunds to send or to ask about, of providers over the net.
+
+    A payment that is disputed goes back by the dispute or not at all, so its refund waits.
+    """
+    due = Q(state=State.QUEUED) & ~Q(payment__disputes__state=Dispute.State.OPEN)
+    due |= Q(state=State.SENT)
     rows = Refund.objects.filter(due, payment__account__isnull=False)
     ready = rows.exclude(ask_at__gt=now).select_related("payment__account")
     return list(ready.order_by("pk")[:PAGE])

@@ -44,6 +44,7 @@ from ferriage.wire.codec import (
 from ferriage.wire.records import (
     CLOCK_TOLERANCE_SECONDS,
     FEED_FORMAT,
+    FEED_FORMAT_MOVED,
     MOST_ROUTES,
     WATCH_LIMIT,
     Allow,
@@ -90,6 +91,7 @@ __all__ = [
     "DIGEST_ZERO",
     "ENDPOINT_MISSING",
     "FEED_FORMAT",
+    "FEED_FORMAT_MOVED",
     "HEADER_GATEWAY",
     "HEADER_NONCE",
     "HEADER_NOW",

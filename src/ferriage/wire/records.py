@@ -9,6 +9,9 @@ import msgspec
 FEED_FORMAT: Final = 4
 """Raised whenever a structure here changes; hub and agent refuse to speak another one."""
 
+FEED_FORMAT_MOVED: Final = 0
+"""In a database whose shop has moved to another: no site, worker or hub of any release opens it."""
+
 WATCH_LIMIT: Final = 1000
 """Most items one delta carries; the caller asks again from its last revision."""
 

@@ -180,6 +180,11 @@ def _check_changeable(subscription: Subscription, plan: Plan, now: datetime) -> 
     end = plan_queries.subscription_end(subscription)
     if subscription.plan_id == plan.pk:
         raise plans.ChangeWrong(_("You have this plan already."), _("Renew it, or choose another."))
+    if plan_queries.held_now([subscription.pk]):
+        raise plans.ChangeWrong(
+            _("Its payment is disputed, so nothing can be changed now."),
+            _("Wait until the dispute is over, or buy another subscription beside it."),
+        )
     if end.is_over(now) or end.at is None:
         raise plans.ChangeWrong(
             _("There is nothing running to change."), _("Buy the other plan as it is.")

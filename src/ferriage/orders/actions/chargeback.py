@@ -52,7 +52,9 @@ def charge_back(
         StaleState: Another writer changed the order first.
     """
     with writing():
-        order = Order.objects.select_related("plan__service", "subscription").get(pk=order.pk)
+        order = Order.objects.select_related("plan__service", "subscription", "account").get(
+            pk=order.pk
+        )
         if order.kind == Order.Kind.TOPUP:
             _take_from_balance(order, money, asset, source_code, now)
         elif order.kind == Order.Kind.GIFT:
@@ -79,14 +81,8 @@ def _take_from_balance(
     left = balance.available(order.account, money.currency) if fulfilled and order.account else 0
     taken = min(left, money.amount_minor)
     if taken and order.account is not None:
-        balance.spend(
-            account=order.account,
-            money=Money(taken, money.currency),
-            source_code=source_code,
-            kind="dispute-lost",
-            against=asset,
-            now=now,
-        )
+        money_back = Money(taken, money.currency)
+        balance.take_back(order=order, money=money_back, against=asset, now=now)
     post_all(_loss(source_code, asset, money, money.amount_minor - taken), now=now)
 
 
@@ -106,7 +102,20 @@ def _take_from_order(
         *papers.on_cut(order, gone_before, gone_back_of(order), now=now),
         *_postings(order, books, money, taken, asset),
     ]
+    taken += _take_what_moved_on(order, money, taken, asset, now)
     post_all([*postings, *_loss(source_code, asset, money, money.amount_minor - taken)], now=now)
+
+
+def _take_what_moved_on(order: Order, money: Money, taken: int, asset: str, now: datetime) -> int:
+    """Take from the balance what an order's value put there when its plan was changed."""
+    if order.account is None:
+        return 0
+    left = balance.available(order.account, money.currency)
+    minor = min(left, order.moved_minor, money.amount_minor - taken)
+    if minor <= 0:
+        return 0
+    balance.take_back(order=order, money=Money(minor, money.currency), against=asset, now=now)
+    return minor
 
 
 def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
@@ -115,7 +124,7 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
     assert order.period_ends_at is not None  # noqa: S101 -- the same
     assert order.subscription is not None  # noqa: S101 -- the same
     before = order.cut_at
-    ends_at = order.period_ends_at + order.frozen
+    ends_at = (before or order.period_ends_at) + order.frozen
     begins_at = order.period_starts_at + order.frozen
     since = max(min(now, order.frozen_from or now), begins_at)
     cut = max(own_time(order, now), order.period_starts_at)

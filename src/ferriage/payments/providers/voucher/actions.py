@@ -22,8 +22,9 @@ from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders.actions import Refused, settle
 from ferriage.orders.models import Order
+from ferriage.payments import gifts
 from ferriage.payments.capture import Captured, change_once, finish, post_receipt
-from ferriage.payments.models import Payment, Voucher, VoucherBatch
+from ferriage.payments.models import Gift, Payment, Voucher, VoucherBatch
 from ferriage.payments.providers.voucher.quota import check_quota
 from ferriage.plans.queries import is_closed
 
@@ -230,6 +231,12 @@ def _check_there(voucher: Voucher, now: datetime) -> None:
         raise VoucherGone(
             _("This voucher was taken back."), _("Ask whoever sold it to you for another one.")
         )
+    given = Gift.objects.select_related("order").filter(voucher=voucher).first()
+    if given is not None and gifts.is_disputed(given.order):
+        raise VoucherGone(
+            _("The payment for this gift is disputed, so its code waits."),
+            _("Ask whoever gave it to you."),
+        )
     if voucher.batch.expires_at is not None and voucher.batch.expires_at <= now:
         raise VoucherGone(
             _("This voucher could be used until %s.") % f"{voucher.batch.expires_at:%Y-%m-%d}",
@@ -248,6 +255,11 @@ def _check_fits(batch: VoucherBatch, order: Order) -> None:
                 "service": batch.plan.service.name,
             },
             _("Order that, and it pays. It was not used."),
+        )
+    if order.kind != order.Kind.TERM:
+        raise VoucherForOtherPlan(
+            _("A voucher pays a term, and no gift, change of plan or addition."),
+            _("Pay this another way. The voucher was not used."),
         )
     if order.discount_minor or order.credit_minor or order.value_minor:
         raise VoucherForOtherPlan(

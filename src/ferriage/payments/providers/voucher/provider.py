@@ -43,8 +43,7 @@ class VoucherProvider:
     def offered(self, order: Order, now: datetime) -> list[Means]:
         """Return the form for a code; a code pays a whole term and nothing else."""
         del now
-        whole_term = order.kind in {order.Kind.TERM, order.Kind.GIFT}
-        if not whole_term or order.discount_minor or order.credit_minor:
+        if order.kind != order.Kind.TERM or order.discount_minor or order.credit_minor:
             return []
         return [Means(self.slug, TITLE, template="portal/means/voucher.html", on_page=True)]
 

@@ -74,7 +74,6 @@ def to_number(request: CustomerRequest, code: str) -> HttpResponse:
         )
     except FerriageError as refusal:
         return _page(request, code, error=refusal, status=status_of(refusal))
-    cache.delete(_tries_key(request))
     return redirect("order", order.code)
 
 
