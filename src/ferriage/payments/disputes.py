@@ -13,7 +13,7 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import actions as orders
-from ferriage.payments import gifts
+from ferriage.payments import actions, gifts
 from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.plans import actions as plans
 
@@ -93,6 +93,8 @@ def _close(dispute: Dispute, state: str, now: datetime, actor: Actor) -> bool:
 def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
     """Let the money go back: out of the order that it settled, or from where it waits."""
     payment = Payment.objects.select_related("order").get(pk=dispute.payment_id)
+    if payment.outcome == "settled" and payment.order is not None:
+        actions.queue_ended(order=payment.order, now=now, actor=actor)
     left = dispute.amount_minor - _refunded_by(dispute, payment, now, actor)
     if left <= 0:
         return

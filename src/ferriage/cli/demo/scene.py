@@ -93,6 +93,8 @@ def settings_of(lab: Lab, port: int) -> dict[str, dict[str, object]]:
         "shop": {
             "bank_details": "Bank of Demoland (invented), account 1080",
             "inner6": random_inner_network(),
+            "topup_currency": "CNY",
+            "topup_amounts": ["10", "50"],
         },
         "approvals": {"packs": [str(demo_path())]},
         "agent": {"state_dir": str(lab.directory / "no-gateway-here")},

@@ -119,6 +119,23 @@ def fill_shelves(line: Line) -> None:
     """Put services, plans and the story's prices on sale."""
     prices = [Money(amount, CURRENCY) for amount in AMOUNTS]
     catalogue.fill(line=line, prices=prices, now=clock.now(), actor=OLGA)
+    set_up_tax(line)
+
+
+def set_up_tax(line: Line) -> None:
+    """Say that the operator is a small business: no tax, and an invoice for every sale."""
+    from ferriage.orders.actions import taxes
+
+    taxes.set_up_tax(
+        party=line.party,
+        regime="small",
+        home_place=PLACE,
+        address="Quay 1\n10000 Demo Town",
+        tax_id="",
+        exempt_sentence="Small business: no tax is charged.",
+        now=clock.now(),
+        actor=OLGA,
+    )
 
 
 def month_price() -> Price:

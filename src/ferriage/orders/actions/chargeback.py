@@ -110,8 +110,10 @@ def _take_what_moved_on(order: Order, money: Money, taken: int, asset: str, now:
     """Take from the balance what an order's value put there when its plan was changed."""
     if order.account is None:
         return 0
+    # What was paid from the balance went back there, and is the customer's own.
+    paid = order.paid_minor - order.refund_due_minor - order.charged_back_minor
     left = balance.available(order.account, money.currency)
-    minor = min(left, order.moved_minor, money.amount_minor - taken)
+    minor = min(left, order.moved_minor, paid, money.amount_minor - taken)
     if minor <= 0:
         return 0
     balance.take_back(order=order, money=Money(minor, money.currency), against=asset, now=now)
