@@ -109,6 +109,7 @@ def test_gateway_token_is_shown_once(olga: Client, yard: Yard) -> None:  # noqa:
     token = re.search(r"fe1\.\S+", made.content.decode())
 
     assert token is not None
+    assert f"sh &quot;$at/gateway.sh&quot; {token[0]}" in made.content.decode()
     gateway = Gateway.objects.get(name="beta")
     for address in (reverse("staff-gateways"), reverse("staff-gateway", args=[gateway.code])):
         assert token[0] not in olga.get(address).content.decode()

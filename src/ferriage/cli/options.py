@@ -156,6 +156,7 @@ def _agent(commands: Commands) -> None:
     enrol.add_argument("--endpoint-host", default="", help="name or address for tunnels")
     enrol.add_argument("--endpoint-port", type=int, default=0, metavar="PORT", help="UDP port")
     _command(agent, "run", "serve:agent", "apply and report until told to end")
+    _command(agent, "doctor", "doctor:run", "say what of this gateway is right, and what is not")
 
     remove = _command(
         agent,

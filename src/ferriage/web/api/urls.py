@@ -8,4 +8,5 @@ app_name = "api"
 urlpatterns = [
     path("enrol", views.enrol, name="enrol"),
     path("report", views.report, name="report"),
+    path("agent/<str:digest>.tar.gz", views.agent, name="agent"),
 ]

@@ -1,11 +1,15 @@
-"""What gateways ask of the site: to enrol, and to take their reports."""
+"""What gateways ask of the site: the agent itself, to enrol, and to take their reports."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.http import Http404, HttpResponse
+from django.views.decorators.http import require_safe
+
 from ferriage import wire
 from ferriage.fleet import actions
+from ferriage.fleet.bundle import bundle, digest_of
 from ferriage.fleet.models import Gateway
 from ferriage.web.api.signed import NotSigned, answered, check_signature, decoded
 
@@ -32,3 +36,13 @@ def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
         raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
     check_signature(request, gateway.signing_key, now)
     return actions.take_report(gateway=gateway, report=decoded(request, wire.Report), now=now)
+
+
+@require_safe
+def agent(request: HttpRequest, digest: str) -> HttpResponse:
+    """Give this release's agent to a host that names its digest; nothing of it is secret."""
+    del request
+    data = bundle()
+    if digest != digest_of(data):
+        raise Http404
+    return HttpResponse(data, content_type="application/gzip")

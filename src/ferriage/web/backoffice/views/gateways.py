@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ferriage.fleet import actions
+from ferriage.fleet.bundle import NoBundle, block
 from ferriage.fleet.models import Gateway, Line, PoolGateway
 from ferriage.web.backoffice.fields import PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
@@ -239,4 +240,9 @@ def _lag(members: Iterable[PoolGateway]) -> int:
 
 
 def _token_page(request: StaffRequest, found: Gateway, token: str) -> HttpResponse:
-    return render(request, "backoffice/token.html", {"gateway": found, "token": token})
+    try:
+        pasted = block(token)
+    except NoBundle:  # set up from a wheel alone: the host gets the agent another way
+        pasted = ""
+    context = {"gateway": found, "token": token, "paste": pasted}
+    return render(request, "backoffice/token.html", context)

@@ -1,0 +1,28 @@
+"""`ferriage agent doctor`: a gateway's state in lines, each with what to do."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ferriage.cli import house
+from ferriage.cli.words import CommandError, Exit, say, tell
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def run(_: argparse.Namespace) -> int:
+    """Print what was found; refused when something keeps customers from being served."""
+    from ferriage.agent import doctor
+
+    if os.geteuid() != 0:
+        raise CommandError("Only root can see all of a gateway's network. Nothing was looked at.")
+    failed = False
+    for finding in doctor.examine(house.load()):
+        mark = "✗" if finding.failed else "!" if finding.remedy else "✓"
+        say(f"{mark} {finding.said}")
+        if finding.remedy:
+            tell(f"    {finding.remedy}")
+        failed |= finding.failed
+    return Exit.REFUSED if failed else Exit.DONE

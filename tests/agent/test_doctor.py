@@ -1,0 +1,52 @@
+"""What the doctor says of other people's firewalls and of old builds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ferriage.agent import doctor
+
+OURS = {"ferriage", "ferriage_guard"}
+
+
+def _listed(*chains: dict[str, object]) -> str:
+    return json.dumps({"nftables": [{"metainfo": {}}, *({"chain": chain} for chain in chains)]})
+
+
+def _chain(table: str, name: str, **more: object) -> dict[str, object]:
+    return {"family": "ip", "table": table, "name": name, **more}
+
+
+def test_only_other_peoples_forward_chains_that_drop_are_named() -> None:
+    listed = _listed(
+        _chain("filter", "FORWARD", hook="forward", policy="drop"),
+        _chain("filter", "INPUT", hook="input", policy="drop"),
+        _chain("nat", "POSTROUTING", hook="postrouting", policy="accept"),
+        _chain("other", "passing", hook="forward", policy="accept"),
+        _chain("other", "ufw-reject"),
+        _chain("ferriage", "forward", hook="forward", policy="drop"),
+        _chain("ferriage_guard", "forward", hook="forward", policy="drop"),
+    )
+
+    assert list(doctor.dropping(listed, OURS)) == [("ip", "filter", "FORWARD")]
+
+
+def test_host_without_nft_rules_has_no_conflict() -> None:
+    assert list(doctor.dropping("", OURS)) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "slow"),
+    [
+        ("wireguard-go v0.0.20220316\n\nUserspace WireGuard daemon\n", True),
+        ("wireguard-go v0.0.20230223\n", False),
+        ("wireguard-go v0.0.20250522\n", False),
+        ("", False),
+    ],
+)
+def test_builds_of_2022_are_called_slow(version: str, *, slow: bool) -> None:
+    found = doctor.of_build(version)
+
+    assert ("slow" in found.said, bool(found.remedy), found.failed) == (slow, slow, False)
