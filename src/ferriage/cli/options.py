@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
-from ferriage.cli import sandbox
+from ferriage.cli import bookoptions, sandbox
+from ferriage.cli.adding import command, group
 
 if TYPE_CHECKING:
+    import argparse
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 -- has no other name
 
 
@@ -15,7 +17,7 @@ def add(commands: Commands) -> None:
     """Add every command, in the order in which `--help` lists them."""
     for adder in (
         _demo,
-        _demo_books,
+        bookoptions.demo_books,
         _init,
         _up,
         _check,
@@ -23,8 +25,8 @@ def add(commands: Commands) -> None:
         _processes,
         _agent,
         _staff,
-        _ledger,
-        _import,
+        bookoptions.ledger,
+        bookoptions.import_from,
         _database,
         _machines,
         _register,
@@ -34,27 +36,8 @@ def add(commands: Commands) -> None:
         adder(commands)
 
 
-def _command(
-    commands: Commands, name: str, run: str, brief: str, *, example: str = ""
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=brief,
-        description=brief[0].upper() + brief[1:] + ".",
-        epilog=f"example:\n  ferriage {example}" if example else "",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _group(commands: Commands, name: str, brief: str) -> Commands:
-    parser = commands.add_parser(name, help=brief, description=brief[0].upper() + brief[1:] + ".")
-    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-
 def _demo(commands: Commands) -> None:
-    demo = _command(
+    demo = command(
         commands,
         "demo",
         "demo:run",
@@ -67,7 +50,7 @@ def _demo(commands: Commands) -> None:
 
 
 def _init(commands: Commands) -> None:
-    init = _command(
+    init = command(
         commands,
         "init",
         "init:run",
@@ -117,7 +100,7 @@ def _shop_options(init: argparse.ArgumentParser) -> None:
 
 
 def _up(commands: Commands) -> None:
-    _command(
+    command(
         commands,
         "up",
         "up:run",
@@ -127,25 +110,25 @@ def _up(commands: Commands) -> None:
 
 
 def _check(commands: Commands) -> None:
-    _command(commands, "check", "check:run", "say what is wrong with this host and how to mend it")
+    command(commands, "check", "check:run", "say what is wrong with this host and how to mend it")
 
 
 def _list(commands: Commands) -> None:
-    _command(commands, "list", "lists:run", "list lines, plans and gateways with their codes")
+    command(commands, "list", "lists:run", "list lines, plans and gateways with their codes")
 
 
 def _processes(commands: Commands) -> None:
-    site = _command(commands, "site", "serve:site", "serve the shop, the back office and the API")
+    site = command(commands, "site", "serve:site", "serve the shop, the back office and the API")
     site.add_argument("--listen", metavar="ADDRESS:PORT", help="only this one of site.listen")
-    _command(commands, "hub", "serve:hub", "answer gateways' long-polls")
-    worker = _command(commands, "worker", "serve:worker", "do what is due, once a second")
+    command(commands, "hub", "serve:hub", "answer gateways' long-polls")
+    worker = command(commands, "worker", "serve:worker", "do what is due, once a second")
     worker.add_argument("--once", action="store_true", help="do what is due now and end")
-    _command(commands, "hold", "serve:hold", "serve the page that held customers see")
+    command(commands, "hold", "serve:hold", "serve the page that held customers see")
 
 
 def _agent(commands: Commands) -> None:
-    agent = _group(commands, "agent", "the program on a gateway")
-    enrol = _command(
+    agent = group(commands, "agent", "the program on a gateway")
+    enrol = command(
         agent,
         "enrol",
         "serve:enrol",
@@ -155,10 +138,10 @@ def _agent(commands: Commands) -> None:
     enrol.add_argument("token")
     enrol.add_argument("--endpoint-host", default="", help="name or address for tunnels")
     enrol.add_argument("--endpoint-port", type=int, default=0, metavar="PORT", help="UDP port")
-    _command(agent, "run", "serve:agent", "apply and report until told to end")
-    _command(agent, "doctor", "doctor:run", "say what of this gateway is right, and what is not")
+    command(agent, "run", "serve:agent", "apply and report until told to end")
+    command(agent, "doctor", "doctor:run", "say what of this gateway is right, and what is not")
 
-    remove = _command(
+    remove = command(
         agent,
         "remove",
         "serve:remove",
@@ -168,8 +151,8 @@ def _agent(commands: Commands) -> None:
 
 
 def _staff(commands: Commands) -> None:
-    staff = _group(commands, "staff", "people who log in to the back office")
-    invite = _command(
+    staff = group(commands, "staff", "people who log in to the back office")
+    invite = command(
         staff,
         "invite",
         "people:invite",
@@ -178,7 +161,7 @@ def _staff(commands: Commands) -> None:
     )
     roles = ("owner", "partner", "support", "auditor")
     invite.add_argument("--role", choices=roles, default="owner")
-    reset = _command(
+    reset = command(
         staff,
         "reset",
         "people:reset",
@@ -188,73 +171,9 @@ def _staff(commands: Commands) -> None:
     reset.add_argument("username")
 
 
-def _ledger(commands: Commands) -> None:
-    ledger = _group(commands, "ledger", "the books")
-    _command(ledger, "check", "books:check", "hold the books against their rules")
-    export = _command(
-        ledger,
-        "export",
-        "books:export",
-        "write the books for another program",
-        example="ledger export --format beancount books.beancount",
-    )
-    export.add_argument("file", nargs="?", metavar="FILE", help="a new file (standard output)")
-    export.add_argument("--format", choices=("beancount", "csv", "chain"), default="beancount")
-    _ledger_months(ledger)
-    _command(ledger, "balance", "books:balance", "print the trial balance")
-
-
-def _import(commands: Commands) -> None:
-    coming = _command(
-        commands,
-        "import",
-        "arrivals:run",
-        "take over customers of V2Board, Xboard or Marzban; without --apply only report",
-        example="import v2board dump.sql\n  ferriage import v2board dump.sql --apply",
-    )
-    coming.add_argument("system", choices=("v2board", "xboard", "marzban"))
-    coming.add_argument("source", metavar="SOURCE", help="MySQL dump or SQLite file")
-    coming.add_argument("--mapping", metavar="FILE", help="plans (import-SYSTEM.toml)")
-    coming.add_argument("--apply", action="store_true", help="do what the report says")
-    coming.add_argument("--list", metavar="FILE", help="new numbers (import-SYSTEM-numbers.csv)")
-    coming.add_argument("--report", metavar="FILE", help="write a line for each customer here")
-
-
-def _ledger_months(ledger: Commands) -> None:
-    verify = _command(
-        ledger,
-        "verify",
-        "bookfile:verify",
-        "follow an exported chain of the books; needs no shop, no database and no network",
-        example="ledger verify books.jsonl --since books-of-last-month.jsonl",
-    )
-    verify.add_argument("file", metavar="FILE")
-    verify.add_argument("--since", metavar="OLDER", help="an earlier export, which must be in it")
-    verify.add_argument("--head", help="hash of the last entry, as it was noted elsewhere")
-    close = _command(
-        ledger,
-        "close",
-        "books:close",
-        "settle the partners' shares of a month that is over, and close it",
-        example="ledger close 2026-10",
-    )
-    close.add_argument("month", metavar="YYYY-MM")
-
-
-def _demo_books(commands: Commands) -> None:
-    books = _command(
-        commands,
-        "demo-books",
-        "demobooks:run",
-        "sell what the newspaper's two shops sold, and show that the books add up to the fen",
-        example="demo-books --dir .demo-books",
-    )
-    books.add_argument("--dir", help="keep the books and exports in this new directory")
-
-
 def _database(commands: Commands) -> None:
-    database = _group(commands, "db", "where the shop's rows are kept")
-    move = _command(
+    database = group(commands, "db", "where the shop's rows are kept")
+    move = command(
         database,
         "migrate-to",
         "database:migrate_to",
@@ -265,8 +184,8 @@ def _database(commands: Commands) -> None:
 
 
 def _machines(commands: Commands) -> None:
-    gateway = _group(commands, "gateway", "hosts that end tunnels")
-    adding = _command(
+    gateway = group(commands, "gateway", "hosts that end tunnels")
+    adding = command(
         gateway,
         "add",
         "machines:add_gateway",
@@ -278,7 +197,7 @@ def _machines(commands: Commands) -> None:
     adding.add_argument("--endpoint-host", default="", help="name or address for tunnels")
     adding.add_argument("--endpoint-port", type=int, default=51820, metavar="PORT")
     adding.add_argument("--line", help="let it serve this line (ln_ code)")
-    endpoint = _command(
+    endpoint = command(
         gateway,
         "endpoint",
         "machines:set_endpoint",
@@ -287,18 +206,18 @@ def _machines(commands: Commands) -> None:
     )
     endpoint.add_argument("name")
     endpoint.add_argument("endpoint", metavar="HOST[:PORT]", help="name or address, and UDP port")
-    _command(gateway, "list", "gateways:list_all", "list gateways, when seen and how far behind")
+    command(gateway, "list", "gateways:list_all", "list gateways, when seen and how far behind")
     for name, brief in (
         ("show", "show one gateway and each line that it serves"),
         ("drain", "offer a gateway in no new file; who has one goes on"),
         ("close", "close a gateway for good; its key opens nothing any more"),
     ):
-        about = _command(gateway, name, f"gateways:{name}", brief, example=f"gateway {name} one")
+        about = command(gateway, name, f"gateways:{name}", brief, example=f"gateway {name} one")
         about.add_argument("name")
         if name == "close":
             about.add_argument("--yes", action="store_true", help="it is meant; nothing asks again")
-    device = _group(commands, "device", "devices that may connect")
-    own = _command(
+    device = group(commands, "device", "devices that may connect")
+    own = command(
         device,
         "add",
         "machines:add_device",
@@ -313,8 +232,8 @@ def _machines(commands: Commands) -> None:
 
 
 def _register(commands: Commands) -> None:
-    approvals = _group(commands, "approvals", "the authorisation register")
-    explain = _command(
+    approvals = group(commands, "approvals", "the authorisation register")
+    explain = command(
         approvals,
         "explain",
         "register:explain",
@@ -325,10 +244,10 @@ def _register(commands: Commands) -> None:
     explain.add_argument("--customer", metavar="PLACE", help="judge a sale there (the permit)")
     explain.add_argument("--at", metavar="INSTANT", help="ISO 8601 with its offset (now)")
     explain.add_argument("--language", default="en", choices=("en", "zh-hans"))
-    packs = _group(commands, "packs", "rule packs: files need no shop")
-    check = _command(packs, "check", "packs:check", "check files of rule packs, or those shipped")
+    packs = group(commands, "packs", "rule packs: files need no shop")
+    check = command(packs, "check", "packs:check", "check files of rule packs, or those shipped")
     check.add_argument("files", nargs="*", metavar="FILE")
-    place = _command(
+    place = command(
         packs,
         "explain",
         "packs:explain",
@@ -337,7 +256,7 @@ def _register(commands: Commands) -> None:
     )
     place.add_argument("place", metavar="PLACE", help="ISO 3166 code, such as CN")
     place.add_argument("--file", action="append", default=[], help="a pack that does not ship")
-    diff = _command(
+    diff = command(
         packs,
         "diff",
         "packdiff:run",
@@ -347,15 +266,15 @@ def _register(commands: Commands) -> None:
         "  ferriage packs diff                 what waits here to take effect",
     )
     diff.add_argument("files", nargs="*", metavar="FILE", help="old and new; or new; or none")
-    register = _group(commands, "register", "the chain of decisions and the evidence, for auditors")
-    _command(
+    register = group(commands, "register", "the chain of decisions and the evidence, for auditors")
+    command(
         register,
         "export",
         "register:export",
         "write the chain of decisions",
         example="register export > decisions.jsonl",
     )
-    verify = _command(
+    verify = command(
         register,
         "verify",
         "chain:verify",
@@ -364,13 +283,13 @@ def _register(commands: Commands) -> None:
     )
     verify.add_argument("file", metavar="FILE")
     verify.add_argument("--head", help="hash of the last decision, as it was noted elsewhere")
-    _command(
+    command(
         register,
         "evidence",
         "register:evidence",
         "open every file of evidence and hold it against its hash",
     )
-    repair = _command(
+    repair = command(
         register,
         "repair",
         "register:repair",
@@ -379,7 +298,7 @@ def _register(commands: Commands) -> None:
     )
     repair.add_argument("--first", required=True, type=int, metavar="NUMBER")
     repair.add_argument("--reason", required=True, help="how it came, and how you know it is right")
-    pack = _command(
+    pack = command(
         register,
         "auditor-pack",
         "audit:pack",
@@ -390,7 +309,7 @@ def _register(commands: Commands) -> None:
 
 
 def _scenario(commands: Commands) -> None:
-    scenario = _command(
+    scenario = command(
         commands,
         "scenario",
         "scenario:run",
@@ -401,7 +320,7 @@ def _scenario(commands: Commands) -> None:
 
 
 def _sandbox(commands: Commands) -> None:
-    play = _command(
+    play = command(
         commands,
         "sandbox",
         "sandbox:run",
