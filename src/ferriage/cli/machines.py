@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +32,7 @@ def add_gateway(parsed: argparse.Namespace) -> int:
     from ferriage.core import clock
     from ferriage.core.db import writing
     from ferriage.fleet import actions
-    from ferriage.fleet.bundle import block
+    from ferriage.fleet.bundle import NoBundle, block
     from ferriage.fleet.models import Line
 
     actor = Actor("command", "gateway add")
@@ -52,8 +53,10 @@ def add_gateway(parsed: argparse.Namespace) -> int:
             actions.assign(gateway=new.gateway, line=line, now=clock.now(), actor=actor)
     say(f"Gateway {new.gateway.code}. On its host, as root and within one hour:\n")
     tell(f"  ferriage agent enrol {new.token}")
-    say("\nOn a bare Debian host paste this instead; it fetches the agent from this shop:\n")
-    say(block(new.token).rstrip())
+    with contextlib.suppress(NoBundle):  # set up from a wheel alone: the token is enough
+        pasted = block(new.token)
+        say("\nOn a bare Debian 13 host paste this instead; it fetches the agent from this shop:\n")
+        say(pasted.rstrip())
     if not parsed.endpoint_host:
         say("\nCustomers' files will name the address with which that host reaches the internet.")
         say("If tunnels reach it at another, add --endpoint-host and the name or address.")
