@@ -14,7 +14,7 @@ from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.money import is_currency
 from ferriage.plans import queries
-from ferriage.plans.actions.catalogue import CatalogueWrong
+from ferriage.plans.actions.catalogue import CatalogueWrong, end_in_force
 from ferriage.plans.actions.plain import change_once
 from ferriage.plans.models import AddOnPrice, Period, Plan, Subscription
 
@@ -44,12 +44,7 @@ def set_addon_price(
         current = AddOnPrice.objects.filter(
             plan=plan, kind=kind, currency=money.currency, valid_to=None
         )
-        if current.filter(valid_from__gt=now).exists():
-            raise CatalogueWrong(
-                _("The price in force begins later than this machine's clock says it is."),
-                _("Set the clock right, then repeat it."),
-            )
-        current.update(valid_to=now)
+        end_in_force(current, now=now)
         price = AddOnPrice.objects.create(
             plan=plan,
             kind=kind,

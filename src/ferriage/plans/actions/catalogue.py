@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +19,8 @@ from ferriage.plans.models import Offer, Plan, Price, Service
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from django.db.models import QuerySet
 
     from ferriage.core.actors import Actor
     from ferriage.core.money import Money
@@ -151,6 +153,20 @@ def set_routes(*, plan: Plan, routes: Sequence[str], now: datetime, actor: Actor
     return plan
 
 
+def end_in_force(current: QuerySet[Any], *, now: datetime) -> None:
+    """End the price that holds, in the transaction that puts another in its place.
+
+    Raises:
+        CatalogueWrong: It begins later than now.
+    """
+    if current.filter(valid_from__gt=now).exists():
+        raise CatalogueWrong(
+            _("The price in force begins later than this machine's clock says it is."),
+            _("Set the clock right, then repeat it."),
+        )
+    current.update(valid_to=now)
+
+
 def set_price(*, plan: Plan, term_months: int, money: Money, now: datetime, actor: Actor) -> Price:
     """Put a price on a term from now on; the one before keeps its dates and its orders.
 
@@ -172,12 +188,7 @@ def set_price(*, plan: Plan, term_months: int, money: Money, now: datetime, acto
         current = Price.objects.filter(
             plan=plan, term_months=term_months, currency=money.currency, valid_to__isnull=True
         )
-        if current.filter(valid_from__gt=now).exists():
-            raise CatalogueWrong(
-                _("The price in force begins later than this machine's clock says it is."),
-                _("Set the clock right, then repeat it."),
-            )
-        current.update(valid_to=now)
+        end_in_force(current, now=now)
         price = Price.objects.create(
             plan=plan,
             term_months=term_months,
