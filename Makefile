@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-kernel lint bench bench-money docs messages requirements clean
+.PHONY: help demo test test-fast test-long test-kernel lint bench bench-money docs messages requirements clean
 
 BIN := .venv/bin
 # Namespaces and tunnels need root; everything else does not.
@@ -18,13 +18,17 @@ demo: ## do business once, from shop to packets (ONCE=1: exit at the end)
 test: ## check and test everything: both databases, real tunnels, a real browser
 	@./setup test
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -q -n 2 -m "not tunnel and not browser"
-	FERRIAGE_TEST_DATABASE=postgres $(BIN)/pytest -q -n 2 -m "not tunnel and not browser" $(NO_DATABASE)
-	$(ROOT) $(BIN)/pytest -q -p no:randomly -m "tunnel or browser"
+	$(BIN)/pytest -q -n 2 -m "not tunnel and not browser and not long"
+	FERRIAGE_TEST_DATABASE=postgres $(BIN)/pytest -q -n 2 -m "not tunnel and not browser and not long" $(NO_DATABASE)
+	$(ROOT) $(BIN)/pytest -q -p no:randomly -m "(tunnel or browser) and not long"
 
 test-fast: ## unit and property tests on SQLite
 	@./setup test
-	$(BIN)/pytest -q -n 2 -m "not tunnel and not browser"
+	$(BIN)/pytest -q -n 2 -m "not tunnel and not browser and not long"
+
+test-long: ## what `make test` leaves out because it takes minutes; needs root
+	@./setup test
+	$(ROOT) $(BIN)/pytest -q -p no:randomly -m long
 
 # The machine is emulated, so limits of time are eight times longer in there.
 VM := env FERRIAGE_TEST_BACKEND=kernel FERRIAGE_TEST_PATIENCE=8 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 \
