@@ -126,6 +126,10 @@ class Engine:
         """Bring everything up from the cache, with the rules of this release."""
         self.reconcile(refill=True)
 
+    def is_counting(self) -> bool:
+        """Say whether the kernel's counters are those that our state directory speaks of."""
+        return self._elements.is_counting()
+
     def reconcile(self, *, refill: bool = False) -> None:
         """Look at the data plane, mend what differs, and meter.
 

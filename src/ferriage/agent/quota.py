@@ -64,6 +64,10 @@ class Quotas:
         self._store.save_elements({}, gone=gone)
         self._elements = {}
 
+    def dropped(self) -> None:
+        """Note that the store has no counters any more, and nothing of them is to be told."""
+        self._elements, self._fresh = {}, set()
+
     def observe(
         self, counts: Counts, devices: Mapping[int, tuple[str, wire.Device]], *, now: float
     ) -> None:

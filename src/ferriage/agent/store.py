@@ -5,8 +5,6 @@ A batch is written here before it is applied, so a rebooted gateway serves witho
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -15,7 +13,6 @@ import msgspec
 
 from ferriage import wire
 from ferriage.agent.clock import boot_id, boot_seconds
-from ferriage.agent.errors import AlreadyRunning
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -104,27 +101,6 @@ class Element(msgspec.Struct, frozen=True):
 
 
 NOTHING: Final = MappingProxyType[int, wire.Usage]({})
-
-
-def lock_state(state_dir: Path) -> int:
-    """Take the state directory for this process and return the descriptor that holds it.
-
-    Raises:
-        AlreadyRunning: Another process has it.
-    """
-    descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(descriptor, 32).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise AlreadyRunning(
-            f"Another agent (process {holder}) runs with {state_dir}. One gateway, one agent:"
-            " stop that one first; nothing was changed."
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
-    return descriptor
 
 
 class Store:
@@ -358,6 +334,12 @@ class Store:
             self._db.executemany(
                 "DELETE FROM expected WHERE slot = ?", [(slot,) for slot in elements]
             )
+
+    def drop_counters(self) -> None:
+        """Forget what was counted in another place; finals stay, for they are true anywhere."""
+        with self._transaction():
+            for table in ("counter", "swept", "leaving", "element", "expected"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names from this line
 
     # --- incarnations that ended
 

@@ -25,6 +25,7 @@ RIVAL_SHOWN: Final = timedelta(hours=1)
 RIVAL_WARNING: Final = "A second agent with this gateway's identity was refused."
 _MOST_TEXT: Final = 300
 _MOST_ROWS: Final = 20_000
+_HIGHEST_FENCE: Final = 1 << 62
 
 
 class LeaseHeld(FerriageError):
@@ -88,8 +89,35 @@ def _active(gateway: Gateway) -> Gateway:
 
 
 def _is_rival(gateway: Gateway, report: wire.Report, now: datetime) -> bool:
+    """Tell whether another agent's lease runs.
+
+    A copy of a whole machine has the same instance. It is told by its boot and by a fence of before
+    the boot that was seen last: of two such machines only the one that started last may go on.
+    """
     runs = gateway.lease_until is not None and now < gateway.lease_until
-    return runs and gateway.lease_instance != report.instance
+    other = gateway.lease_instance != report.instance
+    past = gateway.boot_id != report.boot_id and report.fence < gateway.fence
+    return runs and (other or past)
+
+
+def _take_lease(gateway: Gateway, report: wire.Report, now: datetime) -> None:
+    """Renew the lease, or give it to another agent or another boot with a higher fence."""
+    former = gateway.lease_instance
+    # A database that was restored may have forgotten the last ones.
+    gateway.fence = max(gateway.fence, report.fence)
+    if (former, gateway.boot_id) != (report.instance, report.boot_id):
+        gateway.fence += 1
+    gateway.lease_instance = report.instance
+    gateway.lease_until = now + LEASE
+    if former not in {"", report.instance}:
+        actor = Actor("gateway", gateway.code)
+        audit.record(
+            now=now,
+            actor=actor,
+            action="gateway.agent_changed",
+            subject=gateway.code,
+            fence=gateway.fence,
+        )
 
 
 def _note_rival(gateway: Gateway, now: datetime) -> None:
@@ -112,10 +140,7 @@ def _take_over(gateway: Gateway, report: wire.Report, now: datetime) -> None:
     _keep_status(gateway, report.pools, now)
     hold_forgotten(gateway=gateway, pools=report.pools, now=now)
     _keep_usage(gateway, report.usage, now)
-    if gateway.lease_instance != report.instance:
-        gateway.fence += 1
-        gateway.lease_instance = report.instance
-    gateway.lease_until = now + LEASE
+    _take_lease(gateway, report, now)
     gateway.report_sequence = report.sequence
     gateway.last_seen_at = now
     gateway.boot_id = report.boot_id
@@ -248,6 +273,7 @@ def _plain_head(report: wire.Report) -> bool:
         and fits(Gateway.agent_version.field, report.agent_version)
         and fits(Gateway.backend.field, report.backend)
         and counts(report.sequence)
+        and 0 <= report.fence <= _HIGHEST_FENCE
         and max(len(report.pools), len(report.usage), len(report.warnings)) <= _MOST_ROWS
     )
 
