@@ -313,6 +313,8 @@ class Agent:
         except Declined as error:
             if error.slug not in {"compacted", "epoch", "ahead"}:
                 raise
+            if error.slug == "ahead":
+                self._due.set()  # a report proves it, and the site begins another history
             data = await self._snapshot(client, code)
         self._warnings.pop(f"watch {code}", None)
         if data is None:

@@ -13,6 +13,7 @@ from ferriage.core.errors import FerriageError, NotFound
 from ferriage.fleet import site
 from ferriage.fleet.actions.forgotten import hold_forgotten
 from ferriage.fleet.actions.plain import counts, fits
+from ferriage.fleet.actions.restored import notice_restored
 from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
 from ferriage.fleet.queries import assignments
 
@@ -26,6 +27,8 @@ RIVAL_WARNING: Final = "A second agent with this gateway's identity was refused.
 _MOST_TEXT: Final = 300
 _MOST_ROWS: Final = 20_000
 _HIGHEST_FENCE: Final = 1 << 62
+_LAST_INSTANT: Final = 250_000_000_000
+"""Somewhat before the year 10000, where dates end."""
 
 
 class LeaseHeld(FerriageError):
@@ -138,6 +141,7 @@ def _seen(gateway: Gateway, report: wire.Report) -> bool:
 
 def _take_over(gateway: Gateway, report: wire.Report, now: datetime) -> None:
     _keep_status(gateway, report.pools, now)
+    notice_restored(gateway=gateway, pools=report.pools, now=now)
     hold_forgotten(gateway=gateway, pools=report.pools, now=now)
     _keep_usage(gateway, report.usage, now)
     _take_lease(gateway, report, now)
@@ -188,9 +192,21 @@ def _keep_status(gateway: Gateway, pools: Iterable[wire.PoolStatus], now: dateti
         member.deferred = kept.count if kept else 0
         member.deferred_rev = kept.snapshot_rev if kept else 0
         member.deferred_digest = kept.digest if kept else ""
+        _keep_since(member, status)
         member.reported_at = now
         changed.append(member)
     PoolGateway.objects.bulk_update(changed, _STATUS_FIELDS)
+
+
+def _keep_since(member: PoolGateway, status: wire.PoolStatus) -> None:
+    """Keep what the gateway knows of a history that this database has lost."""
+    off = status.waiting
+    member.waiting = off.count if off else 0
+    member.waiting_rev = off.snapshot_rev if off else 0
+    member.waiting_digest = off.digest if off else ""
+    member.since = [
+        {"device": _short(row.device), "what": row.what, "until": row.until} for row in status.since
+    ]
 
 
 def _short(text: str) -> str:
@@ -208,6 +224,10 @@ _STATUS_FIELDS: Final = (
     "deferred",
     "deferred_rev",
     "deferred_digest",
+    "waiting",
+    "waiting_rev",
+    "waiting_digest",
+    "since",
     "reported_at",
 )
 
@@ -286,6 +306,8 @@ def _plain_pools(report: wire.Report) -> bool:
         and 0 <= status.peers < 1 << 31
         and len(status.refused) <= _MOST_ROWS
         and _plain_deferred(status.deferred)
+        and _plain_deferred(status.waiting)
+        and _plain_since(status)
         for status in report.pools
     )
 
@@ -295,6 +317,14 @@ def _plain_deferred(kept: wire.Deferred | None) -> bool:
         fits(PoolGateway.deferred_digest.field, kept.digest)
         and counts(kept.snapshot_rev)
         and 0 < kept.count < 1 << 31
+    )
+
+
+def _plain_since(status: wire.PoolStatus) -> bool:
+    head = status.head
+    return (head is None or counts(head.rev)) and (
+        len(status.since) <= _MOST_ROWS
+        and all(0 <= row.until <= _LAST_INSTANT for row in status.since)
     )
 
 
