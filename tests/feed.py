@@ -70,8 +70,12 @@ class Site:
         self.wireguard_key = ""
         self.used_tokens: set[str] = set()
         self.reports: list[wire.Report] = []
+        self.refused: list[wire.Report] = []
         self.calls: list[str] = []
         self.lease = ""
+        self.lease_seconds = 60.0
+        self.lease_until = 0.0
+        self.fence = 0
         self.quotas: dict[str, int] = {}
         self.used: dict[str, dict[str, tuple[int, int]]] = {}
         self.clock_offset = 0.0
@@ -255,14 +259,18 @@ class Site:
 
     async def _report(self, _: web.Request, body: bytes) -> tuple[int, bytes]:
         report = wire.decode(body, wire.Report)
-        if self.lease and report.instance != self.lease:
-            return _problem(409, "lease", "Another agent with this identity is running.")
+        if report.instance != self.lease:
+            if time.monotonic() < self.lease_until:
+                self.refused.append(report)
+                return _problem(409, "lease", "Another agent with this identity is running.")
+            self.fence = max(self.fence, report.fence) + 1
         self.lease = report.instance
+        self.lease_until = time.monotonic() + self.lease_seconds
         self.reports.append(report)
         self._use(report)
         answer = wire.ReportAnswer(
-            fence=1,
-            lease_seconds=30,
+            fence=self.fence,
+            lease_seconds=int(self.lease_seconds),
             acknowledged=report.sequence,
             pools=tuple(feed.assignment for feed in self.feeds.values()),
             hub_url=self.url,

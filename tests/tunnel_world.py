@@ -184,13 +184,15 @@ class World:
         self.home.thread(lambda: self.site.serve(SITE4, 8000))
         self.site.wait_started()
 
-    def program(self, module: str, path: Path | None = None) -> subprocess.Popen[bytes]:
+    def program(
+        self, module: str, path: Path | None = None, *, log: str = ""
+    ) -> subprocess.Popen[bytes]:
         return self.gateway.start(
             sys.executable,
             "-c",
             _RUN.format(module=module),
             str(path or self.config_path),
-            output=self.directory / f"{'agent' if module == 'run' else module}.log",
+            output=self.directory / (log or f"{'agent' if module == 'run' else module}.log"),
         )
 
     def start_agent(self) -> None:

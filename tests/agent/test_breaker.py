@@ -276,18 +276,9 @@ def batch_of(devices: list[wire.Device], *, rev: int, epoch: str = "e1") -> wire
 
 
 def save(store: Store, change: rules.Change) -> None:
-    store.save_batch(
-        change.begin,
-        puts=change.puts.values(),
-        gone=change.gone,
-        deferred=change.deferred,
-        leaving=(),
-        permit=None,
-    )
+    store.save_batch(change, leaving=(), stands_rev=0)
 
 
 def restarted(store: Store) -> rules.Pool:
     (stored,) = store.pools()
-    pool = rules.Pool(stored.assignment, stored.epoch, stored.rev, past=stored.past)
-    pool.load(stored.devices.values(), stored.deferred, max(stored.deferred.values(), default=0))
-    return pool
+    return rules.Pool.of(stored)

@@ -12,7 +12,8 @@ import feed
 from ferriage import config, wire
 from ferriage.agent import identity
 from ferriage.agent.errors import AgentError, AlreadyRunning, NotEnrolled
-from ferriage.agent.store import Store, lock_state
+from ferriage.agent.lease import lock_state
+from ferriage.agent.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

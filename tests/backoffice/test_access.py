@@ -124,6 +124,7 @@ EXPECTED: Final = {
     "staff-gateway-close": ("o", "o"),
     "staff-gateway-drain": ("o", "o"),
     "staff-gateway-removals": ("o", "o"),
+    "staff-gateway-returns": ("o", "o"),
     "staff-lines": ("oa", ""),
     "staff-line-new": ("o", "o"),
     "staff-line": ("oa", ""),

@@ -102,6 +102,33 @@ def test_owner_allows_removals_that_a_gateway_holds_back(olga: Client, yard: Yar
     assert PoolChange.objects.filter(pool=pool, kind="allow").count() == 1
 
 
+def test_owner_sees_what_a_restored_backup_forgot_and_lets_devices_on(
+    olga: Client, yard: Yard
+) -> None:
+    gateway = yard.gateway(yard.open_line()).row
+    members = PoolGateway.objects.filter(gateway=gateway)
+    since = [
+        {"device": "dev_sold", "what": "unnamed", "until": 1_900_000_000},
+        {"device": "dev_paid", "what": "renewed", "until": 1_900_000_000},
+        {"device": "dev_gone", "what": "off", "until": 0},
+    ]
+    members.update(waiting=1, waiting_rev=7, waiting_digest="ab" * 32, since=since)
+    pool = members.get().pool
+    address = reverse("staff-gateway-returns", args=[gateway.code, pool.code])
+
+    shown = olga.get(reverse("staff-gateway", args=[gateway.code])).content.decode()
+    assert [name for row in since if (name := row["device"]) in shown] == [
+        "dev_sold",
+        "dev_paid",
+        "dev_gone",
+    ]
+    assert address in shown
+    assert olga.post(address, {"digest": "cd" * 32}).status_code == 409
+    assert olga.post(address, {"digest": "ab" * 32}).status_code == 302
+
+    assert PoolChange.objects.filter(pool=pool, kind="allow").count() == 1
+
+
 def test_gateway_token_is_shown_once(olga: Client, yard: Yard) -> None:  # noqa: ARG001 -- its law
     typed = {"name": "beta", "place": "XD", "endpoint_host": "192.0.2.9", "endpoint_port": "51820"}
 

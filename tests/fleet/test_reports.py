@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from ferriage import wire
@@ -145,6 +146,44 @@ def test_fence_grows_when_another_instance_takes_the_lease(
     assert (answer.fence, answer.acknowledged) == (2, 1)
     with pytest.raises(actions.LeaseHeld):
         actions.take_report(gateway=gateway.row, report=report_of(sequence=901), now=now + MINUTE)
+
+
+def test_rebooted_gateway_goes_on_at_once_with_a_higher_fence(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    first = actions.take_report(gateway=gateway.row, report=report_of(), now=now)
+    rebooted = report_of(fence=first.fence, boot_id="another", sequence=2)
+
+    answer = actions.take_report(gateway=gateway.row, report=rebooted, now=now)
+    lost = msgspec.structs.replace(rebooted, sequence=3)  # the answer never reached it
+    again = actions.take_report(gateway=gateway.row, report=lost, now=now)
+
+    assert (answer.fence, again.fence) == (2, 2)
+
+
+def test_of_two_copies_of_a_whole_machine_only_the_one_that_started_last_goes_on(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    first = actions.take_report(gateway=gateway.row, report=report_of(), now=now)
+    copy = report_of(fence=first.fence, boot_id="copy", sequence=2)
+    actions.take_report(gateway=gateway.row, report=copy, now=now)
+
+    with pytest.raises(actions.LeaseHeld):
+        actions.take_report(
+            gateway=gateway.row, report=report_of(fence=first.fence, sequence=3), now=now
+        )
+
+
+def test_fence_grows_on_from_what_a_restored_database_forgot(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    own = actions.take_report(gateway=gateway.row, report=report_of(fence=7), now=now)
+    other = actions.take_report(
+        gateway=gateway.row, report=report_of(instance="second"), now=now + MINUTE
+    )
+
+    assert (own.fence, other.fence) == (8, 9)
+    assert AuditEntry.objects.filter(action="gateway.agent_changed").count() == 1
 
 
 @pytest.mark.parametrize("what", ["status", "usage"])

@@ -80,6 +80,11 @@ class Elements:
         ends = self.live["lines"].get(interface)
         return isinstance(ends, float) and ends > self._clock.now()
 
+    def is_counting(self) -> bool:
+        """Say whether our table is there, of the life that the meter knows."""
+        observed = self._nft.read(self._clock.now())
+        return observed is not None and observed.comment == self._meter.life()
+
     def _read(self, pools: Iterable[str], *, refill: bool) -> Mapping[str, Mapping[int, int]]:
         mark, now = self._clock.mark(), self._clock.now()
         observed = self._nft.read(now)

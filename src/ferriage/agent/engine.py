@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from ferriage.agent import feed, flows, host, plane, status
+from ferriage.agent import feed, flows, host, plane, rewound, status
 from ferriage.agent.desired import Desired
 from ferriage.agent.elements import Elements
 from ferriage.agent.errors import BatchRefused
@@ -85,9 +85,7 @@ class Engine:
         self.pools = {}
         for stored in self._store.pools():
             line = stored.assignment.line
-            pool = feed.Pool(stored.assignment, stored.epoch, stored.rev, past=stored.past)
-            rev = max(stored.deferred.values(), default=0)
-            pool.load(stored.devices.values(), stored.deferred, rev)
+            pool = feed.Pool.of(stored)
             if line in permits:
                 pool.permit = self._persisted_permit(line, permits[line])
                 pool.signed = permits[line] if pool.permit else None
@@ -125,6 +123,10 @@ class Engine:
     def start(self) -> None:
         """Bring everything up from the cache, with the rules of this release."""
         self.reconcile(refill=True)
+
+    def is_counting(self) -> bool:
+        """Say whether the kernel's counters are those that our state directory speaks of."""
+        return self._elements.is_counting()
 
     def reconcile(self, *, refill: bool = False) -> None:
         """Look at the data plane, mend what differs, and meter.
@@ -244,16 +246,17 @@ class Engine:
         pool = self.pools.get(batch.begin.pool)
         if pool is None:
             raise BatchRefused(f"pool {batch.begin.pool} is not ours")
-        change = feed.judge(pool, batch, permit_key=self._identity.permit_key)
+        change = feed.judge(
+            pool, batch, permit_key=self._identity.permit_key, now=self._clock.now()
+        )
         before = self._affected(pool, change)
         self._store.save_batch(
-            change.begin,
-            puts=change.puts.values(),
-            gone=change.gone,
-            deferred=change.deferred,
+            change,
             leaving=[device.slot for name, device in before.items() if name in change.gone],
-            permit=change.permit,
+            stands_rev=pool.stands_since(change),
         )
+        if pool.epoch not in {"", change.begin.epoch}:
+            self._quotas.tell_again()
         self._quotas.expect(change.puts.values())
         was_open = self._elements.line_open(self.interface(pool))
         pool.take(change)
@@ -359,7 +362,10 @@ class Engine:
     def refused(self) -> dict[str, dict[str, str]]:
         """Return why which devices of which pool are not served."""
         return {
-            code: pool.refused | self._not_taken.get(code, {}) for code, pool in self.pools.items()
+            code: pool.refused
+            | dict.fromkeys(pool.off(), rewound.WAITS)
+            | self._not_taken.get(code, {})
+            for code, pool in self.pools.items()
         }
 
     def status(self) -> tuple[wire.PoolStatus, ...]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ferriage import wire
-from ferriage.agent import breaker
+from ferriage.agent import breaker, rewound
 from ferriage.agent.backend import Link
 from ferriage.agent.errors import BatchRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+
+    from ferriage.agent.store import StoredPool
 
 _MODULUS = 1 << 256
 
@@ -23,8 +25,9 @@ _MODULUS = 1 << 256
 class Change:
     """A batch that was judged good, in the order in which it is applied.
 
-    `gone` names devices that go for good; `puts` are added or replaced; `deferred` are those that
-    a snapshot did not name and that stay all the same.
+    `gone` names devices that go for good, `buried` those of them that a delete named; `puts` are
+    added or replaced; `deferred` are those that a snapshot did not name and that stay all the
+    same; `stands` is what stands against records afterwards.
     """
 
     begin: wire.Begin
@@ -32,6 +35,8 @@ class Change:
     gone: frozenset[str]
     deferred: frozenset[str]
     permit: tuple[wire.Permit, wire.SignedPermit] | None
+    buried: frozenset[str] = frozenset()
+    stands: dict[str, rewound.Stand] = field(default_factory=dict)
 
 
 @dataclass
@@ -39,7 +44,8 @@ class Pool:
     """One pool: its assignment, the records of the feed, and which of them cannot be applied.
 
     `deferred` are devices that the feed has not any more; `digest` is of all others. `past` are
-    the epochs that were left for a later one.
+    the epochs that were left for a later one. `devices` are records as they are applied; where
+    something of `stands` is against the feed's, that one is in `said`.
     """
 
     assignment: wire.PoolAssignment
@@ -54,7 +60,23 @@ class Pool:
     deferred: set[str] = field(default_factory=set)
     deferred_rev: int = 0
     past: set[str] = field(default_factory=set)
+    head: wire.Begin | None = None
+    stands: dict[str, rewound.Stand] = field(default_factory=dict)
+    stands_rev: int = 0
+    buried: set[str] = field(default_factory=set)
+    said: dict[str, wire.Device] = field(default_factory=dict)
     _claims: dict[tuple[str, object], str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, stored: StoredPool) -> Pool:
+        """Return a pool as it was persisted."""
+        pool = cls(stored.assignment, stored.epoch, stored.rev, past=stored.past)
+        pool.head, pool.buried = stored.head, stored.buried
+        pool.stands, pool.stands_rev = stored.stands, stored.stands_rev
+        for device in stored.devices.values():
+            pool._join(device)
+        pool._defer(stored.deferred, max(stored.deferred.values(), default=0))
+        return pool
 
     def link(self, name: str, private_key: str) -> Link:
         """Return the pool's WireGuard interface as it should be."""
@@ -79,6 +101,8 @@ class Pool:
         """Take over a change: removals first, so that what they held is free again."""
         for name in change.gone | (self.devices.keys() & change.puts.keys()):
             self._leave(name)
+        self.stands, self.stands_rev = dict(change.stands), self.stands_since(change)
+        self.buried = (self.buried | change.buried) - change.puts.keys()
         for device in change.puts.values():
             self._join(device)
         if change.begin.batch == "snapshot":
@@ -87,26 +111,30 @@ class Pool:
                 self.past.add(self.epoch)
         if change.permit is not None:
             self.permit, self.signed = change.permit
-        self.epoch, self.rev = change.begin.epoch, change.begin.rev
+        self.epoch, self.rev, self.head = change.begin.epoch, change.begin.rev, change.begin
 
-    def load(
-        self, devices: Iterable[wire.Device], deferred: Iterable[str] = (), rev: int = 0
-    ) -> None:
-        """Take over persisted records, and which of them a snapshot of `rev` did not name."""
-        for device in devices:
-            self._join(device)
-        self._defer(deferred, rev)
+    def stands_since(self, change: Change) -> int:
+        """Return the snapshot since which something stands once a change is taken over."""
+        return self.stands_rev if self.epoch == change.begin.epoch else change.begin.rev
 
     def kept_back(self) -> wire.Deferred | None:
         """Return what waits for staff, as it is reported; None when nothing does."""
         if not self.deferred:
             return None
-        total = sum(self.hashes[name] for name in self.deferred)
-        return wire.Deferred(
-            snapshot_rev=self.deferred_rev,
-            count=len(self.deferred),
-            digest=f"{total % _MODULUS:064x}",
-        )
+        return self._waiting(self.deferred, self.deferred_rev)
+
+    def kept_off(self) -> wire.Deferred | None:
+        """Return who is off until staff let them on, as it is reported; None when nobody is."""
+        off = self.off()
+        return self._waiting(off, self.stands_rev) if off else None
+
+    def off(self) -> frozenset[str]:
+        """Return the devices that are off until staff let them on."""
+        return frozenset(n for n, stand in self.stands.items() if stand.until == rewound.OFF)
+
+    def _waiting(self, names: Collection[str], rev: int) -> wire.Deferred:
+        total = sum(self.hashes[name] for name in names)
+        return wire.Deferred(snapshot_rev=rev, count=len(names), digest=f"{total % _MODULUS:064x}")
 
     def share(self, name: str) -> int:
         """Return a device's share of the feed's digest: nothing if the feed has it not."""
@@ -119,7 +147,10 @@ class Pool:
         self.deferred_rev = rev
 
     def _join(self, device: wire.Device) -> None:
-        self.devices[device.id] = device
+        stand = self.stands.get(device.id)
+        self.devices[device.id] = rewound.running(device, stand)
+        if stand is not None:
+            self.said[device.id] = device
         self.hashes[device.id] = wire.record_hash(device)
         self.digest += self.hashes[device.id]
         reason = self._objection(device)
@@ -134,6 +165,7 @@ class Pool:
         self.hashes.pop(name, None)
         self.deferred.discard(name)
         self.refused.pop(name, None)
+        self.said.pop(name, None)
         for claim in breaker.claims(device) if device else ():
             if self._claims.get(claim) == name:
                 del self._claims[claim]
@@ -150,11 +182,14 @@ class Pool:
         return ""
 
 
-def judge(pool: Pool, batch: wire.Batch, *, permit_key: str) -> Change:
+def judge(pool: Pool, batch: wire.Batch, *, permit_key: str, now: float = 0) -> Change:
     """Check a verified batch against what the pool holds.
 
     A permit is passed over whose serial is not above the persisted one's; a permit that the permit
     key did not sign, or of another line, spoils the whole batch.
+
+    Args:
+        now: Site time.
 
     Raises:
         BatchRefused: It does not follow on what we hold, or its digest is not that of its result.
@@ -172,7 +207,10 @@ def judge(pool: Pool, batch: wire.Batch, *, permit_key: str) -> Change:
     puts, deletes = _fold(batch.items)
     gone, deferred = _leaving(pool, batch, puts, deletes)
     permit = _newest(pool, batch.items, permit_key)
-    change = Change(begin, puts, deletes | gone, deferred, permit)
+    stands = _stands(pool, batch, puts, deletes | gone, now)
+    released = {name: pool.said[name] for name in pool.stands.keys() - stands.keys() - gone}
+    puts = {name: pool.said[name] for name in released.keys() - deletes} | puts
+    change = Change(begin, puts, deletes | gone, deferred, permit, deletes, stands)
     if _digest_after(pool, change) != begin.digest:
         raise BatchRefused("a batch does not lead to the digest it announces")
     return change
@@ -197,22 +235,48 @@ def _leaving(
     """Return who goes without a delete of its own, and who only would."""
     if batch.begin.batch == "snapshot":
         missing = frozenset(pool.devices.keys() - puts.keys() - deletes)
+        if _restored(pool, batch):
+            gone = breaker.in_the_way({n: pool.devices[n] for n in missing}, puts.values())
+            return breaker.Missing(gone, missing - gone)
         return breaker.split(pool.devices, missing, puts.values())
     kept = {name: pool.devices[name] for name in pool.deferred - puts.keys() - deletes}
-    if any(_allows(pool, item) for item in batch.items):
+    if _allowed(pool, batch, pool.kept_back()):
         return breaker.Missing(frozenset(kept), frozenset())
     gone = breaker.in_the_way(kept, puts.values())
     return breaker.Missing(gone, frozenset(kept) - gone)
 
 
-def _allows(pool: Pool, item: wire.Item) -> bool:
-    """Tell whether staff allow exactly the removals that this gateway holds back."""
-    kept = pool.kept_back()
-    return (
+def _restored(pool: Pool, batch: wire.Batch) -> bool:
+    """Tell whether a snapshot is of another history than what runs."""
+    return batch.begin.batch == "snapshot" and pool.epoch not in {"", batch.begin.epoch}
+
+
+def _stands(
+    pool: Pool,
+    batch: wire.Batch,
+    puts: dict[str, wire.Device],
+    gone: frozenset[str],
+    now: float,
+) -> dict[str, rewound.Stand]:
+    """Return what stands against records once the batch is applied."""
+    if _restored(pool, batch):
+        return rewound.stands(pool.devices, pool.stands, pool.buried, puts, now)
+    let_on = pool.off() if _allowed(pool, batch, pool.kept_off()) else frozenset()
+    return {
+        name: stand
+        for name, stand in pool.stands.items()
+        if name not in gone | let_on
+        and (stand.until == rewound.OFF or name not in puts or puts[name].hold_at < stand.until)
+    }
+
+
+def _allowed(pool: Pool, batch: wire.Batch, waits: wire.Deferred | None) -> bool:
+    """Tell whether staff allow exactly what this gateway said that waits for them."""
+    return waits is not None and any(
         isinstance(item, wire.Allow)
-        and kept is not None
         and (item.epoch, item.snapshot_rev, item.digest)
-        == (pool.epoch, kept.snapshot_rev, kept.digest)
+        == (pool.epoch, waits.snapshot_rev, waits.digest)
+        for item in batch.items
     )
 
 

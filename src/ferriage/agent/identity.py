@@ -163,10 +163,6 @@ def _new_wireguard_key() -> str:
 
 
 def _save(state_dir: Path, answer: wire.EnrolAnswer, now: float) -> None:
-    store = Store(state_dir / "state.sqlite3")
-    store.save_assignments(answer.pools, answer.hub_url)
-    store.save_clock(now)
-    store.close()
     saved = _Saved(
         gateway=answer.gateway,
         permit_key=answer.permit_key,
@@ -174,6 +170,11 @@ def _save(state_dir: Path, answer: wire.EnrolAnswer, now: float) -> None:
         site_url=answer.site_url.rstrip("/"),
         salt=secrets.token_hex(16),
     )
+    store = Store(state_dir / "state.sqlite3")
+    store.save_assignments(answer.pools, answer.hub_url)
+    store.save_clock(now)
+    store.put("instance", _instance(saved.salt, state_dir))
+    store.close()
     _write_private(state_dir / "identity.json", msgspec.json.encode(saved))
 
 

@@ -64,6 +64,14 @@ class Quotas:
         self._store.save_elements({}, gone=gone)
         self._elements = {}
 
+    def tell_again(self) -> None:
+        """Report every value once more: the site's database may have lost them."""
+        self._told = {}
+
+    def dropped(self) -> None:
+        """Note that the store has no counters any more, and nothing of them is to be told."""
+        self._elements, self._fresh = {}, set()
+
     def observe(
         self, counts: Counts, devices: Mapping[int, tuple[str, wire.Device]], *, now: float
     ) -> None:

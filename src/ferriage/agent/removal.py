@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ferriage.agent import backend, host
+from ferriage.agent.lease import lock_state
 from ferriage.agent.nft import Nft
 from ferriage.agent.resolver import Resolver
-from ferriage.agent.store import lock_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

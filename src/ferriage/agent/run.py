@@ -27,11 +27,12 @@ from ferriage.agent.errors import (
     Declined,
     Unreachable,
 )
+from ferriage.agent.lease import FenceBehind, Lease, lock_state
 from ferriage.agent.logs import configure_log
 from ferriage.agent.nft import Nft
 from ferriage.agent.quota import Quotas
 from ferriage.agent.resolver import Resolver
-from ferriage.agent.store import Store, lock_state
+from ferriage.agent.store import Store
 from ferriage.agent.usage import Meter
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ _CLOCK_SECONDS = 60.0
 _PAUSE_FACTOR = 7.0
 _GLANCE_SECONDS = 0.3
 _MEND_PAUSE_SECONDS = 2.0
+_BORROWED = (
+    "This state directory was copied or moved from another host or place. Nothing is changed here"
+    " until the site has given this agent the lease."
+)
 
 
 class Agent:
@@ -75,15 +80,20 @@ class Agent:
         self._held = holdfile.Writer(config.agent)
         self._lock = asyncio.Lock()
         self._due = asyncio.Event()
-        self._frozen = False
+        self._asked = asyncio.Event()
+        self._lease = Lease(self._store, self._identity.instance)
+        self._started = False
         self._bare = False
         self._next_reconcile = 0.0
-        self._fence = int(self._store.get("fence", "0"))
         self._warnings: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set."""
-        await self._guarded("start", self._start)
+        if self._lease.borrowed:
+            log.warning("agent.waits", reason=_BORROWED)
+            self._warnings["lease"] = _BORROWED
+        else:
+            await self._guarded("start", self._start)
         async with aiohttp.ClientSession() as session:
             client = Client(
                 session,
@@ -110,8 +120,14 @@ class Agent:
         log.info("agent.ended")
 
     def _start(self) -> None:
+        if self._lease.borrowed and not self.engine.is_counting():
+            # Another host's counters: that one reports them, or nobody can.
+            self._store.drop_counters()
+            self._quotas.dropped()
+        self._started = True
         self.engine.start()
         self._publish()
+        self._lease.settled()
 
     def _publish(self) -> None:
         """Tell the hold page and the resolver all that is served now."""
@@ -144,6 +160,7 @@ class Agent:
         while True:
             await self._guarded("reconcile", self._reconcile)
             await self._report(client)
+            self._asked.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), self._config.agent.report_seconds)
             self._due.clear()
@@ -151,7 +168,7 @@ class Agent:
     def _reconcile(self) -> None:
         """Read everything and mend it, but spend at most an eighth of the time on that."""
         began = self._clock.mark()
-        if self._frozen or began < self._next_reconcile:
+        if self._lease.frozen or began < self._next_reconcile:
             return
         self.engine.reconcile()
         self._refresh()
@@ -163,7 +180,7 @@ class Agent:
         """Bring back an interface that is gone, whatever the site's answer is waited for."""
         while True:
             await asyncio.sleep(_GLANCE_SECONDS)
-            if not self._frozen and self.engine.damaged():
+            if not self._lease.frozen and self.engine.damaged():
                 log.warning("interface.lost")
                 await self._guarded("reconcile", self.engine.reconcile)
                 await asyncio.sleep(_MEND_PAUSE_SECONDS)
@@ -172,7 +189,7 @@ class Agent:
         """Look in time whose quota is used up, while anybody has one."""
         while True:
             await asyncio.sleep(self._quotas.pause())
-            if self._quotas.counts_any() and not self._frozen:
+            if self._quotas.counts_any() and not self._lease.frozen:
                 await self._guarded("quotas", self._sample)
 
     def _sample(self) -> None:
@@ -201,18 +218,19 @@ class Agent:
         answer can tell which are.
         """
         if error.slug == "lease":
-            self._frozen = True
+            self._lease.refused()
             self._warnings["lease"] = str(error)
         self._bare = error.slug == "pool"
         log.error("report.refused", slug=error.slug, reason=str(error))
 
     async def _accepted(self, answer: wire.ReportAnswer) -> None:
-        self._frozen = self._bare = False
-        self._warnings.pop("lease", None)
+        self._bare = False
 
         def take_over() -> None:
-            self._fence = answer.fence
-            self._store.put("fence", str(answer.fence))
+            self._lease.granted(answer)
+            if not self._started:
+                self._start()
+                self._due.set()
             self._store.acknowledge(answer.acknowledged)
             self._quotas.acknowledged()
             self._quotas.allow(answer.allowances)
@@ -221,20 +239,27 @@ class Agent:
             if self.engine.assign(answer.pools, answer.hub_url.rstrip("/")):
                 self._publish()
 
-        await self._guarded("assign", take_over)
+        try:
+            await self._guarded("assign", take_over)
+        except FenceBehind as error:
+            self._warnings["lease"] = str(error)
+            log.error("report.refused", slug="fence", reason=str(error))  # noqa: TRY400 -- told, not traced
+        else:
+            self._warnings.pop("lease", None)
 
     def _make_report(self) -> wire.Report:
         sequence = self._store.next_number("sequence", least=int(self._clock.now() * 1000))
+        bare = self._bare or not self._started
         return wire.Report(
             format=wire.FEED_FORMAT,
             instance=self._identity.instance,
-            fence=self._fence,
+            fence=self._lease.fence,
             sequence=sequence,
             boot_id=boot_id(),
             agent_version=__version__,
             backend=self.engine.backend_name,
-            pools=() if self._bare else self.engine.status(),
-            usage=() if self._bare else self._usage(sequence),
+            pools=() if bare else self.engine.status(),
+            usage=() if bare else self._usage(sequence),
             warnings=status.warnings(
                 self._warnings, self.engine.refused(), self.engine.pools.values()
             ),
@@ -249,6 +274,7 @@ class Agent:
     async def _watch_loops(self, client: Client) -> None:
         """Keep one watch per pool; pools come and go with assignments."""
         watches: dict[str, asyncio.Task[None]] = {}
+        await self._asked.wait()
         try:
             while True:
                 for gone in watches.keys() - self.engine.pools.keys():
@@ -280,13 +306,15 @@ class Agent:
         pool = self.engine.pools.get(code)
         if pool is None:
             return
-        if self._frozen:
+        if self._lease.frozen:
             raise Unreachable("another instance holds the lease")
         try:
             data = await self._next(client, code, pool.epoch, pool.rev)
         except Declined as error:
             if error.slug not in {"compacted", "epoch", "ahead"}:
                 raise
+            if error.slug == "ahead":
+                self._due.set()  # a report proves it, and the site begins another history
             data = await self._snapshot(client, code)
         self._warnings.pop(f"watch {code}", None)
         if data is None:
@@ -312,11 +340,12 @@ class Agent:
             batch = wire.open_batch(self._identity.feed_key, data)
         except wire.WireError as error:
             raise BatchRefused(str(error)) from error
-        if not self._frozen:
-            await self._guarded("apply", lambda: self._apply(batch))
+        await self._guarded("apply", lambda: self._apply(batch))
         self._due.set()
 
     def _apply(self, batch: wire.Batch) -> None:
+        if self._lease.frozen:
+            return
         taken = self.engine.take(batch)
         pools = self.engine.pools.values()
         self._held.change(pools, *taken, site_offset=self._offset())

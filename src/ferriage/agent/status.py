@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MOST_TOLD: Final = 100
 """Of refused devices per pool, and of warnings: the site takes no report above 2 MiB."""
 
+MOST_SINCE: Final = 500
+"""Of devices that a restored site is told about, in each report until nothing waits any more."""
+
 _MOST_CHARACTERS: Final = 300
 _DIGEST_MODULUS: Final = 1 << 256
 _EDGE_SECONDS: Final = 2
@@ -55,10 +58,11 @@ class Applied:
             live: The elements of nft's sets, as read.
             cut: Slots that are held because their quota is used up.
         """
+        off = pool.off() if pool.stands else frozenset()
         for name in names:
             self._total -= self._held.pop(name, 0)
             device = pool.devices.get(name)
-            if device is None or name in pool.refused:
+            if device is None or name in pool.refused or name in off:
                 continue
             addressed = peers.get(device.public_key) == frozenset(allowed_ips(device))
             until = 0 if device.slot in cut else device.hold_at
@@ -90,11 +94,28 @@ def of_pool(
         peers=peers,
         permit=pool.signed,
         deferred=pool.kept_back(),
+        head=pool.head,
+        waiting=pool.kept_off(),
+        since=since(pool),
         refused=tuple(
             wire.Refused(device=name, reason=_short(refused[name]))
             for name in sorted(refused)[:MOST_TOLD]
         ),
     )
+
+
+def since(pool: Pool) -> tuple[wire.Since, ...]:
+    """Return what a restored site does not know of devices, as far as there is room."""
+    rows = [_stood(name, stand.until) for name, stand in pool.stands.items()]
+    rows += [
+        wire.Since(device=name, what="unnamed", until=pool.devices[name].hold_at)
+        for name in pool.deferred
+    ]
+    return tuple(sorted(rows, key=lambda row: row.device)[:MOST_SINCE])
+
+
+def _stood(name: str, until: int) -> wire.Since:
+    return wire.Since(device=name, what="renewed" if until else "off", until=until)
 
 
 def warnings(
@@ -103,11 +124,18 @@ def warnings(
     pools: Iterable[Pool] = (),
 ) -> tuple[str, ...]:
     """Return what staff should see; what a report has no room for is counted instead."""
+    pools = tuple(pools)
     found = [
         f"removals {pool.assignment.pool}: a snapshot did not name {len(pool.deferred)} devices;"
         " they stay until staff allow that they go"
         for pool in pools
         if pool.deferred
+    ]
+    found += [
+        f"restored {pool.assignment.pool}: {len(pool.off())} devices were removed or held before"
+        " the shop's records were restored; they are off until staff let them on"
+        for pool in pools
+        if pool.off()
     ]
     found += [f"{part}: {text}" for part, text in sorted(known.items())]
     found += [

@@ -5,8 +5,6 @@ A batch is written here before it is applied, so a rebooted gateway serves witho
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -14,12 +12,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ferriage import wire
+from ferriage.agent import remembered
 from ferriage.agent.clock import boot_id, boot_seconds
-from ferriage.agent.errors import AlreadyRunning
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from ferriage.agent.feed import Change
+    from ferriage.agent.rewound import Stand
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -56,7 +57,8 @@ CREATE TABLE IF NOT EXISTS final (
 class StoredPool(msgspec.Struct, frozen=True):
     """One pool as it was last persisted.
 
-    `deferred` are devices that a snapshot did not name, with its revision; `past` are epochs.
+    `deferred` are devices that a snapshot did not name, with its revision; `past` are epochs;
+    `stands` is what stands against records, since the snapshot of `stands_rev`.
     """
 
     assignment: wire.PoolAssignment
@@ -65,6 +67,10 @@ class StoredPool(msgspec.Struct, frozen=True):
     devices: dict[str, wire.Device]
     deferred: dict[str, int]
     past: set[str]
+    head: wire.Begin | None
+    buried: set[str]
+    stands: dict[str, Stand]
+    stands_rev: int
 
 
 class Counter(msgspec.Struct, frozen=True):
@@ -106,27 +112,6 @@ class Element(msgspec.Struct, frozen=True):
 NOTHING: Final = MappingProxyType[int, wire.Usage]({})
 
 
-def lock_state(state_dir: Path) -> int:
-    """Take the state directory for this process and return the descriptor that holds it.
-
-    Raises:
-        AlreadyRunning: Another process has it.
-    """
-    descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(descriptor, 32).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise AlreadyRunning(
-            f"Another agent (process {holder}) runs with {state_dir}. One gateway, one agent:"
-            " stop that one first; nothing was changed."
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
-    return descriptor
-
-
 class Store:
     """The cache. Each method is one transaction; callers hold the agent's lock."""
 
@@ -135,7 +120,7 @@ class Store:
         path.chmod(0o600)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SCHEMA)
+        self._db.executescript(_SCHEMA + remembered.SCHEMA)
 
     def close(self) -> None:
         """Close the file."""
@@ -199,17 +184,22 @@ class Store:
     def pools(self) -> list[StoredPool]:
         """Return every pool with its devices, in order of code."""
         rows = self._db.execute("SELECT code, assignment, epoch, rev FROM pool ORDER BY code")
-        return [
-            StoredPool(
-                assignment=wire.decode(assignment, wire.PoolAssignment),
-                epoch=epoch,
-                rev=rev,
-                devices=self._devices(code),
-                deferred=self._pairs("deferred", "id, rev", code),
-                past=set(self._pairs("past", "epoch, 0", code)),
-            )
-            for code, assignment, epoch, rev in rows.fetchall()
-        ]
+        return [self._pool(*row) for row in rows.fetchall()]
+
+    def _pool(self, code: str, assignment: str, epoch: str, rev: int) -> StoredPool:
+        stands, stands_rev = remembered.stands(self._db, code)
+        return StoredPool(
+            assignment=wire.decode(assignment, wire.PoolAssignment),
+            epoch=epoch,
+            rev=rev,
+            devices=self._devices(code),
+            deferred=self._pairs("deferred", "id, rev", code),
+            past=set(self._pairs("past", "epoch, 0", code)),
+            head=remembered.head(self._db, code),
+            buried=remembered.buried(self._db, code),
+            stands=stands,
+            stands_rev=stands_rev,
+        )
 
     def _devices(self, pool: str) -> dict[str, wire.Device]:
         rows = self._db.execute("SELECT record FROM device WHERE pool = ?", (pool,))
@@ -220,32 +210,25 @@ class Store:
         statement = f"SELECT {columns} FROM {table} WHERE pool = ?"  # noqa: S608 -- names from above
         return dict(self._db.execute(statement, (pool,)))
 
-    def save_batch(
-        self,
-        begin: wire.Begin,
-        *,
-        puts: Collection[wire.Device],
-        gone: Iterable[str],
-        deferred: Iterable[str],
-        leaving: Iterable[int],
-        permit: tuple[wire.Permit, wire.SignedPermit] | None,
-    ) -> None:
-        """Persist a batch that was verified, before anything of it is applied.
+    def save_batch(self, change: Change, *, leaving: Iterable[int], stands_rev: int) -> None:
+        """Persist a batch that was judged, before anything of it is applied.
 
         Args:
-            deferred: Devices that a snapshot does not name and that stay.
             leaving: Slots whose counters are still to be read a last time.
+            stands_rev: The revision since which the change's stands hold.
         """
+        begin, puts = change.begin, change.puts.values()
         pool = begin.pool
-        left = [(pool, name) for name in gone]
+        left = [(pool, name) for name in change.gone]
         known = [*left, *((pool, device.id) for device in puts)]
+        at = int(self.clock())
         with self._transaction():
             self._db.executemany("DELETE FROM device WHERE pool = ? AND id = ?", left)
             self._db.executemany("DELETE FROM deferred WHERE pool = ? AND id = ?", known)
             if begin.batch == "snapshot":
                 self._db.executemany(
                     "INSERT OR REPLACE INTO deferred VALUES (?, ?, ?)",
-                    [(pool, name, begin.rev) for name in deferred],
+                    [(pool, name, begin.rev) for name in change.deferred],
                 )
             self._db.executemany(
                 "INSERT OR REPLACE INTO device VALUES (?, ?, ?)",
@@ -254,16 +237,26 @@ class Store:
             self._db.executemany(
                 "INSERT OR REPLACE INTO leaving VALUES (?, ?)", [(slot, pool) for slot in leaving]
             )
-            if permit is not None:
-                self._save_permit(*permit)
-            self._db.execute(
-                "INSERT OR IGNORE INTO past SELECT code, epoch FROM pool"
-                " WHERE code = ? AND epoch NOT IN ('', ?)",
-                (pool, begin.epoch),
-            )
-            self._db.execute(
-                "UPDATE pool SET epoch = ?, rev = ? WHERE code = ?", (begin.epoch, begin.rev, pool)
-            )
+            if change.permit is not None:
+                self._save_permit(*change.permit)
+            self._save_epoch(begin)
+            remembered.save_head(self._db, begin)
+            remembered.bury(self._db, pool, change.buried, change.puts, at)
+            remembered.save_stands(self._db, pool, change.stands, stands_rev)
+
+    def _save_epoch(self, begin: wire.Begin) -> None:
+        """Take over epoch and revision; after another history what was final is told again."""
+        left = self._db.execute(
+            "INSERT OR IGNORE INTO past SELECT code, epoch FROM pool"
+            " WHERE code = ? AND epoch NOT IN ('', ?)",
+            (begin.pool, begin.epoch),
+        )
+        if left.rowcount:
+            remembered.tell_again(self._db, begin.pool)
+        self._db.execute(
+            "UPDATE pool SET epoch = ?, rev = ? WHERE code = ?",
+            (begin.epoch, begin.rev, begin.pool),
+        )
 
     def _save_permit(self, permit: wire.Permit, signed: wire.SignedPermit) -> None:
         self._db.execute(
@@ -359,6 +352,12 @@ class Store:
                 "DELETE FROM expected WHERE slot = ?", [(slot,) for slot in elements]
             )
 
+    def drop_counters(self) -> None:
+        """Forget what was counted in another place; finals stay, for they are true anywhere."""
+        with self._transaction():
+            for table in ("counter", "swept", "leaving", "element", "expected"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names from this line
+
     # --- incarnations that ended
 
     def close_incarnation(self, usage: wire.Usage, fresh: Counter) -> None:
@@ -373,13 +372,13 @@ class Store:
 
     def finals(self, sequence: int) -> list[wire.Usage]:
         """Return final values not yet acknowledged, and note the report that carries them."""
-        self._db.execute("UPDATE final SET reported = ? WHERE reported = 0", (sequence,))
-        rows = self._db.execute("SELECT usage FROM final ORDER BY incarnation")
-        return [wire.decode(usage, wire.Usage) for (usage,) in rows]
+        with self._transaction():
+            return remembered.finals(self._db, sequence)
 
     def acknowledge(self, sequence: int) -> None:
-        """Forget final values that the site has taken over."""
-        self._db.execute("DELETE FROM final WHERE reported BETWEEN 1 AND ?", (sequence,))
+        """Put away final values that the site has taken over, to be told again if it forgets."""
+        with self._transaction():
+            remembered.acknowledge(self._db, sequence, int(self.clock()))
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)

@@ -1,4 +1,4 @@
-"""`ferriage db migrate-to`: the shop's rows from SQLite to PostgreSQL."""
+"""`ferriage db`: the shop's rows from SQLite to PostgreSQL, and a backup that was put back."""
 
 from __future__ import annotations
 
@@ -16,6 +16,24 @@ if TYPE_CHECKING:
 
     from ferriage.config import Config
     from ferriage.core.moving import Source, Target
+
+
+def restored(_parsed: argparse.Namespace) -> int:
+    """Begin another history of the database, so that no gateway takes the backup for news."""
+    house.enter()
+    from ferriage.core import clock
+    from ferriage.core.actors import Actor
+    from ferriage.fleet import actions
+
+    epoch = actions.begin_history(
+        witnesses={}, now=clock.now(), actor=Actor("command", "db restored")
+    )
+    say(f"The database's history begins anew as {epoch}.")
+    tell(
+        "Start the shop. Gateways keep who paid since the backup, and keep off who was removed "
+        "since; each gateway's page says whom, within a minute, and asks what is to become of them."
+    )
+    return Exit.DONE
 
 
 def migrate_to(parsed: argparse.Namespace) -> int:

@@ -181,6 +181,13 @@ def _database(commands: Commands) -> None:
         example="db migrate-to postgresql://ferriage@db.example/ferriage",
     )
     move.add_argument("url", metavar="URL", help="postgresql://…, as database.url will be")
+    command(
+        database,
+        "restored",
+        "database:restored",
+        "say that a backup was put back, before the shop is started on it",
+        example="db restored",
+    )
 
 
 def _machines(commands: Commands) -> None:

@@ -80,7 +80,7 @@ def append(*, pool: Pool, items: Sequence[FeedItem], now: datetime) -> int:
         PoolChange.objects.bulk_create(changes, batch_size=_CHUNK)
         _keep_current(changes)
         _raise_revision(locked, changes[-1])
-        _ring(locked)
+        ring(locked)
     pool.revision, pool.digest = changes[-1].rev, changes[-1].digest
     return pool.revision
 
@@ -175,7 +175,7 @@ def _raise_revision(pool: Pool, last: PoolChange) -> None:
         raise StaleState("Another writer changed this pool first.")
 
 
-def _ring(pool: Pool) -> None:
+def ring(pool: Pool) -> None:
     """Wake the hubs. PostgreSQL delivers at commit, so nobody is woken for nothing."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

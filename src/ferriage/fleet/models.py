@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from ferriage.core.clock import from_unix
 from ferriage.core.models import CodeField
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Gateway(models.Model):
@@ -127,7 +133,9 @@ class Pool(models.Model):
 class PoolGateway(models.Model):
     """One gateway's membership in a pool: one WireGuard interface, and what it last reported.
 
-    `deferred*` say how many devices it keeps that the snapshot of that revision did not name.
+    `deferred*` say how many devices it keeps that the snapshot of that revision did not name,
+    `waiting*` how many are off that were removed or held before the database was restored, and
+    `since` what it knows of devices and the restored database does not (`wire.Since`).
     """
 
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="memberships")
@@ -144,6 +152,10 @@ class PoolGateway(models.Model):
     deferred = models.PositiveIntegerField(default=0)
     deferred_rev = models.PositiveBigIntegerField(default=0)
     deferred_digest = models.CharField(max_length=64, blank=True, default="")
+    waiting = models.PositiveIntegerField(default=0)
+    waiting_rev = models.PositiveBigIntegerField(default=0)
+    waiting_digest = models.CharField(max_length=64, blank=True, default="")
+    since = models.JSONField(default=list)
     reported_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -156,6 +168,14 @@ class PoolGateway(models.Model):
             models.UniqueConstraint(
                 fields=["gateway", "listen_port"], name="fleet_poolgateway_port"
             ),
+        ]
+
+    @property
+    def known_since(self) -> list[tuple[str, str, datetime | None]]:
+        """Of `since`: device, what happened, and until when it runs; None where it is off."""
+        return [
+            (row["device"], row["what"], from_unix(row["until"]) if row["until"] else None)
+            for row in self.since
         ]
 
 

@@ -14,7 +14,7 @@ Source: docs/explanation/gateway.md
 
 from __future__ import annotations
 
-from ferriage.wire.batches import frame_batch, open_batch
+from ferriage.wire.batches import frame_batch, is_head, open_batch
 from ferriage.wire.calls import (
     ENDPOINT_MISSING,
     Allowance,
@@ -27,6 +27,7 @@ from ferriage.wire.calls import (
     Refused,
     Report,
     ReportAnswer,
+    Since,
     Usage,
 )
 from ferriage.wire.codec import (
@@ -124,6 +125,7 @@ __all__ = [
     "ReportAnswer",
     "Shop",
     "SignedPermit",
+    "Since",
     "Struct",
     "Unauthentic",
     "Usage",
@@ -141,6 +143,7 @@ __all__ = [
     "fingerprint",
     "frame_batch",
     "inner_network",
+    "is_head",
     "new_nonce",
     "new_private_key",
     "open_batch",

@@ -38,8 +38,7 @@ def open_batch(public: str, data: bytes) -> Batch:
     begin = decode(head, Begin)
     if begin.format != FEED_FORMAT:
         raise WireError(f"feed format {begin.format}, this release speaks {FEED_FORMAT}")
-    unsigned = msgspec.structs.replace(begin, signature="")
-    verify(public, "batch", encode(unsigned), begin.signature)
+    _verify_head(public, begin)
     body, tail = rest[: rest.rfind(b"\n", 0, -1) + 1], rest[rest.rfind(b"\n", 0, -1) + 1 :]
     if not tail.endswith(b"\n"):
         raise WireError("the batch is cut short")
@@ -50,3 +49,17 @@ def open_batch(public: str, data: bytes) -> Batch:
     if hashlib.sha256(body).hexdigest() != begin.items_sha256:
         raise WireError("the items are not those that were signed")
     return Batch(begin=begin, items=tuple(decode_item(line) for line in lines))
+
+
+def is_head(public: str, begin: Begin) -> bool:
+    """Tell whether the feed key signed the head of a batch."""
+    try:
+        _verify_head(public, begin)
+    except WireError:
+        return False
+    return True
+
+
+def _verify_head(public: str, begin: Begin) -> None:
+    unsigned = msgspec.structs.replace(begin, signature="")
+    verify(public, "batch", encode(unsigned), begin.signature)

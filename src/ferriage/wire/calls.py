@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-from ferriage.wire.records import SignedPermit, Struct
+from ferriage.wire.records import Begin, SignedPermit, Struct
 
 ENDPOINT_MISSING: Final = "endpoint-missing"
 """Slug with which the site refuses a host that names no endpoint when nobody else has."""
@@ -61,9 +61,9 @@ class Refused(Struct, frozen=True):
 
 
 class Deferred(Struct, frozen=True):
-    """Devices that a snapshot did not name and that are kept until staff allow their removal.
+    """Devices that wait for staff since a snapshot: to go, or to be let on again.
 
-    `snapshot_rev` is that snapshot's, `digest` the sum over the records of those kept.
+    `snapshot_rev` is that snapshot's, `digest` the sum over their records.
     """
 
     snapshot_rev: int
@@ -71,11 +71,24 @@ class Deferred(Struct, frozen=True):
     digest: str
 
 
+class Since(Struct, frozen=True):
+    """What a gateway knows of a device and the records do not: they are of an older backup.
+
+    `unnamed`: they do not name it, it was added since. `renewed`: it runs to `until`, later than
+    they say. `off`: it was removed or held since, and waits for staff.
+    """
+
+    device: str
+    what: Literal["unnamed", "renewed", "off"]
+    until: int
+
+
 class PoolStatus(Struct, frozen=True):
     """What the gateway really runs of one pool, read back from its data plane.
 
-    `permit` is the newest it has seen, as it was signed: a site that was restored from an older
-    backup is shown what it forgot.
+    `permit` is the newest it has seen, and `head` the head of the newest batch it took, as they
+    were signed: a site that was restored from an older backup is shown what it forgot. `waiting`
+    are the devices of `since` that are off, with the sum of their records in the feed.
     """
 
     pool: str
@@ -88,6 +101,9 @@ class PoolStatus(Struct, frozen=True):
     refused: tuple[Refused, ...] = ()
     permit: SignedPermit | None = None
     deferred: Deferred | None = None
+    head: Begin | None = None
+    waiting: Deferred | None = None
+    since: tuple[Since, ...] = ()
 
 
 class Usage(Struct, frozen=True):

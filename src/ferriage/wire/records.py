@@ -126,7 +126,7 @@ class PermitItem(Struct, frozen=True, tag="permit", tag_field="kind"):
 
 
 class Allow(Struct, frozen=True, tag="allow", tag_field="kind"):
-    """Staff's word that devices may go which a snapshot did not name, and a gateway kept.
+    """Staff's word that devices may go which a snapshot did not name, or be let on again.
 
     It holds for exactly what a gateway reported as `Deferred`, and for nothing that came since.
     Only in deltas: after a snapshot staff are asked anew.

@@ -32,6 +32,7 @@ from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
 from ferriage.fleet.actions.removals import allow_removals
 from ferriage.fleet.actions.reports import LeaseHeld, NotItsPool, ReportWrong, take_report
+from ferriage.fleet.actions.restored import allow_return, begin_history
 from ferriage.fleet.actions.secondperson import (
     answer_outside_link,
     confirm_clock_repair,
@@ -54,8 +55,10 @@ __all__ = [
     "TokenRefused",
     "accept_pack",
     "allow_removals",
+    "allow_return",
     "answer_outside_link",
     "assign",
+    "begin_history",
     "close_gateway",
     "close_line",
     "confirm_clock_repair",

@@ -13,6 +13,7 @@ from ferriage.core.errors import FerriageError, NotFound
 from ferriage.fleet import site
 from ferriage.fleet.actions.forgotten import hold_forgotten
 from ferriage.fleet.actions.plain import counts, fits
+from ferriage.fleet.actions.restored import notice_restored
 from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
 from ferriage.fleet.queries import assignments
 
@@ -25,6 +26,9 @@ RIVAL_SHOWN: Final = timedelta(hours=1)
 RIVAL_WARNING: Final = "A second agent with this gateway's identity was refused."
 _MOST_TEXT: Final = 300
 _MOST_ROWS: Final = 20_000
+_HIGHEST_FENCE: Final = 1 << 62
+_LAST_INSTANT: Final = 250_000_000_000
+"""Somewhat before the year 10000, where dates end."""
 
 
 class LeaseHeld(FerriageError):
@@ -88,8 +92,35 @@ def _active(gateway: Gateway) -> Gateway:
 
 
 def _is_rival(gateway: Gateway, report: wire.Report, now: datetime) -> bool:
+    """Tell whether another agent's lease runs.
+
+    A copy of a whole machine has the same instance. It is told by its boot and by a fence of before
+    the boot that was seen last: of two such machines only the one that started last may go on.
+    """
     runs = gateway.lease_until is not None and now < gateway.lease_until
-    return runs and gateway.lease_instance != report.instance
+    other = gateway.lease_instance != report.instance
+    past = gateway.boot_id != report.boot_id and report.fence < gateway.fence
+    return runs and (other or past)
+
+
+def _take_lease(gateway: Gateway, report: wire.Report, now: datetime) -> None:
+    """Renew the lease, or give it to another agent or another boot with a higher fence."""
+    former = gateway.lease_instance
+    # A database that was restored may have forgotten the last ones.
+    gateway.fence = max(gateway.fence, report.fence)
+    if (former, gateway.boot_id) != (report.instance, report.boot_id):
+        gateway.fence += 1
+    gateway.lease_instance = report.instance
+    gateway.lease_until = now + LEASE
+    if former not in {"", report.instance}:
+        actor = Actor("gateway", gateway.code)
+        audit.record(
+            now=now,
+            actor=actor,
+            action="gateway.agent_changed",
+            subject=gateway.code,
+            fence=gateway.fence,
+        )
 
 
 def _note_rival(gateway: Gateway, now: datetime) -> None:
@@ -110,12 +141,10 @@ def _seen(gateway: Gateway, report: wire.Report) -> bool:
 
 def _take_over(gateway: Gateway, report: wire.Report, now: datetime) -> None:
     _keep_status(gateway, report.pools, now)
+    notice_restored(gateway=gateway, pools=report.pools, now=now)
     hold_forgotten(gateway=gateway, pools=report.pools, now=now)
     _keep_usage(gateway, report.usage, now)
-    if gateway.lease_instance != report.instance:
-        gateway.fence += 1
-        gateway.lease_instance = report.instance
-    gateway.lease_until = now + LEASE
+    _take_lease(gateway, report, now)
     gateway.report_sequence = report.sequence
     gateway.last_seen_at = now
     gateway.boot_id = report.boot_id
@@ -163,9 +192,21 @@ def _keep_status(gateway: Gateway, pools: Iterable[wire.PoolStatus], now: dateti
         member.deferred = kept.count if kept else 0
         member.deferred_rev = kept.snapshot_rev if kept else 0
         member.deferred_digest = kept.digest if kept else ""
+        _keep_since(member, status)
         member.reported_at = now
         changed.append(member)
     PoolGateway.objects.bulk_update(changed, _STATUS_FIELDS)
+
+
+def _keep_since(member: PoolGateway, status: wire.PoolStatus) -> None:
+    """Keep what the gateway knows of a history that this database has lost."""
+    off = status.waiting
+    member.waiting = off.count if off else 0
+    member.waiting_rev = off.snapshot_rev if off else 0
+    member.waiting_digest = off.digest if off else ""
+    member.since = [
+        {"device": _short(row.device), "what": row.what, "until": row.until} for row in status.since
+    ]
 
 
 def _short(text: str) -> str:
@@ -183,6 +224,10 @@ _STATUS_FIELDS: Final = (
     "deferred",
     "deferred_rev",
     "deferred_digest",
+    "waiting",
+    "waiting_rev",
+    "waiting_digest",
+    "since",
     "reported_at",
 )
 
@@ -248,6 +293,7 @@ def _plain_head(report: wire.Report) -> bool:
         and fits(Gateway.agent_version.field, report.agent_version)
         and fits(Gateway.backend.field, report.backend)
         and counts(report.sequence)
+        and 0 <= report.fence <= _HIGHEST_FENCE
         and max(len(report.pools), len(report.usage), len(report.warnings)) <= _MOST_ROWS
     )
 
@@ -260,6 +306,8 @@ def _plain_pools(report: wire.Report) -> bool:
         and 0 <= status.peers < 1 << 31
         and len(status.refused) <= _MOST_ROWS
         and _plain_deferred(status.deferred)
+        and _plain_deferred(status.waiting)
+        and _plain_since(status)
         for status in report.pools
     )
 
@@ -269,6 +317,14 @@ def _plain_deferred(kept: wire.Deferred | None) -> bool:
         fits(PoolGateway.deferred_digest.field, kept.digest)
         and counts(kept.snapshot_rev)
         and 0 < kept.count < 1 << 31
+    )
+
+
+def _plain_since(status: wire.PoolStatus) -> bool:
+    head = status.head
+    return (head is None or counts(head.rev)) and (
+        len(status.since) <= _MOST_ROWS
+        and all(0 <= row.until <= _LAST_INSTANT for row in status.since)
     )
 
 

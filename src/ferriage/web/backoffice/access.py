@@ -173,6 +173,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-gateway-close": _form(OWNER),
     "staff-gateway-drain": _form(OWNER),
     "staff-gateway-removals": _form(OWNER),
+    "staff-gateway-returns": _form(OWNER),
     # lines and the register
     "staff-lines": RECORDS,
     "staff-line-new": _form(OWNER),

@@ -1,0 +1,129 @@
+"""A backup was restored: another history of the database begins, and gateways are told so.
+
+A gateway shows the head of the newest batch it took, as the hub signed it. A head that this
+database did not write proves that it is older than it was; a gateway's word alone proves nothing.
+
+Source: docs/decisions/0047b-restored-backup.md
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from ferriage import wire
+from ferriage.core import audit
+from ferriage.core.actors import Actor
+from ferriage.core.db import writing
+from ferriage.core.errors import StaleState
+from ferriage.core.models import SiteState
+from ferriage.fleet import site
+from ferriage.fleet.feed import FeedAllow, append, ring
+from ferriage.fleet.models import Pool, PoolChange, PoolGateway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from ferriage.fleet.models import Gateway
+
+SLOTS_PASSED_OVER: Final = 10_000
+"""More addresses than a shop sells between two backups; those were sold, and gateways know them."""
+
+
+def notice_restored(*, gateway: Gateway, pools: Iterable[wire.PoolStatus], now: datetime) -> None:
+    """Begin another history when a gateway proves that this database is older than it was."""
+    heads = {status.pool: status.head for status in pools if status.head is not None}
+    epoch = SiteState.objects.values_list("epoch", flat=True).get()
+    own = {c: head for c, head in heads.items() if (head.epoch, head.pool) == (epoch, c)}
+    proven = {
+        code: own[code].rev
+        for code in _strange(own)
+        if wire.is_head(site.feed_public_key(), own[code])
+    }
+    if proven:
+        begin_history(witnesses=proven, now=now, actor=Actor("gateway", gateway.code))
+
+
+def _strange(heads: Mapping[str, wire.Begin]) -> list[str]:
+    """Return the pools whose head is not of what the log says, as far back as it is kept."""
+    if not heads:
+        return []
+    newest = dict(Pool.objects.filter(code__in=heads).values_list("code", "revision"))
+    wanted = Q()
+    for code, head in heads.items():
+        wanted |= Q(pool__code=code, rev=head.rev)
+    written = dict(PoolChange.objects.filter(wanted).values_list("pool__code", "digest"))
+    return [
+        code
+        for code, head in sorted(heads.items())
+        if code in newest
+        and (head.rev > newest[code] or written.get(code, head.digest) != head.digest)
+    ]
+
+
+def begin_history(*, witnesses: Mapping[str, int], now: datetime, actor: Actor) -> str:
+    """Give the database a new epoch, with revisions above all that gateways have seen.
+
+    Addresses that were sold since the backup are passed over, so that nobody who paid loses one to
+    a newcomer.
+
+    Args:
+        witnesses: Revisions by the code of their pool.
+
+    Returns:
+        The new epoch.
+    """
+    epoch = secrets.token_hex(16)
+    with writing():
+        for pool in Pool.objects.select_for_update().order_by("pk"):
+            seen = max(pool.revision, witnesses.get(pool.code, 0))
+            Pool.objects.filter(pk=pool.pk).update(revision=seen + 1)
+            ring(pool)
+        state = SiteState.objects.select_for_update().get()
+        left = ipaddress.IPv4Network(state.inner4).num_addresses - 2 - state.next_slot
+        skipped = max(min(SLOTS_PASSED_OVER, left // 2), 0)
+        SiteState.objects.update(epoch=epoch, next_slot=F("next_slot") + skipped)
+        audit.record(
+            now=now,
+            actor=actor,
+            action="database.restored",
+            subject="",
+            before=state.epoch,
+            epoch=epoch,
+            witnesses=dict(witnesses),
+        )
+    return epoch
+
+
+def allow_return(*, member: PoolGateway, digest: str, now: datetime, actor: Actor) -> None:
+    """Let devices on again that were removed or held since the backup that was restored.
+
+    Args:
+        digest: Of the devices that staff were shown, so that nobody allows what came since.
+
+    Raises:
+        StaleState: The gateway has reported something else meanwhile.
+    """
+    with writing():
+        rows = PoolGateway.objects.select_for_update().select_related("pool", "gateway")
+        current = rows.get(pk=member.pk)
+        if not current.waiting or current.waiting_digest != digest:
+            raise StaleState(
+                _("The gateway has reported something else meanwhile. Look again before you allow.")
+            )
+        audit.record(
+            now=now,
+            actor=actor,
+            action="gateway.return_allowed",
+            subject=current.gateway.code,
+            pool=current.pool.code,
+            devices=current.waiting,
+            digest=digest,
+        )
+        said = FeedAllow(current.applied_epoch, current.waiting_rev, digest)
+        append(pool=current.pool, items=[said], now=now)

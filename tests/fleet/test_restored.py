@@ -1,0 +1,175 @@
+"""A backup is restored: gateways prove it and another history begins; their word alone is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from django.db import transaction
+
+from ferriage import wire
+from ferriage.core.errors import StaleState
+from ferriage.core.models import AuditEntry, SiteState
+from ferriage.fleet import actions, feed, site
+from ferriage.fleet.models import Pool, PoolChange, PoolGateway
+from yard import OWNER, device, report_of, status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.config import Config
+    from yard import EnrolledGateway, Yard
+
+
+@pytest.fixture
+def pool(yard: Yard) -> Pool:
+    return yard.open_line().pool
+
+
+@pytest.fixture
+def gateway(yard: Yard, pool: Pool) -> EnrolledGateway:
+    return yard.gateway(pool.line)
+
+
+def write(pool: Pool, number: int, now: datetime) -> None:
+    feed.append(pool=pool, items=[feed.FeedPut(device(number))], now=now)
+
+
+def head_of(held: Pool, settings: object, **changes: object) -> wire.Begin:
+    """Return the head of a batch up to the pool's revision, as the hub signs it."""
+    config: Config = settings.FERRIAGE  # type: ignore[attr-defined]
+    row = Pool.objects.get(pk=held.pk)
+    begin = wire.Begin(
+        format=wire.FEED_FORMAT,
+        batch="delta",
+        pool=row.code,
+        epoch=SiteState.objects.get().epoch,
+        after=0,
+        rev=row.revision,
+        count=0,
+        digest=row.digest,
+        items_sha256="",
+    )
+    begin = msgspec.structs.replace(begin, **changes)
+    framed = wire.frame_batch(config.read_secret(config.feed_key_path), begin, [])
+    return wire.decode(framed.split(b"\n")[0], wire.Begin)
+
+
+def tell(gateway: EnrolledGateway, pool: Pool, head: wire.Begin, now: datetime) -> None:
+    said = status(pool.code, head=head, rev=head.rev, epoch=head.epoch)
+    actions.take_report(gateway=gateway.row, report=report_of(said), now=now)
+
+
+def test_head_of_what_was_lost_begins_another_history(
+    gateway: EnrolledGateway, pool: Pool, now: datetime, settings: object
+) -> None:
+    before = SiteState.objects.get()
+    savepoint = transaction.savepoint_create()
+    for number in range(1, 4):
+        write(pool, number, now)
+    head = head_of(pool, settings)
+    transaction.savepoint_rollback(savepoint)
+
+    tell(gateway, pool, head, now)
+
+    after = SiteState.objects.get()
+    assert after.epoch != before.epoch
+    assert Pool.objects.get().revision == head.rev + 1
+    assert after.next_slot == before.next_slot + 10_000
+    entry = AuditEntry.objects.get(action="database.restored")
+    assert entry.details == {
+        "before": before.epoch,
+        "epoch": after.epoch,
+        "witnesses": {pool.code: head.rev},
+    }
+
+
+def test_history_that_grew_on_over_the_lost_one_is_told_by_its_digest(
+    gateway: EnrolledGateway, pool: Pool, now: datetime, settings: object
+) -> None:
+    savepoint = transaction.savepoint_create()
+    write(pool, 1, now)
+    head = head_of(pool, settings)
+    transaction.savepoint_rollback(savepoint)
+    for number in range(5, 9):
+        write(pool, number, now)
+    assert Pool.objects.get().revision > head.rev
+
+    tell(gateway, pool, head, now)
+
+    assert AuditEntry.objects.filter(action="database.restored").count() == 1
+
+
+def test_gateway_that_is_behind_or_up_to_date_begins_nothing(
+    gateway: EnrolledGateway, pool: Pool, now: datetime, settings: object
+) -> None:
+    heads = []
+    for number in range(1, 4):
+        write(pool, number, now)
+        heads.append(head_of(pool, settings))
+
+    for sequence, head in enumerate(heads, start=1):
+        said = status(pool.code, head=head, rev=head.rev, epoch=head.epoch)
+        actions.take_report(gateway=gateway.row, report=report_of(said, sequence=sequence), now=now)
+    PoolChange.objects.all().delete()  # as the worker does with the old ones
+    said = status(pool.code, head=heads[0])
+    actions.take_report(gateway=gateway.row, report=report_of(said, sequence=9), now=now)
+
+    assert not AuditEntry.objects.filter(action="database.restored").exists()
+
+
+@pytest.mark.parametrize("forged", ["signature", "rev", "pool", "epoch"])
+def test_word_of_a_gateway_alone_begins_nothing(
+    gateway: EnrolledGateway, pool: Pool, now: datetime, settings: object, forged: str
+) -> None:
+    changes: dict[str, object] = {"rev": 99}
+    if forged in {"pool", "epoch"}:
+        changes[forged] = "other"
+    head = head_of(pool, settings, **changes)
+    if forged == "signature":
+        head = msgspec.structs.replace(head, signature="A" * 88)
+    elif forged == "rev":
+        head = msgspec.structs.replace(head, rev=100)
+
+    tell(gateway, pool, head, now)
+
+    assert not AuditEntry.objects.filter(action="database.restored").exists()
+
+
+def test_small_network_is_not_passed_over_whole(pool: Pool, now: datetime) -> None:
+    SiteState.objects.update(inner4="10.64.0.0/24", next_slot=50)
+
+    actions.begin_history(witnesses={}, now=now, actor=OWNER)
+
+    assert SiteState.objects.get().next_slot == 50 + (254 - 50) // 2
+    assert site.gateway_addresses()[0] == "10.64.0.1/24"
+    assert Pool.objects.get(pk=pool.pk).revision > pool.revision
+
+
+def test_what_waits_is_on_record_and_let_on_for_exactly_what_staff_saw(
+    gateway: EnrolledGateway, pool: Pool, now: datetime
+) -> None:
+    off = wire.Deferred(snapshot_rev=7, count=2, digest="ab" * 32)
+    since = (wire.Since(device="dev_1", what="off", until=0),)
+    said = status(pool.code, waiting=off, since=since)
+    actions.take_report(gateway=gateway.row, report=report_of(said), now=now)
+    member = PoolGateway.objects.get()
+    assert (member.waiting, member.waiting_rev, member.known_since) == (
+        2,
+        7,
+        [("dev_1", "off", None)],
+    )
+
+    with pytest.raises(StaleState):
+        actions.allow_return(member=member, digest="cd" * 32, now=now, actor=OWNER)
+    actions.allow_return(member=member, digest=off.digest, now=now, actor=OWNER)
+
+    change = PoolChange.objects.latest("pk")
+    assert wire.decode_item(change.payload) == wire.Allow(
+        rev=change.rev, epoch="e1", snapshot_rev=7, digest=off.digest
+    )
+    actions.take_report(
+        gateway=gateway.row, report=report_of(status(pool.code), sequence=2), now=now
+    )
+    assert (PoolGateway.objects.get().waiting, PoolGateway.objects.get().since) == (0, [])
