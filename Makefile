@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-long test-kernel lint bench bench-money docs messages requirements clean
+.PHONY: help demo test test-fast test-long test-kernel lint bench bench-money bench-gateway docs messages requirements clean
 
 BIN := .venv/bin
 # Namespaces and tunnels need root; everything else does not.
@@ -48,13 +48,20 @@ lint: ## imports, style, types
 
 bench: ## print the figures that README quotes
 	@./setup test
-	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(ROOT) $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out benchmarks/fleet.py benchmarks/gateway.py,$(wildcard benchmarks/[a-z]*.py)); do echo "== $$file"; $(ROOT) $(BIN)/python $$file || exit 1; done
 
 SIZES := 10000 100000 1000000
 bench-money: ## print what the books cost, on both databases (SIZES="10000 100000": sooner)
 	@./setup test
 	$(BIN)/python benchmarks/money.py --sizes $(SIZES)
 	FERRIAGE_TEST_DATABASE=postgres $(BIN)/python benchmarks/money.py --sizes $(SIZES)
+
+FLEET := --gateways 1000 --devices 100000 --rate 20 --seconds 500 --outage 30
+bench-gateway: ## print what a full gateway and a fleet cost, a quarter of an hour (FLEET="…": another)
+	@./setup test
+	@for file in backend agent gateway; do \
+		echo "== benchmarks/$$file.py"; $(ROOT) $(BIN)/python benchmarks/$$file.py || exit 1; done
+	$(BIN)/python benchmarks/fleet.py $(FLEET)
 
 docs: ## build the book into docs/_build
 	@./setup test

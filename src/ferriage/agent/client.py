@@ -18,6 +18,8 @@ from ferriage import wire
 from ferriage.agent.errors import AgentError, Declined, Unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ferriage.agent.clock import SiteClock
 
 WATCH_SECONDS: Final = 55
@@ -25,6 +27,8 @@ _SHORT = aiohttp.ClientTimeout(total=20, connect=5)
 _LONG = aiohttp.ClientTimeout(total=WATCH_SECONDS + 15, connect=5)
 _OK: Final = 200
 _NO_CONTENT: Final = 204
+_BY_SNAPSHOT: Final = frozenset({"compacted", "epoch", "ahead"})
+"""Refusals of a watch that a snapshot answers."""
 
 
 class Answer:
@@ -172,6 +176,36 @@ class Client:
         """
         url = URL(f"{hub_url}/gateway/v1/snapshot").with_query({"pool": pool})
         return (await self.call("GET", url, key=key)).body
+
+    async def follow(
+        self,
+        hub_url: str,
+        *,
+        key: str,
+        pool: str,
+        epoch: str,
+        after: int,
+        on_ahead: Callable[[], object] = lambda: None,
+    ) -> bytes | None:
+        """Return what brings a pool on: a delta, or a snapshot where only that can; None: nothing.
+
+        Args:
+            epoch: Of what is held; empty when nothing is.
+            on_ahead: Called where more is held than the site knows of.
+
+        Raises:
+            Declined, Unreachable: As `call`.
+        """
+        if not epoch:
+            return await self.snapshot(hub_url, key=key, pool=pool)
+        try:
+            return await self.watch(hub_url, key=key, pool=pool, epoch=epoch, after=after)
+        except Declined as error:
+            if error.slug not in _BY_SNAPSHOT:
+                raise
+            if error.slug == "ahead":
+                on_ahead()
+        return await self.snapshot(hub_url, key=key, pool=pool)
 
     async def report(self, site_url: str, *, key: str, report: wire.Report) -> wire.ReportAnswer:
         """Send a report and return what the site says to it.

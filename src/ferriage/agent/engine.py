@@ -67,7 +67,7 @@ class Engine:
         self._quotas = quotas
         self._cut: frozenset[int] = frozenset()
         self._presence = Presence(config.agent, backend)
-        self._peers: dict[str, dict[str, frozenset[str]]] = {}
+        self._peers: dict[str, dict[str, str]] = {}
         self._not_taken: dict[str, dict[str, str]] = {}
         self._applied: dict[str, status.Applied] = {}
         self._uplinks: frozenset[str] = frozenset()
@@ -213,7 +213,9 @@ class Engine:
                 made.append(name)
             else:
                 self._presence.look(name, peers)
-            self._peers[name] = {key: peer.allowed_ips for key, peer in peers.items()}
+            self._peers[name] = {
+                pool.own_key(key): status.in_one(peer.allowed_ips) for key, peer in peers.items()
+            }
         return made
 
     def _desired(self) -> Desired:
@@ -337,7 +339,7 @@ class Engine:
             devices = [pool.devices[name] for name in puts if name not in pool.refused]
         wanted = {device.public_key: status.allowed_ips(device) for device in devices}
         remove = [key for key in keys if key not in wanted]
-        add = {key: ips for key, ips in wanted.items() if present.get(key) != frozenset(ips)}
+        add = {key: ips for key, ips in wanted.items() if present.get(key) != status.in_one(ips)}
         return remove, add
 
     def _set_peers(
@@ -351,7 +353,7 @@ class Engine:
         present = self._peers.setdefault(name, {})
         for key in remove:
             present.pop(key, None)
-        present.update({key: frozenset(ips) for key, ips in add.items() if key not in refused})
+        present.update({key: status.in_one(ips) for key, ips in add.items() if key not in refused})
         ids = {d.public_key: d.id for d in pool.usable()} if refused else {}
         self._not_taken[pool.assignment.pool] = {
             ids[key]: reason for key, reason in refused.items() if key in ids

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec.structs import force_setattr
+
 from ferriage import wire
 from ferriage.agent import breaker, rewound
 from ferriage.agent.backend import Link
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ferriage.agent.store import StoredPool
 
 _MODULUS = 1 << 256
+_ALIKE = ("rate_down_bps", "rate_up_bps", "burst_bytes", "language", "hold_reason")
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ class Pool:
     stands_rev: int = 0
     buried: set[str] = field(default_factory=set)
     said: dict[str, wire.Device] = field(default_factory=dict)
-    _claims: dict[tuple[str, object], str] = field(default_factory=dict)
+    _claims: dict[object, str] = field(default_factory=dict)
+    """Who holds an address, key or slot: by its bare value, which tells what it is."""
+    _values: dict[object, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stored: StoredPool) -> Pool:
@@ -146,7 +151,19 @@ class Pool:
             self.deferred.add(name)
         self.deferred_rev = rev
 
+    def own_key(self, key: str) -> str:
+        """Return a public key as the object that its record holds, so that it is kept once."""
+        device = self.devices.get(self._claims.get(key, ""))
+        return device.public_key if device is not None and device.public_key == key else key
+
+    def _share_values(self, device: wire.Device) -> None:
+        """Let values that most records have alike be one object: of 60,000 they are megabytes."""
+        for name in _ALIKE:
+            value = getattr(device, name)
+            force_setattr(device, name, self._values.setdefault(value, value))
+
     def _join(self, device: wire.Device) -> None:
+        self._share_values(device)
         stand = self.stands.get(device.id)
         self.devices[device.id] = rewound.running(device, stand)
         if stand is not None:
@@ -157,7 +174,7 @@ class Pool:
         if reason:
             self.refused[device.id] = reason
         else:
-            self._claims.update(dict.fromkeys(breaker.claims(device), device.id))
+            self._claims.update((value, device.id) for _, value in breaker.claims(device))
 
     def _leave(self, name: str) -> None:
         device = self.devices.pop(name, None)
@@ -166,19 +183,19 @@ class Pool:
         self.deferred.discard(name)
         self.refused.pop(name, None)
         self.said.pop(name, None)
-        for claim in breaker.claims(device) if device else ():
-            if self._claims.get(claim) == name:
-                del self._claims[claim]
+        for _, value in breaker.claims(device) if device else ():
+            if self._claims.get(value) == name:
+                del self._claims[value]
 
     def _objection(self, device: wire.Device) -> str:
         try:
             wire.check_device(device)
         except wire.WireError as error:
             return str(error)
-        for claim in breaker.claims(device):
-            holder = self._claims.get(claim, device.id)
+        for what, value in breaker.claims(device):
+            holder = self._claims.get(value, device.id)
             if holder != device.id:
-                return f"{claim[0]} is held by {holder}"
+                return f"{what} is held by {holder}"
         return ""
 
 

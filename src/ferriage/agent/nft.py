@@ -206,7 +206,7 @@ def _limit(raw: str) -> tuple[int, int]:
     if not found:
         return (0, 0)
     rate, rate_unit, burst, burst_unit = found.groups()
-    return int(rate) * _BYTES[rate_unit], int(burst) * _BYTES[burst_unit]
+    return plane.limit(int(rate) * _BYTES[rate_unit], int(burst) * _BYTES[burst_unit])
 
 
 def _counted(body: str) -> Iterator[tuple[int, int]]:

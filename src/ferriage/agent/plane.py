@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def of_device(device: wire.Device, now: float, interface: str) -> Plane:
     plane: Plane = {
         "dev4": {device.ip4: slot},
         "dev6": {normal_address(device.ip6): slot},
-        "cap_up": {slot: (device.rate_up_bps // 8, device.burst_bytes)},
-        "cap_dl": {slot: (device.rate_down_bps // 8, device.burst_bytes)},
+        "cap_up": {slot: limit(device.rate_up_bps // 8, device.burst_bytes)},
+        "cap_dl": {slot: limit(device.rate_down_bps // 8, device.burst_bytes)},
         "use_up": {slot: None},
         "use_dl": {slot: None},
     }
@@ -96,6 +97,12 @@ def of_device(device: wire.Device, now: float, interface: str) -> Plane:
     if device.hold_at > now:
         plane["open"] = {open_key(interface, slot): float(device.hold_at)}
     return plane
+
+
+@lru_cache(maxsize=1024)
+def limit(rate: int, burst: int) -> tuple[int, int]:
+    """Return a limit in bytes per second with its burst: one object for all who have the same."""
+    return rate, burst
 
 
 def _of_routes(device: wire.Device) -> Plane:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import structlog
 
 from ferriage import __version__, wire
 from ferriage.agent import backend, holdfile, identity, status
+from ferriage.agent.backoff import Backoff
 from ferriage.agent.client import Client
 from ferriage.agent.clock import SiteClock, boot_id, boot_seconds
 from ferriage.agent.engine import Engine
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_FIRST_BACKOFF_SECONDS = 0.5
-_LONGEST_BACKOFF_SECONDS = 15.0
 _CLOCK_SECONDS = 60.0
 _PAUSE_FACTOR = 7.0
 _GLANCE_SECONDS = 0.3
@@ -290,16 +288,15 @@ class Agent:
                 task.cancel()
 
     async def _watch(self, client: Client, code: str) -> None:
-        backoff = _FIRST_BACKOFF_SECONDS
+        backoff = Backoff()
         while True:
             try:
                 await self._follow(client, code)
-                backoff = _FIRST_BACKOFF_SECONDS
+                backoff.succeeded()
             except (Unreachable, Declined, BatchRefused) as error:
                 log.warning("watch.failed", pool=code, reason=str(error))
                 self._warnings[f"watch {code}"] = str(error)
-                await asyncio.sleep(random.uniform(backoff / 2, backoff))  # noqa: S311 -- jitter
-                backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+                await asyncio.sleep(backoff.pause())
 
     async def _follow(self, client: Client, code: str) -> None:
         """Fetch and apply one batch: a snapshot when none is held or the feed says so."""
@@ -308,14 +305,14 @@ class Agent:
             return
         if self._lease.frozen:
             raise Unreachable("another instance holds the lease")
-        try:
-            data = await self._next(client, code, pool.epoch, pool.rev)
-        except Declined as error:
-            if error.slug not in {"compacted", "epoch", "ahead"}:
-                raise
-            if error.slug == "ahead":
-                self._due.set()  # a report proves it, and the site begins another history
-            data = await self._snapshot(client, code)
+        data = await client.follow(
+            self._store.get("hub_url"),
+            key=self._identity.feed_key,
+            pool=code,
+            epoch=pool.epoch,
+            after=pool.rev,
+            on_ahead=self._due.set,  # a report proves it, and the site begins another history
+        )
         self._warnings.pop(f"watch {code}", None)
         if data is None:
             return
@@ -324,12 +321,6 @@ class Agent:
         except BatchRefused as error:
             log.error("batch.refused", pool=code, reason=str(error))  # noqa: TRY400 -- told, not traced
             await self._take(await self._snapshot(client, code))
-
-    async def _next(self, client: Client, code: str, epoch: str, rev: int) -> bytes | None:
-        if not epoch:
-            return await self._snapshot(client, code)
-        key, hub = self._identity.feed_key, self._store.get("hub_url")
-        return await client.watch(hub, key=key, pool=code, epoch=epoch, after=rev)
 
     async def _snapshot(self, client: Client, code: str) -> bytes:
         hub = self._store.get("hub_url")

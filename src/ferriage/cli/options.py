@@ -32,6 +32,7 @@ def add(commands: Commands) -> None:
         _register,
         _scenario,
         _sandbox,
+        _simulate,
     ):
         adder(commands)
 
@@ -335,3 +336,33 @@ def _sandbox(commands: Commands) -> None:
         example="sandbox --shop-url http://localhost:8000 --lose 30 --double 30",
     )
     sandbox.add_options(play)
+
+
+def _simulate(commands: Commands) -> None:
+    play = command(
+        commands,
+        "simulate",
+        "simulate:run",
+        "run many agents without tunnels against a shop made for it, and measure",
+        example="simulate --gateways 1000 --devices 100000 --rate 20 --seconds 500"
+        " --database postgresql://…",
+    )
+    for name, usual, brief in (
+        ("--gateways", 20, "simulated agents (20)"),
+        ("--pools", 0, "lines, of one pool each (one for each five gateways)"),
+        ("--devices", 2000, "spread over the pools (2,000)"),
+        ("--processes", 1, "to spread the agents over (1)"),
+    ):
+        play.add_argument(name, type=int, default=usual, metavar="NUMBER", help=brief)
+    play.add_argument("--rate", type=float, default=10, help="changes a second (10)")
+    play.add_argument("--seconds", type=float, default=20, help="how long to change (20)")
+    play.add_argument(
+        "--outage",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="then kill site and hub for so long, and let all agents come back at once",
+    )
+    play.add_argument(
+        "--database", default="", metavar="URL", help="an empty postgresql://… (SQLite)"
+    )

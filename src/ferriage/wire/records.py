@@ -46,7 +46,7 @@ class Quota(Struct, frozen=True):
     resets_at: int
 
 
-class Device(Struct, frozen=True):
+class Device(Struct, frozen=True, gc=False):
     """What a gateway must know of one device. It has no state: see `hold_at`.
 
     `slot` is the device's mark in nft, unique on the site, 1 … 2^32-1. `hold_at` is the instant

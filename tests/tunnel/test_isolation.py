@@ -1,0 +1,165 @@
+"""Nothing gets out beside the tunnel, in from outside, or through under another's name.
+
+    customers ── gateway ── internet, which counts what comes
+
+Between customers, private networks and the gateway's ports: tests/tunnel/test_pass.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support import eventually
+from tunnel_world import INTERNET4, INTERNET6
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netns import Namespace
+    from tunnel_world import World
+
+pytestmark = pytest.mark.tunnel
+
+PORT = 5000
+
+
+@contextlib.contextmanager
+def arriving(space: Namespace) -> Iterator[list[str]]:
+    """Note from which addresses packets come to a port of the internet meanwhile."""
+    with space.entered():
+        listening = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        listening.bind(("::", PORT))
+    found: list[str] = []
+    with listening:
+        yield found
+        listening.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found.append(listening.recvfrom(100)[1][0].removeprefix("::ffff:"))
+
+
+def _send_as(space: Namespace, source: str, target: str) -> None:
+    """Send three packets under a name that is not the sender's."""
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    with space.entered():
+        sending = socket.socket(family, socket.SOCK_DGRAM)
+    with sending:
+        # Any source, whoever it belongs to, as a hostile customer's program would.
+        sending.setsockopt(
+            socket.IPPROTO_IPV6 if ":" in target else socket.IPPROTO_IP,
+            75 if ":" in target else 19,  # IPV6_TRANSPARENT, IP_TRANSPARENT
+            1,
+        )
+        sending.bind((source, 0))
+        for _ in range(3):
+            sending.sendto(b"x", (target, PORT))
+
+
+def test_packets_under_anothers_name_reach_nobody(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice, bob = world.client(), world.client()
+    world.applied()
+    assert (alice.ping(INTERNET4), bob.ping(INTERNET6)) == (1, 1)
+
+    with arriving(world.internet) as arrived:
+        for source in (bob.record.ip4, "10.64.0.1", "10.64.200.200", "203.0.113.1", "8.8.8.8"):
+            _send_as(alice.space, source, INTERNET4)
+        for source in (bob.record.ip6, "fd64::1", "2001:db8:2::1", "2001:db8:ffff::1"):
+            _send_as(alice.space, source, INTERNET6)
+        _send_as(alice.space, alice.record.ip4, INTERNET4)
+        _send_as(alice.space, alice.record.ip6, INTERNET6)
+        assert alice.ping(INTERNET4) == 1
+
+    assert sorted(arrived) == ["2001:db8:2::1"] * 3 + ["203.0.113.1"] * 3
+
+
+def test_nobody_outside_begins_a_flow_to_a_customer(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    assert (alice.ping(INTERNET4), alice.ping(INTERNET6)) == (1, 1)
+    world.internet.run("ip", "route", "add", "10.64.0.0/16", "via", "203.0.113.1")
+    world.internet.run("ip", "-6", "route", "add", "fd64::/64", "via", "2001:db8:2::1")
+
+    with arriving(alice.space) as arrived:
+        for target in (alice.record.ip4, alice.record.ip6):
+            family = socket.AF_INET6 if ":" in target else socket.AF_INET
+            with world.internet.entered():
+                sending = socket.socket(family, socket.SOCK_DGRAM)
+            with sending:
+                for _ in range(3):
+                    sending.sendto(b"x", (target, PORT))
+        assert alice.ping(INTERNET4) == 1
+
+    assert arrived == []
+
+
+def test_without_ipv6_at_the_exit_it_stays_in_the_tunnel_and_is_refused(world: World) -> None:
+    world.gateway.run("ip", "-6", "address", "flush", "dev", "wan", "scope", "global")
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    assert alice.ping(INTERNET4) == 1
+
+    with (
+        arriving(world.internet) as arrived,
+        pytest.raises(OSError, match=r"unreachable|No route|prohibited|denied|refused"),
+    ):
+        alice.connect(INTERNET6, PORT, within=5).close()
+
+    assert arrived == []
+    assert alice.ping(INTERNET4) == 1
+
+
+def test_full_packets_pass_and_bigger_ones_are_told_and_not_lost(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+
+    def whole(size: int) -> str:
+        """Ping with so many bytes of IP packet, which nobody may cut up."""
+        return alice.space.run(
+            *("ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", str(size - 28), INTERNET4),
+            check=False,
+        )
+
+    assert " 1 received" in whole(1280)
+    assert "+1 errors" in whole(1281)
+    # A customer who raises the profile's 1280 has the gateway's 1420, and hears of what is more.
+    alice.space.run("ip", "link", "set", alice.interface, "mtu", "1420")
+    assert " 1 received" in whole(1420)
+
+
+@pytest.mark.parametrize(("family", "host", "head"), [(4, INTERNET4, 40), (6, INTERNET6, 60)])
+def test_segments_are_clamped_to_the_tunnel(
+    world: World, family: int, host: str, head: int
+) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    alice.space.run("ip", "link", "set", alice.interface, "mtu", "1500")
+    with world.internet.entered():
+        server = socket.create_server(
+            (host, PORT), family=socket.AF_INET if family == 4 else socket.AF_INET6
+        )
+
+    with server, alice.connect(host, PORT) as ours:
+        theirs, _ = server.accept()
+        with theirs:
+            agreed = theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+            theirs.sendall(b"y" * 200_000)
+            got = 0
+            while got < 200_000:
+                got += len(ours.recv(65536))
+
+    assert 1420 - head - 12 <= agreed <= 1420 - head  # twelve are the time stamps
+    eventually(lambda: alice.ping(host), within=5)
