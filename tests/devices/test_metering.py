@@ -25,50 +25,16 @@ from ferriage.devices.models import (
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import PoolChange, PoolCurrent
 from ferriage.plans.models import Plan
-from yard import OWNER, report_of, status, usage
+from metered import QUOTA, Agent
+from yard import OWNER, report_of, usage
 
 if TYPE_CHECKING:
     from shop import Shop
-    from yard import EnrolledGateway
 
-QUOTA = 10_000_000
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 # The shop's `now` is 1 March 2026, noon.
 END = datetime(2026, 4, 1, 12, tzinfo=UTC)
-
-
-class Agent:
-    """One gateway's agent as far as its reports go."""
-
-    def __init__(self, shop: Shop, gateway: EnrolledGateway | None = None) -> None:
-        self.shop = shop
-        self.gateway = (gateway or shop.gateway).row
-        self.sequence = 0
-
-    def row(self, device: Device, down: int, up: int = 0, **changes: Any) -> wire.Usage:
-        values = {"device": device.code, "incarnation": "boot.e1", **changes}
-        return usage(self.shop.pool.code, down, up, **values)
-
-    def tell(self, *rows: wire.Usage, at: datetime) -> dict[tuple[str, str], int]:
-        """Report, and return how far counters may run."""
-        self.sequence += 1
-        report = report_of(status(self.shop.pool.code), sequence=self.sequence, usage=rows)
-        answer = metering.take_report(gateway=self.gateway, report=report, now=at)
-        return {(one.device, one.incarnation): one.bytes for one in answer.allowances}
-
-
-@pytest.fixture
-def quota(shop: Shop) -> int:
-    """Give the shop's plan a quota."""
-    Plan.objects.filter(pk=shop.plan.pk).update(quota_bytes=QUOTA)
-    shop.plan.refresh_from_db()
-    return QUOTA
-
-
-@pytest.fixture
-def agent(shop: Shop, quota: int) -> Agent:  # noqa: ARG001 -- the plan has one
-    return Agent(shop)
 
 
 @pytest.fixture

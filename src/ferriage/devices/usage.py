@@ -99,7 +99,7 @@ def left(subscription: Subscription, now: datetime) -> int | None:
 def by_day(subscription: Subscription, days: int, now: datetime) -> list[Day]:
     """Return the last days (UTC), oldest first and today last; those without bytes are zero.
 
-    Days are kept until `metering.MONTHS_KEPT` after the month of the quota that they belong to.
+    Days are kept until `conserving.MONTHS_KEPT` after the month of the quota that they belong to.
     """
     first = now.date() - timedelta(days=days - 1)
     rows = (

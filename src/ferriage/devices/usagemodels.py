@@ -120,7 +120,8 @@ class GatewayMeter(models.Model):
     """What all devices with a quota told on a gateway, only growing, and when it was compared.
 
     `checked_*` are what the devices and the pools' sums had come to when they were compared last;
-    `checked_at` is null until they were looked at for the first time.
+    `checked_at` is null until they were looked at for the first time. `checked_all` tells that
+    every device had a quota then.
     """
 
     gateway = models.OneToOneField("fleet.Gateway", on_delete=models.PROTECT, related_name="+")
@@ -128,6 +129,7 @@ class GatewayMeter(models.Model):
     checked_at = models.DateTimeField(null=True)
     checked_told = models.BigIntegerField(default=0)
     checked_pools = models.BigIntegerField(default=0)
+    checked_all = models.BooleanField(default=False)
 
     class Meta:
         db_table = "devices_gatewaymeter"
@@ -136,7 +138,8 @@ class GatewayMeter(models.Model):
 class MeterAlarm(models.Model):
     """Something about the counting that cannot be; shown to staff until one of them saw to it.
 
-    It names gateway or device, never an account. Until it is settled it is told once only.
+    It names gateways, devices or subscriptions, never an account. Until it is settled it is told
+    once only.
     """
 
     class Kind(models.TextChoices):
