@@ -1,5 +1,13 @@
 """Everything that changes the fleet."""
 
+from ferriage.fleet.actions.alarms import (
+    Fact,
+    acknowledge_alarm,
+    forget_unopened,
+    raise_alarm,
+    raise_alarms,
+    settle_alarms,
+)
 from ferriage.fleet.actions.enrolment import (
     EndpointMissing,
     EnrolmentWrong,
@@ -41,6 +49,7 @@ from ferriage.fleet.actions.secondperson import (
 __all__ = [
     "EndpointMissing",
     "EnrolmentWrong",
+    "Fact",
     "GatewayClosed",
     "GatewayWrong",
     "LeaseHeld",
@@ -53,6 +62,7 @@ __all__ = [
     "ReportWrong",
     "TokenRefused",
     "accept_pack",
+    "acknowledge_alarm",
     "allow_removals",
     "answer_outside_link",
     "assign",
@@ -63,13 +73,17 @@ __all__ = [
     "create_line",
     "drain_gateway",
     "enrol",
+    "forget_unopened",
     "hold_line",
     "new_enrol_token",
     "put_in_service",
+    "raise_alarm",
+    "raise_alarms",
     "refresh_permits",
     "release_line",
     "revoke_approval",
     "set_endpoint",
+    "settle_alarms",
     "suspend_approval",
     "take_report",
     "verify_approval",
