@@ -6,16 +6,19 @@ Source: docs/decisions/0045-alarms-are-rows.md
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ferriage.core.db import writing
 from ferriage.core.models import WorkerRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime, timedelta
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
 _MOST_TEXT: Final = 300
+_FRESH: Final = timedelta(seconds=5)
+"""The worker's rounds are a second apart; so much of its last one need not be exact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +32,33 @@ class Run:
 
 def claim(name: str, *, every: timedelta, now: datetime) -> bool:
     """Take something that is due every so often; of two processes only one gets it."""
+    if WorkerRun.objects.filter(name=name, ran_at__gt=now - every).exists():
+        return False
     with writing():
         made = WorkerRun.objects.get_or_create(name=name, defaults={"ran_at": now})[1]
         return made or claim_known(name, every=every, now=now)
 
 
 def claim_known(name: str, *, every: timedelta, now: datetime) -> bool:
-    """Take something as `claim` does, but never the first time: who did it once may be away."""
+    """Take something as `claim` does, but not what nobody ever did before."""
     return WorkerRun.objects.filter(name=name, ran_at__lte=now - every).update(ran_at=now) == 1
 
 
+def note_round(runs: Sequence[Run], *, now: datetime) -> None:
+    """Keep how a round of the worker went, unless nothing changed and the last one is fresh."""
+    known = {row.name: row for row in WorkerRun.objects.filter(name__in=[r.name for r in runs])}
+    fresh = all(
+        run.name in known
+        and known[run.name].failure == _plain(run.failure)
+        and now - known[run.name].ran_at < _FRESH
+        for run in runs
+    )
+    if not fresh:
+        note(runs, now=now)
+
+
 def note(runs: Iterable[Run], *, now: datetime) -> None:
-    """Keep how these went, with one statement; a success forgets the fault before it."""
+    """Keep how these went; a success forgets the fault before it."""
     made = [
         WorkerRun(
             name=run.name,

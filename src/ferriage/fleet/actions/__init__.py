@@ -1,7 +1,6 @@
 """Everything that changes the fleet."""
 
 from ferriage.fleet.actions.alarms import (
-    Fact,
     acknowledge_alarm,
     forget_unopened,
     raise_alarm,
@@ -45,6 +44,7 @@ from ferriage.fleet.actions.secondperson import (
     confirm_clock_repair,
     verify_approval,
 )
+from ferriage.fleet.lookout import Fact
 
 __all__ = [
     "EndpointMissing",

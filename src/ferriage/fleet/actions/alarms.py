@@ -9,7 +9,6 @@ Source: docs/decisions/0045-alarms-are-rows.md
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import StaleState
+from ferriage.fleet.lookout import Fact
 from ferriage.fleet.models import Alarm
 
 if TYPE_CHECKING:
@@ -37,20 +37,6 @@ LINGERS_LONGER: Final = {
 KEPT: Final = timedelta(days=90)
 _REFRESH: Final = timedelta(seconds=30)
 """An alarm that is seen all the time is written this often, since it lingers far longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """Something that is so now and should be looked at.
-
-    `patience` is how long it must have been so before anybody is told; `details` are JSON values
-    for people, without secrets and without customers.
-    """
-
-    kind: Alarm.Kind
-    subject: str
-    patience: timedelta = timedelta(0)
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 def raise_alarm(
@@ -152,9 +138,14 @@ def _new(fact: Fact, now: datetime) -> Alarm:
 
 def _see(row: Alarm, fact: Fact, now: datetime) -> bool:
     """Take over that it is so still; True when that is worth a write."""
-    opens = row.opened_at is None and now - row.noticed_at >= fact.patience
-    stale = now - row.seen_at >= _REFRESH
+    unseen = now - row.seen_at
+    waits = row.opened_at is None
+    opens = waits and unseen <= LINGERS and now - row.noticed_at >= fact.patience
+    stale = unseen >= _REFRESH
     if opens:
         row.opened_at = now
+    elif waits and unseen > LINGERS:
+        # Nobody looked meanwhile, so nobody knows that it stood all the time.
+        row.noticed_at = now
     row.seen_at, row.details = now, fact.details
     return opens or stale

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.shortcuts import get_object_or_404, render
@@ -13,20 +12,17 @@ from django.utils.translation import gettext_lazy
 
 from ferriage.fleet import actions
 from ferriage.fleet.bundle import NoBundle, block
+from ferriage.fleet.lookout import is_silent
 from ferriage.fleet.models import Gateway, Line, PoolGateway
 from ferriage.web.backoffice.fields import PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from django.http import HttpResponse
 
     from ferriage.web.backoffice.access import StaffRequest
-
-SILENT_AFTER: Final = timedelta(seconds=60)
-"""Agents report every ten seconds; after six missed reports a person should look."""
 
 
 class GatewayForm(forms.Form):
@@ -225,13 +221,6 @@ def removals(request: StaffRequest, code: str, pool: str) -> HttpResponse:
             "to the end of what was paid. Look first whether sales are missing in the records."
         ),
     )
-
-
-def is_silent(gateway: Gateway, now: datetime) -> bool:
-    """Tell whether a gateway that should report has not done so for a minute."""
-    seen = gateway.last_seen_at
-    active = gateway.state == Gateway.State.ACTIVE
-    return active and (seen is None or now - seen > SILENT_AFTER)
 
 
 def _lag(members: Iterable[PoolGateway]) -> int:
