@@ -71,6 +71,11 @@ class Health:
     behind_seconds: int
     differs: bool
 
+    @property
+    def late(self) -> bool:
+        """Tell whether it is behind for longer than a person should leave it."""
+        return self.behind_seconds > LAGS_AFTER.total_seconds()
+
 
 def healths(members: QuerySet[PoolGateway], *, now: datetime) -> list[Health]:
     """Return the health of memberships, in their order, with two queries."""
@@ -175,7 +180,7 @@ def _of_gateway(gateway: Gateway, pools: list[Health], now: datetime) -> Iterato
 
 
 def _lag(code: str, pools: list[Health]) -> Iterator[Fact]:
-    late = [h for h in pools if h.behind_seconds > LAGS_AFTER.total_seconds()]
+    late = [h for h in pools if h.late]
     other = [h for h in pools if h.differs]
     if not late and not other:
         return
