@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,21 +11,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ferriage.core.actors import Actor
-from ferriage.core.errors import StaleState
 from ferriage.core.models import AuditEntry
-from ferriage.devices import actions, alarms, conserving, tasks
+from ferriage.devices import actions, conserving, tasks
 from ferriage.devices import usage as reads
 from ferriage.devices.models import (
     GatewayMeter,
     Incarnation,
-    MeterAlarm,
     UsageDay,
     UsageMonth,
     UsageRest,
 )
-from ferriage.fleet.models import PoolChange, PoolCurrent, PoolUsage
+from ferriage.fleet import alarmwords
+from ferriage.fleet.alarming import open_alarms
+from ferriage.fleet.models import Alarm, PoolChange, PoolCurrent
 from ferriage.plans.models import Plan
-from yard import OWNER, usage
+from yard import usage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,7 +51,7 @@ lives = st.lists(
 
 
 def _empty() -> None:
-    models = (UsageDay, UsageMonth, Incarnation, UsageRest, GatewayMeter, MeterAlarm)
+    models = (UsageDay, UsageMonth, Incarnation, UsageRest, GatewayMeter, Alarm)
     for model in models:
         model.objects.all().delete()
 
@@ -101,7 +100,7 @@ def test_lost_doubled_and_disordered_reports_end_in_the_same_sums(
     }
     assert reads.used(holder, now + 5 * MINUTE) == sum(true.values())
     conserving.check_ledger(now)
-    assert alarms.open_alarms() == []
+    assert shown() == []
 
 
 # --- the ledger -------------------------------------------------------------------------------
@@ -115,8 +114,8 @@ def device(shop: Shop, agent: Agent, now: datetime) -> Device:
     return device
 
 
-def shown() -> list[tuple[str, str, dict[str, Any]]]:
-    return [(one.kind, one.subject, one.details) for one in alarms.open_alarms()]
+def shown() -> list[tuple[str, dict[str, Any]]]:
+    return [(one.subject, one.details) for one in open_alarms()]
 
 
 def test_ledger_that_adds_up_alarms_nobody(device: Device, now: datetime) -> None:
@@ -133,37 +132,25 @@ def test_day_that_lost_a_byte_is_shown(device: Device, now: datetime) -> None:
 
     conserving.run(now + DAY)
 
-    assert shown() == [
-        ("ledger", "days", {"devices": {device.code: 1}, "count": 1}),
-        (
-            "ledger",
-            "months",
-            {"subscriptions": {device.subscription.code: 1}, "count": 1},
-        ),
-    ]
+    off = {
+        "days": {"count": 1, "bytes": {device.code: 1}},
+        "months": {"count": 1, "bytes": {device.subscription.code: 1}},
+    }
+    assert shown() == [("ledger", {"name": "", **off})]
+    assert alarmwords.said(Alarm.objects.get()) == (
+        f"Counters and days of 1 devices differ: {device.code} (1 B). "
+        f"Days and months of 1 subscriptions differ: {device.subscription.code} (1 B)."
+    )
 
 
-def test_alarm_is_one_until_it_is_settled(device: Device, now: datetime) -> None:
+def test_difference_is_on_record_once(device: Device, now: datetime) -> None:
     del device
     UsageMonth.objects.update(bytes_used=1001)
-    for days in (1, 2, 3):
-        conserving.run(now + days * DAY)
-    alarm = MeterAlarm.objects.get()
-    assert alarm.times == 3
 
-    settle = partial(alarms.settle_alarm, alarm=alarm, now=now + 3 * DAY, actor=OWNER)
-    settle()
-    with pytest.raises(StaleState):
-        settle()
-    conserving.run(now + 4 * DAY)
+    for hours in (24, 48):
+        conserving.run(now + timedelta(hours=hours))
 
-    assert MeterAlarm.objects.count() == 2
-    actions_told = AuditEntry.objects.filter(action__startswith="meter.").order_by("pk")
-    assert [entry.action for entry in actions_told] == [
-        "meter.alarm_raised",
-        "meter.alarm_settled",
-        "meter.alarm_raised",
-    ]
+    assert AuditEntry.objects.filter(action="meter.differed").count() == 1
 
 
 def test_set_aside_bytes_leave_the_ledger_whole(
@@ -173,7 +160,8 @@ def test_set_aside_bytes_leave_the_ledger_whole(
 
     conserving.check_ledger(now)
 
-    assert [kind for kind, _, _ in shown()] == ["growth"]
+    ((_, details),) = shown()
+    assert details.keys() == {"name", "aside"}
 
 
 # --- pools ------------------------------------------------------------------------------------
@@ -198,8 +186,8 @@ def test_devices_and_pools_of_a_gateway_are_compared(
 
     conserving.run(now + 2 * DAY)
 
-    expected = [("pools", agent.gateway.code, {"devices": devices, "pools": pools})]
-    assert shown() == (expected if told else [])
+    sums = {"name": agent.gateway.name, "sums": {"devices": devices, "pools": pools}}
+    assert shown() == ([(agent.gateway.code, sums)] if told else [])
 
 
 def test_pools_may_come_to_more_where_somebody_has_no_quota(
@@ -258,16 +246,3 @@ def test_what_is_old_is_forgotten_and_the_rest_adds_up(
     # A counter that runs is never forgotten, or its bytes would count anew.
     agent.tell(agent.row(device, 60, incarnation="boot.e2"), at=now + 400 * DAY)
     assert [day.bytes_down for day in UsageDay.objects.all()] == [10]
-
-
-def test_settled_alarms_are_forgotten(device: Device, now: datetime) -> None:
-    del device
-    UsageMonth.objects.update(bytes_used=1001)
-    conserving.run(now + DAY)
-    alarms.settle_alarm(alarm=MeterAlarm.objects.get(), now=now + DAY, actor=OWNER)
-    UsageMonth.objects.update(bytes_used=1000)
-
-    conserving.run(now + 70 * DAY)
-
-    assert list(MeterAlarm.objects.all()) == []
-    assert PoolUsage.objects.count() == 1

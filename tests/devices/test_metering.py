@@ -18,12 +18,12 @@ from ferriage.devices.models import (
     Device,
     GatewayMeter,
     Incarnation,
-    MeterAlarm,
     UsageDay,
     UsageMonth,
 )
 from ferriage.fleet import actions as fleet
-from ferriage.fleet.models import PoolChange, PoolCurrent
+from ferriage.fleet import alarmwords
+from ferriage.fleet.models import Alarm, PoolChange, PoolCurrent
 from ferriage.plans.models import Plan
 from metered import QUOTA, Agent
 from yard import OWNER, report_of, usage
@@ -56,7 +56,7 @@ def changes() -> int:
 
 
 def everything() -> list[Any]:
-    models = (GatewayMeter, Incarnation, MeterAlarm, UsageDay, UsageMonth)
+    models = (Alarm, GatewayMeter, Incarnation, UsageDay, UsageMonth)
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 
@@ -137,7 +137,7 @@ def test_devices_of_plans_without_a_quota_are_not_counted(
 
     assert allowed == {}
     assert (days(), list(Incarnation.objects.all()), list(UsageMonth.objects.all())) == ([], [], [])
-    assert list(MeterAlarm.objects.all()) == []
+    assert list(Alarm.objects.all()) == []
 
 
 def test_device_that_the_gateway_was_never_given_counts_nothing_and_staff_see_it(
@@ -157,12 +157,16 @@ def test_device_that_the_gateway_was_never_given_counts_nothing_and_staff_see_it
     agent.tell(agent.row(device, 7), usage(shop.pool.code, 0, 0, device="dev_x"), at=now + MINUTE)
 
     assert [row[2:] for row in days()] == [(7, 0)]
-    alarms = MeterAlarm.objects.order_by("pk").values_list("kind", "subject", "times", "details")
+    alarms = Alarm.objects.order_by("pk").values_list("kind", "subject", "details")
     assert list(alarms) == [
-        ("foreign", stranger.gateway.code, 2, {"devices": [device.code], "count": 1}),
-        ("foreign", agent.gateway.code, 1, {"devices": ["dev_x"], "count": 1}),
+        (
+            "metering",
+            subject.gateway.code,
+            {"name": subject.gateway.name, "foreign": {"count": 1, "devices": [code]}},
+        )
+        for subject, code in ((stranger, device.code), (agent, "dev_x"))
     ]
-    assert AuditEntry.objects.filter(action="meter.alarm_raised").count() == 2
+    assert AuditEntry.objects.filter(action="meter.differed").count() == 2
 
 
 def test_final_of_a_removed_device_counts_while_its_tombstone_is_kept(
@@ -274,9 +278,13 @@ def test_growth_beyond_the_plans_speed_is_set_aside_and_cuts_nobody(
     assert [row[2:] for row in days()] == [(1700, 0)]
     row = Incarnation.objects.get()
     assert (row.told_down, row.aside_down) == ((1 << 40) + 700, (1 << 40) - 1000)
-    alarm = MeterAlarm.objects.get()
-    assert (alarm.kind, alarm.subject) == ("growth", agent.gateway.code)
-    assert alarm.details == {"bytes": {device.code: (1 << 40) - 1000}, "count": 1}
+    alarm = Alarm.objects.get()
+    assert (alarm.kind, alarm.subject) == ("metering", agent.gateway.code)
+    assert alarm.details["aside"] == {"count": 1, "bytes": {device.code: (1 << 40) - 1000}}
+    assert alarmwords.said(alarm) == (
+        "Of 1 devices more than their speed allows was set aside: "
+        f"{device.code} (1,099,511,626,776 B)."
+    )
 
 
 def test_what_was_used_while_the_site_was_dead_is_possible(
@@ -293,7 +301,7 @@ def test_what_was_used_while_the_site_was_dead_is_possible(
     )
 
     assert [row[2] for row in days()] == [most]
-    assert list(MeterAlarm.objects.all()) == []
+    assert list(Alarm.objects.all()) == []
 
 
 # --- as many as may be ------------------------------------------------------------------------

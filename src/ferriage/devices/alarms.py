@@ -1,68 +1,47 @@
-"""What cannot be about the counting of bytes is shown to staff until one of them saw to it."""
+"""Tells staff, once, what cannot be about the counting of bytes. Nobody is cut by it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from django.db.models import F
-from django.utils.translation import gettext_lazy as _
+from typing import TYPE_CHECKING, Any, Final
 
 from ferriage.core import audit
 from ferriage.core.db import writing
-from ferriage.core.errors import StaleState
-from ferriage.devices.models import MeterAlarm
+from ferriage.fleet.actions import raise_alarms
+from ferriage.fleet.lookout import Fact
+from ferriage.fleet.models import Alarm
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.core.actors import Actor
 
+NAMED: Final = 10
+"""Most rows that an alarm names."""
 
-def raise_alarm(
-    *,
-    kind: MeterAlarm.Kind,
-    subject: str,
-    details: dict[str, Any],
-    now: datetime,
-    actor: Actor,
+
+def tell(
+    *, subject: str, name: str, now: datetime, actor: Actor, found: dict[str, dict[str, Any]]
 ) -> None:
-    """Show an alarm to staff; one that is shown already counts on, with the newest details.
+    """Open an alarm that bytes do not add up, or keep the one that is open with what is so now.
 
     Args:
-        subject: Code of the gateway, or of the device, that it is about.
-        details: JSON values; no account.
+        subject: Code of a gateway, or `ledger`.
+        name: What people call it.
+        found: By kind, as `fleet.alarmwords` puts it in words; devices by code, no accounts.
     """
     with writing():
-        shown = MeterAlarm.objects.filter(kind=kind, subject=subject, settled_at=None)
-        if shown.update(times=F("times") + 1, last_at=now, details=details):
-            return
-        MeterAlarm.objects.create(
-            kind=kind, subject=subject, details=details, raised_at=now, last_at=now
-        )
-        audit.record(now=now, actor=actor, action="meter.alarm_raised", subject=subject, kind=kind)
+        shown = Alarm.objects.filter(kind=Alarm.Kind.METERING, subject=subject, ended_at=None)
+        if not shown.exists():
+            # A day later the alarm may have ended; that it ever was stays on record here.
+            audit.record(
+                now=now, actor=actor, action="meter.differed", subject=subject, kinds=sorted(found)
+            )
+        details: dict[str, Any] = {"name": name, **found}
+        fact = Fact(kind=Alarm.Kind.METERING, subject=subject, details=details)
+        raise_alarms([fact], now=now)
 
 
-def settle_alarm(*, alarm: MeterAlarm, now: datetime, actor: Actor) -> MeterAlarm:
-    """Take an alarm away that somebody saw to; should it come again, it is a new one.
-
-    Raises:
-        StaleState: Somebody else took it away.
-    """
-    with writing():
-        shown = MeterAlarm.objects.filter(pk=alarm.pk, settled_at=None)
-        if shown.update(settled_at=now) != 1:
-            raise StaleState(_("Somebody else has seen to this already."), _("Look again."))
-        audit.record(
-            now=now,
-            actor=actor,
-            action="meter.alarm_settled",
-            subject=alarm.subject,
-            kind=alarm.kind,
-        )
-    alarm.refresh_from_db()
-    return alarm
-
-
-def open_alarms() -> list[MeterAlarm]:
-    """Return what nobody saw to yet, oldest first."""
-    return list(MeterAlarm.objects.filter(settled_at=None).order_by("pk"))
+def most(rows: dict[str, int]) -> dict[str, Any]:
+    """Return how many rows there are, and those with the most bytes by name."""
+    largest = sorted(rows.items(), key=lambda row: (-row[1], row[0]))[:NAMED]
+    return {"count": len(rows), "bytes": dict(largest)}

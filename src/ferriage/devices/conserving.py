@@ -16,12 +16,11 @@ from django.db.models.functions import Coalesce
 
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
-from ferriage.devices.alarms import raise_alarm
+from ferriage.devices import alarms
 from ferriage.devices.models import (
     Device,
     GatewayMeter,
     Incarnation,
-    MeterAlarm,
     UsageDay,
     UsageMonth,
     UsageRest,
@@ -42,7 +41,8 @@ MONTHS_KEPT: Final = timedelta(days=62)
 TOLERANCE: Final = 0.03
 SLACK_BYTES: Final = 10_000_000
 """What pools and devices may differ by however little was used."""
-NAMED: Final = 10
+LEDGER: Final = "ledger"
+"""What the alarm is about that the books of bytes do not add up."""
 UNMETERED: Final = '"quota":null'
 """In the canonical JSON of a device's record that has no quota."""
 _WORKER: Final = Actor("system", "worker")
@@ -64,7 +64,7 @@ def run(now: datetime) -> int:
 
 def check_ledger(now: datetime) -> None:
     """Compare counters with days, and days with months, to the byte."""
-    off: dict[str, int] = {}
+    days: dict[str, int] = {}
     for way in ("down", "up"):
         counted = _sum(Incarnation, F(f"told_{way}") - F(f"aside_{way}"))
         posted = _sum(UsageDay, F(f"bytes_{way}"))
@@ -72,13 +72,16 @@ def check_ledger(now: datetime) -> None:
             off=counted + _sum(UsageRest, F(f"bytes_{way}")) - posted
         ).exclude(off=0)
         for code, difference in rows.order_by("pk").values_list("code", "off"):
-            off[code] = off.get(code, 0) + abs(int(difference))
-    _tell_ledger("days", "devices", off, now)
-    months = UsageMonth.objects.annotate(
+            days[code] = days.get(code, 0) + abs(int(difference))
+    sums = UsageMonth.objects.annotate(
         off=F("bytes_used") - Coalesce(Sum(F("days__bytes_down") + F("days__bytes_up")), Value(0))
     ).exclude(off=0)
-    found = months.order_by("pk").values_list("subscription__code", "off")
-    _tell_ledger("months", "subscriptions", {code: int(by) for code, by in found}, now)
+    rows_off = sums.order_by("pk").values_list("subscription__code", "off")
+    months = {code: abs(int(difference)) for code, difference in rows_off}
+    both = {"days": days, "months": months}
+    found = {kind: alarms.most(off) for kind, off in both.items() if off}
+    if found:
+        alarms.tell(subject=LEDGER, name="", now=now, actor=_WORKER, found=found)
 
 
 def _sum(model: type[Model], expression: Any) -> Coalesce:
@@ -86,12 +89,6 @@ def _sum(model: type[Model], expression: Any) -> Coalesce:
     rows = model._default_manager.filter(device=OuterRef("pk")).order_by()  # noqa: SLF001 -- any model's
     total = rows.values("device").annotate(total=Sum(expression)).values("total")
     return Coalesce(Subquery(total), Value(0))
-
-
-def _tell_ledger(subject: str, named: str, off: dict[str, int], now: datetime) -> None:
-    if off:
-        details = {named: dict(list(off.items())[:NAMED]), "count": len(off)}
-        _tell(MeterAlarm.Kind.LEDGER, subject, details, now)
 
 
 def check_gateways(now: datetime) -> None:
@@ -127,8 +124,8 @@ def check_gateways(now: datetime) -> None:
 def _compare(gateway: Gateway, *, devices: int, pools: int, both: bool, now: datetime) -> None:
     slack = pools * TOLERANCE + SLACK_BYTES
     if devices - pools > slack or (both and pools - devices > slack):
-        details = {"devices": devices, "pools": pools}
-        _tell(MeterAlarm.Kind.POOLS, gateway.code, details, now)
+        sums = {"sums": {"devices": devices, "pools": pools}}
+        alarms.tell(subject=gateway.code, name=gateway.name, now=now, actor=_WORKER, found=sums)
 
 
 def _is_unmetered(meter: GatewayMeter) -> bool:
@@ -140,15 +137,11 @@ def _is_unmetered(meter: GatewayMeter) -> bool:
     return PoolCurrent.objects.filter(pools).exists() or changed.exists()
 
 
-def _tell(kind: MeterAlarm.Kind, subject: str, details: dict[str, Any], now: datetime) -> None:
-    raise_alarm(kind=kind, subject=subject, details=details, now=now, actor=_WORKER)
-
-
 # --- forgetting -------------------------------------------------------------------------------
 
 
 def forget(now: datetime) -> int:
-    """Forget old incarnations, months and alarms; what they counted goes on adding up."""
+    """Forget old incarnations and months; what they counted goes on adding up."""
     done = 0
     while page := _forget_incarnations(now):
         done += page
@@ -156,8 +149,7 @@ def forget(now: datetime) -> int:
         done += page
     with writing():
         UsageRest.objects.filter(bytes_down=0, bytes_up=0).delete()
-        old = MeterAlarm.objects.filter(settled_at__lt=now - MONTHS_KEPT)
-        return done + old.delete()[0]
+    return done
 
 
 def _forget_incarnations(now: datetime) -> int:

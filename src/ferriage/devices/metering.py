@@ -12,20 +12,18 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import batched
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import F, Q
 
 from ferriage import wire
 from ferriage.core import clock
 from ferriage.core.actors import Actor
-from ferriage.devices import usage
-from ferriage.devices.alarms import raise_alarm
+from ferriage.devices import alarms, usage
 from ferriage.devices.models import (
     Device,
     GatewayMeter,
     Incarnation,
-    MeterAlarm,
     UsageDay,
     UsageMonth,
 )
@@ -34,7 +32,7 @@ from ferriage.fleet.models import PoolCurrent
 from ferriage.plans import quota
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from ferriage.fleet.models import Gateway
     from ferriage.plans.models import Plan, Subscription
@@ -43,8 +41,6 @@ SLACK: Final = timedelta(seconds=60)
 """A report may be this much longer under way than the one before it."""
 FASTER: Final = 1.1
 """How much faster than its plan a device may seem before its bytes are set aside."""
-NAMED: Final = 10
-"""Most devices that an alarm names."""
 _CHUNK: Final = 1000
 _BITS: Final = 8
 _TICK: Final = timedelta(microseconds=1)
@@ -105,7 +101,7 @@ class Metering:
             if code in devices:
                 books.post(devices[code], incarnation, row)
         books.write()
-        _tell_foreign(gateway, {code for code, _ in told} - devices.keys(), now)
+        _tell(gateway, {code for code, _ in told} - devices.keys(), books.aside, now)
 
     def allowances(
         self, *, gateway: Gateway, rows: Sequence[wire.Usage], now: datetime
@@ -255,8 +251,6 @@ class _Books:
         )
         self._write_days(self._write_months())
         self._write_gateway()
-        if self.aside:
-            _tell_growth(self.gateway, self.aside, self.now)
 
     def _write_months(self) -> dict[tuple[int, datetime], UsageMonth]:
         months = self._months()
@@ -329,18 +323,12 @@ def _month(subscription: Subscription, resets_at: int, now: datetime) -> tuple[d
 # --- telling staff ----------------------------------------------------------------------------
 
 
-def _tell_foreign(gateway: Gateway, codes: Iterable[str], now: datetime) -> None:
-    named = sorted(codes)
-    if named:
-        details: dict[str, Any] = {"devices": [code[:24] for code in named[:NAMED]]}
-        _tell(MeterAlarm.Kind.FOREIGN, gateway, {**details, "count": len(named)}, now)
-
-
-def _tell_growth(gateway: Gateway, aside: dict[str, int], now: datetime) -> None:
-    most = sorted(aside.items(), key=lambda item: item[1], reverse=True)[:NAMED]
-    _tell(MeterAlarm.Kind.GROWTH, gateway, {"bytes": dict(most), "count": len(aside)}, now)
-
-
-def _tell(kind: MeterAlarm.Kind, gateway: Gateway, details: dict[str, Any], now: datetime) -> None:
-    actor = Actor("gateway", gateway.code)
-    raise_alarm(kind=kind, subject=gateway.code, details=details, now=now, actor=actor)
+def _tell(gateway: Gateway, foreign: Collection[str], aside: dict[str, int], now: datetime) -> None:
+    found = {}
+    if foreign:
+        found["foreign"] = {"count": len(foreign), "devices": sorted(foreign)[: alarms.NAMED]}
+    if aside:
+        found["aside"] = alarms.most(aside)
+    if found:
+        actor = Actor("gateway", gateway.code)
+        alarms.tell(subject=gateway.code, name=gateway.name, now=now, actor=actor, found=found)

@@ -7,7 +7,6 @@ from ferriage.core.models import CodeField
 from ferriage.devices.usagemodels import (
     GatewayMeter,
     Incarnation,
-    MeterAlarm,
     UsageDay,
     UsageMonth,
     UsageRest,
@@ -17,7 +16,6 @@ __all__ = [
     "Device",
     "GatewayMeter",
     "Incarnation",
-    "MeterAlarm",
     "UsageDay",
     "UsageMonth",
     "UsageRest",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
-from django.utils.translation import gettext_lazy as _
 
 
 class Incarnation(models.Model):
@@ -133,42 +132,3 @@ class GatewayMeter(models.Model):
 
     class Meta:
         db_table = "devices_gatewaymeter"
-
-
-class MeterAlarm(models.Model):
-    """Something about the counting that cannot be; shown to staff until one of them saw to it.
-
-    It names gateways, devices or subscriptions, never an account. Until it is settled it is told
-    once only.
-    """
-
-    class Kind(models.TextChoices):
-        FOREIGN = "foreign", _("bytes of a device that the gateway was never given")
-        GROWTH = "growth", _("more bytes than the plan's speed allows")
-        LEDGER = "ledger", _("days and counters differ")
-        POOLS = "pools", _("devices and pools of a gateway differ")
-
-    kind = models.CharField(max_length=8, choices=Kind)
-    subject = models.CharField(max_length=24)
-    details = models.JSONField(default=dict)
-    times = models.PositiveIntegerField(default=1)
-    raised_at = models.DateTimeField()
-    last_at = models.DateTimeField()
-    settled_at = models.DateTimeField(null=True)
-
-    class Meta:
-        db_table = "devices_meteralarm"
-        constraints = [
-            models.UniqueConstraint(
-                fields=["kind", "subject"],
-                condition=Q(settled_at__isnull=True),
-                name="devices_meteralarm_once",
-            ),
-            models.CheckConstraint(
-                condition=Q(kind__in=["foreign", "growth", "ledger", "pools"]),
-                name="devices_meteralarm_kind",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.subject}"

@@ -108,6 +108,24 @@ class Usage(Struct, frozen=True):
     resets_at: int = 0
 
 
+class Sign(Struct, frozen=True):
+    """Something that a person should know of a gateway: how often since its agent began, and when.
+
+    `kind` is one of `SIGNS`; a site that does not know one keeps it and raises no alarm. `pool` is
+    empty for what concerns the whole host. `at` is the last time, in site time.
+    """
+
+    kind: str
+    pool: str
+    count: int
+    at: int
+
+
+SIGNS: Final = ("table", "element", "peer", "interface", "slow-build")
+"""What a `Sign` may be of: our nft tables were gone, elements of its sets differed, peers were
+there that no record names or were gone, an interface was gone; and wireguard-go is a slow build."""
+
+
 class Report(Struct, frozen=True):
     """`POST /gateway/v1/report`. Sending one twice changes nothing.
 
@@ -125,6 +143,7 @@ class Report(Struct, frozen=True):
     pools: tuple[PoolStatus, ...]
     usage: tuple[Usage, ...]
     warnings: tuple[str, ...]
+    signs: tuple[Sign, ...] = ()
 
 
 class Allowance(Struct, frozen=True):

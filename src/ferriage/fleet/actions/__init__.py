@@ -1,5 +1,12 @@
 """Everything that changes the fleet."""
 
+from ferriage.fleet.actions.alarms import (
+    acknowledge_alarm,
+    forget_unopened,
+    raise_alarm,
+    raise_alarms,
+    settle_alarms,
+)
 from ferriage.fleet.actions.enrolment import (
     EndpointMissing,
     EnrolmentWrong,
@@ -43,11 +50,13 @@ from ferriage.fleet.actions.secondperson import (
     confirm_clock_repair,
     verify_approval,
 )
+from ferriage.fleet.lookout import Fact
 
 __all__ = [
     "DeviceMeter",
     "EndpointMissing",
     "EnrolmentWrong",
+    "Fact",
     "GatewayClosed",
     "GatewayWrong",
     "LeaseHeld",
@@ -60,6 +69,7 @@ __all__ = [
     "ReportWrong",
     "TokenRefused",
     "accept_pack",
+    "acknowledge_alarm",
     "allow_removals",
     "answer_outside_link",
     "assign",
@@ -70,13 +80,17 @@ __all__ = [
     "create_line",
     "drain_gateway",
     "enrol",
+    "forget_unopened",
     "hold_line",
     "new_enrol_token",
     "put_in_service",
+    "raise_alarm",
+    "raise_alarms",
     "refresh_permits",
     "release_line",
     "revoke_approval",
     "set_endpoint",
+    "settle_alarms",
     "suspend_approval",
     "take_report",
     "verify_approval",

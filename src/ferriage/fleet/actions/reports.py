@@ -25,6 +25,9 @@ RIVAL_SHOWN: Final = timedelta(hours=1)
 RIVAL_WARNING: Final = "A second agent with this gateway's identity was refused."
 _MOST_TEXT: Final = 300
 _MOST_ROWS: Final = 20_000
+_MOST_SIGNS: Final = 1000
+_LAST_INSTANT: Final = 253_402_300_799
+"""The end of the year 9999, beyond which no `datetime` goes."""
 
 
 class LeaseHeld(FerriageError):
@@ -143,6 +146,7 @@ def _take_over(
     gateway.agent_version = report.agent_version
     gateway.backend = report.backend
     gateway.warnings = _warnings(gateway, report, now)
+    gateway.signs = _signs(report)
     gateway.save()
 
 
@@ -150,6 +154,13 @@ def _warnings(gateway: Gateway, report: wire.Report, now: datetime) -> list[str]
     own = [_short(text) for text in report.warnings]
     rival = gateway.rival_at is not None and now - gateway.rival_at < RIVAL_SHOWN
     return [RIVAL_WARNING, *own] if rival else own
+
+
+def _signs(report: wire.Report) -> list[dict[str, str | int]]:
+    return [
+        {"kind": _short(s.kind), "pool": _short(s.pool), "count": s.count, "at": s.at}
+        for s in report.signs
+    ]
 
 
 def _allowances(
@@ -286,6 +297,14 @@ def _plain_head(report: wire.Report) -> bool:
         and fits(Gateway.backend.field, report.backend)
         and counts(report.sequence)
         and max(len(report.pools), len(report.usage), len(report.warnings)) <= _MOST_ROWS
+        and _plain_signs(report)
+    )
+
+
+def _plain_signs(report: wire.Report) -> bool:
+    instants = all(0 <= sign.at <= _LAST_INSTANT for sign in report.signs)
+    return (
+        instants and all(counts(s.count) for s in report.signs) and len(report.signs) <= _MOST_SIGNS
     )
 
 
