@@ -115,6 +115,8 @@ EXPECTED: Final = {
     "staff-tax-remit": ("o", "o"),
     "staff-documents": ("osa", ""),
     "staff-document": ("osa", ""),
+    "staff-alarms": ("osa", ""),
+    "staff-alarm-acknowledge": ("", "os"),
     "staff-gateways": ("osa", ""),
     "staff-gateway-new": ("o", "o"),
     "staff-gateway": ("osa", ""),

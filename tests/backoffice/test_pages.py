@@ -42,6 +42,7 @@ EVERY_LIST = (
     "staff-partners",
     "staff-hosting",
     "staff-gateways",
+    "staff-alarms",
     "staff-lines",
     "staff-lines-diagram",
     "staff-needs",

@@ -2,6 +2,8 @@
 
 python office.py vouchers 3      sell vouchers for a month, print their codes
 python office.py books           print what does not agree, and how much was fulfilled
+python office.py metered 60      open a service with a quota whose month ends in 60 s; print a file
+python office.py used CODE       print what a subscription used of it, and what is wrong with that
 """
 
 from __future__ import annotations
@@ -13,15 +15,26 @@ import django
 
 django.setup()
 
+from ferriage.accounts.actions import open_account  # noqa: E402 -- models need Django set up
 from ferriage.cli.demo import shop  # noqa: E402 -- models need Django set up
 from ferriage.core import clock  # noqa: E402 -- the same
+from ferriage.core.actors import CUSTOMER  # noqa: E402 -- the same
+from ferriage.core.codes import new_code  # noqa: E402 -- the same
 from ferriage.core.money import Money  # noqa: E402 -- the same
-from ferriage.devices.models import Device  # noqa: E402 -- the same
+from ferriage.devices import files  # noqa: E402 -- the same
+from ferriage.devices.actions import add_device  # noqa: E402 -- the same
+from ferriage.devices.conserving import check_ledger  # noqa: E402 -- the same
+from ferriage.devices.keys import new_keypair  # noqa: E402 -- the same
+from ferriage.devices.models import Device, UsageMonth  # noqa: E402 -- the same
+from ferriage.devices.queries import placements  # noqa: E402 -- the same
+from ferriage.fleet import alarmwords  # noqa: E402 -- the same
+from ferriage.fleet.alarming import open_alarms  # noqa: E402 -- the same
 from ferriage.orders.actions import end_subscription  # noqa: E402 -- the same
 from ferriage.orders.models import Order  # noqa: E402 -- the same
 from ferriage.payments.models import Payment, Voucher  # noqa: E402 -- the same
 from ferriage.payments.queries import check  # noqa: E402 -- the same
 from ferriage.plans import actions as plans  # noqa: E402 -- the same
+from ferriage.plans.models import Plan, Subscription  # noqa: E402 -- the same
 
 
 def main(verb: str, *arguments: str) -> None:
@@ -29,6 +42,10 @@ def main(verb: str, *arguments: str) -> None:
         answer: object = shop.issue_vouchers(shop.month_price(), int(arguments[0]))
     elif verb == "fast":
         answer = _fast(int(arguments[0]))
+    elif verb == "metered":
+        answer = _metered(int(arguments[0]))
+    elif verb == "used":
+        answer = _used(arguments[0])
     elif verb == "end":
         answer = _end(arguments[0], int(arguments[1]))
     else:
@@ -58,6 +75,46 @@ def _fast(count: int) -> dict[str, object]:
     money = Money(1000, "CNY")
     price = plans.set_price(plan=plan, term_months=1, money=money, now=now, actor=shop.OLGA)
     return {"price": price.code, "vouchers": shop.issue_vouchers(price, count)}
+
+
+def _metered(seconds: int) -> dict[str, object]:
+    """Give somebody a device of a plan with a quota of a million bytes."""
+    line = shop.month_price().plan.offers.get().line
+    now = clock.now()
+    service = plans.create_service(slug="metered", name="Metered", now=now, actor=shop.OLGA)
+    plan = plans.create_plan(service=service, name="Small", now=now, actor=shop.OLGA)
+    plans.add_offer(plan=plan, line=line, now=now, actor=shop.OLGA)
+    Plan.objects.filter(pk=plan.pk).update(quota_bytes=1_000_000)
+    plan.refresh_from_db()
+    account = open_account(now=now, actor=CUSTOMER, place=shop.PLACE).account
+    extended = plans.extend(
+        account=account,
+        plan=plan,
+        subscription=None,
+        term_months=1,
+        source_code=new_code("ord"),
+        now=now,
+        actor=CUSTOMER,
+    )
+    subscription = extended.subscription
+    ends_at = clock.from_unix(clock.unix(now) + seconds)
+    Subscription.objects.filter(pk=subscription.pk).update(quota_anchor_at=ends_at)
+    pair = new_keypair()
+    device = add_device(subscription=subscription, public_key=pair.public, now=now, actor=CUSTOMER)
+    (placement,) = placements(device)
+    conf = files.conf(device=device, private_key=pair.private, placement=placement)
+    return {"subscription": subscription.code, "conf": conf}
+
+
+def _used(code: str) -> dict[str, object]:
+    """Return the bytes of the months that are kept, oldest first, and every alarm of the meter."""
+    months = UsageMonth.objects.filter(subscription__code=code).order_by("begins_at")
+    check_ledger(clock.now())
+    alarms = open_alarms().filter(kind="metering")
+    return {
+        "months": list(months.values_list("bytes_used", flat=True)),
+        "alarms": [alarmwords.said(alarm) for alarm in alarms],
+    }
 
 
 def _end(public_key: str, seconds: int) -> float:

@@ -188,7 +188,11 @@ def test_database_tells_two_apart(till: Till) -> None:
 
     with pytest.raises(IntegrityError), transaction.atomic():
         Subscription.objects.create(
-            account=held.account, service=held.service, plan=held.plan, anchor_at=till.now
+            account=held.account,
+            service=held.service,
+            plan=held.plan,
+            anchor_at=till.now,
+            quota_anchor_at=till.now,
         )
 
 

@@ -122,7 +122,7 @@ def test_two_writers_that_saw_the_same_version_extend_once(shop: Shop, now: date
     extend(seen.account, shop.plan, "ord_2", now)
 
     with pytest.raises(StaleState):
-        rights._hold(seen, seen.account, shop.plan, seen.anchor_at)
+        rights._hold(seen, seen.account, shop.plan, seen.anchor_at, now)
 
     assert Subscription.objects.get().version == seen.version + 1
 

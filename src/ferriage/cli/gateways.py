@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
+    from ferriage.fleet.lookout import Health
     from ferriage.fleet.models import Gateway, PoolGateway
 
 _NEVER: Final = "never seen"
@@ -33,20 +34,42 @@ def list_all(_: argparse.Namespace) -> int:
 
 
 def show(parsed: argparse.Namespace) -> int:
-    """Print one gateway and what it last reported of each line."""
+    """Print one gateway, how far it is with each line, and what is wrong."""
     house.enter()
+    from ferriage.cli.alarms import told
+    from ferriage.core import clock
+    from ferriage.fleet.alarming import open_alarms
+    from ferriage.fleet.lookout import healths
+
     gateway = _named(parsed.name)
     say(f"{gateway.name} ({gateway.code}), {gateway.place}: {_state(gateway)}, {_seen(gateway)}")
     say(f"  tunnels reach it at {gateway.endpoint_host or 'no address yet'}")
-    for member in gateway.memberships.select_related("pool__line").order_by("interface"):
-        state = "open" if member.line_open else "not open"
-        say(
-            f"  {member.pool.line.name}: UDP {member.listen_port}, {state}, {member.peers} peers, "
-            f"behind {_lag([member])}, {len(member.refused)} refused"
-        )
+    if gateway.agent_version:
+        say(f"  agent {gateway.agent_version}, WireGuard by {gateway.backend or 'nobody yet'}")
+    for health in healths(gateway.memberships.order_by("interface"), now=clock.now()):
+        say(f"  {health.member.pool.line.name}: {_health(health)}")
     for warning in gateway.warnings:
         say(f"  warning: {warning}")
+    for alarm in open_alarms().filter(subject=gateway.code):
+        for line in told(alarm):
+            say(f"  {line}")
     return Exit.DONE
+
+
+def _health(health: Health) -> str:
+    member = health.member
+    parts = [
+        f"UDP {member.listen_port}",
+        "open" if member.line_open else "not open",
+        f"{member.peers} peers",
+        f"{member.applied_rev} of {member.pool.revision} applied",
+        f"behind {health.behind}" + (f" for {health.behind_seconds} s" if health.behind else ""),
+        f"{len(member.refused)} refused",
+    ]
+    parts += [f"{member.deferred} kept"] if member.deferred else []
+    parts += ["runs something else than the records say"] if health.differs else []
+    at = member.reported_at
+    return ", ".join([*parts, f"reported {at:%H:%M:%S} UTC" if at else "not reported yet"])
 
 
 def drain(parsed: argparse.Namespace) -> int:

@@ -116,6 +116,7 @@ def _check(commands: Commands) -> None:
 
 def _list(commands: Commands) -> None:
     command(commands, "list", "lists:run", "list lines, plans and gateways with their codes")
+    command(commands, "alarms", "alarms:run", "list open alarms; exit code 1 while there is one")
 
 
 def _processes(commands: Commands) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import signal
+import time
 import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -16,6 +17,9 @@ from ferriage.config import config_path
 if TYPE_CHECKING:
     import argparse
     from datetime import datetime
+    from types import ModuleType
+
+    from ferriage.core.rounds import Run
 
 WORKERS: Final = 2
 """Processes that answer, shared among the addresses; each address has one at least."""
@@ -183,21 +187,47 @@ class _Round(NamedTuple):
 def _round(now: datetime) -> _Round:
     """Let each room do what is due; a fault in one is told and keeps no other from its work."""
     from ferriage.approvals import tasks as approvals
+    from ferriage.core import rounds
     from ferriage.devices import tasks as devices
     from ferriage.fleet import tasks as fleet
+    from ferriage.fleet import watch
     from ferriage.ledger import tasks as ledger
     from ferriage.orders import tasks as orders
     from ferriage.payments import tasks as payments
 
-    done = failed = 0
+    done = 0
+    runs = []
     # The law, then permits: what is lapsed must be closed before anything is sold or extended.
-    for room in (approvals, fleet, orders, payments, devices, ledger):
+    # Last what may wait for a hub that is away.
+    for room in (approvals, fleet, orders, payments, devices, ledger, watch):
+        began, failure = time.monotonic(), ""
         try:
             done += room.run(now)
-        except Exception:  # noqa: BLE001 -- whatever it is, the other rooms' work is due
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the other rooms' work is due
             complain(traceback.format_exc())
-            failed += 1
-    return _Round(done, failed)
+            failure = f"{type(error).__name__}: {error}"
+        seconds = time.monotonic() - began
+        runs.append(rounds.Run(name=_part(room), seconds=seconds, failure=failure))
+    _note(runs, now)
+    return _Round(done, sum(bool(run.failure) for run in runs))
+
+
+def _part(room: ModuleType) -> str:
+    """Return what a part of the worker is called: its room, or "alarms"."""
+    name: str = getattr(room, "NAME", room.__name__.split(".")[1])
+    return name
+
+
+def _note(runs: list[Run], now: datetime) -> None:
+    """Keep how the round went; without a database nobody could read it."""
+    from django.db import DatabaseError
+
+    from ferriage.core import rounds
+
+    try:
+        rounds.note_round(runs, now=now)
+    except DatabaseError as error:
+        complain(f"What the worker did was not noted: {error}")
 
 
 def _forget_connections() -> None:

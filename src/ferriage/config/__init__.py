@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 
 from ferriage.config.parts import (
     AgentConfig,
+    AlarmsConfig,
     ApprovalsConfig,
     ConfigError,
     DatabaseConfig,
     HubConfig,
+    MetricsConfig,
     ShopConfig,
     SignInConfig,
     SiteConfig,
@@ -29,11 +31,13 @@ from ferriage.config.parts import (
 
 __all__ = [
     "AgentConfig",
+    "AlarmsConfig",
     "ApprovalsConfig",
     "Config",
     "ConfigError",
     "DatabaseConfig",
     "HubConfig",
+    "MetricsConfig",
     "ShopConfig",
     "SignInConfig",
     "SiteConfig",
@@ -58,6 +62,8 @@ class Config:
     shop: ShopConfig = field(default_factory=ShopConfig)
     approvals: ApprovalsConfig = field(default_factory=ApprovalsConfig)
     sign_in: SignInConfig = field(default_factory=SignInConfig)
+    alarms: AlarmsConfig = field(default_factory=AlarmsConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     agent: AgentConfig = field(default_factory=AgentConfig)
 
     def resolve(self, name: str) -> Path:
@@ -148,6 +154,8 @@ _SECTIONS: dict[str, type] = {
     "shop": ShopConfig,
     "approvals": ApprovalsConfig,
     "sign_in": SignInConfig,
+    "alarms": AlarmsConfig,
+    "metrics": MetricsConfig,
     "agent": AgentConfig,
 }
 

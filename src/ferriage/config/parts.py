@@ -163,6 +163,22 @@ class SignInConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlarmsConfig:
+    """`[alarms]`: who is told."""
+
+    command: tuple[str, ...] = ()
+    """Program and arguments that the worker runs when alarms open and end; empty tells nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsConfig:
+    """`[metrics]`: figures of the site for Prometheus."""
+
+    token: str = ""
+    """Bearer token of `/metrics`; best by FERRIAGE_METRICS_TOKEN_FILE. Empty turns it off."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentConfig:
     """`[agent]`: one gateway."""
 

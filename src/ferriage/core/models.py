@@ -70,3 +70,19 @@ class SiteState(models.Model):
     class Meta:
         db_table = "core_sitestate"
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="core_site_one_row")]
+
+
+class WorkerRun(models.Model):
+    """When something that the worker does again and again was done last, and how it went.
+
+    `done_at` is the last time without a fault; `failure` says what went wrong since.
+    """
+
+    name = models.CharField(max_length=32, unique=True)
+    ran_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True)
+    seconds = models.FloatField(default=0)
+    failure = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        db_table = "core_workerrun"

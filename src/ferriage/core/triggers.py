@@ -11,6 +11,7 @@ from django.db import migrations
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.migrations.operations.base import Operation
 
 _SQLITE = """
 CREATE TRIGGER {table}_no_{lower} BEFORE {event} ON {table}
@@ -24,6 +25,10 @@ BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END
 """
 _UNIQUE_INDEXES = 'SELECT name FROM pragma_index_list(%s) WHERE "unique" AND NOT partial'
 _INDEX_COLUMNS = "SELECT name FROM pragma_index_info(%s) ORDER BY seqno"
+_TRIGGERS = """
+SELECT name, sql FROM sqlite_master
+WHERE type = 'trigger' AND (tbl_name = %s OR instr(sql, %s)) ORDER BY name
+"""
 _POSTGRES_FUNCTION = """
 CREATE OR REPLACE FUNCTION ferriage_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'check_violation'; END $$
@@ -66,6 +71,33 @@ def per_vendor(*, sqlite: tuple[str, ...], postgresql: tuple[str, ...]) -> migra
             editor.execute(statement, params=None)
 
     return migrations.RunPython(forwards)
+
+
+def rebuilding(table: str, *operations: Operation) -> list[Operation]:
+    """Return operations that change a table, and after which every trigger is there as before.
+
+    For changes for which Django makes the table anew on SQLite. That drops the table's triggers,
+    also those that migrations of other rooms wrote, and fails at triggers of other tables that
+    ask it. PostgreSQL keeps all of them by itself.
+    """
+    kept: list[str] = []
+
+    def take_away(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+        kept.clear()
+        if editor.connection.vendor != "sqlite":
+            return
+        with editor.connection.cursor() as cursor:
+            cursor.execute(_TRIGGERS, [table, table])
+            found = cursor.fetchall()
+        for name, sql in found:
+            editor.execute(f"DROP TRIGGER {name}", params=None)
+            kept.append(sql)
+
+    def put_back(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+        for sql in kept:
+            editor.execute(sql, params=None)
+
+    return [migrations.RunPython(take_away), *operations, migrations.RunPython(put_back)]
 
 
 def _sqlite(table: str, same: str) -> list[str]:

@@ -17,7 +17,8 @@ class Gateway(models.Model):
     """A host of the operator's that ends tunnels and runs the agent.
 
     `lease_*` and `fence` keep a second agent with the same identity out; `rival_at` is when one
-    was last refused. One that is draining since `draining_at` is offered to nobody anew.
+    was last refused. One that is draining since `draining_at` is offered to nobody anew. `signs`
+    are what its agent last counted of things that a person should know (see `wire.Sign`).
     """
 
     class State(models.TextChoices):
@@ -42,6 +43,7 @@ class Gateway(models.Model):
     backend = models.CharField(max_length=16, blank=True)
     boot_id = models.CharField(max_length=36, blank=True)
     warnings = models.JSONField(default=list)
+    signs = models.JSONField(default=list)
     lease_instance = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True)
     fence = models.PositiveBigIntegerField(default=0)
@@ -270,3 +272,56 @@ class PoolUsage(models.Model):
                 fields=["gateway", "pool", "incarnation"], name="fleet_poolusage_once"
             )
         ]
+
+
+class Alarm(models.Model):
+    """Something that a person should look at: noticed, opened, at last ended, kept 90 days.
+
+    It is opened once it has stood as long as its kind must, and ended once nobody has seen it for
+    as long as its kind lingers. Before it was opened nobody is told of it. `subject` is the code
+    of a gateway or line, or the name of a part of the shop.
+    """
+
+    class Kind(models.TextChoices):
+        GATEWAY_SILENT = "gateway_silent", _("gateway silent")
+        GATEWAY_LAGS = "gateway_lags", _("gateway lags")
+        GATEWAY_REFUSES = "gateway_refuses", _("gateway refuses records")
+        FOREIGN_CHANGES = "foreign_changes", _("somebody changed the gateway")
+        REMOVALS_DEFERRED = "removals_deferred", _("removals wait")
+        SECOND_AGENT = "second_agent", _("second agent refused")
+        SLOW_BUILD = "slow_build", _("slow build of WireGuard")
+        METERING = "metering", _("bytes do not add up")
+        LINE_CLOSING = "line_closing", _("line closes soon")
+        WORKER_LATE = "worker_late", _("worker late")
+        HUB_AWAY = "hub_away", _("hub away")
+        CLOCK_WRONG = "clock_wrong", _("clock wrong")
+
+    kind = models.CharField(max_length=24, choices=Kind)
+    subject = models.CharField(max_length=64)
+    details = models.JSONField(default=dict)
+    noticed_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    opened_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.CharField(max_length=150, blank=True)
+    told_opened_at = models.DateTimeField(null=True)
+    told_ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "fleet_alarm"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "subject"],
+                condition=Q(ended_at=None),
+                name="fleet_alarm_one_open",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None) | Q(opened_at__isnull=False),
+                name="fleet_alarm_opened_first",
+            ),
+        ]
+        indexes = [models.Index(fields=["ended_at"], name="fleet_alarm_ended")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.subject}"

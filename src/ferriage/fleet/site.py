@@ -38,6 +38,11 @@ def hub_url() -> str:
     return _config().hub.url.rstrip("/")
 
 
+def alarm_command() -> tuple[str, ...]:
+    """Return the program that is told of alarms, with its arguments; nothing when nobody is."""
+    return _config().alarms.command
+
+
 def permit_key() -> str:
     """Return the private permit key, which only site and worker may hold."""
     return _key(_config().permit_key_path)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.fleet.actions import refresh_permits
+from ferriage.fleet.lookout import LOG_KEPT
 from ferriage.fleet.models import PoolChange, PoolCurrent
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-LOG_KEPT: Final = timedelta(days=7)
 TOMBSTONES_KEPT: Final = timedelta(days=35)
 _WORKER: Final = Actor("system", "worker")
 

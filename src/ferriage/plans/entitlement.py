@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 _TAKE: Final = frozenset({"cut", "freeze"})
 """Kinds that change what was posted before them."""
 
+_NO_TIME: Final = frozenset({"slot", "pack"})
+"""Kinds that give something for a stretch of a subscription's time, and no time."""
+
 
 class Stretch(Protocol):
     """A posted period as far as time goes; `plans.models.Period` is one."""
 
     @property
     def kind(self) -> str:
-        """Tell `cut` and `freeze` from kinds that give time, and from `slot`, which gives none."""
+        """Tell `cut` and `freeze` from kinds that give time, and from `_NO_TIME`."""
 
     @property
     def starts_at(self) -> datetime:
@@ -76,7 +79,7 @@ def held_stretches(periods: Iterable[Stretch]) -> list[tuple[datetime, datetime 
     for posted in periods:
         if posted.kind in _TAKE:
             given = _changed(given, posted)
-        elif posted.kind != "slot":
+        elif posted.kind not in _NO_TIME:
             given = _joined([*given, (posted.starts_at, posted.ends_at)])
     return given
 
@@ -183,6 +186,23 @@ def _slots(periods: Sequence[Stretch]) -> list[tuple[datetime, datetime | None]]
     """Return where slots lie, one stretch for each; those that were cut away are not there."""
     added = [posted for posted in periods if posted.kind == "slot"]
     return [stretch for posted in added for stretch in where_now(periods, posted)]
+
+
+def in_force[Posted: Stretch](
+    periods: Iterable[Posted], *, kind: str, now: datetime
+) -> list[Posted]:
+    """Return the posted periods of a kind that cover an instant after all that came behind them.
+
+    Args:
+        periods: In the order they were posted.
+    """
+    periods = list(periods)
+    at = _standing_still(periods, now)
+    return [
+        posted
+        for posted in periods
+        if posted.kind == kind and _slots_at(where_now(periods, posted), at)
+    ]
 
 
 def _slots_at(slots: Sequence[tuple[datetime, datetime | None]], at: datetime) -> int:

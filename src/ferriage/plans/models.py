@@ -25,7 +25,10 @@ class Service(models.Model):
 
 
 class Plan(models.Model):
-    """What is sold of a service: lines, number of devices, speed.
+    """What is sold of a service: lines, number of devices, speed, and how much in a month.
+
+    `quota_bytes` is what the devices of one subscription may use together, both ways, in a month
+    of its quota (see `plans.quota`); None is as much as they like, and then nothing is counted.
 
     `routes` are the inner networks that its devices reach, and nothing else; empty, it is the
     internet. The database itself holds them against the rules (0003_closed_services).
@@ -37,6 +40,7 @@ class Plan(models.Model):
     device_limit = models.PositiveSmallIntegerField(default=5)
     rate_down_bps = models.PositiveBigIntegerField(default=100_000_000)
     rate_up_bps = models.PositiveBigIntegerField(default=100_000_000)
+    quota_bytes = models.PositiveBigIntegerField(null=True)
     routes = models.JSONField(default=list)
     withdrawn_at = models.DateTimeField(null=True)
 
@@ -46,7 +50,11 @@ class Plan(models.Model):
             models.CheckConstraint(
                 condition=Q(device_limit__gte=1, rate_down_bps__gte=8000, rate_up_bps__gte=8000),
                 name="plans_plan_limits",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(quota_bytes__isnull=True) | Q(quota_bytes__gte=1_000_000),
+                name="plans_plan_quota",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -96,14 +104,20 @@ class Price(models.Model):
 
 
 class AddOnPrice(models.Model):
-    """What an add-on to a plan costs for a calendar month; never edited, replaced by a new row."""
+    """What an add-on to a plan costs; never edited, replaced by a new row.
+
+    A place for a device costs it for each calendar month. A quota pack costs it once, for its
+    `quota_bytes`, which are to be used in the month of the quota in which it is bought.
+    """
 
     class Kind(models.TextChoices):
         DEVICE_SLOT = "device_slot", _("place for one more device")
+        QUOTA_PACK = "quota_pack", _("more data for a month")
 
     code = CodeField("adp")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="addon_prices")
     kind = models.CharField(max_length=12, choices=Kind)
+    quota_bytes = models.PositiveBigIntegerField(null=True)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     valid_from = models.DateTimeField()
@@ -113,6 +127,11 @@ class AddOnPrice(models.Model):
         db_table = "plans_addonprice"
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="plans_addonprice_sane"),
+            models.CheckConstraint(
+                condition=Q(kind="quota_pack", quota_bytes__gte=1_000_000)
+                | ~Q(kind="quota_pack") & Q(quota_bytes__isnull=True),
+                name="plans_addonprice_bytes",
+            ),
             models.CheckConstraint(
                 condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from")),
                 name="plans_addonprice_dates",
@@ -132,6 +151,7 @@ class Subscription(models.Model):
     """An account's right to a plan of a service. Its end is derived from its periods.
 
     `anchor_at` is where boundaries are counted from: the first purchase, and again after a gap.
+    `quota_anchor_at` is where the months of its quota are counted from: see `plans.quota`.
     An account may hold several of a service: `number` tells them apart, and `label`, if the
     customer gave one. In a closed service it holds one (members.0003_one_subscription).
     """
@@ -141,6 +161,7 @@ class Subscription(models.Model):
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="+")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
     anchor_at = models.DateTimeField()
+    quota_anchor_at = models.DateTimeField()
     number = models.PositiveSmallIntegerField(default=1)
     label = models.CharField(max_length=30, blank=True, db_default="")
     version = models.PositiveIntegerField(default=0)
@@ -163,7 +184,8 @@ class Period(models.Model):
     `cut` takes its stretch away from what the others give; `ends_at` is null only in a grant
     without end. `freeze` is posted twice: without an end when days begin to stand still, and again
     with the same start when they go on. `slot` gives no time but a place for one more device; cuts
-    and freezes that are posted later move it as they move the rest.
+    and freezes that are posted later move it as they move the rest. `pack` gives none either, but
+    `quota_bytes` on top of the plan's quota, for what is left of a month of it.
     """
 
     class Kind(models.TextChoices):
@@ -173,6 +195,7 @@ class Period(models.Model):
         CUT = "cut"
         FREEZE = "freeze"
         SLOT = "slot"
+        PACK = "pack"
 
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="periods")
     kind = models.CharField(max_length=8, choices=Kind)
@@ -180,6 +203,7 @@ class Period(models.Model):
     ends_at = models.DateTimeField(null=True)
     source_code = models.CharField(max_length=24)
     reason = models.CharField(max_length=200, blank=True)
+    quota_bytes = models.PositiveBigIntegerField(null=True)
     posted_at = models.DateTimeField()
 
     class Meta:
@@ -199,6 +223,16 @@ class Period(models.Model):
                 fields=["source_code"],
                 condition=Q(kind="slot"),
                 name="plans_period_slot_once",
+            ),
+            models.UniqueConstraint(
+                fields=["source_code"],
+                condition=Q(kind="pack"),
+                name="plans_period_pack_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="pack", quota_bytes__gt=0)
+                | ~Q(kind="pack") & Q(quota_bytes__isnull=True),
+                name="plans_period_pack_bytes",
             ),
             models.UniqueConstraint(
                 fields=["source_code"],

@@ -56,7 +56,7 @@ def next_period(
     if anchor_at is None or current_end is None or current_end <= now:
         start = now.astimezone(UTC)
         return NextPeriod(start, start, boundary(start, term_months))
-    held = _months_to(anchor_at, current_end)
+    held = months_to(anchor_at, current_end)
     if boundary(anchor_at, held) != current_end:
         # Granted days or an early end moved it off the boundaries: count from there.
         return NextPeriod(current_end, current_end, boundary(current_end, term_months))
@@ -76,7 +76,7 @@ def months_back(start: datetime, end: datetime) -> Fraction:
     return whole + Fraction((last - start) // _TICK, (last - before) // _TICK)
 
 
-def _months_to(anchor_at: datetime, end: datetime) -> int:
+def months_to(anchor_at: datetime, end: datetime) -> int:
     """Return the number of the last boundary that lies not after `end`."""
     anchor, end = anchor_at.astimezone(UTC), end.astimezone(UTC)
     months = (end.year - anchor.year) * 12 + end.month - anchor.month

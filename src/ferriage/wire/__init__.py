@@ -17,6 +17,7 @@ from __future__ import annotations
 from ferriage.wire.batches import frame_batch, is_head, open_batch
 from ferriage.wire.calls import (
     ENDPOINT_MISSING,
+    SIGNS,
     Allowance,
     Deferred,
     EnrolAnswer,
@@ -27,6 +28,7 @@ from ferriage.wire.calls import (
     Refused,
     Report,
     ReportAnswer,
+    Sign,
     Since,
     Usage,
 )
@@ -99,6 +101,7 @@ __all__ = [
     "HEADER_SIGNATURE",
     "HEADER_TIME",
     "MOST_ROUTES",
+    "SIGNS",
     "WATCH_LIMIT",
     "Allow",
     "Allowance",
@@ -124,6 +127,7 @@ __all__ = [
     "Report",
     "ReportAnswer",
     "Shop",
+    "Sign",
     "SignedPermit",
     "Since",
     "Struct",

@@ -111,7 +111,8 @@ class Usage(Struct, frozen=True):
 
     A device has one counter on a gateway, whichever of its pools it is in; `pool` is one of them.
 
-    An incarnation is one life of a counter: `boot_id` and a number the agent never uses twice.
+    An incarnation is one life of a counter: `boot_id` and a number the agent never uses twice. That
+    of a device ends with the month of its quota, at `resets_at`; 0 is whichever month runs now.
     """
 
     pool: str
@@ -120,6 +121,25 @@ class Usage(Struct, frozen=True):
     bytes_down: int
     bytes_up: int
     final: bool
+    resets_at: int = 0
+
+
+class Sign(Struct, frozen=True):
+    """Something that a person should know of a gateway: how often since its agent began, and when.
+
+    `kind` is one of `SIGNS`; a site that does not know one keeps it and raises no alarm. `pool` is
+    empty for what concerns the whole host. `at` is the last time, in site time.
+    """
+
+    kind: str
+    pool: str
+    count: int
+    at: int
+
+
+SIGNS: Final = ("table", "element", "peer", "interface", "slow-build")
+"""What a `Sign` may be of: our nft tables were gone, elements of its sets differed, peers were
+there that no record names or were gone, an interface was gone; and wireguard-go is a slow build."""
 
 
 class Report(Struct, frozen=True):
@@ -139,6 +159,7 @@ class Report(Struct, frozen=True):
     pools: tuple[PoolStatus, ...]
     usage: tuple[Usage, ...]
     warnings: tuple[str, ...]
+    signs: tuple[Sign, ...] = ()
 
 
 class Allowance(Struct, frozen=True):

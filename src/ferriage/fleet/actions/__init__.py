@@ -1,5 +1,12 @@
 """Everything that changes the fleet."""
 
+from ferriage.fleet.actions.alarms import (
+    acknowledge_alarm,
+    forget_unopened,
+    raise_alarm,
+    raise_alarms,
+    settle_alarms,
+)
 from ferriage.fleet.actions.enrolment import (
     EndpointMissing,
     EnrolmentWrong,
@@ -31,17 +38,26 @@ from ferriage.fleet.actions.lines import (
 from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
 from ferriage.fleet.actions.removals import allow_removals
-from ferriage.fleet.actions.reports import LeaseHeld, NotItsPool, ReportWrong, take_report
+from ferriage.fleet.actions.reports import (
+    DeviceMeter,
+    LeaseHeld,
+    NotItsPool,
+    ReportWrong,
+    take_report,
+)
 from ferriage.fleet.actions.restored import allow_return, begin_history
 from ferriage.fleet.actions.secondperson import (
     answer_outside_link,
     confirm_clock_repair,
     verify_approval,
 )
+from ferriage.fleet.lookout import Fact
 
 __all__ = [
+    "DeviceMeter",
     "EndpointMissing",
     "EnrolmentWrong",
+    "Fact",
     "GatewayClosed",
     "GatewayWrong",
     "LeaseHeld",
@@ -54,6 +70,7 @@ __all__ = [
     "ReportWrong",
     "TokenRefused",
     "accept_pack",
+    "acknowledge_alarm",
     "allow_removals",
     "allow_return",
     "answer_outside_link",
@@ -66,13 +83,17 @@ __all__ = [
     "create_line",
     "drain_gateway",
     "enrol",
+    "forget_unopened",
     "hold_line",
     "new_enrol_token",
     "put_in_service",
+    "raise_alarm",
+    "raise_alarms",
     "refresh_permits",
     "release_line",
     "revoke_approval",
     "set_endpoint",
+    "settle_alarms",
     "suspend_approval",
     "take_report",
     "verify_approval",

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from django.utils.translation import gettext_lazy as _
 
@@ -14,11 +14,11 @@ from ferriage.fleet import site
 from ferriage.fleet.actions.forgotten import hold_forgotten
 from ferriage.fleet.actions.plain import counts, fits
 from ferriage.fleet.actions.restored import notice_restored
-from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
+from ferriage.fleet.models import Gateway, PoolCurrent, PoolGateway, PoolUsage
 from ferriage.fleet.queries import assignments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
 LEASE: Final = timedelta(seconds=60)
@@ -26,6 +26,7 @@ RIVAL_SHOWN: Final = timedelta(hours=1)
 RIVAL_WARNING: Final = "A second agent with this gateway's identity was refused."
 _MOST_TEXT: Final = 300
 _MOST_ROWS: Final = 20_000
+_MOST_SIGNS: Final = 1000
 _HIGHEST_FENCE: Final = 1 << 62
 _LAST_INSTANT: Final = 250_000_000_000
 """Somewhat before the year 10000, where dates end."""
@@ -51,10 +52,27 @@ class ReportWrong(FerriageError):
     status = 422
 
 
-def take_report(*, gateway: Gateway, report: wire.Report, now: datetime) -> wire.ReportAnswer:
+class DeviceMeter(Protocol):
+    """Keeps what a report tells of single devices. Rooms above know devices; this one does not."""
+
+    def keep(self, *, gateway: Gateway, rows: Sequence[wire.Usage], now: datetime) -> None:
+        """Take over the rows inside the report's transaction; the gateway is as it was before."""
+
+    def allowances(
+        self, *, gateway: Gateway, rows: Sequence[wire.Usage], now: datetime
+    ) -> tuple[wire.Allowance, ...]:
+        """Return how far counters may run, once the report is taken over, or was before."""
+
+
+def take_report(
+    *, gateway: Gateway, report: wire.Report, now: datetime, meter: DeviceMeter | None = None
+) -> wire.ReportAnswer:
     """Take over what a gateway says of itself, and renew its agent's lease.
 
     A report whose sequence was seen before is acknowledged again and changes nothing.
+
+    Args:
+        meter: Takes what is told of single devices; without one such a report is refused.
 
     Raises:
         LeaseHeld: Another instance holds the lease; only a warning to staff is kept.
@@ -62,15 +80,15 @@ def take_report(*, gateway: Gateway, report: wire.Report, now: datetime) -> wire
         ReportWrong: Another wire format, or values that cannot be.
         NotFound: The gateway is not active.
     """
-    _check(report)
+    _check(report, devices=meter is not None)
     with writing():
         current = _active(gateway)
         rival = _is_rival(current, report, now)
         if rival:
             _note_rival(current, now)
         elif not _seen(current, report):
-            _take_over(current, report, now)
-        answer = _answer(current, report)
+            _take_over(current, report, now, meter)
+        answer = _answer(current, report, () if rival else _allowances(current, report, now, meter))
     # Raised outside, or the warning to staff would be rolled back with it.
     if rival:
         raise LeaseHeld(
@@ -139,18 +157,23 @@ def _seen(gateway: Gateway, report: wire.Report) -> bool:
     return same and report.sequence <= gateway.report_sequence
 
 
-def _take_over(gateway: Gateway, report: wire.Report, now: datetime) -> None:
+def _take_over(
+    gateway: Gateway, report: wire.Report, now: datetime, meter: DeviceMeter | None
+) -> None:
     _keep_status(gateway, report.pools, now)
     notice_restored(gateway=gateway, pools=report.pools, now=now)
     hold_forgotten(gateway=gateway, pools=report.pools, now=now)
     _keep_usage(gateway, report.usage, now)
     _take_lease(gateway, report, now)
+    if meter is not None:
+        meter.keep(gateway=gateway, rows=_of_devices(report), now=now)
     gateway.report_sequence = report.sequence
     gateway.last_seen_at = now
     gateway.boot_id = report.boot_id
     gateway.agent_version = report.agent_version
     gateway.backend = report.backend
     gateway.warnings = _warnings(gateway, report, now)
+    gateway.signs = _signs(report)
     gateway.save()
 
 
@@ -160,13 +183,35 @@ def _warnings(gateway: Gateway, report: wire.Report, now: datetime) -> list[str]
     return [RIVAL_WARNING, *own] if rival else own
 
 
-def _answer(gateway: Gateway, report: wire.Report) -> wire.ReportAnswer:
+def _signs(report: wire.Report) -> list[dict[str, str | int]]:
+    return [
+        {"kind": _short(s.kind), "pool": _short(s.pool), "count": s.count, "at": s.at}
+        for s in report.signs
+    ]
+
+
+def _allowances(
+    gateway: Gateway, report: wire.Report, now: datetime, meter: DeviceMeter | None
+) -> tuple[wire.Allowance, ...]:
+    if meter is None:
+        return ()
+    return meter.allowances(gateway=gateway, rows=_of_devices(report), now=now)
+
+
+def _of_devices(report: wire.Report) -> list[wire.Usage]:
+    return [item for item in report.usage if item.device]
+
+
+def _answer(
+    gateway: Gateway, report: wire.Report, allowances: tuple[wire.Allowance, ...]
+) -> wire.ReportAnswer:
     return wire.ReportAnswer(
         fence=gateway.fence,
         lease_seconds=int(LEASE.total_seconds()),
         acknowledged=report.sequence,
         pools=assignments(gateway),
         hub_url=site.hub_url(),
+        allowances=allowances,
     )
 
 
@@ -240,9 +285,10 @@ def _members(gateway: Gateway, pools: set[str]) -> dict[str, PoolGateway]:
     return members
 
 
-def _keep_usage(gateway: Gateway, usage: Iterable[wire.Usage], now: datetime) -> None:
-    """Keep the greatest absolute value of each incarnation; a final one changes no more."""
+def _keep_usage(gateway: Gateway, usage: Sequence[wire.Usage], now: datetime) -> None:
+    """Keep the greatest absolute value of each pool's incarnation; a final one changes no more."""
     members = _members(gateway, {item.pool for item in usage})
+    usage = [item for item in usage if not item.device]
     rows = PoolUsage.objects.filter(
         gateway=gateway, incarnation__in={item.incarnation for item in usage}
     )
@@ -275,13 +321,13 @@ def _grow(row: PoolUsage, item: wire.Usage, now: datetime) -> None:
 # --- what cannot be ---------------------------------------------------------------------------
 
 
-def _check(report: wire.Report) -> None:
+def _check(report: wire.Report, *, devices: bool) -> None:
     """Refuse what would not fit the tables, before the database does."""
     if report.format != wire.FEED_FORMAT:
         raise ReportWrong(
             _("The agent speaks another format than this site; install the same release on both.")
         )
-    if not (_plain_head(report) and _plain_pools(report) and _plain_usage(report)):
+    if not (_plain_head(report) and _plain_pools(report) and _plain_usage(report, devices=devices)):
         raise ReportWrong(_("The report holds values that cannot be. Nothing of it was used."))
 
 
@@ -295,6 +341,14 @@ def _plain_head(report: wire.Report) -> bool:
         and counts(report.sequence)
         and 0 <= report.fence <= _HIGHEST_FENCE
         and max(len(report.pools), len(report.usage), len(report.warnings)) <= _MOST_ROWS
+        and _plain_signs(report)
+    )
+
+
+def _plain_signs(report: wire.Report) -> bool:
+    instants = all(0 <= sign.at <= _LAST_INSTANT for sign in report.signs)
+    return (
+        instants and all(counts(s.count) for s in report.signs) and len(report.signs) <= _MOST_SIGNS
     )
 
 
@@ -328,12 +382,12 @@ def _plain_since(status: wire.PoolStatus) -> bool:
     )
 
 
-def _plain_usage(report: wire.Report) -> bool:
-    # Only pool sums exist until plans have quotas, so a row that names a device is refused.
+def _plain_usage(report: wire.Report, *, devices: bool) -> bool:
     return all(
         item.incarnation != ""
         and fits(PoolUsage.incarnation.field, item.incarnation)
-        and counts(item.bytes_down, item.bytes_up)
-        and not item.device
+        and counts(item.bytes_down, item.bytes_up, item.resets_at)
+        and (not item.device or devices)
+        and fits(PoolCurrent.subject.field, item.device)
         for item in report.usage
     )

@@ -63,6 +63,7 @@ def grant_first(
                     service_id=grant.plan.service_id,
                     plan=grant.plan,
                     anchor_at=now,
+                    quota_anchor_at=now,
                 )
                 for grant in grants
             ]

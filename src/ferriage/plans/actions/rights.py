@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
-from ferriage.plans import queries, several
+from ferriage.plans import queries, quota, several
 from ferriage.plans.actions import changes
 from ferriage.plans.actions.plain import change_once
 from ferriage.plans.models import Period, Plan, Subscription
@@ -107,7 +107,7 @@ def extend(
         refuse_other_plan(subscription, plan, now)
         following = queries.preview(subscription=subscription, term_months=term_months, now=now)
         holds = changes.settle_planned(subscription, plan, source_code, following.starts_at, now)
-        subscription = _hold(subscription, account, holds, following.anchor_at)
+        subscription = _hold(subscription, account, holds, following.anchor_at, following.starts_at)
         Period.objects.create(
             subscription=subscription,
             kind=Period.Kind.PURCHASE,
@@ -158,7 +158,7 @@ def grant(  # noqa: PLR0913 -- what a grant is made of
         refuse_other_plan(subscription, plan, now)
         _refuse_gap(subscription, starts_at, now)
         anchor_at = subscription.anchor_at if subscription else starts_at
-        subscription = _hold(subscription, account, plan, anchor_at)
+        subscription = _hold(subscription, account, plan, anchor_at, starts_at)
         Period.objects.create(
             subscription=subscription,
             kind=Period.Kind.GRANT,
@@ -280,20 +280,36 @@ def _refuse_gap(subscription: Subscription | None, starts_at: datetime, now: dat
 
 
 def _hold(
-    subscription: Subscription | None, account: Account, plan: Plan, anchor_at: datetime
+    subscription: Subscription | None,
+    account: Account,
+    plan: Plan,
+    anchor_at: datetime,
+    starts_at: datetime,
 ) -> Subscription:
-    """Return the subscription on this plan and anchor, with its version raised."""
+    """Return the subscription on this plan and anchor, with its version raised.
+
+    Args:
+        starts_at: Where the stretch begins that is posted next.
+    """
     if subscription is None:
         return Subscription.objects.create(
             account=account,
             service=plan.service,
             plan=plan,
             anchor_at=anchor_at,
+            quota_anchor_at=starts_at,
             number=several.next_number(account, plan.service),
         )
     change_once(
         Subscription.objects.filter(pk=subscription.pk, version=subscription.version).update(
-            plan=plan, anchor_at=anchor_at, version=F("version") + 1
+            plan=plan,
+            anchor_at=anchor_at,
+            quota_anchor_at=quota.anchor_from(
+                subscription.quota_anchor_at,
+                held_until=queries.subscription_end(subscription).at,
+                starts_at=starts_at,
+            ),
+            version=F("version") + 1,
         )
     )
     subscription.refresh_from_db()

@@ -8,7 +8,8 @@ from django.http import Http404, HttpResponse
 from django.views.decorators.http import require_safe
 
 from ferriage import wire
-from ferriage.fleet import actions
+from ferriage.devices import metering
+from ferriage.fleet import actions, watch
 from ferriage.fleet.bundle import bundle, digest_of
 from ferriage.fleet.models import Gateway
 from ferriage.web.api.signed import NotSigned, answered, check_signature, decoded
@@ -35,7 +36,9 @@ def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
     if gateway is None:
         raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
     check_signature(request, gateway.signing_key, now)
-    return actions.take_report(gateway=gateway, report=decoded(request, wire.Report), now=now)
+    answer = metering.take_report(gateway=gateway, report=decoded(request, wire.Report), now=now)
+    watch.stand_in(now)
+    return answer
 
 
 @require_safe

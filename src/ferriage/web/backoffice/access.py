@@ -164,6 +164,8 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-documents": MACHINES,  # a partner has no need of customers' names
     "staff-document": MACHINES,
     # machines
+    "staff-alarms": MACHINES,
+    "staff-alarm-acknowledge": _button(OWNER, SUPPORT),
     "staff-gateways": MACHINES,
     "staff-gateway-new": _form(OWNER),
     "staff-gateway": MACHINES,

@@ -15,13 +15,13 @@ from ferriage.approvals.models import Party
 from ferriage.approvals.queries import load_register
 from ferriage.devices.models import Device
 from ferriage.devices.queries import liveness
+from ferriage.fleet.lookout import SILENT_AFTER
 from ferriage.fleet.models import Gateway, Line
 from ferriage.fleet.queries import line_facts
 from ferriage.payments import queries
 from ferriage.payments.models import Voucher
 from ferriage.plans.models import Price
 from ferriage.web.backoffice import agenda
-from ferriage.web.backoffice.views.gateways import SILENT_AFTER
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.money import Money
+from ferriage.fleet import alarmwords
 from ferriage.web.backoffice.needed import question_text
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ferriage.approvals.facts import Question
 
 register = template.Library()
+register.filter("alarm_title", alarmwords.title)
+register.filter("alarm_said", alarmwords.said)
+register.filter("alarm_remedy", alarmwords.remedy)
 
 NAVIGATION: Final = (
     (
@@ -47,6 +51,7 @@ NAVIGATION: Final = (
         (
             ("staff-lines", _("Lines")),
             ("staff-gateways", _("Gateways")),
+            ("staff-alarms", _("Alarms")),
         ),
     ),
     (

@@ -16,6 +16,7 @@ from ferriage.web.backoffice.access import route
 from ferriage.web.backoffice.views import (
     addons,
     agenda,
+    alarms,
     approvals,
     audit,
     bank,
@@ -176,6 +177,8 @@ _pages: list[URLPattern] = [
     route("tax/paid/", tax.remit, "staff-tax-remit"),
     route("documents/", tax.documents, "staff-documents"),
     route("documents/<str:code>.<str:form>", tax.document, "staff-document"),
+    route("alarms/", alarms.index, "staff-alarms"),
+    route("alarms/<int:pk>/", alarms.acknowledge, "staff-alarm-acknowledge"),
     route("gateways/", gateways.index, "staff-gateways"),
     route("gateways/new/", gateways.new, "staff-gateway-new"),
     route("gateways/<str:code>/", gateways.gateway, "staff-gateway"),

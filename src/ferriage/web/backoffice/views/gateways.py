@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.core.paginator import Paginator
+from django.db.models import Exists, OuterRef
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ferriage.fleet import actions
+from ferriage.fleet.alarming import open_alarms, open_alarms_of
 from ferriage.fleet.bundle import NoBundle, block
+from ferriage.fleet.lookout import healths, is_silent
 from ferriage.fleet.models import Gateway, Line, PoolGateway
 from ferriage.web.backoffice.fields import PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
@@ -23,10 +28,11 @@ if TYPE_CHECKING:
 
     from django.http import HttpResponse
 
+    from ferriage.fleet.lookout import Health
+    from ferriage.fleet.models import Alarm
     from ferriage.web.backoffice.access import StaffRequest
 
-SILENT_AFTER: Final = timedelta(seconds=60)
-"""Agents report every ten seconds; after six missed reports a person should look."""
+PER_PAGE = 50
 
 
 class GatewayForm(forms.Form):
@@ -62,20 +68,53 @@ class AssignForm(forms.Form):
         self.fields["line"].queryset = lines.order_by("name")  # type: ignore[attr-defined]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetRow:
+    """One gateway as the list shows it."""
+
+    gateway: Gateway
+    silent: bool
+    healths: list[Health]
+    alarms: list[Alarm]
+
+
 def index(request: StaffRequest) -> HttpResponse:
-    """List all gateways with what each last reported."""
-    rows = Gateway.objects.prefetch_related("memberships__pool__line").order_by("name")
-    listed = [(row, is_silent(row, request.now), _lag(row.memberships.all())) for row in rows]
-    return render(request, "backoffice/gateways.html", {"gateways": listed})
+    """List gateways, those with an alarm first, with how far each of their pools is."""
+    alarm = open_alarms().filter(subject=OuterRef("code")).order_by()
+    rows = Gateway.objects.annotate(troubled=Exists(alarm)).order_by("-troubled", "name")
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    context = {"page": page, "rows": _fleet(list(page), request.now)}
+    return render(request, "backoffice/gateways.html", context)
+
+
+def _fleet(found: list[Gateway], now: datetime) -> list[FleetRow]:
+    """Return rows for gateways, with three queries however many they are."""
+    alarms = open_alarms_of([gateway.code for gateway in found])
+    by_gateway: dict[int, list[Health]] = defaultdict(list)
+    members = PoolGateway.objects.filter(gateway__in=found).order_by("interface")
+    for health in healths(members, now=now):
+        by_gateway[health.member.gateway_id].append(health)
+    return [
+        FleetRow(
+            gateway=gateway,
+            silent=is_silent(gateway, now),
+            healths=by_gateway[gateway.pk],
+            alarms=alarms.get(gateway.code, []),
+        )
+        for gateway in found
+    ]
 
 
 def gateway(request: StaffRequest, code: str) -> HttpResponse:
     """Show one gateway and how far each of its pools is."""
     found = row(Gateway, code)
     members = found.memberships.select_related("pool__line").order_by("interface")
+    (shown,) = _fleet([found], request.now)
     context = {
         "gateway": found,
-        "silent": is_silent(found, request.now),
+        "silent": shown.silent,
+        "healths": shown.healths,
+        "alarms": shown.alarms,
         "pools": [(member, _lag([member])) for member in members],
     }
     return render(request, "backoffice/gateway.html", context)
@@ -225,13 +264,6 @@ def removals(request: StaffRequest, code: str, pool: str) -> HttpResponse:
             "to the end of what was paid. Look first whether sales are missing in the records."
         ),
     )
-
-
-def is_silent(gateway: Gateway, now: datetime) -> bool:
-    """Tell whether a gateway that should report has not done so for a minute."""
-    seen = gateway.last_seen_at
-    active = gateway.state == Gateway.State.ACTIVE
-    return active and (seen is None or now - seen > SILENT_AFTER)
 
 
 def _lag(members: Iterable[PoolGateway]) -> int:

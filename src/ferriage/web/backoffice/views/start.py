@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.shortcuts import render
 
+from ferriage.fleet.alarming import open_alarms
 from ferriage.web.backoffice import checklist
 
 if TYPE_CHECKING:
@@ -13,9 +14,13 @@ if TYPE_CHECKING:
 
     from ferriage.web.backoffice.access import StaffRequest
 
+MOST_ALARMS = 5
+"""On the first page; all are on a page of their own."""
+
 
 def start(request: StaffRequest) -> HttpResponse:
     """Show how far the shop is, and what waits to be done."""
     rows = checklist.rows(now=request.now)
-    context = {"rows": rows, "done": sum(row.done for row in rows)}
+    alarms = open_alarms()[:MOST_ALARMS] if request.staff.may("staff-alarms") else ()
+    context = {"rows": rows, "done": sum(row.done for row in rows), "alarms": alarms}
     return render(request, "backoffice/start.html", context)

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret
-from ferriage.devices import actions, files, keys, queries
+from ferriage.devices import actions, files, keys, queries, usage
 from ferriage.plans import lapses, several
 from ferriage.web.portal import notices
 from ferriage.web.portal.customer import for_customers
@@ -126,6 +126,7 @@ def device(request: CustomerRequest, code: str) -> HttpResponse:
         "live": _live(mine),
         "notices": told,
         "stands_still": mine.subscription_id in stopped,
+        "quota": usage.standing(mine.subscription, request.now),
     }
     return render(request, "portal/device.html", context)
 

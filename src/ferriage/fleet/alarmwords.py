@@ -1,0 +1,165 @@
+"""Alarms in words: what is so, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ferriage.fleet.models import Alarm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_KIND = Alarm.Kind
+
+REMEDIES: Final = {
+    _KIND.GATEWAY_SILENT: gettext_lazy(
+        "Is its host up, and does ferriage-agent run? Tunnels go on to the end of what was paid."
+    ),
+    _KIND.GATEWAY_LAGS: gettext_lazy(
+        "Look at its warnings. If there are none, look on its host: `ferriage agent doctor`."
+    ),
+    _KIND.GATEWAY_REFUSES: gettext_lazy(
+        "The gateway's page says why; these devices are not served there, all others are."
+    ),
+    _KIND.FOREIGN_CHANGES: gettext_lazy(
+        "The agent has put it right. Find out who changes nft rules, peers or interfaces there."
+    ),
+    _KIND.REMOVALS_DEFERRED: gettext_lazy(
+        "After a restored backup record lost sales first; then allow it on the gateway's page."
+    ),
+    _KIND.SECOND_AGENT: gettext_lazy(
+        "Two hosts have one identity: stop one, or enrol it as a gateway of its own."
+    ),
+    _KIND.SLOW_BUILD: gettext_lazy(
+        "A kernel with WireGuard is best; else install Debian 13's wireguard-go."
+    ),
+    _KIND.METERING: gettext_lazy(
+        "Nobody is cut by it. Hold the usage of that day against the gateway's log."
+    ),
+    _KIND.LINE_CLOSING: gettext_lazy(
+        "Renew what the register asks for; the line's page says what ends. It closes by itself."
+    ),
+    _KIND.WORKER_LATE: gettext_lazy(
+        "Start ferriage-worker, or see in its log what fails. Lines and terms end without it."
+    ),
+    _KIND.HUB_AWAY: gettext_lazy(
+        "Start ferriage-hub, or mend the way to hub.url. Gateways run on, but hear of no change."
+    ),
+    _KIND.CLOCK_WRONG: gettext_lazy("Set the clock of the shop's host; nothing is sold meanwhile."),
+}
+CHANGES: Final = {
+    "table": gettext_lazy("nft tables were gone"),
+    "element": gettext_lazy("elements of nft sets differed"),
+    "peer": gettext_lazy("peers differed"),
+    "interface": gettext_lazy("an interface was gone"),
+}
+
+
+def title(alarm: Alarm) -> str:
+    """Return the kind and what it is about, by name where there is one."""
+    return f"{alarm.get_kind_display()}: {alarm.details.get('name') or alarm.subject}"
+
+
+def said(alarm: Alarm) -> str:
+    """Return what was found, in one sentence or nothing."""
+    words = _SAID.get(_KIND(alarm.kind))
+    return words(alarm.details) if words else ""
+
+
+def remedy(alarm: Alarm) -> str:
+    """Return what to do about it."""
+    return str(REMEDIES[_KIND(alarm.kind)])
+
+
+def _silent(details: Mapping[str, Any]) -> str:
+    since = details.get("since")
+    return _("Last report: %s.") % (_instant(since) if since else _("never"))
+
+
+def _lags(details: Mapping[str, Any]) -> str:
+    behind = [
+        _("%(line)s: %(count)s changes behind") % {"line": line, "count": count}
+        for line, count in details.get("behind", {}).items()
+    ]
+    differs = [
+        _("%(line)s: runs something else than the records say") % {"line": line}
+        for line in details.get("differs", ())
+    ]
+    return "; ".join([*behind, *differs]) + "."
+
+
+def _counted(details: Mapping[str, Any]) -> str:
+    return "; ".join(f"{line}: {count}" for line, count in details.get("lines", {}).items()) + "."
+
+
+def _changed(details: Mapping[str, Any]) -> str:
+    found = details.get("changes", {}).items()
+    return "; ".join(f"{CHANGES.get(kind, kind)} ({count} ×)" for kind, count in found) + "."
+
+
+def _until(details: Mapping[str, Any]) -> str:
+    return _("It closes at %s.") % _instant(details.get("until", ""))
+
+
+def _late(details: Mapping[str, Any]) -> str:
+    last = details.get("last")
+    when = _("Last round: %s.") % (_instant(last) if last else _("never"))
+    parts = ", ".join(details.get("parts", ()))
+    return " ".join(filter(None, [when, parts, details.get("failure", "")]))
+
+
+def _failed(details: Mapping[str, Any]) -> str:
+    return str(details.get("failure", ""))
+
+
+def _metered(details: Mapping[str, Any]) -> str:
+    """Put in words what `devices.alarms` tells."""
+    found = [words(details[kind]) for kind, words in _METERED.items() if kind in details]
+    return " ".join([*found, *filter(None, [details.get("said")])])
+
+
+def _named(rows: Mapping[str, int]) -> str:
+    return ", ".join(f"{code} ({count:,} B)" for code, count in rows.items())
+
+
+def _instant(text: str) -> str:
+    return f"{text[:19].replace('T', ' ')} UTC"
+
+
+_METERED: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "foreign": lambda told: (
+        _("It told bytes of %(count)s devices that it was never given: %(devices)s.")
+        % {"count": told["count"], "devices": ", ".join(told["devices"])}
+    ),
+    "aside": lambda told: (
+        _("Of %(count)s devices more than their speed allows was set aside: %(devices)s.")
+        % {"count": told["count"], "devices": _named(told["bytes"])}
+    ),
+    "sums": lambda told: (
+        _("Within a day devices came to %(devices)s bytes and their pools to %(pools)s.")
+        % {"devices": f"{told['devices']:,}", "pools": f"{told['pools']:,}"}
+    ),
+    "days": lambda told: (
+        _("Counters and days of %(count)s devices differ: %(devices)s.")
+        % {"count": told["count"], "devices": _named(told["bytes"])}
+    ),
+    "months": lambda told: (
+        _("Days and months of %(count)s subscriptions differ: %(subscriptions)s.")
+        % {"count": told["count"], "subscriptions": _named(told["bytes"])}
+    ),
+}
+_SAID: Final[Mapping[Alarm.Kind, Callable[[Mapping[str, Any]], str]]] = {
+    _KIND.GATEWAY_SILENT: _silent,
+    _KIND.GATEWAY_LAGS: _lags,
+    _KIND.GATEWAY_REFUSES: _counted,
+    _KIND.REMOVALS_DEFERRED: _counted,
+    _KIND.FOREIGN_CHANGES: _changed,
+    _KIND.LINE_CLOSING: _until,
+    _KIND.WORKER_LATE: _late,
+    _KIND.HUB_AWAY: _failed,
+    _KIND.CLOCK_WRONG: _failed,
+    _KIND.METERING: _metered,
+}

@@ -1,0 +1,381 @@
+"""What is looked for: each fact alone, made by the real actions, and nothing when all is well."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings as django_settings
+
+from ferriage import wire
+from ferriage.core import rounds
+from ferriage.core.clock import unix
+from ferriage.core.models import WorkerRun
+from ferriage.fleet import actions, lookout, watch
+from ferriage.fleet.feed import FeedPut, append
+from ferriage.fleet.models import Alarm, Gateway, Pool, PoolChange
+from yard import Yard, device, report_of, status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_django.fixtures import DjangoAssertNumQueries, SettingsWrapper
+
+    from yard import EnrolledGateway
+
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+
+@pytest.fixture
+def gateway(yard: Yard) -> EnrolledGateway:
+    """A gateway that serves a line in service and is in step with it."""
+    return yard.gateway(yard.open_line())
+
+
+def _report(gateway: EnrolledGateway, now: datetime, *, sequence: int = 1, **changes: Any) -> None:
+    pool = Pool.objects.get()
+    signs = changes.pop("signs", ())
+    values = {"rev": pool.revision, "digest": pool.digest, **changes}
+    report = report_of(status(pool.code, **values), sequence=sequence, signs=signs)
+    actions.take_report(gateway=gateway.row, report=report, now=now)
+
+
+def _found(now: datetime) -> list[tuple[str, dict[str, Any], timedelta]]:
+    facts = lookout.facts(now=now, by_worker=True)
+    return [(str(fact.kind), fact.details, fact.patience) for fact in facts]
+
+
+def test_nothing_is_found_when_all_is_well(gateway: EnrolledGateway, now: datetime) -> None:
+    _report(gateway, now)
+
+    assert _found(now + MINUTE) == []
+
+
+def test_gateway_is_silent_after_a_minute(gateway: EnrolledGateway, now: datetime) -> None:
+    _report(gateway, now)
+
+    details = {"since": "2026-03-01T12:00:00+00:00", "name": "alpha"}
+    found = _found(now + MINUTE + SECOND)
+    assert found == [("gateway_silent", details, timedelta(seconds=20))]
+
+
+def test_closed_and_waiting_gateways_are_not_missed(yard: Yard, now: datetime) -> None:
+    yard.gateway()
+    Gateway.objects.update(state=Gateway.State.WAITING)
+
+    assert _found(now + timedelta(hours=1)) == []
+
+
+def test_gateway_lags_by_what_was_committed_over_a_minute_ago(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    _report(gateway, now)
+    pool = Pool.objects.get()
+    had = {"rev": pool.revision, "digest": pool.digest}
+    append(pool=pool, items=[FeedPut(device(1)), FeedPut(device(2))], now=now)
+    _report(gateway, now + MINUTE, sequence=2, **had)
+
+    assert _found(now + MINUTE) == []
+    details = {"behind": {"XD public": 2}, "differs": [], "name": "alpha"}
+    found = _found(now + MINUTE + SECOND)
+    assert found == [("gateway_lags", details, timedelta(0))]
+
+
+def test_gateway_that_runs_something_else_lags_once_that_stood(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    _report(gateway, now, digest="f" * 64)
+    details = {"behind": {}, "differs": ["XD public"], "name": "alpha"}
+    assert _found(now) == [("gateway_lags", details, MINUTE)]
+
+    _report(gateway, now, sequence=2, epoch="former")
+    assert _found(now) == [("gateway_lags", details, MINUTE)]
+
+
+def test_refused_records_and_kept_devices_are_told_as_such_only(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    refused = (wire.Refused(device="dev_1", reason="slot is taken"),)
+    _report(gateway, now, digest="f" * 64, refused=refused)
+    lines = {"lines": {"XD public": 1}, "name": "alpha"}
+    assert _found(now) == [("gateway_refuses", lines, timedelta(0))]
+
+    kept = wire.Deferred(snapshot_rev=3, count=9, digest="a" * 64)
+    _report(gateway, now, sequence=2, digest="f" * 64, deferred=kept)
+    lines = {"lines": {"XD public": 9}, "name": "alpha"}
+    assert _found(now) == [("removals_deferred", lines, timedelta(0))]
+
+
+def test_second_agent_is_told_while_it_tries(gateway: EnrolledGateway, now: datetime) -> None:
+    _report(gateway, now)
+    with pytest.raises(actions.LeaseHeld):
+        actions.take_report(gateway=gateway.row, report=report_of(instance="second"), now=now)
+
+    assert _found(now) == [("second_agent", {"name": "alpha"}, timedelta(0))]
+    _report(gateway, now + 2 * MINUTE, sequence=2)
+    assert _found(now + 2 * MINUTE) == []
+
+
+def test_changes_by_somebody_else_are_told_for_a_while_and_the_slow_build_always(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    signs = (
+        wire.Sign(kind="table", pool="", count=2, at=unix(now)),
+        wire.Sign(kind="peer", pool="p", count=1, at=unix(now)),
+        wire.Sign(kind="interface", pool="p", count=4, at=unix(now - timedelta(hours=1))),
+        wire.Sign(kind="slow-build", pool="", count=1, at=unix(now)),
+        wire.Sign(kind="of-another-release", pool="", count=1, at=unix(now)),
+    )
+    _report(gateway, now, signs=signs)
+
+    changed = {"changes": {"table": 2, "peer": 1}, "name": "alpha"}
+    assert _found(now) == [
+        ("slow_build", {"name": "alpha"}, timedelta(0)),
+        ("foreign_changes", changed, timedelta(0)),
+    ]
+    _report(gateway, now + 3 * MINUTE, sequence=2, signs=signs)
+    assert [kind for kind, _, _ in _found(now + 3 * MINUTE)] == ["slow_build"]
+
+
+@pytest.mark.parametrize("changes", [{"count": -1}, {"at": -1}, {"at": 1 << 40}])
+def test_signs_that_cannot_be_are_refused(
+    gateway: EnrolledGateway, now: datetime, changes: dict[str, int]
+) -> None:
+    sign = wire.Sign(**{"kind": "table", "pool": "", "count": 1, "at": 0, **changes})  # type: ignore[arg-type]
+
+    with pytest.raises(actions.ReportWrong):
+        _report(gateway, now, signs=(sign,))
+
+
+def test_line_is_told_two_weeks_before_it_closes(gateway: EnrolledGateway, now: datetime) -> None:
+    _report(gateway, now)
+    closes = actions_end(now)
+
+    Gateway.objects.update(state=Gateway.State.CLOSED)
+    assert _found(closes - timedelta(days=14, seconds=1)) == []
+    details = {"name": "XD public", "until": closes.isoformat(timespec="seconds")}
+    assert _found(closes - timedelta(days=14)) == [("line_closing", details, timedelta(0))]
+    assert _found(closes) == []
+
+
+def actions_end(now: datetime) -> datetime:
+    from ferriage.fleet.models import Permit
+
+    permit = Permit.objects.filter(state="open").latest("serial")
+    assert permit.open_until > now
+    return permit.open_until
+
+
+@pytest.mark.django_db
+def test_worker_is_late_for_others_when_it_does_nothing_and_for_itself_when_it_fails(
+    now: datetime,
+) -> None:
+    good = [rounds.Run(name=name, seconds=0.1) for name in lookout.ROOMS]
+    rounds.note_round(good, now=now)
+    assert lookout.facts(now=now + MINUTE, by_worker=False) == []
+    (late,) = lookout.facts(now=now + MINUTE + SECOND, by_worker=False)
+    assert (late.kind, late.details["parts"]) == ("worker_late", sorted(lookout.ROOMS))
+    assert lookout.facts(now=now + MINUTE + SECOND, by_worker=True) == []
+
+    bad = [*good[1:], rounds.Run(name="approvals", seconds=0.1, failure="OSError: disk")]
+    rounds.note_round(bad, now=now + MINUTE)
+    assert lookout.facts(now=now + MINUTE, by_worker=True) == []
+    (failing,) = lookout.facts(now=now + MINUTE + SECOND, by_worker=True)
+    assert (failing.details["parts"], failing.details["failure"]) == (
+        ["approvals"],
+        "OSError: disk",
+    )
+
+
+@pytest.mark.django_db
+def test_worker_that_never_ran_is_late_for_who_asks(now: datetime) -> None:
+    assert [f.kind for f in lookout.facts(now=now, by_worker=False)] == ["worker_late"]
+    assert lookout.facts(now=now, by_worker=True) == []
+
+
+@pytest.mark.django_db
+def test_report_looks_in_the_place_of_a_worker_that_is_away(now: datetime) -> None:
+    watch.stand_in(now)
+    assert (WorkerRun.objects.count(), Alarm.objects.count()) == (0, 0)  # there never was one
+
+    rounds.note([rounds.Run(name=name, seconds=0.1) for name in ("look", "fleet")], now=now)
+    watch.stand_in(now + 59 * SECOND)
+    assert Alarm.objects.count() == 0
+    watch.stand_in(now + 61 * SECOND)
+    assert Alarm.objects.get().kind == Alarm.Kind.WORKER_LATE
+
+
+@pytest.mark.django_db
+def test_round_that_changed_nothing_is_written_every_five_seconds(now: datetime) -> None:
+    for seconds in range(11):
+        run = rounds.Run(name="fleet", seconds=seconds)
+        rounds.note_round([run], now=now + seconds * SECOND)
+        assert WorkerRun.objects.get().ran_at == now + seconds // 5 * 5 * SECOND
+
+    rounds.note_round([rounds.Run(name="fleet", seconds=1, failure="x")], now=now + 11 * SECOND)
+    row = WorkerRun.objects.get()
+    assert (row.failure, row.done_at) == ("x", now + 10 * SECOND)
+
+
+@pytest.mark.django_db
+def test_only_one_of_two_workers_gets_what_is_due(now: datetime) -> None:
+    every = timedelta(seconds=10)
+
+    assert rounds.claim("look", every=every, now=now)
+    assert not rounds.claim("look", every=every, now=now + 9 * SECOND)
+    assert rounds.claim("look", every=every, now=now + 10 * SECOND)
+    assert not rounds.claim("look", every=every, now=now + 10 * SECOND)
+
+
+# --- the hub ----------------------------------------------------------------------------------
+
+
+class _Answers(BaseHTTPRequestHandler):
+    status, signed = 401, True
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        if self.signed:
+            self.send_header(wire.HEADER_SIGNATURE, "c2lnbmVk")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the library's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def hub(settings: SettingsWrapper) -> Iterator[type[_Answers]]:
+    """Somebody who answers where the hub should."""
+
+    class Answers(_Answers):
+        """Of this test."""
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        config = settings.FERRIAGE
+        url = f"http://127.0.0.1:{server.server_port}"
+        settings.FERRIAGE = replace(config, hub=replace(config.hub, url=url))
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield Answers
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "signed", "away"), [(401, True, False), (503, True, True), (502, False, True)]
+)
+def test_hub_is_asked_where_gateways_ask_it(
+    yard: Yard, hub: type[_Answers], now: datetime, *, status: int, signed: bool, away: bool
+) -> None:
+    del yard
+    hub.status, hub.signed = status, signed
+
+    for seconds in (0, 30, 61, 90):
+        watch.run(now + seconds * SECOND)
+
+    opened = [row.kind for row in Alarm.objects.exclude(opened_at=None)]
+    assert opened == (["hub_away"] if away else [])
+    assert (WorkerRun.objects.get(name="hub").failure != "") is away
+
+
+# --- telling ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(settings: SettingsWrapper, tmp_path: Path, hub: type[_Answers]) -> Path:
+    """A program that keeps what it is told, one JSON text a line."""
+    del hub
+    file = tmp_path / "told"
+    program = tmp_path / "tell.py"
+    program.write_text(
+        "import json, pathlib, sys\n"
+        f"file = pathlib.Path({str(file)!r})\n"
+        "broken = file.with_suffix('.broken').exists()\n"
+        "text = sys.stdin.read()\n"
+        "if broken: sys.exit('no way out')\n"
+        "with file.open('a') as out: out.write(json.dumps(text) + '\\n')\n"
+    )
+    config = settings.FERRIAGE
+    command = (sys.executable, "-I", str(program))
+    settings.FERRIAGE = replace(config, alarms=replace(config.alarms, command=command))
+    return file
+
+
+def _told(file: Path) -> list[list[str]]:
+    texts = file.read_text().splitlines() if file.exists() else []
+    return [
+        [line for line in json.loads(text).splitlines() if not line.startswith("  ")]
+        for text in texts
+    ]
+
+
+def test_alarm_is_told_once_when_it_opens_and_once_when_it_ends(
+    gateway: EnrolledGateway, told: Path, now: datetime
+) -> None:
+    _report(gateway, now)
+    lines = []
+    for minutes in range(10):
+        at = now + minutes * MINUTE
+        if minutes in {3, 4, 5, 6, 7, 8, 9}:
+            _report(gateway, at, sequence=minutes)
+        watch.run(at)
+        watch.run(at + 30 * SECOND)
+        lines = _told(told)
+
+    site = f"{django_settings.FERRIAGE.site.url}/staff/alarms/"
+    assert lines == [
+        ["ALARM gateway silent: alpha", site],
+        ["ended gateway silent: alpha", site],
+    ]
+
+
+def test_alarm_that_could_not_be_told_is_told_later(yard: Yard, told: Path, now: datetime) -> None:
+    del yard
+    actions.raise_alarm(kind=Alarm.Kind.METERING, subject="gw_1", now=now, said="3 % too much")
+    told.with_suffix(".broken").touch()
+    watch.run(now)
+    assert WorkerRun.objects.get(name="telling").failure != ""
+    told.with_suffix(".broken").unlink()
+
+    watch.run(now + 29 * SECOND)
+    assert _told(told) == []
+    watch.run(now + 39 * SECOND)
+    assert [lines[0] for lines in _told(told)] == ["ALARM bytes do not add up: gw_1"]
+
+
+@pytest.mark.django_db
+def test_storm_of_alarms_is_one_message(now: datetime) -> None:
+    for number in range(80):
+        actions.raise_alarm(kind=Alarm.Kind.METERING, subject=f"gw_{number}", now=now)
+
+    text = watch.message(list(Alarm.objects.all()), [])
+
+    assert text.count("ALARM ") == 50
+    assert "and 30 more" in text
+
+
+# --- cost -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gateways", [1, 3])
+def test_looking_costs_the_same_however_many_gateways_there_are(
+    yard: Yard,
+    now: datetime,
+    django_assert_num_queries: DjangoAssertNumQueries,
+    gateways: int,
+) -> None:
+    line = yard.open_line()
+    for number in range(gateways):
+        yard.gateway(line, name=f"gateway {number}")
+    PoolChange.objects.update(at=now - timedelta(hours=1))
+
+    with django_assert_num_queries(8):
+        facts = lookout.facts(now=now, by_worker=True)
+    assert len(facts) == gateways
