@@ -244,8 +244,8 @@ def test_device_is_placed_on_every_line_of_its_plan(shop: Shop, now: datetime) -
 
     device = shop.device(shop.holder())
 
-    assert told(second.pool, device) == told(shop.pool, device) is not None
-    assert told(elsewhere.pool, device) is None
+    assert told(second.pools.get(), device) == told(shop.pool, device) is not None
+    assert told(elsewhere.pools.get(), device) is None
 
 
 def test_placements_tell_where_to_connect(shop: Shop, now: datetime) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferriage.core.models import SiteState
-from ferriage.devices.models import Device
+from ferriage.devices.models import Device, DevicePool
 from ferriage.fleet import site as fleet_site
 from ferriage.fleet.models import Gateway, PoolCurrent, PoolGateway
 from ferriage.plans.queries import lines_of, usable_by
@@ -66,9 +66,10 @@ def placements(device: Device) -> list[Placement]:
     subscription = device.subscription
     usable = usable_by(lines_of(subscription.plan), subscription.account.account_class)
     lines = {line.pk: line for line in usable}
+    placed = DevicePool.objects.filter(device=device, line__in=lines)
     members = (
         PoolGateway.objects.filter(
-            pool__line__in=lines,
+            pool__in=placed.values("pool"),
             gateway__state=Gateway.State.ACTIVE,
             gateway__draining_at=None,
         )

@@ -17,6 +17,8 @@ from ferriage.fleet.actions.gateways import (
     drain_gateway,
     new_enrol_token,
     set_endpoint,
+    unassign,
+    undrain_gateway,
 )
 from ferriage.fleet.actions.lines import (
     LineRefused,
@@ -30,6 +32,15 @@ from ferriage.fleet.actions.lines import (
 )
 from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
+from ferriage.fleet.actions.pools import (
+    NoPortLeft,
+    NoRoom,
+    SizeWrong,
+    check_room,
+    place,
+    release,
+    set_size_limit,
+)
 from ferriage.fleet.actions.removals import allow_removals
 from ferriage.fleet.actions.reports import LeaseHeld, NotItsPool, ReportWrong, take_report
 from ferriage.fleet.actions.secondperson import (
@@ -48,14 +59,18 @@ __all__ = [
     "LineState",
     "LineWrong",
     "NewGateway",
+    "NoPortLeft",
+    "NoRoom",
     "NotAssignable",
     "NotItsPool",
     "ReportWrong",
+    "SizeWrong",
     "TokenRefused",
     "accept_pack",
     "allow_removals",
     "answer_outside_link",
     "assign",
+    "check_room",
     "close_gateway",
     "close_line",
     "confirm_clock_repair",
@@ -65,12 +80,17 @@ __all__ = [
     "enrol",
     "hold_line",
     "new_enrol_token",
+    "place",
     "put_in_service",
     "refresh_permits",
+    "release",
     "release_line",
     "revoke_approval",
     "set_endpoint",
+    "set_size_limit",
     "suspend_approval",
     "take_report",
+    "unassign",
+    "undrain_gateway",
     "verify_approval",
 ]

@@ -16,6 +16,7 @@ from ferriage.core.errors import FerriageError, StaleState
 from ferriage.core.hashing import hash_secret, new_token
 from ferriage.fleet import site
 from ferriage.fleet.actions.plain import is_endpoint
+from ferriage.fleet.actions.pools import LAST_PORT, join
 from ferriage.fleet.models import EnrolToken, Gateway, Line, PoolGateway
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ferriage.core.actors import Actor
 
 TOKEN_LIFETIME: Final = timedelta(hours=1)
-LAST_PORT: Final = 65_535
 
 
 class GatewayWrong(FerriageError):
@@ -138,27 +138,38 @@ def move_ports(gateway: Gateway) -> None:
         member.save(update_fields=["listen_port"])
 
 
-def assign(*, gateway: Gateway, line: Line, now: datetime, actor: Actor) -> PoolGateway:
-    """Let a gateway serve a line: one more WireGuard interface on it.
+def assign(*, gateway: Gateway, line: Line, now: datetime, actor: Actor) -> list[PoolGateway]:
+    """Let a gateway serve a line: one more WireGuard interface on it for each of its pools.
 
     Raises:
         GatewayClosed: It was closed for good.
-        NotAssignable: It stands in another place than the line enters at, or serves it already,
-            or the line is closed.
+        NotAssignable: It stands in another place than the line enters at, or serves it already, or
+            is draining, or the line is closed.
+        NoPortLeft: Its ports do not suffice for the line's pools.
     """
     with writing():
         _refuse_closed(gateway)
-        taken = set(PoolGateway.objects.filter(gateway=gateway).values_list("interface", flat=True))
         _check_assignable(gateway, line)
-        interface = next(number for number in range(len(taken) + 1) if number not in taken)
-        member = PoolGateway.objects.create(
-            pool=line.pool,
-            gateway=gateway,
-            interface=interface,
-            listen_port=gateway.endpoint_port + interface,
-        )
-        _record(gateway, "assigned", now, actor, line=line.code, interface=interface)
-    return member
+        members = [join(gateway, pool) for pool in line.pools.order_by("pk")]
+        numbers = ", ".join(str(member.interface) for member in members)
+        _record(gateway, "assigned", now, actor, line=line.code, interface=numbers)
+    return members
+
+
+def unassign(*, gateway: Gateway, line: Line, now: datetime, actor: Actor) -> Gateway:
+    """Take a gateway off a line: it leaves all its pools, and files that name both stop working.
+
+    Raises:
+        GatewayClosed: It was closed for good.
+        NotAssignable: It does not serve the line.
+    """
+    with writing():
+        _refuse_closed(gateway)
+        members = PoolGateway.objects.filter(gateway=gateway, pool__line=line)
+        if not members.delete()[0]:
+            raise NotAssignable(_("This gateway does not serve the line."))
+        _record(gateway, "unassigned", now, actor, line=line.code)
+    return gateway
 
 
 def drain_gateway(*, gateway: Gateway, now: datetime, actor: Actor) -> Gateway:
@@ -174,6 +185,23 @@ def drain_gateway(*, gateway: Gateway, now: datetime, actor: Actor) -> Gateway:
         if idle.update(draining_at=now) != 1:
             raise StaleState(_("This gateway is draining already."), _("Close it when you like."))
         _record(gateway, "draining", now, actor)
+    gateway.refresh_from_db()
+    return gateway
+
+
+def undrain_gateway(*, gateway: Gateway, now: datetime, actor: Actor) -> Gateway:
+    """Offer a gateway in new files again.
+
+    Raises:
+        GatewayClosed: It was closed for good.
+        StaleState: It is not draining.
+    """
+    with writing():
+        _refuse_closed(gateway)
+        draining = Gateway.objects.filter(pk=gateway.pk, draining_at__isnull=False)
+        if draining.update(draining_at=None) != 1:
+            raise StaleState(_("This gateway is not draining: new files name it."))
+        _record(gateway, "undrained", now, actor)
     gateway.refresh_from_db()
     return gateway
 
@@ -227,7 +255,12 @@ def _check_assignable(gateway: Gateway, line: Line) -> None:
             _("The line enters at %(enter)s, but this gateway stands in %(place)s.")
             % {"enter": line.enter_place, "place": gateway.place}
         )
-    if PoolGateway.objects.filter(gateway=gateway, pool=line.pool).exists():
+    if gateway.draining_at is not None:
+        raise NotAssignable(
+            _("This gateway is draining, so nobody would be sent to it."),
+            _("End the draining first, or let another gateway serve the line."),
+        )
+    if PoolGateway.objects.filter(gateway=gateway, pool__line=line).exists():
         raise NotAssignable(_("This gateway serves the line already."))
 
 
