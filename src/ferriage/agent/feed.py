@@ -89,6 +89,12 @@ class Pool:
             self.permit, self.signed = change.permit
         self.epoch, self.rev = change.begin.epoch, change.begin.rev
 
+    def hear(self, sibling: Pool) -> None:
+        """Take over a newer permit that another pool of the line was told first."""
+        told, known = sibling.permit, self.permit
+        if told is not None and (known is None or told.serial > known.serial):
+            self.permit, self.signed = told, sibling.signed
+
     def load(
         self, devices: Iterable[wire.Device], deferred: Iterable[str] = (), rev: int = 0
     ) -> None:

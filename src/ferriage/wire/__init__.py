@@ -17,6 +17,7 @@ from __future__ import annotations
 from ferriage.wire.batches import frame_batch, open_batch
 from ferriage.wire.calls import (
     ENDPOINT_MISSING,
+    GATEWAY_CLOSED,
     Allowance,
     Deferred,
     EnrolAnswer,
@@ -92,6 +93,7 @@ __all__ = [
     "ENDPOINT_MISSING",
     "FEED_FORMAT",
     "FEED_FORMAT_MOVED",
+    "GATEWAY_CLOSED",
     "HEADER_GATEWAY",
     "HEADER_NONCE",
     "HEADER_NOW",

@@ -15,9 +15,10 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
 from ferriage.core.hashing import hash_secret, new_token
 from ferriage.fleet import site
+from ferriage.fleet.actions.permits import repeat
 from ferriage.fleet.actions.plain import is_endpoint
 from ferriage.fleet.actions.pools import LAST_PORT, join
-from ferriage.fleet.models import EnrolToken, Gateway, Line, PoolGateway
+from ferriage.fleet.models import EnrolToken, Gateway, Line, Pool, PoolGateway
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,7 +38,7 @@ class GatewayWrong(FerriageError):
 class GatewayClosed(FerriageError):
     """The gateway was closed for good."""
 
-    slug = "gateway-closed"
+    slug = wire.GATEWAY_CLOSED
 
 
 class NotAssignable(FerriageError):
@@ -210,18 +211,21 @@ def close_gateway(*, gateway: Gateway, now: datetime, actor: Actor) -> Gateway:
     """Close a gateway for good: its key opens nothing any more, neither at site nor at hub.
 
     It leaves its pools and its agent's lease ends. Nobody is moved: files that name it stop
-    working, and the other gateways of its lines know these devices already.
+    working, and the other gateways of its lines know these devices already. Its agent is woken,
+    asks, is told so and takes its tunnels down.
 
     Raises:
         GatewayClosed: It is closed already.
     """
     with writing():
         _refuse_closed(gateway)
+        pools = list(Pool.objects.filter(memberships__gateway=gateway).select_related("line"))
         Gateway.objects.filter(pk=gateway.pk).update(
             state=Gateway.State.CLOSED, lease_instance="", lease_until=None
         )
         PoolGateway.objects.filter(gateway=gateway).delete()
         EnrolToken.objects.filter(gateway=gateway, used_at=None).update(expires_at=now)
+        repeat(pools, now)
         _record(gateway, "closed", now, actor)
     gateway.refresh_from_db()
     return gateway
@@ -267,7 +271,12 @@ def _check_assignable(gateway: Gateway, line: Line) -> None:
 def _refuse_closed(gateway: Gateway) -> None:
     gateway.refresh_from_db()
     if gateway.state == Gateway.State.CLOSED:
-        raise GatewayClosed(_("This gateway is closed for good."), _("Create a new one."))
+        raise closed()
+
+
+def closed() -> GatewayClosed:
+    """Return the refusal of whatever a gateway that was closed asks, or is asked."""
+    return GatewayClosed(_("This gateway is closed for good."), _("Create a new one."))
 
 
 def _record(gateway: Gateway, verb: str, now: datetime, actor: Actor, **details: str | int) -> None:

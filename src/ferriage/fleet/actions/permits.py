@@ -152,6 +152,17 @@ def _tell(permits: Sequence[Permit], now: datetime) -> None:
         feed.append(pool=pool, items=[feed.FeedPermit(signed(by_line[pool.line_id]))], now=now)
 
 
+def repeat(pools: Iterable[Pool], now: datetime) -> None:
+    """Say the newest permit once more to some pools; inside a transaction of the caller's.
+
+    The first thing that a new pool hears, and a word that changes nothing to wake who waits.
+    """
+    ordered = sorted(pools, key=lambda pool: pool.pk)
+    newest = newest_permits({pool.line for pool in ordered})
+    for pool in ordered:
+        feed.append(pool=pool, items=[feed.FeedPermit(signed(newest[pool.line_id]))], now=now)
+
+
 def signed(permit: Permit) -> wire.SignedPermit:
     """Return a permit as gateways are handed it."""
     return wire.SignedPermit(payload=permit.payload, signature=permit.signature)

@@ -17,10 +17,8 @@ from ferriage.core import audit
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
-from ferriage.fleet import feed
-from ferriage.fleet.actions.permits import signed
+from ferriage.fleet.actions.permits import repeat
 from ferriage.fleet.models import Gateway, Line, Pool, PoolGateway
-from ferriage.fleet.queries import newest_permits
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -181,8 +179,7 @@ def _open_sibling(line: Line, pools: list[Pool], now: datetime) -> Pool:
         raise _no_room(line)
     last = pools[-1]
     pool = Pool.objects.create(line=line, size_limit=last.size_limit, mtu=last.mtu)
-    permit = newest_permits([line])[line.pk]
-    feed.append(pool=pool, items=[feed.FeedPermit(signed(permit))], now=now)
+    repeat([pool], now)
     for gateway in _gateways(line):
         join(gateway, pool)
     audit.record(
