@@ -217,6 +217,7 @@ ARGUMENTS: Final = {
     "number": 3,
     "code": "none",
     "pool": "none",
+    "line": "none",
     "pk": 0,
     "lead": 30,
     "slug": "law",

@@ -40,10 +40,14 @@ def show(parsed: argparse.Namespace) -> int:
     say(f"  tunnels reach it at {gateway.endpoint_host or 'no address yet'}")
     for member in gateway.memberships.select_related("pool__line").order_by("interface"):
         state = "open" if member.line_open else "not open"
+        pool = member.pool
         say(
-            f"  {member.pool.line.name}: UDP {member.listen_port}, {state}, {member.peers} peers, "
+            f"  {pool.line.name}: UDP {member.listen_port}, {state}, {member.peers} peers, "
+            f"{pool.placed} of {pool.size_limit} places taken, "
             f"behind {_lag([member])}, {len(member.refused)} refused"
         )
+        for entry in member.refused:
+            say(f"    refused {entry['device']}: {entry['reason']}")
     for warning in gateway.warnings:
         say(f"  warning: {warning}")
     return Exit.DONE
@@ -63,6 +67,20 @@ def drain(parsed: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def undrain(parsed: argparse.Namespace) -> int:
+    """Offer a gateway in new files again."""
+    house.enter()
+    from ferriage.core import clock
+    from ferriage.core.actors import Actor
+    from ferriage.fleet import actions
+
+    gateway = _named(parsed.name)
+    actor = Actor("command", "gateway undrain")
+    actions.undrain_gateway(gateway=gateway, now=clock.now(), actor=actor)
+    say(f"New files name {gateway.name} again.")
+    return Exit.DONE
+
+
 def close(parsed: argparse.Namespace) -> int:
     """Close a gateway for good, once it is said that this is meant."""
     house.enter()
@@ -78,7 +96,8 @@ def close(parsed: argparse.Namespace) -> int:
         )
     actor = Actor("command", "gateway close")
     actions.close_gateway(gateway=gateway, now=clock.now(), actor=actor)
-    say(f"{gateway.name} is closed. `ferriage agent remove` on its host takes its tunnels down.")
+    say(f"{gateway.name} is closed. Its agent takes the tunnels down as soon as it hears of it.")
+    say("A host that does not reach the shop: `ferriage agent remove` there does the same.")
     return Exit.DONE
 
 

@@ -18,6 +18,7 @@ from ferriage.wire.batches import frame_batch, open_batch
 from ferriage.wire.calls import (
     ENDPOINT_MISSING,
     GATEWAY_CLOSED,
+    MOST_TOLD,
     Allowance,
     Deferred,
     EnrolAnswer,
@@ -100,6 +101,7 @@ __all__ = [
     "HEADER_SIGNATURE",
     "HEADER_TIME",
     "MOST_ROUTES",
+    "MOST_TOLD",
     "WATCH_LIMIT",
     "Allow",
     "Allowance",

@@ -173,6 +173,8 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-gateway-close": _form(OWNER),
     "staff-gateway-drain": _form(OWNER),
     "staff-gateway-removals": _form(OWNER),
+    "staff-gateway-undrain": _button(OWNER),
+    "staff-gateway-unassign": _form(OWNER),
     # lines and the register
     "staff-lines": RECORDS,
     "staff-line-new": _form(OWNER),
@@ -181,6 +183,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-line-hold": _form(OWNER),
     "staff-line-release": _button(OWNER),
     "staff-line-close": _form(OWNER),
+    "staff-line-size": _form(OWNER),
     "staff-lines-diagram": RECORDS,
     "staff-line-verdict": RECORDS,
     "staff-line-history": RECORDS,

@@ -124,6 +124,7 @@ def line(request: StaffRequest, code: str) -> HttpResponse:
         ],
         "approvals": Approval.objects.filter(lines__line_code=code).order_by("-pk"),
         "lapses": lapses_of(found),
+        "pools": found.pools.order_by("pk"),
         "gateways": PoolGateway.objects.filter(pool__line=found)
         .select_related("gateway")
         .order_by("gateway__name", "interface"),
