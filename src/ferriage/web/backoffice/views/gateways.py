@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from ferriage.fleet import actions
 from ferriage.fleet.bundle import NoBundle, block
 from ferriage.fleet.models import Gateway, Line, PoolGateway
+from ferriage.fleet.queries import ports_of
 from ferriage.web.backoffice.fields import PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -77,6 +78,7 @@ def gateway(request: StaffRequest, code: str) -> HttpResponse:
         "gateway": found,
         "silent": is_silent(found, request.now),
         "pools": [(member, _lag([member])) for member in members],
+        "ports": ports_of(found),
     }
     return render(request, "backoffice/gateway.html", context)
 
@@ -244,5 +246,5 @@ def _token_page(request: StaffRequest, found: Gateway, token: str) -> HttpRespon
         pasted = block(token)
     except NoBundle:  # set up from a wheel alone: the host gets the agent another way
         pasted = ""
-    context = {"gateway": found, "token": token, "paste": pasted}
+    context = {"gateway": found, "token": token, "paste": pasted, "ports": ports_of(found)}
     return render(request, "backoffice/token.html", context)
