@@ -38,6 +38,8 @@ def show(parsed: argparse.Namespace) -> int:
     gateway = _named(parsed.name)
     say(f"{gateway.name} ({gateway.code}), {gateway.place}: {_state(gateway)}, {_seen(gateway)}")
     say(f"  tunnels reach it at {gateway.endpoint_host or 'no address yet'}")
+    if gateway.backend:
+        say(f"  agent {gateway.agent_version}, WireGuard in {gateway.backend}")
     for member in gateway.memberships.select_related("pool__line").order_by("interface"):
         state = "open" if member.line_open else "not open"
         pool = member.pool

@@ -58,10 +58,8 @@ def add_gateway(parsed: argparse.Namespace) -> int:
         pasted = block(new.token)
         say("\nOn a bare Debian 13 host paste this instead; it fetches the agent from this shop:\n")
         say(pasted.rstrip())
-    say(
-        f"\nLet UDP {_ports(new.gateway)} reach that host. Each further line that it serves, and each"
-    )
-    say("further pool of a line, takes the next port by itself: better open the next ones too.")
+    say(f"\nLet UDP {_ports(new.gateway)} reach that host. Each further line that it serves, and")
+    say("each further pool of a line, takes the next port by itself: better open those too.")
     if not parsed.endpoint_host:
         say("\nCustomers' files will name the address with which that host reaches the internet.")
         say("If tunnels reach it at another, add --endpoint-host and the name or address.")
