@@ -76,6 +76,7 @@ class Site:
         self.lease_seconds = 60.0
         self.lease_until = 0.0
         self.fence = 0
+        self.closed: set[str] = set()  # who says that the gateway is: "site", "hub"
         self.quotas: dict[str, int] = {}
         self.used: dict[str, dict[str, tuple[int, int]]] = {}
         self.clock_offset = 0.0
@@ -150,6 +151,11 @@ class Site:
         signed = wire.sign_permit(key or self.permit_key, permit)
         feed.permit = signed
         feed.append(lambda rev: wire.PermitItem(rev=rev, permit=signed))
+        self._ring()
+
+    def close_gateway(self, *who: str) -> None:
+        """Let these of "site" and "hub" say that staff closed the gateway."""
+        self.closed = set(who)
         self._ring()
 
     # --- the server
@@ -259,6 +265,8 @@ class Site:
 
     async def _report(self, _: web.Request, body: bytes) -> tuple[int, bytes]:
         report = wire.decode(body, wire.Report)
+        if "site" in self.closed:
+            return _closed()
         if report.instance != self.lease:
             if time.monotonic() < self.lease_until:
                 self.refused.append(report)
@@ -307,6 +315,8 @@ class Site:
             return _problem(410, "epoch", "Ask for a snapshot.")
         end = time.monotonic() + min(int(request.query["wait"]), 30)
         while after == feed.rev and self.spoil is None:
+            if "hub" in self.closed:
+                return _closed()
             if not await self._wait(end - time.monotonic()):
                 return 204, b""
         return self._batch(feed, "delta", after, [item for item in feed.log if item.rev > after])
@@ -346,6 +356,10 @@ class Site:
         )
         data = wire.frame_batch(self.feed_key, begin, [wire.encode(item) for item in items])
         return self.spoil(data) if self.spoil else (200, data)
+
+
+def _closed() -> tuple[int, bytes]:
+    return _problem(409, wire.GATEWAY_CLOSED, "This gateway is closed for good.")
 
 
 def _problem(status: int, slug: str, message: str) -> tuple[int, bytes]:

@@ -54,7 +54,7 @@ class Shop:
 
     @property
     def pool(self) -> Pool:
-        return self.line.pool
+        return self.line.pools.get()
 
     def approve_for_years(self) -> None:
         """Add an approval until 2030, so that every term may be sold."""

@@ -290,10 +290,13 @@ class World:
                 stack.callback(self.kill_agent)
 
 
-def build(directory: Path, *, pools: int = 1) -> World:
-    """Lay the cables, start the stand-in site, enrol the gateway; the agent is not started."""
+def build(directory: Path, *, pools: int = 1, siblings: bool = False) -> World:
+    """Lay the cables, start the stand-in site, enrol the gateway; the agent is not started.
+
+    Each pool has a line of its own, unless they are `siblings`.
+    """
     prefix = f"g{os.getpid()}x{next(_numbers)}n"
-    assignments = [_assignment(number) for number in range(pools)]
+    assignments = [_assignment(number, 0 if siblings else number) for number in range(pools)]
     gateway, internet, home = Namespace("g"), Namespace("i"), Namespace("s")
     site = feed.Site(f"http://{SITE4}:8000", *assignments)
     shop = wire.Shop(
@@ -318,10 +321,10 @@ def build(directory: Path, *, pools: int = 1) -> World:
     return world
 
 
-def _assignment(number: int) -> wire.PoolAssignment:
+def _assignment(number: int, line: int) -> wire.PoolAssignment:
     return wire.PoolAssignment(
         pool=f"{feed.POOL[:-1]}{number + 1}",
-        line=f"{feed.LINE[:-1]}{number + 1}",
+        line=f"{feed.LINE[:-1]}{line + 1}",
         interface=number,
         listen_port=51820 + number,
         gateway4="10.64.0.1/16",

@@ -167,14 +167,15 @@ def test_gateway_cannot_sign_for_another(
     assert list(Gateway.objects.values_list("fence", flat=True)) == [0, 0]
 
 
-def test_closed_gateway_is_refused(client: Client, gateway: EnrolledGateway, now: datetime) -> None:
+def test_closed_gateway_is_told(client: Client, gateway: EnrolledGateway, now: datetime) -> None:
     actions.close_gateway(gateway=gateway.row, now=now, actor=OWNER)
 
-    answer, _headers = _post(
+    answer, headers = _post(
         client, gateway.signing_key, gateway.row.code, "report", wire.encode(report_of())
     )
 
-    assert answer.status_code == 401
+    assert answer.status_code == 409
+    assert _verified(answer, headers, wire.Problem).slug == "gateway-closed"
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"\xff", b'{"format":1}'])

@@ -17,6 +17,8 @@ def test_gateway_is_listed_drained_and_closed_only_when_meant(shop: Path) -> Non
     assert "vpn.example" in ferriage(shop, "gateway", "show", "one").stdout
     assert ferriage(shop, "gateway", "drain", "one").returncode == 0
     assert ferriage(shop, "gateway", "drain", "one").returncode == 1
+    assert ferriage(shop, "gateway", "undrain", "one").returncode == 0
+    assert ferriage(shop, "gateway", "undrain", "one").returncode == 1
     refused = ferriage(shop, "gateway", "close", "one")
     assert (refused.returncode, "--yes" in refused.stderr) == (1, True)
     assert ferriage(shop, "gateway", "close", "one", "--yes").returncode == 0

@@ -15,6 +15,7 @@ from ferriage.core.errors import StaleState
 from ferriage.core.models import AuditEntry, SiteState
 from ferriage.devices import actions, addresses, queries
 from ferriage.devices.keys import new_keypair
+from ferriage.devices.liveness import liveness
 from ferriage.devices.models import Device
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import Pool, PoolChange, PoolCurrent, PoolGateway
@@ -244,8 +245,8 @@ def test_device_is_placed_on_every_line_of_its_plan(shop: Shop, now: datetime) -
 
     device = shop.device(shop.holder())
 
-    assert told(second.pool, device) == told(shop.pool, device) is not None
-    assert told(elsewhere.pool, device) is None
+    assert told(second.pools.get(), device) == told(shop.pool, device) is not None
+    assert told(elsewhere.pools.get(), device) is None
 
 
 def test_placements_tell_where_to_connect(shop: Shop, now: datetime) -> None:
@@ -277,7 +278,7 @@ def test_device_is_live_only_where_its_record_was_applied(shop: Shop) -> None:
     alpha = PoolGateway.objects.filter(gateway=shop.gateway.row)
 
     def live() -> list[tuple[int, int]]:
-        found = queries.liveness([first, second])
+        found = liveness([first, second], now=shop.now)
         return [(found[device.code].on, found[device.code].of) for device in (first, second)]
 
     before = live()

@@ -47,7 +47,7 @@ def forgotten_revocation(now: datetime) -> wire.SignedPermit:
 
 
 def report(gateway: EnrolledGateway, line: Line, permit: wire.SignedPermit, at: datetime) -> None:
-    said = status(line.pool.code, permit=permit, permit_serial=9)
+    said = status(line.pools.get().code, permit=permit, permit_serial=9)
     actions.take_report(gateway=gateway.row, report=report_of(said), now=at)
 
 
@@ -131,7 +131,7 @@ def outbid(
 ) -> tuple[int, str]:
     """Let a gateway report a permit; return the site's newest serial and state afterwards."""
     proven = wire.decode(signed.payload, wire.Permit)
-    said = status(line.pool.code, permit=signed, permit_serial=proven.serial)
+    said = status(line.pools.get().code, permit=signed, permit_serial=proven.serial)
     actions.take_report(gateway=gateway.row, report=report_of(said), now=at)
     tasks.run(at)
     newest = last_permit(line)

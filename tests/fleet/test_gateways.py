@@ -49,7 +49,7 @@ def test_enrolled_gateway_is_told_its_pools_and_the_sites_keys(yard: Yard, now: 
     assert answer.feed_key != answer.permit_key
     assert answer.pools == (
         wire.PoolAssignment(
-            pool=line.pool.code,
+            pool=line.pools.get().code,
             line=line.code,
             interface=0,
             listen_port=51900,

@@ -53,7 +53,7 @@ def test_approved_line_opens_until_its_approval_ends(yard: Yard) -> None:
 def test_permit_carries_the_permit_keys_signature(yard: Yard) -> None:
     line = yard.open_line()
 
-    row = PoolCurrent.objects.get(pool=line.pool, kind="permit")
+    row = PoolCurrent.objects.get(pool=line.pools.get(), kind="permit")
 
     item = wire.decode(row.payload, wire.PermitItem)
     opened = wire.open_permit(wire.public_key(site.permit_key()), item.permit)

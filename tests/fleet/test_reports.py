@@ -194,8 +194,8 @@ def test_report_on_another_gateways_pool_is_refused_whole(
     other = yard.plan("other")
     yard.gateway(other, name="beta")
     foreign: dict[str, Any] = {
-        "status": {"pools": (status(own), status(other.pool.code))},
-        "usage": {"usage": (usage(own, 1, 1), usage(other.pool.code, 1, 1))},
+        "status": {"pools": (status(own), status(other.pools.get().code))},
+        "usage": {"usage": (usage(own, 1, 1), usage(other.pools.get().code, 1, 1))},
     }
     before = _rows()
 

@@ -170,7 +170,7 @@ def test_permit_travels_in_the_feed(asker: Asker, yard: Yard, pool: Pool) -> Non
 
 
 def test_gateways_never_see_each_others_pools(asker: Asker, yard: Yard, pool: Pool) -> None:
-    other = yard.open_line("other").pool
+    other = yard.open_line("other").pools.get()
     beta = Asker(asker.url, yard.gateway(other.line, name="beta"), asker.feed_key)
 
     assert asker.snapshot(pool.code).begin.pool == pool.code
@@ -222,10 +222,21 @@ def test_closed_gateway_is_refused_at_its_next_request(
 ) -> None:
     actions.close_gateway(gateway=asker.gateway.row, now=yard.now, actor=OWNER)
 
+    answer = asker.ask("snapshot", pool=pool.code)
+
+    assert (answer.status, answer.problem()) == (409, "gateway-closed")
+
+
+def test_gateway_that_never_enrolled_is_a_stranger_once_it_is_closed(
+    asker: Asker, yard: Yard, pool: Pool
+) -> None:
+    Gateway.objects.update(signing_key="")
+    actions.close_gateway(gateway=asker.gateway.row, now=yard.now, actor=OWNER)
+
     assert asker.ask("snapshot", pool=pool.code).status == 401
 
 
-def test_gateway_closed_while_it_waits_gets_nothing_more(
+def test_gateway_closed_while_it_waits_is_told_and_gets_nothing_more(
     asker: Asker, yard: Yard, pool: Pool
 ) -> None:
     after, seen = _rev(pool), []
@@ -234,12 +245,10 @@ def test_gateway_closed_while_it_waits_gets_nothing_more(
     )
     thread.start()
     thread.join(0.3)
-    Gateway.objects.update(state=Gateway.State.CLOSED)
-    feed.append(pool=pool, items=_puts(1), now=yard.now)
-    thread.join(10)
+    actions.close_gateway(gateway=asker.gateway.row, now=yard.now, actor=OWNER)
+    thread.join(2)
 
-    assert seen[0].status in {401, 404}
-    assert b"dev_1" not in seen[0].body
+    assert (seen[0].status, seen[0].problem()) == (409, "gateway-closed")
 
 
 @pytest.mark.parametrize("query", [{"after": "x"}, {"after": "-1"}, {"after": "9" * 30}, {}])

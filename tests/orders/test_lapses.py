@@ -314,7 +314,7 @@ def test_move_takes_the_time_that_is_left_to_the_other_line(till: Till) -> None:
     assert moved.plan == other
     assert end_of(moved) == end + 3 * DAY
     kinds = dict(PoolCurrent.objects.filter(subject=device.code).values_list("pool", "kind"))
-    new_pool = other.offers.get().line.pool
+    new_pool = other.offers.get().line.pools.get()
     assert kinds == {till.shop.pool.pk: "del", new_pool.pk: "put"}
     worker(end + 3 * DAY)
     assert books() == {"assets:bank": 1000, "income:ferry": 1000}

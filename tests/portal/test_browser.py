@@ -239,4 +239,4 @@ def test_device_page_follows_the_gateways_by_itself(chromium: Browser, served: O
     expect(live).to_have_text("live on 1 of 1 gateways", timeout=5000)
     page.close()
 
-    assert before.strip() == "live on 0 of 1 gateways"
+    assert before.strip() == "waiting: 0 of 1 gateways have it"

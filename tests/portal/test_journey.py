@@ -198,7 +198,12 @@ def test_device_live_counts_gateways(shop: Shop, alice: Customer, new_voucher: N
 
     answer = alice.client.get(f"/devices/{Device.objects.get().code}/live/")
 
-    assert answer.json() == {"on": 0, "of": 1, "text": "live on 0 of 1 gateways"}
+    assert answer.json() == {
+        "on": 0,
+        "of": 1,
+        "good": False,
+        "text": "waiting: 0 of 1 gateways have it",
+    }
 
 
 def test_removed_device_frees_its_place(

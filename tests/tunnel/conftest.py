@@ -23,7 +23,9 @@ __all__ = ["law", "make_yard", "own_database", "template_database", "world"]
 def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     if os.geteuid() != 0 or not shutil.which("wireguard-go"):
         pytest.skip("needs root and wireguard-go")
-    built = build(tmp_path, pools=getattr(request, "param", 1))
+    param = getattr(request, "param", 1)
+    siblings = param == "siblings"
+    built = build(tmp_path, pools=2 if siblings else param, siblings=siblings)
     try:
         yield built
     finally:

@@ -120,6 +120,18 @@ class Engine:
         log.info("pools.assigned", pools=sorted(self.pools))
         return True
 
+    def close(self) -> None:
+        """Forget all pools and take every interface of ours down; done twice it is the same.
+
+        Raises:
+            DataPlaneError: Something is still there; repeat it.
+        """
+        self.assign((), self._store.get("hub_url"))
+        self.reconcile()
+        for name in host.interfaces(self._config.agent.interface_prefix):
+            self._backend.drop(name)
+        log.warning("gateway.closed")
+
     def start(self) -> None:
         """Bring everything up from the cache, with the rules of this release."""
         self.reconcile(refill=True)
@@ -260,14 +272,16 @@ class Engine:
         if pool.epoch not in {"", change.begin.epoch}:
             self._quotas.tell_again()
         self._quotas.expect(change.puts.values())
-        was_open = self._elements.line_open(self.interface(pool))
+        closed = [each for each in self._siblings(pool) if not self._is_open(each)]
         pool.take(change)
+        for sibling in self._siblings(pool):
+            sibling.hear(pool)
         if change.begin.batch == "snapshot":
             self._elements.forget()
             self.reconcile()
         else:
             self._apply_delta(pool, before, change)
-        self._forget(pool, before, was_open=was_open)
+        self._forget(pool, before, [each for each in closed if self._is_open(each)])
         log.info(
             "batch.applied",
             pool=change.begin.pool,
@@ -304,20 +318,19 @@ class Engine:
         self._set_peers(pool, self._peer_changes(pool, before.values(), change.puts))
         self._judge(pool, before.keys() | change.puts.keys(), now)
 
+    def _siblings(self, pool: feed.Pool) -> list[feed.Pool]:
+        """Return the pools of a pool's line: what one is told of the line holds for all."""
+        line = pool.assignment.line
+        return [each for each in self.pools.values() if each.assignment.line == line]
+
+    def _is_open(self, pool: feed.Pool) -> bool:
+        return self._elements.line_open(self.interface(pool))
+
     def _forget(
-        self, pool: feed.Pool, before: Mapping[str, wire.Device], *, was_open: bool
+        self, pool: feed.Pool, before: Mapping[str, wire.Device], opened: Iterable[feed.Pool]
     ) -> None:
         """Delete connections that must not live on into what a device may do now."""
-        now = self._clock.now()
-        gone, renewed = [], []
-        for name, old in before.items():
-            new = pool.devices.get(name)
-            if new is None or _reach(new) != _reach(old):
-                gone += [old.ip4, old.ip6]
-            elif old.hold_at <= now < new.hold_at:
-                renewed += [new.ip4, new.ip6]
-        if not was_open and self._elements.line_open(self.interface(pool)):
-            renewed = [text for device in pool.usable() for text in (device.ip4, device.ip6)]
+        gone, renewed = flows.outlived(pool, before, opened, self._clock.now())
         flows.forget(gone)
         host.forget_redirected(renewed, hold_port=self._config.agent.hold_port)
 
@@ -378,13 +391,8 @@ class Engine:
                 pool,
                 digest=self._applied_to(code).digest,
                 peers=len(self._peers.get(self.interface(pool), {})),
-                line_open=self._elements.line_open(self.interface(pool)),
+                line_open=self._is_open(pool),
                 refused=refused[code],
             )
             for code, pool in self.pools.items()
         )
-
-
-def _reach(device: wire.Device) -> tuple[object, ...]:
-    """Return what a device's connections rest on besides its time."""
-    return device.ip4, device.ip6, device.routes

@@ -21,6 +21,12 @@ class NotEnrolled(AgentError):
     exit_code = 78
 
 
+class GatewayClosed(AgentError):
+    """Staff closed this gateway for good; it is down, and starting again would not help."""
+
+    exit_code = 77
+
+
 class Unreachable(AgentError):
     """Site or hub did not answer, or answered something that does not verify. Try again later."""
 

@@ -122,6 +122,12 @@ class Pool:
         """Return the snapshot since which something stands once a change is taken over."""
         return self.stands_rev if self.epoch == change.begin.epoch else change.begin.rev
 
+    def hear(self, sibling: Pool) -> None:
+        """Take over a newer permit that another pool of the line was told first."""
+        told, known = sibling.permit, self.permit
+        if told is not None and (known is None or told.serial > known.serial):
+            self.permit, self.signed = told, sibling.signed
+
     def kept_back(self) -> wire.Deferred | None:
         """Return what waits for staff, as it is reported; None when nothing does."""
         if not self.deferred:

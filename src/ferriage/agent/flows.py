@@ -17,7 +17,10 @@ from ferriage.agent.errors import DataPlaneError
 from ferriage.agent.netlink import DUMP, REQUEST, Malformed, attributes, ended, message, messages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ferriage import wire
+    from ferriage.agent.feed import Pool
 
 _NETFILTER: Final = 12
 _GET, _DELETE = 0x0101, 0x0102
@@ -73,3 +76,29 @@ def _tuples(netlink: socket.socket) -> Iterator[bytes]:
                 if name == _TUPLE:
                     yield body[begin - _HEAD_BYTES : end]
                     break
+
+
+def outlived(
+    pool: Pool, before: Mapping[str, wire.Device], opened: Iterable[Pool], now: float
+) -> tuple[list[str], list[str]]:
+    """Return whose connections end with a batch, and who may pass again, each by inner address.
+
+    Args:
+        before: Devices that the batch touched, as they were.
+        opened: Pools whose line it opened: all of their devices may pass again.
+    """
+    gone, renewed = [], []
+    for name, old in before.items():
+        new = pool.devices.get(name)
+        if new is None or _reach(new) != _reach(old):
+            gone += [old.ip4, old.ip6]
+        elif old.hold_at <= now < new.hold_at:
+            renewed += [new.ip4, new.ip6]
+    for each in opened:
+        renewed += [text for device in each.usable() for text in (device.ip4, device.ip6)]
+    return gone, renewed
+
+
+def _reach(device: wire.Device) -> tuple[object, ...]:
+    """Return what a device's connections rest on besides its time."""
+    return device.ip4, device.ip6, device.routes

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Never
 
 import aiohttp
 import structlog
@@ -25,6 +25,7 @@ from ferriage.agent.errors import (
     BatchRefused,
     DataPlaneError,
     Declined,
+    GatewayClosed,
     Unreachable,
 )
 from ferriage.agent.lease import FenceBehind, Lease, lock_state
@@ -47,10 +48,11 @@ _CLOCK_SECONDS = 60.0
 _PAUSE_FACTOR = 7.0
 _GLANCE_SECONDS = 0.3
 _MEND_PAUSE_SECONDS = 2.0
-_BORROWED = (
+_BORROWED: Final = (
     "This state directory was copied or moved from another host or place. Nothing is changed here"
     " until the site has given this agent the lease."
 )
+_CLOSED: Final = "closed"
 
 
 class Agent:
@@ -86,7 +88,13 @@ class Agent:
         self._warnings: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set."""
+        """Serve until `stop` is set.
+
+        Raises:
+            GatewayClosed: The site says so, or said so before.
+        """
+        if self._store.get(_CLOSED) == self._identity.gateway:
+            await self._close()
         if self._lease.borrowed:
             log.warning("agent.waits", reason=_BORROWED)
             self._warnings["lease"] = _BORROWED
@@ -202,12 +210,29 @@ class Agent:
                 self._identity.site_url, key=self._identity.permit_key, report=report
             )
         except Declined as error:
+            if error.slug == wire.GATEWAY_CLOSED:
+                await self._close()
             self._declined(error)
             return
         except Unreachable as error:
             log.warning("report.failed", reason=str(error))
             return
         await self._accepted(answer)
+
+    async def _close(self) -> Never:
+        """Take this gateway's tunnels down for good, remember that, and end.
+
+        Only the site's word leads here, signed with the permit key; a stolen hub closes nobody.
+        """
+        self._store.put(_CLOSED, self._identity.gateway)
+        while not await self._guarded("close", self.engine.close):  # noqa: ASYNC110 -- tries anew
+            await asyncio.sleep(_MEND_PAUSE_SECONDS)
+        await self._guarded("publish", self._publish)
+        raise GatewayClosed(
+            f"This gateway, {self._identity.gateway}, was closed for good: its tunnels are down and"
+            " it forwards nothing. Its keys and files are still here; `ferriage agent remove"
+            " --forget` deletes them, and then this host can be enrolled as another gateway."
+        )
 
     def _declined(self, error: Declined) -> None:
         """Another instance holds the lease: change nothing, keep forwarding, say so.
@@ -296,6 +321,8 @@ class Agent:
             except (Unreachable, Declined, BatchRefused) as error:
                 log.warning("watch.failed", pool=code, reason=str(error))
                 self._warnings[f"watch {code}"] = str(error)
+                if getattr(error, "slug", "") == wire.GATEWAY_CLOSED:
+                    self._due.set()  # the hub only hints: the site is asked at once
                 await asyncio.sleep(backoff.pause())
 
     async def _follow(self, client: Client, code: str) -> None:

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from ferriage.agent.feed import Pool
     from ferriage.agent.plane import Plane
 
-MOST_TOLD: Final = 100
-"""Of refused devices per pool, and of warnings: the site takes no report above 2 MiB."""
-
+MOST_TOLD: Final = wire.MOST_TOLD
 MOST_SINCE: Final = 500
 """Of devices that a restored site is told about, in each report until nothing waits any more."""
 

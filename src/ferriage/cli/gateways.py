@@ -47,7 +47,10 @@ def show(parsed: argparse.Namespace) -> int:
     if gateway.agent_version:
         say(f"  agent {gateway.agent_version}, WireGuard by {gateway.backend or 'nobody yet'}")
     for health in healths(gateway.memberships.order_by("interface"), now=clock.now()):
-        say(f"  {health.member.pool.line.name}: {_health(health)}")
+        member = health.member
+        say(f"  {member.pool.line.name}: {_health(health)}")
+        for entry in member.refused:
+            say(f"    refused {entry['device']}: {entry['reason']}")
     for warning in gateway.warnings:
         say(f"  warning: {warning}")
     for alarm in open_alarms().filter(subject=gateway.code):
@@ -62,6 +65,7 @@ def _health(health: Health) -> str:
         f"UDP {member.listen_port}",
         "open" if member.line_open else "not open",
         f"{member.peers} peers",
+        f"{member.pool.placed} of {member.pool.size_limit} places taken",
         f"{member.applied_rev} of {member.pool.revision} applied",
         f"behind {health.behind}" + (f" for {health.behind_seconds} s" if health.behind else ""),
         f"{len(member.refused)} refused",
@@ -86,6 +90,20 @@ def drain(parsed: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def undrain(parsed: argparse.Namespace) -> int:
+    """Offer a gateway in new files again."""
+    house.enter()
+    from ferriage.core import clock
+    from ferriage.core.actors import Actor
+    from ferriage.fleet import actions
+
+    gateway = _named(parsed.name)
+    actor = Actor("command", "gateway undrain")
+    actions.undrain_gateway(gateway=gateway, now=clock.now(), actor=actor)
+    say(f"New files name {gateway.name} again.")
+    return Exit.DONE
+
+
 def close(parsed: argparse.Namespace) -> int:
     """Close a gateway for good, once it is said that this is meant."""
     house.enter()
@@ -101,7 +119,8 @@ def close(parsed: argparse.Namespace) -> int:
         )
     actor = Actor("command", "gateway close")
     actions.close_gateway(gateway=gateway, now=clock.now(), actor=actor)
-    say(f"{gateway.name} is closed. `ferriage agent remove` on its host takes its tunnels down.")
+    say(f"{gateway.name} is closed. Its agent takes the tunnels down as soon as it hears of it.")
+    say("A host that does not reach the shop: `ferriage agent remove` there does the same.")
     return Exit.DONE
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ferriage.devices.actions import NotAllowed
     from ferriage.devices.models import Device
     from ferriage.devices.queries import Placement
+    from ferriage.fleet.models import Gateway
     from ferriage.plans.models import Plan, Subscription
 
 _OWN: Final = Actor("command", "device add")
@@ -57,6 +58,8 @@ def add_gateway(parsed: argparse.Namespace) -> int:
         pasted = block(new.token)
         say("\nOn a bare Debian 13 host paste this instead; it fetches the agent from this shop:\n")
         say(pasted.rstrip())
+    say(f"\nLet UDP {_ports(new.gateway)} reach that host. Each further line that it serves, and")
+    say("each further pool of a line, takes the next port by itself: better open those too.")
     if not parsed.endpoint_host:
         say("\nCustomers' files will name the address with which that host reaches the internet.")
         say("If tunnels reach it at another, add --endpoint-host and the name or address.")
@@ -82,10 +85,16 @@ def set_endpoint(parsed: argparse.Namespace) -> int:
         now=clock.now(),
         actor=Actor("command", "gateway endpoint"),
     )
-    say(f"Tunnels reach {gateway.name} at {gateway.endpoint_host}, UDP {gateway.endpoint_port}.")
+    say(f"Tunnels reach {gateway.name} at {gateway.endpoint_host}, UDP {_ports(gateway)}.")
     say("Files that were handed out name the old address. Each of these devices is added anew, or")
     say("its owner changes the line `Endpoint` in the file.")
     return Exit.DONE
+
+
+def _ports(gateway: Gateway) -> str:
+    from ferriage.fleet.queries import ports_of
+
+    return ", ".join(map(str, ports_of(gateway)))
 
 
 def _host_and_port(text: str) -> tuple[str, int | None]:

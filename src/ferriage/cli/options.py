@@ -219,6 +219,7 @@ def _machines(commands: Commands) -> None:
     for name, brief in (
         ("show", "show one gateway and each line that it serves"),
         ("drain", "offer a gateway in no new file; who has one goes on"),
+        ("undrain", "name a gateway in new files again"),
         ("close", "close a gateway for good; its key opens nothing any more"),
     ):
         about = command(gateway, name, f"gateways:{name}", brief, example=f"gateway {name} one")

@@ -32,6 +32,10 @@ ALREADY_RUNNING: Final = 75
 _LOOK_SECONDS: Final = 0.5
 _STEADY_SECONDS: Final = 20.0
 _LONGEST_PAUSE_SECONDS: Final = 15.0
+_CLOSED_GATEWAY: Final = 77
+"""How an agent ends whose gateway was closed for good: it is looked at again only in case this host
+becomes another one."""
+_REST_SECONDS: Final = 60.0
 _MOST_TRIES: Final = 4
 _PATIENCE_SECONDS: Final = 10.0
 _PR_SET_PDEATHSIG: Final = 1
@@ -85,6 +89,8 @@ class Part:
         steady = lived > _STEADY_SECONDS
         self.tries = 1 if steady else self.tries + 1
         self.pause = 0.2 if steady else min(2 * self.pause or 0.2, _LONGEST_PAUSE_SECONDS)
+        if process.returncode == _CLOSED_GATEWAY:
+            self.pause = _REST_SECONDS
         self.due = time.monotonic() + self.pause
         self.process = None
         say(f"up: {self.name} ended with {process.returncode}; again in {self.pause:.1f} s")

@@ -13,7 +13,7 @@ from ferriage.approvals.reasons import sentences
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
-from ferriage.devices import site, state
+from ferriage.devices import placing, site, state
 from ferriage.devices.addresses import take_address
 from ferriage.devices.keys import is_public_key
 from ferriage.devices.models import Device
@@ -114,13 +114,14 @@ def add_device(
         DeviceLimitReached: The plan's number of devices is registered.
         NotAllowed: The register lets the customer use no line of the plan.
         NameWrong: Too long, or another device of the subscription has it.
+        NoRoom: The gateways of one of its lines can serve no more.
     """
     with writing():
         _refuse_twice(subscription, asked)
         _check_key(public_key)
         taken = devices_of(subscription)
         _check_room(subscription, len(taken), now)
-        _check_register(subscription, now)
+        lines = _check_register(subscription, now)
         name = _name(name.strip(), {device.name for device in taken})
         slot, ip4, ip6 = take_address(now)
         device = Device.objects.create(
@@ -134,6 +135,7 @@ def add_device(
             ip6=ip6,
             created_on=now.date(),
         )
+        placing.place(device=device, lines=lines, now=now)
         refresh(subscription=subscription, now=now, actor=actor)
         audit.record(now=now, actor=actor, action="device.added")
     device.refresh_from_db()
@@ -174,6 +176,7 @@ def remove_device(*, device: Device, now: datetime, actor: Actor) -> Device:
         if changed != 1:
             raise StaleState(_("This device was removed already."))
         _forget([device], now)
+        placing.leave([device])
         # Another one may have been one too many until now.
         refresh(subscription=device.subscription, now=now, actor=actor)
         audit.record(now=now, actor=actor, action="device.removed")
@@ -206,17 +209,14 @@ def refresh_all(*, subscriptions: Sequence[int], now: datetime) -> int:
         if not devices:
             return 0
         register = load_register()
-        lines = {
-            plan.pk: plans.lines_of(plan)
-            for plan in {device.subscription.plan for device in devices}
-        }
+        pools = placing.pools_of(devices, now)
         wanted: dict[int, dict[str, wire.Device]] = defaultdict(dict)
         stopped = plans.held_now(subscriptions)
         before: Counter[int] = Counter()
         for device in devices:
             until = _place_until(device, before[device.subscription_id], now)
             before[device.subscription_id] += 1
-            usable = lines[device.subscription.plan_id]
+            usable = pools[device.pk]
             is_stopped = device.subscription_id in stopped
             _decide(device, usable, register, wanted, until, now, is_stopped=is_stopped)
         Device.objects.bulk_update(
@@ -251,7 +251,7 @@ def _place_until(device: Device, rank: int, now: datetime) -> datetime | None:
 
 def _decide(
     device: Device,
-    lines: Sequence[Line],
+    lines: Mapping[Line, int],
     register: Register,
     wanted: dict[int, dict[str, wire.Device]],
     place_until: datetime | None,
@@ -259,10 +259,9 @@ def _decide(
     *,
     is_stopped: bool,
 ) -> None:
-    """Set a device's own columns and add its record to each pool that is to hold it."""
+    """Set a device's own columns and add its record to its pool, by primary key, of each line."""
     subscription = device.subscription
     account = subscription.account
-    lines = plans.usable_by(lines, account.account_class)
     verdicts = verdicts_on(lines, place=account.place, register=register, now=now)
     told = device.hold_at
     device.ruling = state.ruling(verdicts.items())
@@ -286,7 +285,7 @@ def _decide(
         if account.account_class != "public" and held.reason == "term":
             held = replace(held, reason="staff")  # named people have nothing to renew
         record = state.record(device, subscription.plan, held, account.language, quota)
-        wanted[line.pool.pk][device.code] = record
+        wanted[lines[line]][device.code] = record
         if device.remove_at is None or held.remove_at > device.remove_at:
             device.hold_at, device.remove_at = held.hold_at, held.remove_at
             device.hold_reason = held.reason
@@ -372,14 +371,14 @@ def _check_room(subscription: Subscription, registered: int, now: datetime) -> N
         )
 
 
-def _check_register(subscription: Subscription, now: datetime) -> None:
-    """Ask the register, as for every customer, before anything is promised."""
+def _check_register(subscription: Subscription, now: datetime) -> list[Line]:
+    """Return the plan's lines, once the register was asked of them as for every customer."""
     register = load_register()
     place = subscription.account.place
     lines = plans.usable_by(plans.lines_of(subscription.plan), subscription.account.account_class)
     verdicts = verdicts_on(lines, place=place, register=register, now=now)
     if any(verdict.allowed for verdict in verdicts.values()):
-        return
+        return lines
     language = get_language() or "en"
     texts = [sentences(verdict, register.packs) for verdict in verdicts.values()]
     raise NotAllowed(

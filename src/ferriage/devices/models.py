@@ -83,3 +83,20 @@ class Device(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DevicePool(models.Model):
+    """Where a device was placed on a line: once, so that its file stays right until it is removed.
+
+    `pool` is one of `line`'s. Kept also while the device's peer is away, for it may be renewed.
+    """
+
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="places")
+    line = models.ForeignKey("fleet.Line", on_delete=models.PROTECT, related_name="+")
+    pool = models.ForeignKey("fleet.Pool", on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        db_table = "devices_devicepool"
+        constraints = [
+            models.UniqueConstraint(fields=["device", "line"], name="devices_devicepool_once")
+        ]

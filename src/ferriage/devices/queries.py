@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ferriage.core.models import SiteState
-from ferriage.devices.models import Device
+from ferriage.devices.models import Device, DevicePool
 from ferriage.fleet import site as fleet_site
-from ferriage.fleet.models import Gateway, PoolCurrent, PoolGateway
+from ferriage.fleet.models import Gateway, PoolGateway
 from ferriage.plans.queries import lines_of, usable_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from ferriage.accounts.models import Account
     from ferriage.fleet.models import Line
     from ferriage.plans.models import Subscription
@@ -32,14 +28,6 @@ class Placement:
     server_key: str
     dns: tuple[str, str]
     routes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """On how many of its gateways a device is live: applied there, and not refused."""
-
-    on: int
-    of: int
 
 
 def devices_of(subscription: Subscription) -> list[Device]:
@@ -66,9 +54,10 @@ def placements(device: Device) -> list[Placement]:
     subscription = device.subscription
     usable = usable_by(lines_of(subscription.plan), subscription.account.account_class)
     lines = {line.pk: line for line in usable}
+    placed = DevicePool.objects.filter(device=device, line__in=lines)
     members = (
         PoolGateway.objects.filter(
-            pool__line__in=lines,
+            pool__in=placed.values("pool"),
             gateway__state=Gateway.State.ACTIVE,
             gateway__draining_at=None,
         )
@@ -88,45 +77,3 @@ def placements(device: Device) -> list[Placement]:
         )
         for member in members
     ]
-
-
-def liveness(devices: Sequence[Device]) -> dict[str, Live]:
-    """Tell by code how many gateways really run what was last written of each device."""
-    current = PoolCurrent.objects.filter(
-        subject__in=[device.code for device in devices], kind="put"
-    ).values_list("subject", "pool_id", "rev")
-    wanted: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for code, pool, rev in current:
-        wanted[code].append((pool, rev))
-    members = _members({pool for pairs in wanted.values() for pool, _rev in pairs})
-    epoch = SiteState.objects.values_list("epoch", flat=True).first()
-    return {
-        device.code: _live(device.code, wanted[device.code], members, epoch or "")
-        for device in devices
-    }
-
-
-def _members(pools: Iterable[int]) -> dict[int, list[PoolGateway]]:
-    members: dict[int, list[PoolGateway]] = defaultdict(list)
-    for member in PoolGateway.objects.filter(
-        pool__in=list(pools), gateway__state=Gateway.State.ACTIVE
-    ):
-        members[member.pool_id].append(member)
-    return members
-
-
-def _live(
-    code: str,
-    wanted: Iterable[tuple[int, int]],
-    members: dict[int, list[PoolGateway]],
-    epoch: str,
-) -> Live:
-    serving = [(member, rev) for pool, rev in wanted for member in members[pool]]
-    running = [
-        member
-        for member, rev in serving
-        if member.applied_epoch == epoch
-        and member.applied_rev >= rev
-        and all(refused.get("device") != code for refused in member.refused)
-    ]
-    return Live(on=len(running), of=len(serving))

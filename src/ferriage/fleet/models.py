@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.clock import from_unix
@@ -120,16 +120,27 @@ class Line(models.Model):
 
 
 class Pool(models.Model):
-    """Gateways with the same peers, serving one line. Its row holds the feed's revision."""
+    """Gateways with the same peers, serving one line. Its row holds the feed's revision.
+
+    A line has one, and siblings once that one is full; each is one more interface on every gateway
+    of the line. `placed` counts the registered devices that were placed in it, served now or not.
+    """
 
     code = CodeField("pool")
-    line = models.OneToOneField(Line, on_delete=models.PROTECT, related_name="pool")
+    line = models.ForeignKey(Line, on_delete=models.PROTECT, related_name="pools")
     revision = models.PositiveBigIntegerField(default=0)
     digest = models.CharField(max_length=64, default="0" * 64)
     mtu = models.PositiveIntegerField(default=1420)
+    size_limit = models.PositiveIntegerField(default=60_000)
+    placed = models.PositiveIntegerField(default=0)
 
     class Meta:
         db_table = "fleet_pool"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(placed__lte=F("size_limit")), name="fleet_pool_within_limit"
+            )
+        ]
 
 
 class PoolGateway(models.Model):

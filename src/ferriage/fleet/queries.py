@@ -155,6 +155,12 @@ def last_open(lines: Iterable[Line], *, at: datetime) -> dict[int, LastOpen]:
     return found
 
 
+def ports_of(gateway: Gateway) -> list[int]:
+    """Return the UDP ports at which tunnels reach a gateway: those it listens on, or its first."""
+    members = PoolGateway.objects.filter(gateway=gateway).order_by("listen_port")
+    return list(members.values_list("listen_port", flat=True)) or [gateway.endpoint_port]
+
+
 def assignments(gateway: Gateway) -> tuple[wire.PoolAssignment, ...]:
     """Return the pools that a gateway serves, as the agent is told."""
     memberships = list(

@@ -50,7 +50,8 @@ class Batches:
         """Return what follows a revision, at most 1,000 items; None when nothing does yet.
 
         Raises:
-            Refusal: 410 when only a snapshot can help, 404 when the pool is not the gateway's.
+            Refusal: 410 when only a snapshot can help, 404 when the pool is not the gateway's, 409
+                when the gateway was closed.
         """
         with self._reader.reading():
             head = self._head(gateway, pool)
@@ -64,7 +65,7 @@ class Batches:
         """Return a pool's snapshot and its entity tag.
 
         Raises:
-            Refusal: 404 when the pool is not the gateway's.
+            Refusal: 404 when the pool is not the gateway's, 409 when the gateway was closed.
         """
         with self._reader.reading():
             head = self._head(gateway, pool)
@@ -74,6 +75,8 @@ class Batches:
 
     def _head(self, gateway: str, pool: str) -> Head:
         head = self._reader.head(gateway, pool)
+        if head is None and self._reader.closed(gateway):
+            raise Refusal(409, wire.GATEWAY_CLOSED, "This gateway is closed for good.")
         if head is None:
             raise Refusal(404, "not-found", "This gateway has no such pool.")
         return head

@@ -26,7 +26,11 @@ POLL_SECONDS: Final = 0.02
 
 _SITE: Final = "SELECT epoch, feed_format FROM core_sitestate"
 _REVISIONS: Final = "SELECT code, revision FROM fleet_pool"
-_SIGNING_KEY: Final = "SELECT signing_key FROM fleet_gateway WHERE code = ? AND state = 'active'"
+_SIGNING_KEY: Final = """
+SELECT signing_key FROM fleet_gateway
+WHERE code = ? AND state IN ('active', 'closed') AND signing_key <> ''
+"""
+_CLOSED: Final = "SELECT 1 FROM fleet_gateway WHERE code = ? AND state = 'closed'"
 _HEAD: Final = """
 SELECT pool.id, pool.revision, pool.digest, site.epoch
 FROM core_sitestate AS site, fleet_poolgateway AS member
@@ -124,9 +128,13 @@ class Reader:
         return dict(self._rows(_REVISIONS))
 
     def signing_key(self, gateway: str) -> str | None:
-        """Return the key that an active gateway signs with."""
+        """Return the key that a gateway signs with, or signed with until it was closed."""
         rows = self._rows(_SIGNING_KEY, gateway)
         return rows[0][0] if rows else None
+
+    def closed(self, gateway: str) -> bool:
+        """Tell whether staff closed the gateway for good."""
+        return bool(self._rows(_CLOSED, gateway))
 
     def head(self, gateway: str, pool: str) -> Head | None:
         """Return a pool, if it is the gateway's and the gateway is active."""

@@ -154,7 +154,7 @@ def lines_of(plan: Plan) -> list[Line]:
             pk__in=Offer.objects.filter(plan=plan, withdrawn_at__isnull=True).values("line")
         )
         .exclude(state=Line.State.CLOSED)
-        .select_related("party", "pool")
+        .select_related("party")
         .order_by("pk")
     )
 

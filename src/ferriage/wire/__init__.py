@@ -17,6 +17,8 @@ from __future__ import annotations
 from ferriage.wire.batches import frame_batch, is_head, open_batch
 from ferriage.wire.calls import (
     ENDPOINT_MISSING,
+    GATEWAY_CLOSED,
+    MOST_TOLD,
     SIGNS,
     Allowance,
     Deferred,
@@ -95,12 +97,14 @@ __all__ = [
     "ENDPOINT_MISSING",
     "FEED_FORMAT",
     "FEED_FORMAT_MOVED",
+    "GATEWAY_CLOSED",
     "HEADER_GATEWAY",
     "HEADER_NONCE",
     "HEADER_NOW",
     "HEADER_SIGNATURE",
     "HEADER_TIME",
     "MOST_ROUTES",
+    "MOST_TOLD",
     "SIGNS",
     "WATCH_LIMIT",
     "Allow",

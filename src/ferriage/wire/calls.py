@@ -10,6 +10,14 @@ ENDPOINT_MISSING: Final = "endpoint-missing"
 """Slug with which the site refuses a host that names no endpoint when nobody else has."""
 
 
+GATEWAY_CLOSED: Final = "gateway-closed"
+"""Slug for a gateway that staff closed for good. Only the site's word counts: the hub but hints."""
+
+
+MOST_TOLD: Final = 100
+"""Of refused devices per pool, and of warnings: the site takes no report above 2 MiB."""
+
+
 class PoolAssignment(Struct, frozen=True):
     """One pool that the gateway serves: one WireGuard interface on it.
 

@@ -7,8 +7,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('devices', '0002_asked'),
-        ('fleet', '0009_alarms'),
+        ("devices", "0002_asked"),
+        ("fleet", "0009_alarms"),
         ('plans', '0008_quota'),
     ]
 

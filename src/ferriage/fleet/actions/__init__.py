@@ -20,10 +20,13 @@ from ferriage.fleet.actions.gateways import (
     NotAssignable,
     assign,
     close_gateway,
+    closed,
     create_gateway,
     drain_gateway,
     new_enrol_token,
     set_endpoint,
+    unassign,
+    undrain_gateway,
 )
 from ferriage.fleet.actions.lines import (
     LineRefused,
@@ -37,6 +40,15 @@ from ferriage.fleet.actions.lines import (
 )
 from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
+from ferriage.fleet.actions.pools import (
+    NoPortLeft,
+    NoRoom,
+    SizeWrong,
+    check_room,
+    place,
+    release,
+    set_size_limit,
+)
 from ferriage.fleet.actions.removals import allow_removals
 from ferriage.fleet.actions.reports import (
     DeviceMeter,
@@ -65,9 +77,12 @@ __all__ = [
     "LineState",
     "LineWrong",
     "NewGateway",
+    "NoPortLeft",
+    "NoRoom",
     "NotAssignable",
     "NotItsPool",
     "ReportWrong",
+    "SizeWrong",
     "TokenRefused",
     "accept_pack",
     "acknowledge_alarm",
@@ -76,8 +91,10 @@ __all__ = [
     "answer_outside_link",
     "assign",
     "begin_history",
+    "check_room",
     "close_gateway",
     "close_line",
+    "closed",
     "confirm_clock_repair",
     "create_gateway",
     "create_line",
@@ -86,15 +103,20 @@ __all__ = [
     "forget_unopened",
     "hold_line",
     "new_enrol_token",
+    "place",
     "put_in_service",
     "raise_alarm",
     "raise_alarms",
     "refresh_permits",
+    "release",
     "release_line",
     "revoke_approval",
     "set_endpoint",
+    "set_size_limit",
     "settle_alarms",
     "suspend_approval",
     "take_report",
+    "unassign",
+    "undrain_gateway",
     "verify_approval",
 ]

@@ -11,8 +11,9 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret
 from ferriage.fleet import site
-from ferriage.fleet.actions.gateways import LAST_PORT, move_ports
+from ferriage.fleet.actions.gateways import move_ports
 from ferriage.fleet.actions.plain import fits, is_endpoint, is_key
+from ferriage.fleet.actions.pools import LAST_PORT
 from ferriage.fleet.models import EnrolToken, Gateway
 from ferriage.fleet.queries import assignments
 

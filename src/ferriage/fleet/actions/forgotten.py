@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from ferriage.fleet.models import Gateway
+    from ferriage.fleet.models import Gateway, Permit
 
 REASON: Final = gettext_noop("The shop's records are being checked after a backup was restored.")
 
@@ -37,16 +37,20 @@ def hold_forgotten(*, gateway: Gateway, pools: Iterable[wire.PoolStatus], now: d
     Only our own signature counts: a gateway's word alone would let a stolen one close lines.
     """
     shown = {status.pool: status.permit for status in pools if status.permit is not None}
-    lines = list(Line.objects.filter(pool__code__in=shown).select_related("pool"))
-    known = newest_permits(lines)
-    for line in lines:
+    lines = Line.objects.filter(pools__code__in=shown).distinct().order_by("pk")
+    siblings = lines.prefetch_related("pools")
+    known = newest_permits(siblings)
+    for line in siblings:
         permit = known.get(line.pk)
         least = max(permit.serial if permit else 0, line.permit_floor or 0)
-        signed = shown[line.pool.code]
-        proven = _proven(line, signed)
-        ours = permit is not None and signed is not None and permit.payload == signed.payload
-        if proven >= least and proven and not ours:
+        signed = [shown[pool.code] for pool in line.pools.all() if pool.code in shown]
+        proven = max((_proven(line, one) for one in signed if not _ours(permit, one)), default=0)
+        if proven >= least and proven:
             _hold(line, proven, gateway, now)
+
+
+def _ours(permit: Permit | None, signed: wire.SignedPermit | None) -> bool:
+    return permit is not None and signed is not None and permit.payload == signed.payload
 
 
 def _proven(line: Line, signed: wire.SignedPermit | None) -> int:

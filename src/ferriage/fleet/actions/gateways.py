@@ -15,8 +15,10 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
 from ferriage.core.hashing import hash_secret, new_token
 from ferriage.fleet import site
+from ferriage.fleet.actions.permits import repeat
 from ferriage.fleet.actions.plain import is_endpoint
-from ferriage.fleet.models import EnrolToken, Gateway, Line, PoolGateway
+from ferriage.fleet.actions.pools import LAST_PORT, join
+from ferriage.fleet.models import EnrolToken, Gateway, Line, Pool, PoolGateway
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from ferriage.core.actors import Actor
 
 TOKEN_LIFETIME: Final = timedelta(hours=1)
-LAST_PORT: Final = 65_535
 
 
 class GatewayWrong(FerriageError):
@@ -37,7 +38,7 @@ class GatewayWrong(FerriageError):
 class GatewayClosed(FerriageError):
     """The gateway was closed for good."""
 
-    slug = "gateway-closed"
+    slug = wire.GATEWAY_CLOSED
 
 
 class NotAssignable(FerriageError):
@@ -138,27 +139,38 @@ def move_ports(gateway: Gateway) -> None:
         member.save(update_fields=["listen_port"])
 
 
-def assign(*, gateway: Gateway, line: Line, now: datetime, actor: Actor) -> PoolGateway:
-    """Let a gateway serve a line: one more WireGuard interface on it.
+def assign(*, gateway: Gateway, line: Line, now: datetime, actor: Actor) -> list[PoolGateway]:
+    """Let a gateway serve a line: one more WireGuard interface on it for each of its pools.
 
     Raises:
         GatewayClosed: It was closed for good.
-        NotAssignable: It stands in another place than the line enters at, or serves it already,
-            or the line is closed.
+        NotAssignable: It stands in another place than the line enters at, or serves it already, or
+            is draining, or the line is closed.
+        NoPortLeft: Its ports do not suffice for the line's pools.
     """
     with writing():
         _refuse_closed(gateway)
-        taken = set(PoolGateway.objects.filter(gateway=gateway).values_list("interface", flat=True))
         _check_assignable(gateway, line)
-        interface = next(number for number in range(len(taken) + 1) if number not in taken)
-        member = PoolGateway.objects.create(
-            pool=line.pool,
-            gateway=gateway,
-            interface=interface,
-            listen_port=gateway.endpoint_port + interface,
-        )
-        _record(gateway, "assigned", now, actor, line=line.code, interface=interface)
-    return member
+        members = [join(gateway, pool) for pool in line.pools.order_by("pk")]
+        numbers = ", ".join(str(member.interface) for member in members)
+        _record(gateway, "assigned", now, actor, line=line.code, interface=numbers)
+    return members
+
+
+def unassign(*, gateway: Gateway, line: Line, now: datetime, actor: Actor) -> Gateway:
+    """Take a gateway off a line: it leaves all its pools, and files that name both stop working.
+
+    Raises:
+        GatewayClosed: It was closed for good.
+        NotAssignable: It does not serve the line.
+    """
+    with writing():
+        _refuse_closed(gateway)
+        members = PoolGateway.objects.filter(gateway=gateway, pool__line=line)
+        if not members.delete()[0]:
+            raise NotAssignable(_("This gateway does not serve the line."))
+        _record(gateway, "unassigned", now, actor, line=line.code)
+    return gateway
 
 
 def drain_gateway(*, gateway: Gateway, now: datetime, actor: Actor) -> Gateway:
@@ -178,22 +190,42 @@ def drain_gateway(*, gateway: Gateway, now: datetime, actor: Actor) -> Gateway:
     return gateway
 
 
+def undrain_gateway(*, gateway: Gateway, now: datetime, actor: Actor) -> Gateway:
+    """Offer a gateway in new files again.
+
+    Raises:
+        GatewayClosed: It was closed for good.
+        StaleState: It is not draining.
+    """
+    with writing():
+        _refuse_closed(gateway)
+        draining = Gateway.objects.filter(pk=gateway.pk, draining_at__isnull=False)
+        if draining.update(draining_at=None) != 1:
+            raise StaleState(_("This gateway is not draining: new files name it."))
+        _record(gateway, "undrained", now, actor)
+    gateway.refresh_from_db()
+    return gateway
+
+
 def close_gateway(*, gateway: Gateway, now: datetime, actor: Actor) -> Gateway:
     """Close a gateway for good: its key opens nothing any more, neither at site nor at hub.
 
     It leaves its pools and its agent's lease ends. Nobody is moved: files that name it stop
-    working, and the other gateways of its lines know these devices already.
+    working, and the other gateways of its lines know these devices already. Its agent is woken,
+    asks, is told so and takes its tunnels down.
 
     Raises:
         GatewayClosed: It is closed already.
     """
     with writing():
         _refuse_closed(gateway)
+        pools = list(Pool.objects.filter(memberships__gateway=gateway).select_related("line"))
         Gateway.objects.filter(pk=gateway.pk).update(
             state=Gateway.State.CLOSED, lease_instance="", lease_until=None
         )
         PoolGateway.objects.filter(gateway=gateway).delete()
         EnrolToken.objects.filter(gateway=gateway, used_at=None).update(expires_at=now)
+        repeat(pools, now)
         _record(gateway, "closed", now, actor)
     gateway.refresh_from_db()
     return gateway
@@ -227,14 +259,24 @@ def _check_assignable(gateway: Gateway, line: Line) -> None:
             _("The line enters at %(enter)s, but this gateway stands in %(place)s.")
             % {"enter": line.enter_place, "place": gateway.place}
         )
-    if PoolGateway.objects.filter(gateway=gateway, pool=line.pool).exists():
+    if gateway.draining_at is not None:
+        raise NotAssignable(
+            _("This gateway is draining, so nobody would be sent to it."),
+            _("End the draining first, or let another gateway serve the line."),
+        )
+    if PoolGateway.objects.filter(gateway=gateway, pool__line=line).exists():
         raise NotAssignable(_("This gateway serves the line already."))
 
 
 def _refuse_closed(gateway: Gateway) -> None:
     gateway.refresh_from_db()
     if gateway.state == Gateway.State.CLOSED:
-        raise GatewayClosed(_("This gateway is closed for good."), _("Create a new one."))
+        raise closed()
+
+
+def closed() -> GatewayClosed:
+    """Return the refusal of whatever a gateway that was closed asks, or is asked."""
+    return GatewayClosed(_("This gateway is closed for good."), _("Create a new one."))
 
 
 def _record(gateway: Gateway, verb: str, now: datetime, actor: Actor, **details: str | int) -> None:

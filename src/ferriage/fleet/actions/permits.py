@@ -25,11 +25,11 @@ from ferriage.core import audit
 from ferriage.core.clock import from_unix, unix
 from ferriage.core.db import writing
 from ferriage.fleet import feed, site
-from ferriage.fleet.models import Line, Permit
+from ferriage.fleet.models import Line, Permit, Pool
 from ferriage.fleet.queries import line_facts, newest_permits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from ferriage.approvals.facts import Verdict
@@ -129,8 +129,9 @@ def revoke_approval(*, approval: Approval, now: datetime, actor: Actor) -> Appro
 
 
 def _recorded(written: Iterable[Permit | None], now: datetime, actor: Actor) -> list[Permit]:
-    """Write the audit entry of each permit that was written."""
+    """Tell the gateways of each permit that was written, and record it."""
     permits = [permit for permit in written if permit is not None]
+    _tell(permits, now)
     for permit in permits:
         audit.record(
             now=now,
@@ -144,11 +145,34 @@ def _recorded(written: Iterable[Permit | None], now: datetime, actor: Actor) -> 
     return permits
 
 
+def _tell(permits: Sequence[Permit], now: datetime) -> None:
+    """Append each permit to every pool of its line, over all lines by primary key of the pools."""
+    by_line = {permit.line_id: permit for permit in permits}
+    for pool in Pool.objects.filter(line__in=by_line).order_by("pk"):
+        feed.append(pool=pool, items=[feed.FeedPermit(signed(by_line[pool.line_id]))], now=now)
+
+
+def repeat(pools: Iterable[Pool], now: datetime) -> None:
+    """Say the newest permit once more to some pools; inside a transaction of the caller's.
+
+    The first thing that a new pool hears, and a word that changes nothing to wake who waits.
+    """
+    ordered = sorted(pools, key=lambda pool: pool.pk)
+    newest = newest_permits({pool.line for pool in ordered})
+    for pool in ordered:
+        feed.append(pool=pool, items=[feed.FeedPermit(signed(newest[pool.line_id]))], now=now)
+
+
+def signed(permit: Permit) -> wire.SignedPermit:
+    """Return a permit as gateways are handed it."""
+    return wire.SignedPermit(payload=permit.payload, signature=permit.signature)
+
+
 # --- what a permit must say -------------------------------------------------------------------
 
 
 def _lines(chosen: list[int] | None) -> list[Line]:
-    rows = Line.objects.select_related("party", "pool").order_by("pool__pk")
+    rows = Line.objects.select_related("party").order_by("pk")
     if chosen is None:
         return list(rows.exclude(state=Line.State.CLOSED))
     return list(rows.filter(pk__in=chosen))
@@ -228,19 +252,17 @@ def _sign(line: Line, last: Permit | None, wanted: _Wanted, now: datetime) -> Pe
         reason=wanted.reason,
         shop=site.shop(),
     )
-    signed = wire.sign_permit(site.permit_key(), said)
-    permit = Permit.objects.create(
+    paper = wire.sign_permit(site.permit_key(), said)
+    return Permit.objects.create(
         line=line,
         serial=said.serial,
         state=said.state,
         open_until=from_unix(said.open_until),
         decision=decision,
-        payload=signed.payload,
-        signature=signed.signature,
+        payload=paper.payload,
+        signature=paper.signature,
         written_at=now,
     )
-    feed.append(pool=line.pool, items=[feed.FeedPermit(signed)], now=now)
-    return permit
 
 
 def _says(permit: Permit, wanted: _Wanted, shop: wire.Shop) -> bool:

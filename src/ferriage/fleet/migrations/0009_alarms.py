@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0008_breaker'),
+        ("fleet", "0008_breaker"),
     ]
 
     operations = [

@@ -78,6 +78,7 @@ def place_change(
         WrongSubscription: It is not the account's, or not of the plan's service.
         ChangeWrong: It has that plan already, or has no end or is over.
         TooManyDevices: The plan has no room for the devices there are.
+        NoRoom: Nor has one of its lines.
     """
     plan = price.plan
     sales.check_buyer(account, price, now)
@@ -89,6 +90,7 @@ def place_change(
         check_devices(fresh, plan)
         ends_at = terms.boundary(now, price.term_months)
         chosen = onsale.check_on_sale(plan, place, ends_at, now)
+        onsale.check_room(plan, of=fresh.plan)
         mine = {"account": account, "extends": fresh, "price": price, "place": place}
         same = Order.objects.filter(
             **mine, kind=Order.Kind.CHANGE, state=Order.State.OPEN, expires_at__gt=now

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.errors import FerriageError
+from ferriage.fleet import actions as fleet
 from ferriage.plans import queries as plan_queries
 
 if TYPE_CHECKING:
@@ -61,6 +62,21 @@ def check_on_sale(plan: Plan, place: str, ends_at: datetime, now: datetime) -> O
     if chosen is None or not chosen.sells(ends_at):
         raise _not_sold(chosen)
     return chosen
+
+
+def check_room(plan: Plan, *, of: Plan | None = None) -> None:
+    """Refuse a plan whose devices would find no room on one of its lines.
+
+    Args:
+        of: The plan held already: on its lines the devices have their places.
+
+    Raises:
+        NoRoom: The line's gateways can serve no more.
+    """
+    known = plan_queries.lines_of(of) if of else []
+    for line in plan_queries.lines_of(plan):
+        if line not in known:
+            fleet.check_room(line=line, count=plan.device_limit)
 
 
 def best_offer(plan: Plan, place: str, now: datetime) -> OfferView | None:

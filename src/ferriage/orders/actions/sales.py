@@ -17,7 +17,7 @@ from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance
 from ferriage.orders.actions import fulfilling, papers, targets, topups
 from ferriage.orders.actions.coupons import give_back, take
-from ferriage.orders.actions.onsale import best_offer, check_on_sale, outlives
+from ferriage.orders.actions.onsale import best_offer, check_on_sale, check_room, outlives
 from ferriage.orders.actions.outcomes import (
     RefusalReason,
     Refused,
@@ -91,6 +91,7 @@ def place(  # noqa: PLR0913 -- what an order is made of
         WrongSubscription: That one is not the account's, or of another service.
         NotForSale: The account belongs to a closed service.
         CouponNotUsable: The coupon does not apply.
+        NoRoom: The devices would find no room on a line of the plan.
     """
     plan = price.plan
     check_buyer(account, price, now)
@@ -104,6 +105,8 @@ def place(  # noqa: PLR0913 -- what an order is made of
         )
         plans.refuse_other_plan(held, plan, now)
         chosen = check_on_sale(plan, place, _term_end(held, price.term_months, now), now)
+        if held is None:
+            check_room(plan)
         same = Order.objects.filter(
             account=account,
             extends=held,

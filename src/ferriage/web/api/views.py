@@ -32,10 +32,13 @@ def enrol(request: HttpRequest, now: datetime) -> wire.EnrolAnswer:
 def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
     """Take over a gateway's report."""
     code = request.headers.get(wire.HEADER_GATEWAY, "")
-    gateway = Gateway.objects.filter(code=code, state=Gateway.State.ACTIVE).first()
+    signing = Gateway.objects.exclude(state=Gateway.State.WAITING).exclude(signing_key="")
+    gateway = signing.filter(code=code).first()
     if gateway is None:
         raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
     check_signature(request, gateway.signing_key, now)
+    if gateway.state == Gateway.State.CLOSED:
+        raise actions.closed()
     answer = metering.take_report(gateway=gateway, report=decoded(request, wire.Report), now=now)
     watch.stand_in(now)
     return answer

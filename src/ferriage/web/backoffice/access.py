@@ -176,6 +176,8 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-gateway-drain": _form(OWNER),
     "staff-gateway-removals": _form(OWNER),
     "staff-gateway-returns": _form(OWNER),
+    "staff-gateway-undrain": _button(OWNER),
+    "staff-gateway-unassign": _form(OWNER),
     # lines and the register
     "staff-lines": RECORDS,
     "staff-line-new": _form(OWNER),
@@ -184,6 +186,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-line-hold": _form(OWNER),
     "staff-line-release": _button(OWNER),
     "staff-line-close": _form(OWNER),
+    "staff-line-size": _form(OWNER),
     "staff-lines-diagram": RECORDS,
     "staff-line-verdict": RECORDS,
     "staff-line-history": RECORDS,

@@ -13,8 +13,8 @@ from ferriage.accounts.models import Account
 from ferriage.approvals import reasons, site
 from ferriage.approvals.models import Party
 from ferriage.approvals.queries import load_register
+from ferriage.devices.liveness import liveness
 from ferriage.devices.models import Device
-from ferriage.devices.queries import liveness
 from ferriage.fleet.lookout import SILENT_AFTER
 from ferriage.fleet.models import Gateway, Line
 from ferriage.fleet.queries import line_facts
@@ -42,7 +42,7 @@ class Row:
 
 def rows(*, now: datetime) -> list[Row]:
     """Return the whole list in the order in which a newcomer works through it."""
-    steps = [_seller(), _line(now), _prices(now), _paid(), _gateway(now), _own_device()]
+    steps = [_seller(), _line(now), _prices(now), _paid(), _gateway(now), _own_device(now)]
     return [*_packs(), *_due(now), *steps]
 
 
@@ -175,13 +175,13 @@ def _gateway(now: datetime) -> Row:
     )
 
 
-def _own_device() -> Row:
+def _own_device(now: datetime) -> Row:
     own = list(
         Device.objects.filter(
             subscription__account__account_class=Account.Class.OWN_STAFF, removed_at=None
         )
     )
-    live = liveness(own)
+    live = liveness(own, now=now)
     connected = [device.name for device in own if live[device.code].on]
     waits = _("Added; no gateway has taken it up yet.")
     none = _("On the shop's machine: ferriage device add NAME --mine")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from ferriage.devices import queries as devices
+from ferriage.devices.liveness import liveness
 from ferriage.plans import lapses, several
 from ferriage.plans import queries as plans
 from ferriage.plans.entitlement import entitlement
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     from ferriage.accounts.models import Account
     from ferriage.approvals.facts import Verdict
+    from ferriage.devices.liveness import Live
     from ferriage.devices.models import Device
-    from ferriage.devices.queries import Live
     from ferriage.plans.entitlement import Entitlement
     from ferriage.plans.models import PlannedChange, Subscription
     from ferriage.plans.queries import OfferView
@@ -139,7 +140,7 @@ def _holding(
         ends_at=ends_at,
         days_left=days_left(ends_at, now),
         reasons=register.why_not(verdict, language) if is_denied and verdict else (),
-        devices=device_rows(subscription),
+        devices=device_rows(subscription, now),
         terms=catalogue.terms(prices, sold_until=sold_until, now=now, held=subscription)
         if may_renew
         else (),
@@ -154,10 +155,10 @@ def _holding(
     )
 
 
-def device_rows(subscription: Subscription) -> tuple[DeviceRow, ...]:
+def device_rows(subscription: Subscription, now: datetime) -> tuple[DeviceRow, ...]:
     """Return a subscription's devices with how many gateways know each."""
     found = devices.devices_of(subscription)
-    live = devices.liveness(found)
+    live = liveness(found, now=now)
     return tuple(DeviceRow(device, live[device.code]) for device in found)
 
 

@@ -15,8 +15,9 @@ from django.utils.translation import gettext_lazy
 from ferriage.accounts.queries import account_by_number
 from ferriage.core.errors import NotFound
 from ferriage.devices import actions as devices
+from ferriage.devices.liveness import liveness
 from ferriage.devices.models import Device
-from ferriage.devices.queries import devices_of, liveness
+from ferriage.devices.queries import devices_of
 from ferriage.orders import actions as orders
 from ferriage.orders.actions import refunds as orders_refunds
 from ferriage.orders.models import Order
@@ -88,7 +89,7 @@ def subscription(request: StaffRequest, code: str) -> HttpResponse:
     """Show one subscription: what its periods give, its devices, its orders."""
     found = row(Subscription, code)
     held = list(devices_of(found))
-    live = liveness(held)
+    live = liveness(held, now=request.now)
     context = {
         "subscription": found,
         "account": found.account,

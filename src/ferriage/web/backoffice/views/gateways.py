@@ -19,6 +19,7 @@ from ferriage.fleet.alarming import open_alarms, open_alarms_of
 from ferriage.fleet.bundle import NoBundle, block
 from ferriage.fleet.lookout import healths, is_silent
 from ferriage.fleet.models import Gateway, Line, PoolGateway
+from ferriage.fleet.queries import ports_of
 from ferriage.web.backoffice.fields import PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -116,6 +117,7 @@ def gateway(request: StaffRequest, code: str) -> HttpResponse:
         "healths": shown.healths,
         "alarms": shown.alarms,
         "pools": [(member, _lag([member])) for member in members],
+        "ports": ports_of(found),
     }
     return render(request, "backoffice/gateway.html", context)
 
@@ -276,5 +278,5 @@ def _token_page(request: StaffRequest, found: Gateway, token: str) -> HttpRespon
         pasted = block(token)
     except NoBundle:  # set up from a wheel alone: the host gets the agent another way
         pasted = ""
-    context = {"gateway": found, "token": token, "paste": pasted}
+    context = {"gateway": found, "token": token, "paste": pasted, "ports": ports_of(found)}
     return render(request, "backoffice/token.html", context)

@@ -15,7 +15,7 @@ from ferriage.approvals.facts import CUSTOMER_CLASSES
 from ferriage.approvals.models import Approval, Party
 from ferriage.approvals.queries import load_register, questions_left
 from ferriage.fleet import actions
-from ferriage.fleet.models import Line
+from ferriage.fleet.models import Line, PoolGateway
 from ferriage.fleet.queries import line_facts, newest_permits
 from ferriage.orders.waiting import lapses_of
 from ferriage.web.backoffice.fields import PlaceField, PlacesField, row
@@ -124,7 +124,10 @@ def line(request: StaffRequest, code: str) -> HttpResponse:
         ],
         "approvals": Approval.objects.filter(lines__line_code=code).order_by("-pk"),
         "lapses": lapses_of(found),
-        "gateways": found.pool.memberships.select_related("gateway").order_by("gateway__name"),
+        "pools": found.pools.order_by("pk"),
+        "gateways": PoolGateway.objects.filter(pool__line=found)
+        .select_related("gateway")
+        .order_by("gateway__name", "interface"),
     }
     return render(request, "backoffice/line.html", context)
 

@@ -21,6 +21,7 @@ from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret
 from ferriage.devices import actions, files, keys, queries, usage
+from ferriage.devices.liveness import liveness
 from ferriage.plans import lapses, several
 from ferriage.web.portal import notices
 from ferriage.web.portal.customer import for_customers
@@ -28,8 +29,9 @@ from ferriage.web.portal.views.account import account_page
 from ferriage.web.shared.languages import speaks
 
 if TYPE_CHECKING:
+    from ferriage.devices.liveness import Live
     from ferriage.devices.models import Device
-    from ferriage.devices.queries import Live, Placement
+    from ferriage.devices.queries import Placement
     from ferriage.web.portal.customer import CustomerRequest
 
 OWN_KEY_PLACEHOLDER = "PUT-YOUR-PRIVATE-KEY-HERE"
@@ -96,7 +98,7 @@ def _page_with_files(request: CustomerRequest, device: Device, private_key: str)
     own_key = private_key == OWN_KEY_PLACEHOLDER
     context = {
         "device": device,
-        "live": _live(device),
+        "live": _live(device, request),
         "files": _files(device, private_key, with_qr=not own_key),
         "private_key": private_key,
         "own_key": own_key,
@@ -123,7 +125,7 @@ def device(request: CustomerRequest, code: str) -> HttpResponse:
     stopped = lapses.stopped(request.customer, now=request.now)
     context = {
         "device": mine,
-        "live": _live(mine),
+        "live": _live(mine, request),
         "notices": told,
         "stands_still": mine.subscription_id in stopped,
         "quota": usage.standing(mine.subscription, request.now),
@@ -135,9 +137,10 @@ def device(request: CustomerRequest, code: str) -> HttpResponse:
 @for_customers
 def live(request: CustomerRequest, code: str) -> JsonResponse:
     """Tell how many of its gateways know a device; the device page asks while it waits."""
-    known = _live(_own(request, code))
+    known = _live(_own(request, code), request)
     text = render_to_string("portal/live.html", {"live": known}).strip()
-    return JsonResponse({"on": known.on, "of": known.of, "text": text})
+    good = known.state == "live"
+    return JsonResponse({"on": known.on, "of": known.of, "good": good, "text": text})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -186,8 +189,8 @@ def _own(request: CustomerRequest, code: str) -> Device:
     return mine
 
 
-def _live(device: Device) -> Live:
-    return queries.liveness([device])[device.code]
+def _live(device: Device, request: CustomerRequest) -> Live:
+    return liveness([device], now=request.now)[device.code]
 
 
 def _files(device: Device, private_key: str, *, with_qr: bool) -> list[ClientFile]:

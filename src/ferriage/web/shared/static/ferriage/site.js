@@ -36,7 +36,7 @@ for (const element of document.querySelectorAll("[data-live]")) {
     if (!answer.ok) return;
     const live = await answer.json();
     element.textContent = live.text;
-    element.classList.toggle("tag-good", live.on === live.of && live.of > 0);
+    element.classList.toggle("tag-good", live.good);
     if (live.on < live.of) setTimeout(ask, 1000);
   };
   setTimeout(ask, 500);

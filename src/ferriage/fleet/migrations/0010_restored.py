@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("fleet", "0008_breaker")]
+    dependencies = [("fleet", "0009_alarms")]
     operations = [
         migrations.AddField(
             model_name="poolgateway",
