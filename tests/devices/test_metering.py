@@ -145,7 +145,7 @@ def test_device_that_the_gateway_was_never_given_counts_nothing_and_staff_see_it
 ) -> None:
     line = shop.yard.plan("other")
     stranger = Agent(shop, shop.yard.gateway(line, name="beta"))
-    row = usage(line.pool.code, 5, 5, device=device.code, incarnation="boot.e1")
+    row = usage(line.pools.get().code, 5, 5, device=device.code, incarnation="boot.e1")
 
     for minutes in (1, 2):
         stranger.sequence += 1

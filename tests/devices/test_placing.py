@@ -241,7 +241,7 @@ def test_devices_of_before_keep_the_pool_that_they_had(shop: Shop) -> None:
     DevicePool.objects.all().delete()
     Pool.objects.update(placed=0)
 
-    import_module("ferriage.devices.migrations.0003_placement").place_registered(apps, None)
+    import_module("ferriage.devices.migrations.0004_placement").place_registered(apps, None)
 
     assert [_pool(device) for device in devices] == [shop.pool.pk] * 2
     assert _is_sound()

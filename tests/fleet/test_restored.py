@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def pool(yard: Yard) -> Pool:
-    return yard.open_line().pool
+    return yard.open_line().pools.get()
 
 
 @pytest.fixture
