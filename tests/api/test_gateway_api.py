@@ -177,7 +177,7 @@ def test_closed_gateway_is_refused(client: Client, gateway: EnrolledGateway, now
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"null", b"\xff", b'{"format":1}'])
+@pytest.mark.parametrize("body", [b"", b"{}", b"null", b"\xff", b'{"format":5}'])
 def test_body_that_is_no_report_is_refused(
     client: Client, gateway: EnrolledGateway, body: bytes
 ) -> None:

@@ -27,6 +27,7 @@ from ferriage.agent.errors import (
     Declined,
     Unreachable,
 )
+from ferriage.agent.examiner import Examiner
 from ferriage.agent.logs import configure_log
 from ferriage.agent.nft import Nft
 from ferriage.agent.quota import Quotas
@@ -80,6 +81,7 @@ class Agent:
         self._next_reconcile = 0.0
         self._fence = int(self._store.get("fence", "0"))
         self._warnings: dict[str, str] = {}
+        self._examiner = Examiner(config.agent, self.engine, self._clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set."""
@@ -97,6 +99,7 @@ class Agent:
                 asyncio.create_task(self._clock_loop()),
                 asyncio.create_task(self._mend_loop()),
                 asyncio.create_task(self._sample_loop()),
+                asyncio.create_task(self._examiner.loop(self._due)),
                 asyncio.create_task(stop.wait()),
             ]
             done, rest = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
@@ -192,7 +195,7 @@ class Agent:
         except Unreachable as error:
             log.warning("report.failed", reason=str(error))
             return
-        await self._accepted(answer)
+        await self._accepted(answer, report.checks)
 
     def _declined(self, error: Declined) -> None:
         """Another instance holds the lease: change nothing, keep forwarding, say so.
@@ -206,7 +209,8 @@ class Agent:
         self._bare = error.slug == "pool"
         log.error("report.refused", slug=error.slug, reason=str(error))
 
-    async def _accepted(self, answer: wire.ReportAnswer) -> None:
+    async def _accepted(self, answer: wire.ReportAnswer, told: tuple[wire.Check, ...]) -> None:
+        self._examiner.told(told)
         self._frozen = self._bare = False
         self._warnings.pop("lease", None)
 
@@ -220,6 +224,8 @@ class Agent:
                 self._sample()
             if self.engine.assign(answer.pools, answer.hub_url.rstrip("/")):
                 self._publish()
+                self._examiner.hurry()
+            self.engine.admit_probe(answer.probe_key)
 
         await self._guarded("assign", take_over)
 
@@ -238,6 +244,7 @@ class Agent:
             warnings=status.warnings(
                 self._warnings, self.engine.refused(), self.engine.pools.values()
             ),
+            checks=self._examiner.untold,
         )
 
     def _usage(self, sequence: int) -> tuple[wire.Usage, ...]:

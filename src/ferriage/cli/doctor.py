@@ -20,9 +20,10 @@ def run(_: argparse.Namespace) -> int:
         raise CommandError("Only root can see all of a gateway's network. Nothing was looked at.")
     failed = False
     for finding in doctor.examine(house.load()):
-        mark = "✗" if finding.failed else "!" if finding.remedy else "✓"
+        noted = finding.remedy or finding.state == "unknown"
+        mark = "✗" if finding.failed else "!" if noted else "✓"
         say(f"{mark} {finding.said}")
-        if finding.remedy:
-            tell(f"    {finding.remedy}")
+        if finding.to_do:
+            tell(f"    {finding.to_do}")
         failed |= finding.failed
     return Exit.REFUSED if failed else Exit.DONE

@@ -28,6 +28,7 @@ from ferriage.fleet.actions.lines import (
     put_in_service,
     release_line,
 )
+from ferriage.fleet.actions.newcomers import FormatRefused, note_probe, refuse_format
 from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
 from ferriage.fleet.actions.removals import allow_removals
@@ -41,6 +42,7 @@ from ferriage.fleet.actions.secondperson import (
 __all__ = [
     "EndpointMissing",
     "EnrolmentWrong",
+    "FormatRefused",
     "GatewayClosed",
     "GatewayWrong",
     "LeaseHeld",
@@ -65,8 +67,10 @@ __all__ = [
     "enrol",
     "hold_line",
     "new_enrol_token",
+    "note_probe",
     "put_in_service",
     "refresh_permits",
+    "refuse_format",
     "release_line",
     "revoke_approval",
     "set_endpoint",

@@ -12,6 +12,12 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, NotFound
 from ferriage.fleet import site
 from ferriage.fleet.actions.forgotten import hold_forgotten
+from ferriage.fleet.actions.newcomers import (
+    FormatRefused,
+    keep_checks,
+    plain_checks,
+    show_withheld,
+)
 from ferriage.fleet.actions.plain import counts, fits
 from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
 from ferriage.fleet.queries import assignments
@@ -47,15 +53,21 @@ class ReportWrong(FerriageError):
     status = 422
 
 
-def take_report(*, gateway: Gateway, report: wire.Report, now: datetime) -> wire.ReportAnswer:
+def take_report(
+    *, gateway: Gateway, report: wire.Report, outward: str = "", now: datetime
+) -> wire.ReportAnswer:
     """Take over what a gateway says of itself, and renew its agent's lease.
 
     A report whose sequence was seen before is acknowledged again and changes nothing.
 
+    Args:
+        outward: The address that it came from; empty when that cannot be told.
+
     Raises:
         LeaseHeld: Another instance holds the lease; only a warning to staff is kept.
         NotItsPool: It names a pool of somebody else; nothing of it is used.
-        ReportWrong: Another wire format, or values that cannot be.
+        FormatRefused: Its agent is more than one minor version away.
+        ReportWrong: It holds values that cannot be.
         NotFound: The gateway is not active.
     """
     _check(report)
@@ -65,7 +77,7 @@ def take_report(*, gateway: Gateway, report: wire.Report, now: datetime) -> wire
         if rival:
             _note_rival(current, now)
         elif not _seen(current, report):
-            _take_over(current, report, now)
+            _take_over(current, report, outward, now)
         answer = _answer(current, report)
     # Raised outside, or the warning to staff would be rolled back with it.
     if rival:
@@ -108,8 +120,10 @@ def _seen(gateway: Gateway, report: wire.Report) -> bool:
     return same and report.sequence <= gateway.report_sequence
 
 
-def _take_over(gateway: Gateway, report: wire.Report, now: datetime) -> None:
+def _take_over(gateway: Gateway, report: wire.Report, outward: str, now: datetime) -> None:
     _keep_status(gateway, report.pools, now)
+    show_withheld(gateway, report.format)
+    keep_checks(gateway, report, outward, now)
     hold_forgotten(gateway=gateway, pools=report.pools, now=now)
     _keep_usage(gateway, report.usage, now)
     if gateway.lease_instance != report.instance:
@@ -138,6 +152,7 @@ def _answer(gateway: Gateway, report: wire.Report) -> wire.ReportAnswer:
         acknowledged=report.sequence,
         pools=assignments(gateway),
         hub_url=site.hub_url(),
+        probe_key=site.probe_public_key(),
     )
 
 
@@ -232,11 +247,15 @@ def _grow(row: PoolUsage, item: wire.Usage, now: datetime) -> None:
 
 def _check(report: wire.Report) -> None:
     """Refuse what would not fit the tables, before the database does."""
-    if report.format != wire.FEED_FORMAT:
-        raise ReportWrong(
-            _("The agent speaks another format than this site; install the same release on both.")
-        )
-    if not (_plain_head(report) and _plain_pools(report) and _plain_usage(report)):
+    if report.format not in wire.SPOKEN:
+        raise FormatRefused(report.format)
+    plain = (
+        _plain_head(report),
+        _plain_pools(report),
+        _plain_usage(report),
+        plain_checks(report.checks),
+    )
+    if not all(plain):
         raise ReportWrong(_("The report holds values that cannot be. Nothing of it was used."))
 
 

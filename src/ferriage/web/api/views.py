@@ -11,7 +11,14 @@ from ferriage import wire
 from ferriage.fleet import actions
 from ferriage.fleet.bundle import bundle, digest_of
 from ferriage.fleet.models import Gateway
-from ferriage.web.api.signed import NotSigned, answered, check_signature, decoded
+from ferriage.web.api.signed import (
+    NotSigned,
+    answered,
+    check_signature,
+    decoded,
+    format_of,
+    outward_address,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,6 +29,9 @@ if TYPE_CHECKING:
 @answered
 def enrol(request: HttpRequest, now: datetime) -> wire.EnrolAnswer:
     """Take in a host that brings a one-time token; it signs with the key it brings."""
+    spoken = format_of(request)
+    if spoken not in wire.SPOKEN:
+        raise actions.FormatRefused(spoken)
     asked = decoded(request, wire.EnrolRequest)
     check_signature(request, asked.signing_key, now)
     return actions.enrol(request=asked, now=now)
@@ -35,7 +45,15 @@ def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
     if gateway is None:
         raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
     check_signature(request, gateway.signing_key, now)
-    return actions.take_report(gateway=gateway, report=decoded(request, wire.Report), now=now)
+    spoken = format_of(request)
+    if spoken not in wire.SPOKEN:
+        raise actions.refuse_format(gateway=gateway, spoken=spoken, now=now)
+    return actions.take_report(
+        gateway=gateway,
+        report=decoded(request, wire.Report),
+        outward=outward_address(request),
+        now=now,
+    )
 
 
 @require_safe

@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ferriage.fleet import actions
+from ferriage.fleet import actions, newcomer
 from ferriage.fleet.bundle import NoBundle, block
 from ferriage.fleet.models import Gateway, Line, PoolGateway
+from ferriage.web.backoffice import newcomer as words
 from ferriage.web.backoffice.fields import PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 SILENT_AFTER: Final = timedelta(seconds=60)
 """Agents report every ten seconds; after six missed reports a person should look."""
+_LOOK_AGAIN: Final = "5"
+"""Seconds after which the page of a new gateway loads itself again, with scripts or without."""
 
 
 class GatewayForm(forms.Form):
@@ -72,13 +75,28 @@ def index(request: StaffRequest) -> HttpResponse:
 def gateway(request: StaffRequest, code: str) -> HttpResponse:
     """Show one gateway and how far each of its pools is."""
     found = row(Gateway, code)
-    members = found.memberships.select_related("pool__line").order_by("interface")
+    members = list(found.memberships.select_related("pool__line").order_by("interface"))
     context = {
+        **_newcomer(found, members, request.now),
         "gateway": found,
         "silent": is_silent(found, request.now),
         "pools": [(member, _lag([member])) for member in members],
     }
-    return render(request, "backoffice/gateway.html", context)
+    response = render(request, "backoffice/gateway.html", context)
+    if context["newcomer_ticks"]:
+        response["Refresh"] = _LOOK_AGAIN
+    return response
+
+
+def _newcomer(found: Gateway, members: list[PoolGateway], now: datetime) -> dict[str, Any]:
+    steps = newcomer.steps(found, members)
+    right = sum(step.state == "ok" for step in steps)
+    return {
+        "newcomer": words.rows(steps, found.endpoint_port),
+        "newcomer_right": right,
+        "newcomer_wants": right < len(steps),
+        "newcomer_ticks": newcomer.ticks(found, steps, now),
+    }
 
 
 def new(request: StaffRequest) -> HttpResponse:
