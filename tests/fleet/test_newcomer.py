@@ -94,7 +94,7 @@ def test_customers_handshake_is_one_from_outside(gateway: EnrolledGateway, now: 
 @pytest.mark.parametrize(
     ("probe", "others", "state", "remedy"),
     [
-        ("", False, "unknown", ""),
+        ("", False, "unknown", "no-handshake"),
         ("silent", False, "unknown", "no-answer"),
         ("silent", True, "failed", "no-answer"),
         ("unsent", True, "unknown", "probe-unsent"),

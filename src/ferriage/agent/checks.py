@@ -32,6 +32,8 @@ _WRONG_CLOCK_SECONDS: Final = 60
 _DNS_SECONDS: Final = 5
 _ROOT_SERVERS: Final = b"\0\7\1\0\0\1\0\0\0\0\0\0\0\0\2\0\1"
 """A query for the name servers of the root, which every resolver knows."""
+_ANSWERS: Final = {0, 3}
+"""That there is something, and that there is not: forwarders that hide the root say the latter."""
 
 REMEDIES: Final = {
     "reach-site": "See its address, this host's DNS and route, and the firewalls between.",
@@ -261,7 +263,7 @@ def _of_resolver(facts: Facts) -> Iterator[Finding]:
             said = f"the resolver {address} is silent: {error}"
             yield Finding("resolver", said, "failed", value=address, remedy="resolver-silent")
             return
-    if answer[3] & 15:
+    if answer[3] & 15 not in _ANSWERS:
         said = "the resolver cannot resolve"
         yield Finding("resolver", said, "failed", value=address, remedy="resolver-deaf")
     else:

@@ -118,12 +118,12 @@ def _handshake(gateway: Gateway, *, served: bool) -> Step:
     if seen.state in {"ok", "failed"}:
         return seen
     if gateway.probe == Gateway.Probe.ANSWERED:
-        return Step("handshake", "ok", remedy="")
+        return Step("handshake", "ok")
     if gateway.probe == Gateway.Probe.UNSENT:
         return Step("handshake", "unknown", remedy="probe-unsent")
     if gateway.probe == Gateway.Probe.SILENT:
         return Step("handshake", *_silence(gateway))
-    return Step("handshake", seen.state if seen.state == "unknown" else "waiting")
+    return seen
 
 
 def _silence(gateway: Gateway) -> tuple[Literal["failed", "unknown"], str, str]:
