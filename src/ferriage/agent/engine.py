@@ -221,7 +221,7 @@ class Engine:
             else:
                 self._presence.look(name, peers)
             self._peers[name] = {key: peer.allowed_ips for key, peer in peers.items()}
-            self.handshake_seen |= any(
+            self.handshake_seen = self.handshake_seen or any(
                 peer.handshake_at for key, peer in peers.items() if key != self._probe_key
             )
         return made
