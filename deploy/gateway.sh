@@ -2,7 +2,7 @@
 # Makes this Debian host a gateway. The block that `ferriage gateway add` prints fetches this file
 # from the shop and runs it as root: sh gateway.sh TOKEN. It asks nothing, and may run again.
 #
-# It changes: Debian packages that are missing ([run] in apt.txt), /opt/ferriage, and, where they
+# It changes: Debian packages that are missing ([gateway] in apt.txt), /opt/ferriage, and, where they
 # are not there yet, /etc/ferriage/ferriage.toml and two units. FERRIAGE_ROOT puts the three
 # directories elsewhere; then no unit is started. Other wheels come from the index that pip is set
 # to, each held against its hash in agent.txt.
@@ -22,7 +22,7 @@ fail() {
 
 install_packages() {
     missing=
-    for package in $(sed -n '/^\[run\]/,/^\[/{/^[a-z]/s/[ \t].*//p}' "$here/apt.txt"); do
+    for package in $(sed -n '/^\[gateway\]/,/^\[/{/^[a-z]/s/[ \t].*//p}' "$here/apt.txt"); do
         status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=none
         [ "$status" = installed ] || missing="$missing $package"
     done

@@ -71,6 +71,8 @@ class Site:
         self.used_tokens: set[str] = set()
         self.reports: list[wire.Report] = []
         self.refused: list[wire.Report] = []
+        self.spoken = wire.FEED_FORMAT
+        self.probe_key = ""
         self.calls: list[str] = []
         self.lease = ""
         self.lease_seconds = 60.0
@@ -264,6 +266,8 @@ class Site:
         return 200, wire.encode(answer)
 
     async def _report(self, _: web.Request, body: bytes) -> tuple[int, bytes]:
+        if wire.format_of(body) != self.spoken:
+            return _problem(422, "report-wrong", "The agent speaks another format than this site.")
         report = wire.decode(body, wire.Report)
         if "site" in self.closed:
             return _closed()
@@ -291,8 +295,9 @@ class Site:
                 for row in report.usage
                 if row.device in self.quotas
             ),
+            probe_key=self.probe_key,
         )
-        return 200, wire.encode(answer)
+        return 200, wire.encode_for(answer, self.spoken)
 
     def _use(self, report: wire.Report) -> None:
         for row in report.usage:
@@ -344,7 +349,7 @@ class Site:
         self, feed: Feed, kind: Any, after: int, items: list[wire.Item]
     ) -> tuple[int, bytes]:
         begin = wire.Begin(
-            format=wire.FEED_FORMAT,
+            format=self.spoken,
             batch=kind,
             pool=feed.assignment.pool,
             epoch=feed.epoch,

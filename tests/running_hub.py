@@ -85,7 +85,8 @@ class Asker:
     replica: Replica = field(default_factory=lambda: Replica())  # noqa: PLW0108 -- defined below
 
     def ask(self, path: str, **query: object) -> Answer:
-        target = f"/gateway/v1/{path}?{urlencode(query)}"
+        named = {"format": wire.FEED_FORMAT, **query}
+        target = f"/gateway/v1/{path}?{urlencode(named)}"
         headers = self.headers(target)
         return self.verified(send(self.url, target, headers), headers)
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ferriage.agent import doctor
+from ferriage.agent import checks
 
 OURS = {"ferriage", "ferriage_guard"}
 
@@ -30,11 +30,11 @@ def test_only_other_peoples_forward_chains_that_drop_are_named() -> None:
         _chain("ferriage_guard", "forward", hook="forward", policy="drop"),
     )
 
-    assert list(doctor.dropping(listed, OURS)) == [("ip", "filter", "FORWARD")]
+    assert list(checks.dropping(listed, OURS)) == [("ip", "filter", "FORWARD")]
 
 
 def test_host_without_nft_rules_has_no_conflict() -> None:
-    assert list(doctor.dropping("", OURS)) == []
+    assert list(checks.dropping("", OURS)) == []
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,6 @@ def test_host_without_nft_rules_has_no_conflict() -> None:
     ],
 )
 def test_builds_of_2022_are_called_slow(version: str, *, slow: bool) -> None:
-    found = doctor.of_build(version)
+    found = checks.of_build(version)
 
     assert ("slow" in found.said, bool(found.remedy), found.failed) == (slow, slow, False)

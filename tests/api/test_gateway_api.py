@@ -178,7 +178,7 @@ def test_closed_gateway_is_told(client: Client, gateway: EnrolledGateway, now: d
     assert _verified(answer, headers, wire.Problem).slug == "gateway-closed"
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"null", b"\xff", b'{"format":1}'])
+@pytest.mark.parametrize("body", [b"", b"{}", b"null", b"\xff", b'{"format":5}'])
 def test_body_that_is_no_report_is_refused(
     client: Client, gateway: EnrolledGateway, body: bytes
 ) -> None:
@@ -218,3 +218,29 @@ def test_unsigned_request_is_refused(
 @pytest.mark.django_db
 def test_get_is_refused(client: Client) -> None:
     assert client.get("/gateway/v1/report").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "outward"),
+    [
+        ("203.0.113.7", "", "203.0.113.7"),
+        ("203.0.113.7", "192.0.2.66", "203.0.113.7"),
+        ("2001:db8::7", "", "2001:db8::7"),
+        ("127.0.0.1", "192.0.2.66, 203.0.113.7", "203.0.113.7"),
+        ("::1", "203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", "", ""),
+        ("127.0.0.1", "not an address", ""),
+        ("", "203.0.113.7", ""),
+    ],
+)
+def test_report_comes_from_where_this_hosts_own_proxy_saw_it(
+    client: Client, gateway: EnrolledGateway, peer: str, forwarded: str, outward: str
+) -> None:
+    client.defaults.update({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded})
+
+    answer, _headers = _post(
+        client, gateway.signing_key, gateway.row.code, "report", wire.encode(report_of())
+    )
+
+    assert answer.status_code == 200
+    assert Gateway.objects.get().outward_address == outward

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ferriage import wire
 from ferriage.cli.demo import spaces
 from ferriage.cli.demo.browser import Browser
 from ferriage.cli.demo.spaces import Space
@@ -44,6 +47,10 @@ class Two:
     @property
     def root(self) -> Path:
         return self.directory / "bare"
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "etc/ferriage/ferriage.toml"
 
     def ferriage(self, *words: str) -> str:
         done = _run(self.shop, self.shop_environment(), sys.executable, "-m", "ferriage", *words)
@@ -191,3 +198,52 @@ def test_block_of_another_release_says_so(two: Two) -> None:
     assert done.returncode == 1
     assert "Make a new block" in done.stderr
     assert not (two.root / "etc").exists()
+
+
+def _row(two: Two) -> sqlite3.Row:
+    with closing(sqlite3.connect(two.directory / "data" / "ferriage.sqlite3")) as db:
+        db.row_factory = sqlite3.Row
+        found: sqlite3.Row = db.execute("SELECT * FROM fleet_gateway WHERE name = 'two'").fetchone()
+        return found
+
+
+def _checks(two: Two) -> dict[str, str]:
+    return {check["slug"]: check["state"] for check in json.loads(_row(two)["checks"])}
+
+
+def _agent(two: Two) -> subprocess.Popen[bytes]:
+    program = two.root / "opt/ferriage/.venv/bin/ferriage"
+    return subprocess.Popen(
+        ["ip", "netns", "exec", two.bare.name, program, "agent", "run"],
+        env={**os.environ, **two.bare_environment(), "FERRIAGE_CONFIG": str(two.settings)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_new_gateway_comes_to_life_as_the_site_sees_it(two: Two) -> None:
+    assert two.paste(two.block()).returncode == 0
+    agent = _agent(two)
+    try:
+        eventually(lambda: _checks(two).get("line") == "ok", within=30)
+        eventually(lambda: _probed(two) == "answered", within=60)
+    finally:
+        agent.terminate()
+        agent.wait(20)
+        _run(two.bare, {**two.bare_environment(), "FERRIAGE_CONFIG": str(two.settings)}, *_REMOVE)
+
+    row, checks = _row(two), _checks(two)
+    assert (row["spoken"], row["outward_address"]) == (wire.FEED_FORMAT, BARE)
+    expected = dict.fromkeys(("wireguard", "ipv4", "ipv6", "forwarding", "clock", "line"), "ok")
+    assert {slug: checks[slug] for slug in expected} == expected
+    assert checks["handshake"] == "unknown"
+
+
+def _probed(two: Two) -> str:
+    two.ferriage("worker", "--once")
+    found: str = _row(two)["probe"]
+    return found
+
+
+_REMOVE = (sys.executable, "-m", "ferriage", "agent", "remove")

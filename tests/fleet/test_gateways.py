@@ -127,7 +127,6 @@ def test_new_token_ends_the_older_one(yard: Yard, now: datetime) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 99},
         {"wireguard_key": "short"},
         {"endpoint_port": 70_000},
         {"endpoint_host": "x" * 256},

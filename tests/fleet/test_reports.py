@@ -249,7 +249,6 @@ def test_final_and_current_value_may_come_in_one_report(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 99},
         {"instance": ""},
         {"instance": "x" * 65},
         {"sequence": -1},

@@ -54,7 +54,7 @@ def test_snapshot_begins_with_the_permit(asker: Asker, yard: Yard, pool: Pool) -
 def test_snapshot_names_its_revision(asker: Asker, pool: Pool) -> None:
     answer = asker.ask("snapshot", pool=pool.code)
 
-    assert answer.headers["ETag"] == f'"e1-{_rev(pool)}"'
+    assert answer.headers["ETag"] == f'"e1-{_rev(pool)}-{wire.FEED_FORMAT}"'
 
 
 def test_watch_returns_what_follows(asker: Asker, yard: Yard, pool: Pool) -> None:

@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.tunnel
 
-SETTINGS = (
-    "net.ipv4.ip_forward",
-    "net.ipv6.conf.all.forwarding",
-    "net.netfilter.nf_conntrack_tcp_timeout_established",
-)
+SETTINGS = r"^net\.(ipv[46]\.conf\.|ipv4\.ip_forward|netfilter\.nf_conntrack_tcp_timeout)"
+PLACES = ("/etc/sysctl.d", "/run/sysctl.d", "/etc/systemd/system", "/etc/nftables.conf")
 
 
 def _host(world: World) -> dict[str, str]:
@@ -34,9 +31,25 @@ def _host(world: World) -> dict[str, str]:
         ),
         "rules": run("ip", "-4", "rule", "show") + run("ip", "-6", "rule", "show"),
         "routes": run("ip", "-4", "route", "show", "table", "all"),
-        "tables": run("nft", "list", "tables"),
-        "settings": run("sysctl", "-n", *SETTINGS),
+        "ruleset": run("nft", "-s", "list", "ruleset"),
+        "settings": run("sysctl", "-a", "--pattern", SETTINGS),
+        "files": "\n".join(
+            f"{path} {path.stat().st_mtime_ns}"
+            for place in map(Path, PLACES)
+            for path in sorted([place, *place.rglob("*")])
+            if path.exists()
+        ),
     }
+
+
+def _somebody_elses_rules(world: World) -> None:
+    """Let the host have a firewall of its own, with a set and a counter."""
+    world.gateway.run("nft", "add", "table", "inet", "house")
+    hook = "{ type filter hook input priority 0; policy accept; }"
+    world.gateway.run("nft", "add", "chain", "inet", "house", "input", hook)
+    world.gateway.run(
+        "nft", "add", "rule", "inet", "house", "input", "tcp", "dport", "22", "accept"
+    )
 
 
 def _remove(world: World, *more: str) -> tuple[int, str]:
@@ -70,6 +83,8 @@ def _serving(world: World) -> dict[str, str]:
 
 
 def test_host_that_was_a_gateway_is_as_it_was(world: World) -> None:
+    _somebody_elses_rules(world)
+    world.gateway.run("sysctl", "-qw", "net.ipv6.conf.wan.accept_ra=1")
     before = _serving(world)
     resolver = int((world.directory / "run/unbound.pid").read_text())
     world.kill_agent()
@@ -79,7 +94,10 @@ def test_host_that_was_a_gateway_is_as_it_was(world: World) -> None:
     assert code == 0, said
     assert f"interface {world.interface} and its tunnels" in said
     assert "net.ipv4.ip_forward = 0" in said
+    assert "net.ipv6.conf.wan.accept_ra = 1" in said
     assert _host(world) == before
+    assert "net.ipv6.conf.wan.accept_ra = 1" in before["settings"]
+    assert "table inet house" in before["ruleset"]
     assert _ended(resolver)
     assert not (world.directory / "run").exists()
     assert (world.directory / "state/identity.json").exists()

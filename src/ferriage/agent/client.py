@@ -12,17 +12,29 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+import msgspec
+import structlog
 from yarl import URL
 
 from ferriage import wire
 from ferriage.agent.errors import AgentError, Declined, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from ferriage.agent.clock import SiteClock
 
+log = structlog.get_logger()
+
 WATCH_SECONDS: Final = 55
+OLDER_SECONDS: Final = 600.0
+"""How long the other side is spoken to in the format before ours, before ours is tried again."""
+
+_NOT_SPOKEN: Final = {
+    wire.FORMAT_REFUSED,
+    # What a site of format 4 says of a request in format 5.
+    *("malformed", "report-wrong", "enrolment-wrong"),
+}
 _SHORT = aiohttp.ClientTimeout(total=20, connect=5)
 _LONG = aiohttp.ClientTimeout(total=WATCH_SECONDS + 15, connect=5)
 _OK: Final = 200
@@ -108,6 +120,32 @@ def _signed_headers(
     return headers, nonce
 
 
+class Tongue:
+    """Which format somebody is spoken to in: ours, until he does not know it."""
+
+    def __init__(self, mark: Callable[[], float]) -> None:
+        self._mark = mark
+        self._older_until = -1.0
+
+    async def ask[T](self, question: Callable[[int], Awaitable[T]]) -> T:
+        """Ask in our format, and if that is not known in the one before.
+
+        Raises:
+            Declined, Unreachable: As the question does, asked in whichever format.
+        """
+        if self._mark() < self._older_until:
+            return await question(wire.FEED_FORMAT - 1)
+        try:
+            return await question(wire.FEED_FORMAT)
+        except Declined as error:
+            if error.slug not in _NOT_SPOKEN:
+                raise
+        answer = await question(wire.FEED_FORMAT - 1)
+        self._older_until = self._mark() + OLDER_SECONDS
+        log.info("format.older", spoken=wire.FEED_FORMAT - 1)
+        return answer
+
+
 class Client:
     """One gateway's calls. Site and hub sign with different keys."""
 
@@ -118,6 +156,7 @@ class Client:
         self._gateway = gateway
         self._signing_key = signing_key
         self._clock = clock
+        self._to_site, self._to_hub = Tongue(clock.mark), Tongue(clock.mark)
 
     async def call(self, method: str, url: URL, *, key: str, body: bytes = b"") -> Answer:
         """Return a verified answer; a request refused for its clock is repeated once, healed.
@@ -164,8 +203,7 @@ class Client:
             Unreachable: As `call`.
         """
         query = {"pool": pool, "epoch": epoch, "after": str(after), "wait": str(WATCH_SECONDS)}
-        url = URL(f"{hub_url}/gateway/v1/watch").with_query(query)
-        answer = await self.call("GET", url, key=key)
+        answer = await self._of_hub(f"{hub_url}/gateway/v1/watch", query, key)
         return answer.body if answer.status == _OK else None
 
     async def snapshot(self, hub_url: str, *, key: str, pool: str) -> bytes:
@@ -174,8 +212,14 @@ class Client:
         Raises:
             Declined, Unreachable: As `call`.
         """
-        url = URL(f"{hub_url}/gateway/v1/snapshot").with_query({"pool": pool})
-        return (await self.call("GET", url, key=key)).body
+        return (await self._of_hub(f"{hub_url}/gateway/v1/snapshot", {"pool": pool}, key)).body
+
+    async def _of_hub(self, place: str, query: dict[str, str], key: str) -> Answer:
+        async def ask(spoken: int) -> Answer:
+            url = URL(place).with_query({**query, "format": str(spoken)})
+            return await self.call("GET", url, key=key)
+
+        return await self._to_hub.ask(ask)
 
     async def follow(
         self,
@@ -215,8 +259,12 @@ class Client:
             Unreachable: As `call`, or an answer that is not one.
         """
         url = URL(f"{site_url}/gateway/v1/report")
-        answer = await self.call("POST", url, key=key, body=wire.encode(report))
-        return _decoded(answer.body, wire.ReportAnswer)
+
+        async def ask(spoken: int) -> Answer:
+            said = msgspec.structs.replace(report, format=spoken)
+            return await self.call("POST", url, key=key, body=wire.encode_for(said, spoken))
+
+        return _decoded((await self._to_site.ask(ask)).body, wire.ReportAnswer)
 
 
 async def enrol(
@@ -231,26 +279,37 @@ async def enrol(
         Declined: A refusal, not verified: until now nothing is pinned to verify it with.
         AgentError: No answer, or another site than the token's.
     """
-    url = URL(f"{site_url}/gateway/v1/enrol")
-    body = wire.encode(request)
-    at = int(time.time())
     async with aiohttp.ClientSession() as session:
-        for _ in range(2):
-            headers, nonce = _signed_headers(
-                signing_key, "", method="POST", url=url, body=body, at=at
-            )
-            answer = await _send(session, "POST", url, body, headers)
-            claimed = answer.unverified_now()
-            if answer.status == _OK or answer.problem().slug != "clock" or claimed is None:
-                break
-            at = claimed  # only this request's time stamp follows it; nothing is judged by it
-    if answer.status != _OK:
-        problem = answer.problem()
-        raise Declined(answer.status, problem.slug, f"The site refused: {problem.message}")
+
+        async def ask(spoken: int) -> tuple[Answer, str]:
+            said = msgspec.structs.replace(request, format=spoken)
+            body = wire.encode_for(said, spoken)
+            return await _ask_to_enrol(session, site_url, body, signing_key)
+
+        answer, nonce = await Tongue(time.monotonic).ask(ask)
     enrolled = _decoded(answer.body, wire.EnrolAnswer)
     if wire.fingerprint(enrolled.permit_key) != fingerprint:
         raise AgentError("The site that answered is not the one that made this token.")
     return enrolled, answer.verified(enrolled.permit_key, "", nonce) + 0.5
+
+
+async def _ask_to_enrol(
+    session: aiohttp.ClientSession, site_url: str, body: bytes, signing_key: str
+) -> tuple[Answer, str]:
+    """Return the answer, not verified yet, and the nonce that it must be signed with."""
+    url = URL(f"{site_url}/gateway/v1/enrol")
+    at = int(time.time())
+    for _ in range(2):
+        headers, nonce = _signed_headers(signing_key, "", method="POST", url=url, body=body, at=at)
+        answer = await _send(session, "POST", url, body, headers)
+        claimed = answer.unverified_now()
+        if answer.status == _OK or answer.problem().slug != "clock" or claimed is None:
+            break
+        at = claimed  # only this request's time stamp follows it; nothing is judged by it
+    if answer.status != _OK:
+        problem = answer.problem()
+        raise Declined(answer.status, problem.slug, f"The site refused: {problem.message}")
+    return answer, nonce
 
 
 def _decoded[T](body: bytes, kind: type[T]) -> T:

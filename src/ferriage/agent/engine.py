@@ -71,6 +71,8 @@ class Engine:
         self._not_taken: dict[str, dict[str, str]] = {}
         self._applied: dict[str, status.Applied] = {}
         self._uplinks: frozenset[str] = frozenset()
+        self._probe_key = store.get("probe_key")
+        self.handshake_seen = False
         self.pools: dict[str, feed.Pool] = {}
         self.load()
 
@@ -131,6 +133,13 @@ class Engine:
         for name in host.interfaces(self._config.agent.interface_prefix):
             self._backend.drop(name)
         log.warning("gateway.closed")
+
+    def admit_probe(self, key: str) -> None:
+        """Let the site's probe try a handshake here from now on; empty text lets none."""
+        if key != self._probe_key:
+            self._store.put("probe_key", key)
+            self._probe_key = key
+            self.reconcile()
 
     def start(self) -> None:
         """Bring everything up from the cache, with the rules of this release."""
@@ -228,6 +237,9 @@ class Engine:
             self._peers[name] = {
                 pool.own_key(key): status.in_one(peer.allowed_ips) for key, peer in peers.items()
             }
+            self.handshake_seen = self.handshake_seen or any(
+                peer.handshake_at for key, peer in peers.items() if key != self._probe_key
+            )
         return made
 
     def _desired(self) -> Desired:
@@ -351,6 +363,8 @@ class Engine:
             keys = {device.public_key for device in before} & present.keys()
             devices = [pool.devices[name] for name in puts if name not in pool.refused]
         wanted = {device.public_key: status.allowed_ips(device) for device in devices}
+        if self._probe_key and before is None:
+            wanted.setdefault(self._probe_key, ())
         remove = [key for key in keys if key not in wanted]
         add = {key: ips for key, ips in wanted.items() if present.get(key) != status.in_one(ips)}
         return remove, add
@@ -383,6 +397,10 @@ class Engine:
             for code, pool in self.pools.items()
         }
 
+    def _customers(self, interface: str) -> int:
+        peers = self._peers.get(interface, {})
+        return len(peers) - (self._probe_key in peers)
+
     def status(self) -> tuple[wire.PoolStatus, ...]:
         """Return what runs, as it was last read back."""
         refused = self.refused()
@@ -390,7 +408,7 @@ class Engine:
             status.of_pool(
                 pool,
                 digest=self._applied_to(code).digest,
-                peers=len(self._peers.get(self.interface(pool), {})),
+                peers=self._customers(self.interface(pool)),
                 line_open=self._is_open(pool),
                 refused=refused[code],
             )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferriage.agent import layout
+from ferriage.agent.errors import DataPlaneError
 from ferriage.agent.holdfile import write_changed
 from ferriage.agent.system import run
 
@@ -178,7 +179,18 @@ def _read(name: str) -> str:
 
 
 def _write(name: str, value: str) -> None:
-    (_SYSCTL / name).write_text(value, encoding="ascii")
+    """Change a setting of the network.
+
+    Raises:
+        DataPlaneError: This host does not let its own settings be changed, as many containers.
+    """
+    try:
+        (_SYSCTL / name).write_text(value, encoding="ascii")
+    except OSError as error:
+        raise DataPlaneError(
+            f"net.{name.replace('/', '.')} cannot be set to {value}: {error.strerror}. In a "
+            "container, whoever runs it must let /proc/sys/net be written, or set it himself."
+        ) from error
 
 
 def forget_redirected(addresses: Iterable[str], *, hold_port: int) -> None:

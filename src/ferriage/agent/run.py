@@ -28,6 +28,7 @@ from ferriage.agent.errors import (
     GatewayClosed,
     Unreachable,
 )
+from ferriage.agent.examiner import Examiner
 from ferriage.agent.lease import FenceBehind, Lease, lock_state
 from ferriage.agent.logs import configure_log
 from ferriage.agent.nft import Nft
@@ -86,6 +87,7 @@ class Agent:
         self._bare = False
         self._next_reconcile = 0.0
         self._warnings: dict[str, str] = {}
+        self._examiner = Examiner(config.agent, self.engine, self._clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set.
@@ -113,6 +115,7 @@ class Agent:
                 asyncio.create_task(self._clock_loop()),
                 asyncio.create_task(self._mend_loop()),
                 asyncio.create_task(self._sample_loop()),
+                asyncio.create_task(self._examiner.loop(self._due)),
                 asyncio.create_task(stop.wait()),
             ]
             done, rest = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
@@ -217,7 +220,7 @@ class Agent:
         except Unreachable as error:
             log.warning("report.failed", reason=str(error))
             return
-        await self._accepted(answer)
+        await self._accepted(answer, report.checks)
 
     async def _close(self) -> Never:
         """Take this gateway's tunnels down for good, remember that, and end.
@@ -246,7 +249,8 @@ class Agent:
         self._bare = error.slug == "pool"
         log.error("report.refused", slug=error.slug, reason=str(error))
 
-    async def _accepted(self, answer: wire.ReportAnswer) -> None:
+    async def _accepted(self, answer: wire.ReportAnswer, told: tuple[wire.Check, ...]) -> None:
+        self._examiner.told(told)
         self._bare = False
 
         def take_over() -> None:
@@ -261,6 +265,8 @@ class Agent:
                 self._sample()
             if self.engine.assign(answer.pools, answer.hub_url.rstrip("/")):
                 self._publish()
+                self._examiner.hurry()
+            self.engine.admit_probe(answer.probe_key)
 
         try:
             await self._guarded("assign", take_over)
@@ -286,6 +292,7 @@ class Agent:
             warnings=status.warnings(
                 self._warnings, self.engine.refused(), self.engine.pools.values()
             ),
+            checks=self._examiner.untold,
         )
 
     def _usage(self, sequence: int) -> tuple[wire.Usage, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
+
+import structlog
 
 from ferriage.cli import house
 from ferriage.cli.words import CommandError, Exit, say, tell
@@ -18,11 +21,15 @@ def run(_: argparse.Namespace) -> int:
 
     if os.geteuid() != 0:
         raise CommandError("Only root can see all of a gateway's network. Nothing was looked at.")
+    # What the looking itself logs would stand between the findings.
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(wrapper_class=quiet)
     failed = False
     for finding in doctor.examine(house.load()):
-        mark = "✗" if finding.failed else "!" if finding.remedy else "✓"
+        noted = finding.remedy or finding.state == "unknown"
+        mark = "✗" if finding.failed else "!" if noted else "✓"
         say(f"{mark} {finding.said}")
-        if finding.remedy:
-            tell(f"    {finding.remedy}")
+        if finding.to_do:
+            tell(f"    {finding.to_do}")
         failed |= finding.failed
     return Exit.REFUSED if failed else Exit.DONE

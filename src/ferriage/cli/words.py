@@ -69,6 +69,6 @@ def called() -> str:
         return "ferriage"
     # Not resolved: a link is what was typed.
     typed = os.path.relpath(path)
-    if typed.startswith(".."):
+    if typed.startswith("..") or Path.cwd() == Path("/"):
         return os.path.abspath(path)  # noqa: PTH100 -- links are kept
     return typed if os.sep in typed else f"./{typed}"

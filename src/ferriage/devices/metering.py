@@ -46,13 +46,20 @@ _BITS: Final = 8
 _TICK: Final = timedelta(microseconds=1)
 
 
-def take_report(*, gateway: Gateway, report: wire.Report, now: datetime) -> wire.ReportAnswer:
+def take_report(
+    *, gateway: Gateway, report: wire.Report, outward: str = "", now: datetime
+) -> wire.ReportAnswer:
     """Take over a gateway's report with what it tells of single devices.
+
+    Args:
+        outward: The address that it came from; empty when that cannot be told.
 
     Raises:
         As `fleet.actions.take_report`.
     """
-    return fleet.take_report(gateway=gateway, report=report, now=now, meter=Metering())
+    return fleet.take_report(
+        gateway=gateway, report=report, outward=outward, now=now, meter=Metering()
+    )
 
 
 @dataclass(slots=True)

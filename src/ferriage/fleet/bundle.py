@@ -58,7 +58,8 @@ set -eu
 umask 022
 command -v curl >/dev/null || {{
   apt-get update -qq </dev/null
-  apt-get install -qq -y --no-install-recommends curl ca-certificates </dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \\
+    curl ca-certificates </dev/null >/dev/null
 }}
 at=$(mktemp -d)
 trap 'rm -rf "$at"' EXIT

@@ -17,7 +17,7 @@ from ferriage.core.errors import StaleState
 from ferriage.fleet.models import Pool, PoolChange, PoolCurrent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 CHANNEL: Final = "ferriage_pool"
@@ -25,6 +25,7 @@ CHANNEL: Final = "ferriage_pool"
 
 _CHUNK: Final = 500
 _ALLOW: Final = "allow"
+_PUT: Final = "put"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def append(*, pool: Pool, items: Sequence[FeedItem], now: datetime) -> int:
             return locked.revision
         changes = _changes(locked, items, now)
         PoolChange.objects.bulk_create(changes, batch_size=_CHUNK)
-        _keep_current(changes)
+        _keep_current(changes, _needs(items))
         _raise_revision(locked, changes[-1])
         ring(locked)
     pool.revision, pool.digest = changes[-1].rev, changes[-1].digest
@@ -111,6 +112,12 @@ def _changes(pool: Pool, items: Sequence[FeedItem], now: datetime) -> list[PoolC
             )
         )
     return changes
+
+
+def _needs(items: Sequence[FeedItem]) -> dict[str, int]:
+    """Return in which format a device's record can be said, where not in all."""
+    needs = {item.device.id: wire.needs(item.device) for item in items if isinstance(item, FeedPut)}
+    return {subject: since for subject, since in needs.items() if since}
 
 
 def _held(pool: Pool, subjects: Sequence[str]) -> dict[str, wire.Device]:
@@ -147,7 +154,7 @@ def _on_wire(item: FeedItem, rev: int) -> wire.Item:
             return wire.Allow(rev=rev, epoch=epoch, snapshot_rev=snapshot_rev, digest=digest)
 
 
-def _keep_current(changes: Sequence[PoolChange]) -> None:
+def _keep_current(changes: Sequence[PoolChange], needs: Mapping[str, int]) -> None:
     # A snapshot asks staff anew, so an old word of theirs has no place in one.
     newest = {change.subject: change for change in changes if change.kind != _ALLOW}
     PoolCurrent.objects.bulk_create(
@@ -159,13 +166,14 @@ def _keep_current(changes: Sequence[PoolChange]) -> None:
                 kind=change.kind,
                 payload=change.payload,
                 at=change.at,
+                needs=needs.get(change.subject, 0) if change.kind == _PUT else 0,
             )
             for change in newest.values()
         ],
         batch_size=_CHUNK,
         update_conflicts=True,
         unique_fields=["pool", "subject"],
-        update_fields=["rev", "kind", "payload", "at"],
+        update_fields=["rev", "kind", "payload", "at", "needs"],
     )
 
 

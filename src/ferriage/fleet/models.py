@@ -19,7 +19,16 @@ class Gateway(models.Model):
     `lease_*` and `fence` keep a second agent with the same identity out; `rival_at` is when one
     was last refused. One that is draining since `draining_at` is offered to nobody anew. `signs`
     are what its agent last counted of things that a person should know (see `wire.Sign`).
+
+    `spoken` is the feed format of its agent, also of one that was refused for it. `checks` are what
+    the agent saw on its host (`wire.Check`), `outward_address` where its report came from as far as
+    the site can tell, `probe` what came of a WireGuard handshake that the site tried with it.
     """
+
+    class Probe(models.TextChoices):
+        ANSWERED = "answered", _("answered")
+        SILENT = "silent", _("silent")
+        UNSENT = "unsent", _("could not be sent")
 
     class State(models.TextChoices):
         WAITING = (
@@ -50,14 +59,24 @@ class Gateway(models.Model):
     report_sequence = models.PositiveBigIntegerField(default=0)
     rival_at = models.DateTimeField(null=True)
     draining_at = models.DateTimeField(null=True)
+    spoken = models.PositiveIntegerField(null=True)
+    checks = models.JSONField(default=list)
+    checked_at = models.DateTimeField(null=True)
+    outward_address = models.CharField(max_length=45, blank=True, db_default="")
+    probe = models.CharField(max_length=8, choices=Probe, blank=True, db_default="")
+    probed_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "fleet_gateway"
         constraints = [
+            models.CheckConstraint(
+                condition=Q(probe__in=["", "answered", "silent", "unsent"]),
+                name="fleet_gateway_probe",
+            ),
             # Every customer's file of this gateway names it.
             models.CheckConstraint(
                 condition=~Q(state="active", endpoint_host=""), name="fleet_gateway_endpoint"
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -215,7 +234,10 @@ class PoolChange(models.Model):
 
 
 class PoolCurrent(models.Model):
-    """The latest item of each device and of the line in a pool: what a snapshot holds."""
+    """The latest item of each device and of the line in a pool: what a snapshot holds.
+
+    `needs` is the first feed format that can say the record, 0 when every one that is spoken can.
+    """
 
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="+")
     subject = models.CharField(max_length=24)
@@ -223,6 +245,7 @@ class PoolCurrent(models.Model):
     kind = models.CharField(max_length=8)
     payload = models.TextField()
     at = models.DateTimeField()
+    needs = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     class Meta:
         db_table = "fleet_poolcurrent"
@@ -232,6 +255,9 @@ class PoolCurrent(models.Model):
         indexes = [
             models.Index(fields=["pool", "rev"], name="fleet_poolcurrent_rev"),
             models.Index(fields=["at"], condition=Q(kind="del"), name="fleet_poolcurrent_gone"),
+            models.Index(
+                fields=["pool", "needs"], condition=Q(needs__gt=0), name="fleet_poolcurrent_needs"
+            ),
         ]
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from django.conf import settings
 
 from ferriage import wire
+from ferriage.core.hashing import hash_secret
 from ferriage.core.models import SiteState
 
 if TYPE_CHECKING:
@@ -51,6 +54,20 @@ def permit_key() -> str:
 def feed_public_key() -> str:
     """Return the public half of the hub's key, which gateways pin."""
     return wire.public_key(_key(_config().feed_key_path))
+
+
+def probe_key() -> bytes:
+    """Return the X25519 key with which this site tries gateways from outside.
+
+    It follows from the site's secret key, and opens nothing: a peer without addresses.
+    """
+    return bytes.fromhex(hash_secret("probe", "wireguard"))
+
+
+def probe_public_key() -> str:
+    """Return the public half, as WireGuard prints it."""
+    key = X25519PrivateKey.from_private_bytes(probe_key()).public_key()
+    return base64.b64encode(key.public_bytes_raw()).decode()
 
 
 def gateway_addresses() -> tuple[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
+from ferriage.fleet import probing
 from ferriage.fleet.actions import refresh_permits
 from ferriage.fleet.lookout import LOG_KEPT
 from ferriage.fleet.models import PoolChange, PoolCurrent
@@ -20,7 +21,7 @@ _WORKER: Final = Actor("system", "worker")
 
 def run(now: datetime) -> int:
     """Do what is due and return how many rows that changed."""
-    return len(refresh_permits(now=now, actor=_WORKER)) + prune(now)
+    return len(refresh_permits(now=now, actor=_WORKER)) + prune(now) + probing.run(now)
 
 
 def prune(now: datetime) -> int:

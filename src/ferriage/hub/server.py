@@ -210,10 +210,9 @@ class Hub:
         after, wait = _number(request, "after"), _number(request, "wait")
         end = time.monotonic() + min(wait, LONGEST_WAIT_SECONDS)
         gateway = await self._admitted(request, end)
+        asked = {"epoch": epoch, "after": after, "spoken": _spoken(request)}
         while True:
-            delta = await self._read_until(
-                end, self._batches.delta, gateway, pool, epoch=epoch, after=after
-            )
+            delta = await self._read_until(end, self._batches.delta, gateway, pool, **asked)
             if delta is not None:
                 return _lines(delta)
             left = end - time.monotonic()
@@ -222,8 +221,8 @@ class Hub:
 
     async def _snapshot(self, request: web.Request) -> web.Response:
         gateway = await self._admitted(request)
-        pool = request.query.get("pool", "")
-        batch, tag = await self._read(self._batches.snapshot, gateway, pool)
+        pool, spoken = request.query.get("pool", ""), _spoken(request)
+        batch, tag = await self._read(self._batches.snapshot, gateway, pool, spoken=spoken)
         return _lines(batch, tag)
 
     async def _admitted(self, request: web.Request, end: float = 0.0) -> str:
@@ -273,6 +272,17 @@ def _number(request: web.Request, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):  # noqa: PLR2004 -- fits 63 bits
         raise Refusal(400, "malformed", f"`{name}` must be a whole number.")
     return int(text)
+
+
+def _spoken(request: web.Request) -> int:
+    """Return the format that the agent asks for; agents of format 4 name none."""
+    named = "format" in request.query
+    spoken = _number(request, "format") if named else wire.FORMAT_UNNAMED
+    try:
+        wire.check_spoken(spoken)
+    except wire.WireError as error:
+        raise Refusal(400, wire.FORMAT_REFUSED, f"Nothing was told: {error}.") from error
+    return spoken
 
 
 def _lines(batch: bytes, tag: str = "") -> web.Response:

@@ -46,6 +46,7 @@ _CURRENT: Final = """
 SELECT payload FROM fleet_poolcurrent
 WHERE pool_id = ? ORDER BY CASE kind WHEN 'permit' THEN 0 ELSE 1 END, rev
 """
+_NEWER: Final = "SELECT payload FROM fleet_poolcurrent WHERE pool_id = ? AND needs > ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,10 @@ class Reader:
     def current(self, head: Head) -> list[str]:
         """Return the pool's current items, the permit first, then in order of revision."""
         return [payload for (payload,) in self._rows(_CURRENT, head.pk)]
+
+    def newer(self, head: Head, spoken: int) -> list[str]:
+        """Return the pool's current items that cannot be said in a format."""
+        return [payload for (payload,) in self._rows(_NEWER, head.pk, spoken)]
 
     def wait(self, seconds: float) -> None:
         """Block until something may have changed, or the time is over."""

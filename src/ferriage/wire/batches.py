@@ -7,7 +7,7 @@ import hashlib
 import msgspec
 
 from ferriage.wire.codec import decode, decode_item, encode
-from ferriage.wire.records import FEED_FORMAT, Batch, Begin, End, WireError
+from ferriage.wire.records import SPOKEN, Batch, Begin, End, WireError
 from ferriage.wire.signing import sign, verify
 
 
@@ -36,8 +36,10 @@ def open_batch(public: str, data: bytes) -> Batch:
     if not separator:
         raise WireError("the batch has no begin line")
     begin = decode(head, Begin)
-    if begin.format != FEED_FORMAT:
-        raise WireError(f"feed format {begin.format}, this release speaks {FEED_FORMAT}")
+    if begin.format not in SPOKEN:
+        raise WireError(
+            f"feed format {begin.format}, this release speaks {SPOKEN[0]} and {SPOKEN[1]}"
+        )
     _verify_head(public, begin)
     body, tail = rest[: rest.rfind(b"\n", 0, -1) + 1], rest[rest.rfind(b"\n", 0, -1) + 1 :]
     if not tail.endswith(b"\n"):

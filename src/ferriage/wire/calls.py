@@ -150,11 +150,28 @@ SIGNS: Final = ("table", "element", "peer", "interface", "slow-build")
 there that no record names or were gone, an interface was gone; and wireguard-go is a slow build."""
 
 
+CheckState = Literal["ok", "failed", "unknown"]
+
+
+class Check(Struct, frozen=True):
+    """One thing that an agent looked at on its host, in words that the site has texts for.
+
+    `value` is a fact to show, such as an address. `remedy` names what to do; a check that is `ok`
+    may have one too, where something works and could be better.
+    """
+
+    slug: str
+    state: CheckState
+    value: str = ""
+    remedy: str = ""
+
+
 class Report(Struct, frozen=True):
     """`POST /gateway/v1/report`. Sending one twice changes nothing.
 
     `instance` names one agent on one host and one state directory; a second one is refused
     while the first one's lease runs. `fence` is the last one the site gave to this instance.
+    `checks` are all that were made last, or none when the site has these already.
     """
 
     format: int
@@ -168,6 +185,7 @@ class Report(Struct, frozen=True):
     usage: tuple[Usage, ...]
     warnings: tuple[str, ...]
     signs: tuple[Sign, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 class Allowance(Struct, frozen=True):
@@ -181,7 +199,8 @@ class Allowance(Struct, frozen=True):
 class ReportAnswer(Struct, frozen=True):
     """The lease, what was taken over, and what the gateway serves now.
 
-    An allowance that is not named again stays as it was.
+    An allowance that is not named again stays as it was. `probe_key` is the WireGuard key with
+    which the site tries from outside whether tunnels reach this gateway; it may pass nothing.
     """
 
     fence: int
@@ -190,6 +209,7 @@ class ReportAnswer(Struct, frozen=True):
     pools: tuple[PoolAssignment, ...]
     hub_url: str
     allowances: tuple[Allowance, ...] = ()
+    probe_key: str = ""
 
 
 class Problem(Struct, frozen=True):

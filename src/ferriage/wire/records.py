@@ -6,8 +6,17 @@ from typing import Final, Literal
 
 import msgspec
 
-FEED_FORMAT: Final = 4
-"""Raised whenever a structure here changes; hub and agent refuse to speak another one."""
+FEED_FORMAT: Final = 5
+"""Raised, once in a minor version, when a structure here changes; what it adds is in `formats`."""
+
+SPOKEN: Final = (FEED_FORMAT - 1, FEED_FORMAT)
+"""What this release understands and can say: its own format and the one before."""
+
+FORMAT_UNNAMED: Final = 4
+"""The format of who asks a hub for news and names none: only agents of that format do so."""
+
+FORMAT_REFUSED: Final = "format"
+"""Slug of an answer to somebody whose format is not spoken here."""
 
 FEED_FORMAT_MOVED: Final = 0
 """In a database whose shop has moved to another: no site, worker or hub of any release opens it."""

@@ -38,6 +38,7 @@ from ferriage.fleet.actions.lines import (
     put_in_service,
     release_line,
 )
+from ferriage.fleet.actions.newcomers import FormatRefused, note_probe, refuse_format
 from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
 from ferriage.fleet.actions.pools import (
@@ -70,6 +71,7 @@ __all__ = [
     "EndpointMissing",
     "EnrolmentWrong",
     "Fact",
+    "FormatRefused",
     "GatewayClosed",
     "GatewayWrong",
     "LeaseHeld",
@@ -103,11 +105,13 @@ __all__ = [
     "forget_unopened",
     "hold_line",
     "new_enrol_token",
+    "note_probe",
     "place",
     "put_in_service",
     "raise_alarm",
     "raise_alarms",
     "refresh_permits",
+    "refuse_format",
     "release",
     "release_line",
     "revoke_approval",

@@ -12,6 +12,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret
 from ferriage.fleet import site
 from ferriage.fleet.actions.gateways import move_ports
+from ferriage.fleet.actions.newcomers import FormatRefused, begin_anew
 from ferriage.fleet.actions.plain import fits, is_endpoint, is_key
 from ferriage.fleet.actions.pools import LAST_PORT
 from ferriage.fleet.models import EnrolToken, Gateway
@@ -53,7 +54,8 @@ def enrol(*, request: wire.EnrolRequest, now: datetime) -> wire.EnrolAnswer:
 
     Raises:
         TokenRefused: Wrong, used or expired; nothing changes.
-        EnrolmentWrong: Another wire format, or a key or address that cannot be.
+        FormatRefused: The agent is more than one minor version away.
+        EnrolmentWrong: A key or address that cannot be.
         EndpointMissing: The token is still good for a request that names an endpoint.
     """
     _check(request)
@@ -124,6 +126,7 @@ def _become(gateway: Gateway, request: wire.EnrolRequest, now: datetime) -> None
     gateway.endpoint_port = request.endpoint_port or gateway.endpoint_port
     # Whoever held the lease before signs with a key that is not this gateway's any more.
     gateway.lease_instance, gateway.lease_until, gateway.report_sequence = "", None, 0
+    begin_anew(gateway)
     gateway.save()
     move_ports(gateway)
 
@@ -140,10 +143,8 @@ def _answer(gateway: Gateway) -> wire.EnrolAnswer:
 
 
 def _check(request: wire.EnrolRequest) -> None:
-    if request.format != wire.FEED_FORMAT:
-        raise EnrolmentWrong(
-            _("The agent speaks another format than this site; install the same release on both.")
-        )
+    if request.format not in wire.SPOKEN:
+        raise FormatRefused(request.format)
     plain = (
         fits(Gateway.boot_id.field, request.boot_id),
         not request.endpoint_host or is_endpoint(request.endpoint_host),

@@ -123,7 +123,8 @@ def set_endpoint(
         if not 0 < port <= LAST_PORT - (served["last"] or 0):
             raise GatewayWrong(_("The port is not one, or leaves no room for each line's."))
         gateway.endpoint_host, gateway.endpoint_port = host, port
-        gateway.save(update_fields=["endpoint_host", "endpoint_port"])
+        gateway.probe, gateway.probed_at = "", None
+        gateway.save(update_fields=["endpoint_host", "endpoint_port", "probe", "probed_at"])
         move_ports(gateway)
         _record(gateway, "endpoint_set", now, actor, host=host, port=port)
     return gateway

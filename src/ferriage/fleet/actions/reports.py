@@ -12,6 +12,12 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, NotFound
 from ferriage.fleet import site
 from ferriage.fleet.actions.forgotten import hold_forgotten
+from ferriage.fleet.actions.newcomers import (
+    FormatRefused,
+    keep_checks,
+    plain_checks,
+    show_withheld,
+)
 from ferriage.fleet.actions.plain import counts, fits
 from ferriage.fleet.actions.restored import notice_restored
 from ferriage.fleet.models import Gateway, PoolCurrent, PoolGateway, PoolUsage
@@ -65,7 +71,12 @@ class DeviceMeter(Protocol):
 
 
 def take_report(
-    *, gateway: Gateway, report: wire.Report, now: datetime, meter: DeviceMeter | None = None
+    *,
+    gateway: Gateway,
+    report: wire.Report,
+    outward: str = "",
+    now: datetime,
+    meter: DeviceMeter | None = None,
 ) -> wire.ReportAnswer:
     """Take over what a gateway says of itself, and renew its agent's lease.
 
@@ -73,11 +84,13 @@ def take_report(
 
     Args:
         meter: Takes what is told of single devices; without one such a report is refused.
+        outward: The address that it came from; empty when that cannot be told.
 
     Raises:
         LeaseHeld: Another instance holds the lease; only a warning to staff is kept.
         NotItsPool: It names a pool of somebody else; nothing of it is used.
-        ReportWrong: Another wire format, or values that cannot be.
+        FormatRefused: Its agent is more than one minor version away.
+        ReportWrong: It holds values that cannot be.
         NotFound: The gateway is not active.
     """
     _check(report, devices=meter is not None)
@@ -87,7 +100,7 @@ def take_report(
         if rival:
             _note_rival(current, now)
         elif not _seen(current, report):
-            _take_over(current, report, now, meter)
+            _take_over(current, report, outward, now, meter)
         answer = _answer(current, report, () if rival else _allowances(current, report, now, meter))
     # Raised outside, or the warning to staff would be rolled back with it.
     if rival:
@@ -158,9 +171,15 @@ def _seen(gateway: Gateway, report: wire.Report) -> bool:
 
 
 def _take_over(
-    gateway: Gateway, report: wire.Report, now: datetime, meter: DeviceMeter | None
+    gateway: Gateway,
+    report: wire.Report,
+    outward: str,
+    now: datetime,
+    meter: DeviceMeter | None,
 ) -> None:
     _keep_status(gateway, report.pools, now)
+    show_withheld(gateway, report.format)
+    keep_checks(gateway, report, outward, now)
     notice_restored(gateway=gateway, pools=report.pools, now=now)
     hold_forgotten(gateway=gateway, pools=report.pools, now=now)
     _keep_usage(gateway, report.usage, now)
@@ -212,6 +231,7 @@ def _answer(
         pools=assignments(gateway),
         hub_url=site.hub_url(),
         allowances=allowances,
+        probe_key=site.probe_public_key(),
     )
 
 
@@ -323,11 +343,15 @@ def _grow(row: PoolUsage, item: wire.Usage, now: datetime) -> None:
 
 def _check(report: wire.Report, *, devices: bool) -> None:
     """Refuse what would not fit the tables, before the database does."""
-    if report.format != wire.FEED_FORMAT:
-        raise ReportWrong(
-            _("The agent speaks another format than this site; install the same release on both.")
-        )
-    if not (_plain_head(report) and _plain_pools(report) and _plain_usage(report, devices=devices)):
+    if report.format not in wire.SPOKEN:
+        raise FormatRefused(report.format)
+    plain = (
+        _plain_head(report),
+        _plain_pools(report),
+        _plain_usage(report, devices=devices),
+        plain_checks(report.checks),
+    )
+    if not all(plain):
         raise ReportWrong(_("The report holds values that cannot be. Nothing of it was used."))
 
 

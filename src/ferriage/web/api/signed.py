@@ -6,6 +6,7 @@ that a wrong clock heals.
 
 from __future__ import annotations
 
+import ipaddress
 from functools import wraps
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,7 @@ from ferriage.fleet import site
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-
-    import msgspec
+    from ipaddress import IPv4Address, IPv6Address
 
 LARGEST_BYTES = 2 * 1024 * 1024
 
@@ -44,11 +44,12 @@ class Malformed(FerriageError):
 
 
 def answered(
-    view: Callable[[HttpRequest, datetime], msgspec.Struct],
+    view: Callable[[HttpRequest, datetime], wire.Struct],
 ) -> Callable[[HttpRequest], HttpResponse]:
     """Turn a function from request to structure into a view with a signed answer.
 
-    Only POST is answered. A refusal becomes a `wire.Problem` with its own status.
+    Only POST is answered, in the format that the request is in. A refusal becomes a `wire.Problem`
+    with its own status.
     """
 
     @csrf_exempt
@@ -57,10 +58,12 @@ def answered(
         now = clock.now()
         try:
             _check_form(request)
-            return _signed(request, 200, view(request, now), now)
+            answer = view(request, now)
+            content = wire.encode_for(answer, wire.format_of(request.body))
+            return _signed(request, 200, content, now)
         except FerriageError as error:
             problem = wire.Problem(slug=error.slug, message=str(error))
-            return _signed(request, error.status, problem, now)
+            return _signed(request, error.status, wire.encode(problem), now)
 
     return wrapped
 
@@ -75,6 +78,36 @@ def decoded[T](request: HttpRequest, kind: type[T]) -> T:
         return wire.decode(request.body, kind)
     except wire.WireError as error:
         raise Malformed(str(error)) from error
+
+
+def format_of(request: HttpRequest) -> int:
+    """Return the format that a request is in, which may be none of ours.
+
+    Raises:
+        Malformed: It names none.
+    """
+    try:
+        return wire.format_of(request.body)
+    except wire.WireError as error:
+        raise Malformed(str(error)) from error
+
+
+def outward_address(request: HttpRequest) -> str:
+    """Return the address that a request came from; empty when that cannot be told.
+
+    Only a proxy on this very host is believed, and only in what it added itself.
+    """
+    seen = _address(request.META.get("REMOTE_ADDR", ""))
+    if seen is not None and seen.is_loopback:
+        seen = _address(request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip())
+    return "" if seen is None or seen.is_loopback else str(seen)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
 
 
 def check_signature(request: HttpRequest, key: str, now: datetime) -> None:
@@ -103,8 +136,7 @@ def _check_form(request: HttpRequest) -> None:
         raise Malformed("The body is larger than 2 MiB.")
 
 
-def _signed(request: HttpRequest, status: int, body: msgspec.Struct, now: datetime) -> HttpResponse:
-    content = wire.encode(body)
+def _signed(request: HttpRequest, status: int, content: bytes, now: datetime) -> HttpResponse:
     headers = wire.answer_headers(
         site.permit_key(), request.headers, status=status, body=content, now=clock.unix(now)
     )

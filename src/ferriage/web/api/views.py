@@ -12,7 +12,14 @@ from ferriage.devices import metering
 from ferriage.fleet import actions, watch
 from ferriage.fleet.bundle import bundle, digest_of
 from ferriage.fleet.models import Gateway
-from ferriage.web.api.signed import NotSigned, answered, check_signature, decoded
+from ferriage.web.api.signed import (
+    NotSigned,
+    answered,
+    check_signature,
+    decoded,
+    format_of,
+    outward_address,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +30,9 @@ if TYPE_CHECKING:
 @answered
 def enrol(request: HttpRequest, now: datetime) -> wire.EnrolAnswer:
     """Take in a host that brings a one-time token; it signs with the key it brings."""
+    spoken = format_of(request)
+    if spoken not in wire.SPOKEN:
+        raise actions.FormatRefused(spoken)
     asked = decoded(request, wire.EnrolRequest)
     check_signature(request, asked.signing_key, now)
     return actions.enrol(request=asked, now=now)
@@ -39,7 +49,15 @@ def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
     check_signature(request, gateway.signing_key, now)
     if gateway.state == Gateway.State.CLOSED:
         raise actions.closed()
-    answer = metering.take_report(gateway=gateway, report=decoded(request, wire.Report), now=now)
+    spoken = format_of(request)
+    if spoken not in wire.SPOKEN:
+        raise actions.refuse_format(gateway=gateway, spoken=spoken, now=now)
+    answer = metering.take_report(
+        gateway=gateway,
+        report=decoded(request, wire.Report),
+        outward=outward_address(request),
+        now=now,
+    )
     watch.stand_in(now)
     return answer
 

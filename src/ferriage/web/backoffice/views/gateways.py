@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
 from django.core.paginator import Paginator
@@ -14,12 +14,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ferriage.fleet import actions
+from ferriage.fleet import actions, newcomer
 from ferriage.fleet.alarming import open_alarms, open_alarms_of
 from ferriage.fleet.bundle import NoBundle, block
 from ferriage.fleet.lookout import healths, is_silent
 from ferriage.fleet.models import Gateway, Line, PoolGateway
 from ferriage.fleet.queries import ports_of
+from ferriage.web.backoffice import newcomer as words
 from ferriage.web.backoffice.fields import PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from ferriage.web.backoffice.access import StaffRequest
 
 PER_PAGE = 50
+_LOOK_AGAIN: Final = "5"
+"""Seconds after which the page of a new gateway loads itself again, with scripts or without."""
 
 
 class GatewayForm(forms.Form):
@@ -109,9 +112,10 @@ def _fleet(found: list[Gateway], now: datetime) -> list[FleetRow]:
 def gateway(request: StaffRequest, code: str) -> HttpResponse:
     """Show one gateway and how far each of its pools is."""
     found = row(Gateway, code)
-    members = found.memberships.select_related("pool__line").order_by("interface")
+    members = list(found.memberships.select_related("pool__line").order_by("interface"))
     (shown,) = _fleet([found], request.now)
     context = {
+        **_newcomer(found, members, request.now),
         "gateway": found,
         "silent": shown.silent,
         "healths": shown.healths,
@@ -119,7 +123,21 @@ def gateway(request: StaffRequest, code: str) -> HttpResponse:
         "pools": [(member, _lag([member])) for member in members],
         "ports": ports_of(found),
     }
-    return render(request, "backoffice/gateway.html", context)
+    response = render(request, "backoffice/gateway.html", context)
+    if context["newcomer_ticks"]:
+        response["Refresh"] = _LOOK_AGAIN
+    return response
+
+
+def _newcomer(found: Gateway, members: list[PoolGateway], now: datetime) -> dict[str, Any]:
+    steps = newcomer.steps(found, members)
+    right = sum(step.state == "ok" for step in steps)
+    return {
+        "newcomer": words.rows(steps, found.endpoint_port),
+        "newcomer_right": right,
+        "newcomer_wants": right < len(steps),
+        "newcomer_ticks": newcomer.ticks(found, steps, now),
+    }
 
 
 def new(request: StaffRequest) -> HttpResponse:

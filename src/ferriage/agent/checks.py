@@ -1,0 +1,287 @@
+"""What of this gateway is right: what the doctor prints, and the agent reports to the site.
+
+It reads and asks; it changes nothing of this host, nor of anybody's firewall. Some of it takes
+seconds, so the agent does it beside its own work.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ferriage import wire
+from ferriage.agent import backend, host
+from ferriage.agent.errors import AgentError, DataPlaneError
+from ferriage.agent.system import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ferriage.config import AgentConfig
+
+_SLOW_BUILD: Final = re.compile(r"0\.0\.(20(?:1\d|2[0-2])\d{4})")
+_TUN: Final = Path("/dev/net/tun")
+_SETTINGS: Final = Path("/proc/sys/net")
+_WRONG_CLOCK_SECONDS: Final = 60
+_DNS_SECONDS: Final = 5
+_ROOT_SERVERS: Final = b"\0\7\1\0\0\1\0\0\0\0\0\0\0\0\2\0\1"
+"""A query for the name servers of the root, which every resolver knows."""
+_ANSWERS: Final = {0, 3}
+"""That there is something, and that there is not: forwarders that hide the root say the latter."""
+
+REMEDIES: Final = {
+    "reach-site": "See its address, this host's DNS and route, and the firewalls between.",
+    "reach-hub": "See that it answers from here: hub.url of the shop, and its firewall.",
+    "enrol-anew": "If the shop closed this gateway, enrol anew: `ferriage agent remove --forget`.",
+    "same-release": "Install the shop's release here: they may be one minor version apart.",
+    "serve-line": "Let it serve a line, on its page in the back office.",
+    "clock-off": "Set it: `timedatectl set-ntp true`.",
+    "see-backend": "See agent.backend.",
+    "no-tun": "As root: `modprobe tun`; a container needs the device from its host.",
+    "no-wireguard": "Install Debian's package wireguard-go.",
+    "slow-build": (
+        "A kernel with WireGuard is best; else Debian 13's wireguard-go is five times faster."
+    ),
+    "no-route": "Give this host a default route.",
+    "no-ipv6": "Customers' IPv6 stays in the tunnel and is rejected; nothing leaks.",
+    "accept-ra": "Restart the agent, which sets accept_ra to 2; without it IPv6 is lost.",
+    "nat": (
+        "This host is behind NAT. Forward these UDP ports to it there, and name the outside "
+        "address in the back office."
+    ),
+    "no-tunnel": "No tunnel interface is up. Start the agent: `ferriage agent run`.",
+    "no-handshake": ("Connect a device. If it gets no answer, open the UDP port before this host."),
+    "forwarding-off": "The agent turns it on: start it.",
+    "foreign-forward": (
+        "Allow there what comes from and goes to our interfaces; nothing was changed."
+    ),
+    "resolver-silent": "See unbound.log in agent.run_dir; the agent starts it with a tunnel.",
+    "resolver-deaf": "See agent.resolver_upstream, and whether port 53 is open to the world.",
+    "no-permit": "It comes with the first batch: start the agent. The line's page says more.",
+    "line-not-open": "The line's page in the back office says what is missing.",
+}
+"""What to do, for whoever stands at the host; the site has texts of its own for these names."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; a failure names a remedy, and a remark may."""
+
+    slug: str
+    said: str
+    state: wire.CheckState = "ok"
+    value: str = ""
+    remedy: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether it keeps customers from being served."""
+        return self.state == "failed"
+
+    @property
+    def to_do(self) -> str:
+        """What to do, in words; empty when nothing is."""
+        return REMEDIES[self.remedy] if self.remedy else ""
+
+    def on_wire(self) -> wire.Check:
+        """Return it as it is reported."""
+        return wire.Check(
+            slug=self.slug, state=self.state, value=self.value[:200], remedy=self.remedy
+        )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the looking starts from: what this gateway serves, and what its own loops know.
+
+    `handshake` tells whether a customer's tunnel has come up. `site_time` is the site's, now.
+    """
+
+    config: AgentConfig
+    assignments: tuple[wire.PoolAssignment, ...]
+    handshake: bool
+    site_time: float
+    permits: Mapping[str, wire.Permit] = field(default_factory=dict)
+
+
+def look(facts: Facts) -> Iterator[Finding]:
+    """Look at everything that needs no question to the site, in the order of a new gateway."""
+    yield from of_wireguard(facts.config)
+    yield of_outside(host.outward_address(), facts.assignments)
+    if facts.assignments:
+        yield of_tunnels(facts)
+    yield from of_uplinks(host.uplinks(facts.config.uplink))
+    yield from of_forwarding(facts.config)
+    yield from _of_resolver(facts)
+    yield of_clock(round(time.time() - facts.site_time))
+    for assignment in facts.assignments:
+        permit = facts.permits.get(assignment.line)
+        yield of_line(assignment.line, permit, facts.site_time)
+
+
+def of_clock(off: int) -> Finding:
+    """Judge this host's clock by how many seconds it differs from the site's."""
+    if abs(off) <= _WRONG_CLOCK_SECONDS:
+        return Finding("clock", "the clock is right")
+    # Terms are judged by the site's time, so nobody is cut by it; certificates are not.
+    said = f"this host's clock is {off} s off"
+    return Finding("clock", said, "failed", value=str(off), remedy="clock-off")
+
+
+def of_wireguard(config: AgentConfig) -> Iterator[Finding]:
+    """Say who does WireGuard here, and whether that is fast."""
+    try:
+        choice = backend.decide(config.backend)
+    except AgentError as error:
+        said = f"WireGuard cannot run: {error}"
+        yield Finding("wireguard", said, "failed", remedy="see-backend")
+        return
+    if choice.name == "kernel":
+        yield Finding(
+            "wireguard", "WireGuard is the kernel's, which is the fastest", value="kernel"
+        )
+        return
+    if not _TUN.exists():
+        said = f"{_TUN} is missing, so no tunnel can be made"
+        yield Finding("wireguard", said, "failed", remedy="no-tun")
+    try:
+        yield of_build(run(config.wireguard_go, "--version"))
+    except DataPlaneError as error:
+        said = f"no WireGuard here: {error}"
+        yield Finding("wireguard", said, "failed", remedy="no-wireguard")
+
+
+def of_build(version: str) -> Finding:
+    """Judge a build of wireguard-go by what it prints; those of 2022 and before are slow."""
+    name = version.splitlines()[0].strip() if version.strip() else "wireguard-go of no version"
+    if _SLOW_BUILD.search(name):
+        said = f"WireGuard is {name}, which is slow (about 0.4 Gbit/s)"
+        return Finding("wireguard", said, value=name, remedy="slow-build")
+    return Finding("wireguard", f"WireGuard is {name} (about 2 Gbit/s)", value=name)
+
+
+def of_uplinks(uplinks: Iterable[str]) -> Iterator[Finding]:
+    """Say whether there is a way out by IPv4 and IPv6, and whether the latter will stay."""
+    for slug, name, family in (("ipv4", "IPv4", "-4"), ("ipv6", "IPv6", "-6")):
+        routes = json.loads(run("ip", "-j", family, "route", "show", "default") or "[]")
+        if routes:
+            link = routes[0].get("dev", "several links")
+            yield Finding(slug, f"{name} leaves by {link}", value=link)
+        elif slug == "ipv4":
+            yield Finding(slug, "no IPv4 exit", "failed", remedy="no-route")
+        else:
+            yield Finding(slug, "no IPv6 exit", value="none", remedy="no-ipv6")
+    for name in sorted(uplinks):
+        forwarding = _setting("ipv6/conf/all/forwarding") == "1"
+        if forwarding and _setting(f"ipv6/conf/{name}/accept_ra") == "1":
+            said = f"{name} will lose its IPv6 router"
+            yield Finding("ipv6", said, "failed", value=name, remedy="accept-ra")
+
+
+def of_outside(address: str, assignments: Iterable[wire.PoolAssignment]) -> Finding:
+    """Say where this host believes to be reached; what really is so is seen from outside only.
+
+    Args:
+        address: The one with which packets leave this host for the internet.
+    """
+    ports = ", ".join(str(assignment.listen_port) for assignment in assignments)
+    said = f"outside address {address or 'unknown'}, UDP ports {ports or 'none yet'}"
+    if not address:
+        return Finding("outside", said, "unknown")
+    if ipaddress.ip_address(address).is_global:
+        return Finding("outside", said, value=address)
+    said = f"{address} is no public address (UDP ports {ports or 'none yet'})"
+    return Finding("outside", said, "unknown", value=address, remedy="nat")
+
+
+def of_tunnels(facts: Facts) -> Finding:
+    """Say whether a tunnel can come up, and whether one has."""
+    if not host.interfaces(facts.config.interface_prefix):
+        said = "no tunnel interface is up"
+        return Finding("handshake", said, "failed", remedy="no-tunnel")
+    if facts.handshake:
+        return Finding("handshake", "handshakes from outside arrive")
+    said = "no handshake from outside was seen yet"
+    return Finding("handshake", said, "unknown", remedy="no-handshake")
+
+
+def of_forwarding(config: AgentConfig) -> Iterator[Finding]:
+    """Say whether packets may pass through this host, and who forbids it besides us."""
+    off = [n for n in ("ipv4/ip_forward", "ipv6/conf/all/forwarding") if _setting(n) == "0"]
+    if off:
+        yield Finding("forwarding", "forwarding is off", "failed", remedy="forwarding-off")
+    ours = {config.table, f"{config.table}_guard"}
+    others = list(dropping(run("nft", "-j", "list", "chains"), ours))
+    for family, table, chain in others:
+        name = f"{family} {table} {chain}{_owner(family, table)}"
+        said = f"the chain {name} drops what passes"
+        yield Finding("forwarding", said, "failed", value=name, remedy="foreign-forward")
+    if not (off or others):
+        yield Finding("forwarding", "packets may pass, and no other firewall forbids it")
+
+
+def dropping(listed: str, ours: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Find others' chains that drop what passes through by policy: family, table, chain.
+
+    Args:
+        listed: What `nft -j list chains` prints; iptables-nft, ufw and docker are in it.
+    """
+    for entry in json.loads(listed or '{"nftables": []}')["nftables"]:
+        chain = entry.get("chain", {})
+        drops = (chain.get("hook"), chain.get("policy")) == ("forward", "drop")
+        if drops and chain["table"] not in ours:
+            yield chain["family"], chain["table"], chain["name"]
+
+
+def _owner(family: str, table: str) -> str:
+    """Say who may have set the policy of iptables' table, judged by the chains that they make."""
+    if table != "filter" or family not in {"ip", "ip6"}:
+        return ""
+    chains = run("nft", "list", "table", family, table, check=False)
+    known = {"ufw": "ufw-", "docker": "DOCKER", "firewalld": "FWD_"}
+    found = [name for name, mark in known.items() if f"chain {mark}" in chains]
+    return f" (set by {' and '.join(found)})" if found else ""
+
+
+def _of_resolver(facts: Facts) -> Iterator[Finding]:
+    first = next(iter(facts.assignments), None)
+    if first is None or not facts.config.unbound:
+        return
+    address = first.gateway4.partition("/")[0]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(_DNS_SECONDS)
+        try:
+            asking.sendto(_ROOT_SERVERS, (address, 53))
+            answer = asking.recv(4096)
+        except OSError as error:
+            said = f"the resolver {address} is silent: {error}"
+            yield Finding("resolver", said, "failed", value=address, remedy="resolver-silent")
+            return
+    if answer[3] & 15 not in _ANSWERS:
+        said = "the resolver cannot resolve"
+        yield Finding("resolver", said, "failed", value=address, remedy="resolver-deaf")
+    else:
+        yield Finding("resolver", "the resolver answers", value=address)
+
+
+def of_line(line: str, permit: wire.Permit | None, site_time: float) -> Finding:
+    """Say whether a line may be open, as this gateway was told."""
+    if permit is None:
+        said = f"line {line}: no permit has come"
+        return Finding("line", said, "failed", value=line, remedy="no-permit")
+    if permit.state == "open" and permit.open_until > site_time:
+        return Finding("line", f"line {line} is authorised", value=line)
+    state = "over" if permit.state == "open" else permit.state
+    said = f"line {line} is {state}"
+    return Finding("line", said, "failed", value=line, remedy="line-not-open")
+
+
+def _setting(name: str) -> str:
+    path = _SETTINGS / name
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""

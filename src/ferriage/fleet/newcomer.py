@@ -1,0 +1,145 @@
+"""How far a new gateway is: one thing after the other, as each becomes true.
+
+Source: docs/how-to/second-gateway.md
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from ferriage import wire
+from ferriage.fleet.models import Gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from ferriage.fleet.models import PoolGateway
+
+NEW: Final = timedelta(hours=1)
+_REPORTS_CHECKS: Final = 5
+"""The first format whose agents report what they see on their host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a gateway needs.
+
+    `failed` is what somebody must mend, `unknown` what cannot be told, `waiting` what will be.
+    `inner` is the host's own address where `value` is another one's that it stands behind.
+    """
+
+    slug: str
+    state: Literal["ok", "failed", "unknown", "waiting"]
+    value: str = ""
+    remedy: str = ""
+    inner: str = ""
+
+
+def steps(gateway: Gateway, members: Sequence[PoolGateway]) -> list[Step]:
+    """Return all that a gateway needs, in the order in which a new one comes to it.
+
+    Args:
+        members: Its lines, with `pool.line`.
+    """
+    handshake = _handshake(gateway, served=bool(members))
+    return [
+        *_known(gateway),
+        *_checked(gateway, "wireguard"),
+        _outside(gateway, reached=handshake.state == "ok"),
+        handshake,
+        *(step for slug in _ON_ITS_HOST for step in _checked(gateway, slug)),
+        *_lines(members),
+    ]
+
+
+_ON_ITS_HOST: Final = ("ipv4", "ipv6", "forwarding", "resolver", "clock")
+
+
+def ticks(gateway: Gateway, found: Iterable[Step], now: datetime) -> bool:
+    """Tell whether more will soon be known, so that whoever looks should look again."""
+    if gateway.state == Gateway.State.CLOSED:
+        return False
+    new = gateway.enrolled_at is None or now - gateway.enrolled_at < NEW
+    return new and any(step.state != "ok" for step in found)
+
+
+def _known(gateway: Gateway) -> list[Step]:
+    if gateway.enrolled_at is None:
+        return [Step("site", "waiting"), Step("identity", "waiting")]
+    reached = Step("site", "ok")
+    if gateway.spoken is not None and gateway.spoken not in wire.SPOKEN:
+        refused = Step("identity", "failed", str(gateway.spoken), "same-release")
+        return [reached, refused]
+    heard = gateway.last_seen_at is not None and gateway.last_seen_at >= gateway.enrolled_at
+    if not heard:
+        return [reached, Step("identity", "waiting")]
+    older = "older-agent" if gateway.spoken == wire.SPOKEN[0] else ""
+    return [reached, Step("identity", "ok", gateway.agent_version, older)]
+
+
+def _checked(gateway: Gateway, slug: str) -> Iterator[Step]:
+    """Return what the agent saw: all that is wrong, or that it is right."""
+    found = [check for check in gateway.checks if check["slug"] == slug]
+    wrong = [check for check in found if check["state"] != "ok"]
+    for check in wrong or found[:1]:
+        yield Step(slug, check["state"], check["value"], check["remedy"])
+    if not found:
+        told = gateway.spoken is not None and gateway.spoken < _REPORTS_CHECKS
+        yield Step(slug, "unknown" if told else "waiting")
+
+
+def _outside(gateway: Gateway, *, reached: bool) -> Step:
+    own = next(_checked(gateway, "outside"))
+    address = gateway.outward_address or own.value
+    inner = own.value if own.value not in {"", address} else ""
+    if own.state == "waiting" or not address:
+        return own
+    if reached:
+        return Step("outside", "ok", address, inner=inner)
+    if inner or own.remedy == "nat":
+        return Step("outside", "unknown", address, "nat", inner)
+    if _is_address(gateway.endpoint_host) and gateway.endpoint_host != address:
+        return Step("outside", "unknown", address, "endpoint-differs")
+    return Step("outside", "ok", address)
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdecimal()
+
+
+def _handshake(gateway: Gateway, *, served: bool) -> Step:
+    """Return whether a tunnel can come up from outside: a customer's has, or the site's probe."""
+    if not served:
+        return Step("handshake", "waiting", remedy="serve-line")
+    seen = next(_checked(gateway, "handshake"))
+    if seen.state in {"ok", "failed"}:
+        return seen
+    if gateway.probe == Gateway.Probe.ANSWERED:
+        return Step("handshake", "ok")
+    if gateway.probe == Gateway.Probe.UNSENT:
+        return Step("handshake", "unknown", remedy="probe-unsent")
+    if gateway.probe == Gateway.Probe.SILENT:
+        return Step("handshake", *_silence(gateway))
+    return seen
+
+
+def _silence(gateway: Gateway) -> tuple[Literal["failed", "unknown"], str, str]:
+    """Judge that nobody answered: UDP may not leave the shop's host at all, unless it once did."""
+    answered = Gateway.objects.filter(probe=Gateway.Probe.ANSWERED).exclude(pk=gateway.pk)
+    return ("failed" if answered.exists() else "unknown"), "", "no-answer"
+
+
+def _lines(members: Sequence[PoolGateway]) -> Iterator[Step]:
+    if not members:
+        yield Step("line", "waiting", remedy="serve-line")
+    for member in members:
+        name = member.pool.line.name
+        if member.reported_at is None:
+            yield Step("line", "waiting", name)
+        elif member.line_open:
+            yield Step("line", "ok", name)
+        else:
+            yield Step("line", "failed", name, "line-not-open")
