@@ -17,13 +17,13 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 TESTS = Path(__file__).parents[1] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "approvals")]
+sys.path[:0] = [str(TESTS), str(TESTS / "approvals"), str(TESTS / "backoffice")]
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings_for_tests"
 
 import django
@@ -33,10 +33,15 @@ django.setup()
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.test import Client
+from people import logged_in, make_staff
 
 import lawbook
+from ferriage.accounts import actions as accounts
+from ferriage.accounts.models import Account
 from ferriage.approvals import packs
 from ferriage.approvals.actions import create_party
+from ferriage.core import clock
 from ferriage.core.actors import Actor
 from ferriage.core.money import Money
 from ferriage.ledger import actions as ledger
@@ -45,12 +50,17 @@ from ferriage.ledger.actions import Posting, TransferLine
 from ferriage.ledger.actions.closing import close
 from ferriage.ledger.models import LedgerAccount, Partner
 from ferriage.ledger.months import begins_at, next_month
+from ferriage.orders.models import Order
+from ferriage.plans.models import Subscription
+from ferriage.web.portal.customer import COOKIE
 from shop import open_shop
 from till import Till
 from yard import OWNER, Yard, prepare_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from django.db.models import Model
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIRST = date(2027, 1, 1)
@@ -200,14 +210,93 @@ def undone(work: Callable[[], None]) -> float:
 # --- big books --------------------------------------------------------------------------------
 
 
-def fill(begun: int, size: int) -> float:
-    """Post up to so many transactions, spread over the months; return transactions a second."""
+def fill(begun: int, size: int, like: Order) -> float:
+    """Post up to so many transactions, spread over the months; return transactions a second.
+
+    A customer and ten orders come with every forty, copied of one order past the actions: what
+    is measured is whether pages find their own rows among them.
+    """
+    copy_customers(begun // 40, size // 40, like)
     began = time.perf_counter()
     for start in range(begun, size, PAGE):
         month = (start // PAGE) % MONTHS
         at = begins_at(month_after(month)) + timedelta(days=1 + start % 20)
         ledger.post_all([sale(number) for number in range(start, start + PAGE)], now=at)
     return (size - begun) / (time.perf_counter() - began)
+
+
+def copy_customers(begun: int, after: int, like: Order) -> None:
+    """Copy an order's customer with ten such orders, once for each number."""
+    assert like.subscription is not None
+    with transaction.atomic():
+        copy(Account, like.subscription.account_id, begun, after, number_hash="'b' || n")
+        copy(
+            Subscription,
+            like.subscription_id,
+            begun,
+            after,
+            code="'sub_b' || n",
+            account_id="(SELECT id FROM accounts_account WHERE number_hash = 'b' || n)",
+        )
+        held = "(SELECT {} FROM plans_subscription WHERE code = 'sub_b' || (n / 10))"
+        copy(
+            Order,
+            like.pk,
+            begun * 10,
+            after * 10,
+            code="'ord_b' || n",
+            account_id=held.format("account_id"),
+            subscription_id=held.format("id"),
+        )
+
+
+def copy(model: type[Model], pk: int | None, begun: int, after: int, **other: str) -> None:
+    """Copy a row once for each number `n`, with other values in some columns."""
+    table = model._meta  # noqa: SLF001 -- Django's documented way to a table's columns
+    columns = [field.column for field in table.concrete_fields if not field.primary_key]
+    values = ", ".join(other.get(column, f'"{column}"') for column in columns)
+    named = ", ".join(f'"{column}"' for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO {table.db_table} ({named})
+            WITH RECURSIVE numbers (n) AS (
+                SELECT CAST(%s AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < %s
+            )
+            SELECT {values} FROM numbers, {table.db_table} WHERE id = %s
+            """,  # noqa: S608 -- names of columns
+            [begun, after, pk],
+        )
+
+
+@dataclass(frozen=True)
+class Looker:
+    """Who looks: a customer with two years of renewals, and an owner of the shop."""
+
+    last: Order
+    customer: Client
+    staff: Client
+
+    def account(self) -> None:
+        """See the customer's own page."""
+        assert self.customer.get("/account/").status_code == 200
+
+    def orders(self) -> None:
+        """See what staff see of the customer."""
+        assert self.last.subscription is not None
+        page = f"/staff/customers/{self.last.subscription.code}/"
+        assert self.staff.get(page).status_code == 200
+
+
+def look(till: Till) -> Looker:
+    """Let a customer renew for two years, and log everybody in."""
+    account = till.shop.account()
+    for _month in range(MONTHS):
+        last = till.sell(1, account=account)
+    customer = Client()
+    now = clock.now()
+    customer.cookies[COOKIE] = accounts.start_session(account=account, now=now)
+    return Looker(last, customer, logged_in(make_staff("olga", "owner")))
 
 
 def sale(number: int) -> Posting:
@@ -229,7 +318,7 @@ def month_after(number: int) -> date:
     return month
 
 
-def pages() -> dict[str, Callable[[], object]]:
+def pages(looker: Looker) -> dict[str, Callable[[], object]]:
     """Return what people look at, by name."""
     bank = LedgerAccount.objects.get(name="assets:bank", currency="CNY")
     anna = Partner.objects.get(name="anna")
@@ -240,6 +329,8 @@ def pages() -> dict[str, Callable[[], object]]:
         "entries behind a figure": lambda: income.entries("earned", month=middle, currency="CNY"),
         "entries of an account": lambda: income.entries_of_account(bank),
         "a partner's statement": lambda: partners.statements(anna),
+        "a customer's own page": looker.account,
+        "a customer's page for staff": looker.orders,
         "one posting": lambda: undone(post_one),
     }
 
@@ -257,7 +348,7 @@ def closing() -> float:
     return undone(lambda: close(month=month, check=queries.check, now=now, actor=OLGA) and None)
 
 
-def big_books(sizes: list[int]) -> None:
+def big_books(sizes: list[int], looker: Looker) -> None:
     """Print what pages and closing take as the books grow."""
     ledger.add_partner(name="anna", now=NOW, actor=OLGA)
     for service in ("home", "travel"):
@@ -272,13 +363,13 @@ def big_books(sizes: list[int]) -> None:
     columns: list[dict[str, float]] = []
     begun = 0
     for size in sizes:
-        rate = fill(begun, size)
+        rate = fill(begun, size, looker.last)
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE")
         figures = {
             name: statistics.median(timed(work) for _round in range(ROUNDS)) * 1000
-            for name, work in pages().items()
+            for name, work in pages(looker).items()
         }
         columns.append(figures | {"closing a month": closing() * 1000, "posted a second": rate})
         begun = size
@@ -303,8 +394,9 @@ def main() -> None:
         party = create_party(name="Demo Lines Ltd", place="XD", now=NOW, actor=OWNER)
         shop = open_shop(Yard(party, Path(home) / "evidence", NOW))
         shop.approve_for_years()
-        settling(Till(shop, NOW))
-    big_books(sizes)
+        till = Till(shop, NOW)
+        settling(till)
+        big_books(sizes, look(till))
 
 
 if __name__ == "__main__":
