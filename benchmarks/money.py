@@ -17,13 +17,13 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 TESTS = Path(__file__).parents[1] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "approvals")]
+sys.path[:0] = [str(TESTS), str(TESTS / "approvals"), str(TESTS / "backoffice")]
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings_for_tests"
 
 import django
@@ -33,10 +33,15 @@ django.setup()
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.test import Client
+from people import logged_in, make_staff
 
 import lawbook
+from ferriage.accounts import actions as accounts
+from ferriage.accounts.models import Account
 from ferriage.approvals import packs
 from ferriage.approvals.actions import create_party
+from ferriage.core import clock
 from ferriage.core.actors import Actor
 from ferriage.core.money import Money
 from ferriage.ledger import actions as ledger
@@ -45,6 +50,9 @@ from ferriage.ledger.actions import Posting, TransferLine
 from ferriage.ledger.actions.closing import close
 from ferriage.ledger.models import LedgerAccount, Partner
 from ferriage.ledger.months import begins_at, next_month
+from ferriage.orders.models import Order
+from ferriage.plans.models import Subscription
+from ferriage.web.portal.customer import COOKIE
 from shop import open_shop
 from till import Till
 from yard import OWNER, Yard, prepare_site
@@ -52,12 +60,14 @@ from yard import OWNER, Yard, prepare_site
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from django.db.models import Model
+
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIRST = date(2027, 1, 1)
 """The books' months begin after the sales that were settled for the first figure."""
 MONTHS = 24
 SIZES = (10_000, 100_000)
-SETTLED = 200
+SETTLED = 100
 PAGE = 500
 ROUNDS = 5
 OLGA = Actor("staff", "olga")
@@ -75,6 +85,18 @@ def timed(work: Callable[[], object]) -> float:
 
 def settling(till: Till) -> None:
     """Print how many orders are settled in a second, and what of it the books are."""
+    print(f"{SETTLED} orders a round, each paid by bank transfer and committed; a second")
+    ratio = beside_bare("settling", lambda: paid_by_bank(till), commit=True)
+    books = beside_bare("the books' part of it", lambda: posted(till), commit=True)
+    print(f"  settling / bare {ratio:.2f} (aim 0.3); books / bare {books:.2f}")
+    print("the same, nothing of it committed")
+    ratio = beside_bare("settling", lambda: paid_by_bank(till), commit=False)
+    books = beside_bare("the books' part of it", lambda: posted(till), commit=False)
+    print(f"  settling / bare {ratio:.2f}; books / bare {books:.2f}")
+
+
+def paid_by_bank(till: Till) -> Callable[[], None]:
+    """Place orders; return what settles them."""
     orders = [till.order() for _number in range(SETTLED)]
     asked = [(till.transfer(order).reference, order.due_minor) for order in orders]
 
@@ -82,8 +104,14 @@ def settling(till: Till) -> None:
         for reference, minor in asked:
             assert till.receive(reference, minor).outcome == "settled"
 
+    return settle
+
+
+def posted(till: Till) -> Callable[[], None]:
+    """Place orders; return what posts what settling them posts, and nothing else."""
+    orders = [till.order() for _number in range(SETTLED)]
+
     def books() -> None:
-        """Post what settling these orders posts, and nothing else."""
         for order in orders:
             for step, debit, credit in STEPS:
                 line = TransferLine(debit, credit, Money(order.amount_minor, order.currency))
@@ -95,11 +123,7 @@ def settling(till: Till) -> None:
                     now=till.now,
                 )
 
-    print(f"{SETTLED} orders, each paid by bank transfer; a second")
-    whole, bare = beside_bare("settling", settle)
-    posting, its_bare = beside_bare("the books' part of it", books)
-    print(f"  {'part of the time that is the books':<38}{posting / whole:>8.0%}")
-    print(f"  settling / bare {bare / whole:.2f} (aim 0.3); books / bare {its_bare / posting:.2f}")
+    return books
 
 
 STEPS = (
@@ -108,26 +132,71 @@ STEPS = (
 )
 
 
-def beside_bare(name: str, work: Callable[[], None]) -> tuple[float, float]:
-    """Print and return the seconds of some work, and of its writes alone."""
-    writes: list[tuple[str, Any]] = []
+def beside_bare(name: str, prepare: Callable[[], Callable[[], None]], *, commit: bool) -> float:
+    """Print how often some work is done in a second, and its writes alone; return the ratio.
+
+    Both do the same transactions. The work is done once and undone, which tells its writes; these
+    are written with their values ready; then the same work is done with other orders.
+    """
+    run = timed if commit else undone
+    whole, alone = [], []
+    for _round in range(ROUNDS):
+        written = transactions_of(prepare())
+        alone.append(run(lambda written=written: write(written)))
+        whole.append(run(prepare()))
+    rates = [SETTLED / min(times) for times in (whole, alone)]
+    count = sum(map(len, written)) // SETTLED
+    print(f"  {name:<38}{rates[0]:>8.0f}")
+    print(f"  {f'its {count} writes each, bare':<38}{rates[1]:>8.0f}")
+    return rates[0] / rates[1]
+
+
+def transactions_of(work: Callable[[], None]) -> list[list[tuple[str, Any]]]:
+    """Return the writes of some work by transaction, and let nothing of it stay."""
+    written: list[list[tuple[str, Any]]] = [[]]
+    depth = 0
 
     def note(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
+        nonlocal depth
+        # What is a transaction by itself is a savepoint in the one that is undone.
+        depth += sql.startswith("SAVEPOINT")
+        if sql.startswith("RELEASE"):
+            depth -= 1
+            if not depth and written[-1]:
+                written.append([])
         if sql.lstrip().startswith(("INSERT", "UPDATE", "DELETE")):
-            writes.append((sql, params))
+            written[-1].append((sql, params))
         return execute(sql, params, many, context)
 
-    def bare() -> None:
-        with connection.cursor() as cursor:
-            for sql, params in writes:
-                cursor.execute(sql, params)
-
+    sequences = numbers_given()
     with connection.execute_wrapper(note):
         undone(work)
-    whole, alone = (min(undone(one) for _round in range(3)) for one in (work, bare))
-    print(f"  {name:<38}{SETTLED / whole:>8.0f}")
-    print(f"  {f'its {len(writes) // SETTLED} writes each, bare':<38}{SETTLED / alone:>8.0f}")
-    return whole, alone
+    give_again(sequences)
+    return [one for one in written if one]
+
+
+def write(written: list[list[tuple[str, Any]]]) -> None:
+    """Write what some work wrote, in the same transactions."""
+    for one in written:
+        with transaction.atomic(), connection.cursor() as cursor:
+            for sql, params in one:
+                cursor.execute(sql, params)
+
+
+def numbers_given() -> list[tuple[str, int | None]]:
+    """Return the state of PostgreSQL's sequences, which no rollback sets back."""
+    if connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sequencename, last_value FROM pg_sequences")
+        return list(cursor.fetchall())
+
+
+def give_again(sequences: list[tuple[str, int | None]]) -> None:
+    """Set sequences back, so that rows that are written again get the same keys."""
+    with connection.cursor() as cursor:
+        for name, last in sequences:
+            cursor.execute("SELECT setval(%s, %s, %s)", [name, last or 1, last is not None])
 
 
 def undone(work: Callable[[], None]) -> float:
@@ -141,14 +210,93 @@ def undone(work: Callable[[], None]) -> float:
 # --- big books --------------------------------------------------------------------------------
 
 
-def fill(begun: int, size: int) -> float:
-    """Post up to so many transactions, spread over the months; return transactions a second."""
+def fill(begun: int, size: int, like: Order) -> float:
+    """Post up to so many transactions, spread over the months; return transactions a second.
+
+    A customer and ten orders come with every forty, copied of one order past the actions: what
+    is measured is whether pages find their own rows among them.
+    """
+    copy_customers(begun // 40, size // 40, like)
     began = time.perf_counter()
     for start in range(begun, size, PAGE):
         month = (start // PAGE) % MONTHS
         at = begins_at(month_after(month)) + timedelta(days=1 + start % 20)
         ledger.post_all([sale(number) for number in range(start, start + PAGE)], now=at)
     return (size - begun) / (time.perf_counter() - began)
+
+
+def copy_customers(begun: int, after: int, like: Order) -> None:
+    """Copy an order's customer with ten such orders, once for each number."""
+    assert like.subscription is not None
+    with transaction.atomic():
+        copy(Account, like.subscription.account_id, begun, after, number_hash="'b' || n")
+        copy(
+            Subscription,
+            like.subscription_id,
+            begun,
+            after,
+            code="'sub_b' || n",
+            account_id="(SELECT id FROM accounts_account WHERE number_hash = 'b' || n)",
+        )
+        held = "(SELECT {} FROM plans_subscription WHERE code = 'sub_b' || (n / 10))"
+        copy(
+            Order,
+            like.pk,
+            begun * 10,
+            after * 10,
+            code="'ord_b' || n",
+            account_id=held.format("account_id"),
+            subscription_id=held.format("id"),
+        )
+
+
+def copy(model: type[Model], pk: int | None, begun: int, after: int, **other: str) -> None:
+    """Copy a row once for each number `n`, with other values in some columns."""
+    table = model._meta  # noqa: SLF001 -- Django's documented way to a table's columns
+    columns = [field.column for field in table.concrete_fields if not field.primary_key]
+    values = ", ".join(other.get(column, f'"{column}"') for column in columns)
+    named = ", ".join(f'"{column}"' for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO {table.db_table} ({named})
+            WITH RECURSIVE numbers (n) AS (
+                SELECT CAST(%s AS bigint) UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < %s
+            )
+            SELECT {values} FROM numbers, {table.db_table} WHERE id = %s
+            """,  # noqa: S608 -- names of columns
+            [begun, after, pk],
+        )
+
+
+@dataclass(frozen=True)
+class Looker:
+    """Who looks: a customer with two years of renewals, and an owner of the shop."""
+
+    last: Order
+    customer: Client
+    staff: Client
+
+    def account(self) -> None:
+        """See the customer's own page."""
+        assert self.customer.get("/account/").status_code == 200
+
+    def orders(self) -> None:
+        """See what staff see of the customer."""
+        assert self.last.subscription is not None
+        page = f"/staff/customers/{self.last.subscription.code}/"
+        assert self.staff.get(page).status_code == 200
+
+
+def look(till: Till) -> Looker:
+    """Let a customer renew for two years, and log everybody in."""
+    account = till.shop.account()
+    for _month in range(MONTHS):
+        last = till.sell(1, account=account)
+    customer = Client()
+    now = clock.now()
+    customer.cookies[COOKIE] = accounts.start_session(account=account, now=now)
+    return Looker(last, customer, logged_in(make_staff("olga", "owner")))
 
 
 def sale(number: int) -> Posting:
@@ -170,7 +318,7 @@ def month_after(number: int) -> date:
     return month
 
 
-def pages() -> dict[str, Callable[[], object]]:
+def pages(looker: Looker) -> dict[str, Callable[[], object]]:
     """Return what people look at, by name."""
     bank = LedgerAccount.objects.get(name="assets:bank", currency="CNY")
     anna = Partner.objects.get(name="anna")
@@ -181,6 +329,8 @@ def pages() -> dict[str, Callable[[], object]]:
         "entries behind a figure": lambda: income.entries("earned", month=middle, currency="CNY"),
         "entries of an account": lambda: income.entries_of_account(bank),
         "a partner's statement": lambda: partners.statements(anna),
+        "a customer's own page": looker.account,
+        "a customer's page for staff": looker.orders,
         "one posting": lambda: undone(post_one),
     }
 
@@ -198,7 +348,7 @@ def closing() -> float:
     return undone(lambda: close(month=month, check=queries.check, now=now, actor=OLGA) and None)
 
 
-def big_books(sizes: list[int]) -> None:
+def big_books(sizes: list[int], looker: Looker) -> None:
     """Print what pages and closing take as the books grow."""
     ledger.add_partner(name="anna", now=NOW, actor=OLGA)
     for service in ("home", "travel"):
@@ -213,13 +363,13 @@ def big_books(sizes: list[int]) -> None:
     columns: list[dict[str, float]] = []
     begun = 0
     for size in sizes:
-        rate = fill(begun, size)
+        rate = fill(begun, size, looker.last)
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE")
         figures = {
             name: statistics.median(timed(work) for _round in range(ROUNDS)) * 1000
-            for name, work in pages().items()
+            for name, work in pages(looker).items()
         }
         columns.append(figures | {"closing a month": closing() * 1000, "posted a second": rate})
         begun = size
@@ -244,8 +394,9 @@ def main() -> None:
         party = create_party(name="Demo Lines Ltd", place="XD", now=NOW, actor=OWNER)
         shop = open_shop(Yard(party, Path(home) / "evidence", NOW))
         shop.approve_for_years()
-        settling(Till(shop, NOW))
-    big_books(sizes)
+        till = Till(shop, NOW)
+        settling(till)
+        big_books(sizes, look(till))
 
 
 if __name__ == "__main__":

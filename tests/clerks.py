@@ -164,6 +164,7 @@ def _connect(die_at: int) -> None:
 
 
 def _acts() -> dict[str, Callable[..., str]]:
+    from ferriage.cli import serve
     from ferriage.core.actors import CUSTOMER, Actor
     from ferriage.core.money import Money
     from ferriage.orders import actions as orders
@@ -212,12 +213,16 @@ def _acts() -> dict[str, Callable[..., str]]:
     def work(*, now: str) -> str:
         return str(tasks.run(_at(now)))
 
+    def work_through(*, now: str) -> str:
+        looked = serve._round(_at(now))
+        return f"{looked.failed} failed"
+
     def post_statement(*, file: str, now: str) -> str:
         found = StatementFile.objects.get(code=file)
         booking.post_file(file=found, now=_at(now), actor=staff)
         return "posted"
 
-    acts = [book, redeem, end, recognise, refund, pay_back, work, post_statement]
+    acts = [book, redeem, end, recognise, refund, pay_back, work, work_through, post_statement]
     more = _acts_of_selling() | _acts_over_the_net() | _acts_of_arrival()
     return {act.__name__: act for act in acts} | more
 

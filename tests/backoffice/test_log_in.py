@@ -46,6 +46,20 @@ def test_staff_link_leads_through_second_factor_to_start_page(owner: Actor) -> N
     assert client.get(reverse("staff-start")).status_code == 200
 
 
+def test_secret_stays_while_the_page_is_read_again(owner: Actor) -> None:
+    client = Client()
+    pages = [client.post(_link(owner), _choose(), follow=True)]
+    pages += [client.get(reverse("mfa_activate_totp")) for _ in range(2)]
+
+    shown = [
+        re.findall(r'<code class="copyable">(\w+)</code>', page.content.decode()) for page in pages
+    ]
+
+    assert shown[0] == shown[1] == shown[2] != []
+    done = client.post(reverse("mfa_activate_totp"), {"code": code(shown[0][0])})
+    assert done.status_code == 302
+
+
 def test_staff_link_works_once(owner: Actor) -> None:
     link = _link(owner)
     Client().post(link, _choose())

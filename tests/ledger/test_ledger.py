@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from ferriage.cli.books import balance_lines
 from ferriage.core.money import Money
 from ferriage.ledger import export, queries
 from ferriage.ledger.actions import AlreadyPosted, PostingWrong, TransferLine, post
@@ -44,6 +45,18 @@ def test_posting_moves_an_amount_between_two_accounts(now: datetime) -> None:
     assert queries.balance("liabilities:unearned", "CNY") == -1000
     assert [row.amount_minor for row in queries.entries("ord_1")] == [1000]
     assert queries.check() == []
+
+
+def test_printed_balance_has_the_sign_of_the_side_that_an_account_grows_on(now: datetime) -> None:
+    _sale(now)
+    _sale(now, "ord_back", 1)
+    refund = _line("liabilities:unearned", "assets:bank", 1)
+    post(source_code="ref_1", kind="refund", transfers=[refund], description="", now=now)
+
+    assert [line.split() for line in balance_lines()] == [
+        ["assets:bank", "10.00", "CNY"],
+        ["liabilities:unearned", "10.00", "CNY"],
+    ]
 
 
 def test_same_source_is_posted_once(now: datetime) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.test import Client
 
+from ferriage.core.money import Money
 from ferriage.orders import actions, balance
 from ferriage.orders.actions import Grant
 from ferriage.orders.models import Order
@@ -112,6 +113,25 @@ def test_shop_that_takes_nothing_in_advance_has_no_form_for_it(
 ) -> None:
     assert "Top up" not in text(alice.client.get("/balance/"))
     assert top_up(alice, amount="20.00").status_code == 404
+
+
+def test_account_page_speaks_of_a_balance_only_where_there_is_or_can_be_one(
+    shop: Shop, alice: Customer, charlie: Customer
+) -> None:
+    till = Till(shop, shop.now)
+    shop.approve_for_years()
+    balance.credit(
+        account=charlie.account,
+        money=Money(1000, "CNY"),
+        source_code=till.sell(1, account=charlie.account).code,
+        kind="credited",
+        against="expenses:other",
+        now=shop.now,
+    )
+
+    assert [
+        "/balance/" in text(customer.client.get("/account/")) for customer in (alice, charlie)
+    ] == [False, True]
 
 
 def test_balance_pays_an_order_at_once_and_in_part(till: Till, alice: Customer) -> None:

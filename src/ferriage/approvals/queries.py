@@ -38,10 +38,11 @@ from ferriage.approvals.models import (
 )
 from ferriage.approvals.site import packs_in_force
 from ferriage.core import chain
+from ferriage.core.compiled import Compiled
 from ferriage.core.hashing import hash_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -112,13 +113,27 @@ class Register:
         return rests_until(self.facts(line, customer_place), self.packs.at_once, at)
 
 
+def _guarding() -> QuerySet[Decision]:
+    repaired = ClockRepair.objects.filter(
+        confirmed_at__isnull=False,
+        first_sequence__lte=OuterRef("sequence"),
+        last_sequence__gte=OuterRef("sequence"),
+    )
+    return Decision.objects.exclude(Exists(repaired)).order_by("-sequence")[:1]
+
+
+_GUARDING: Final = Compiled(0, _guarding)
+_APPROVALS: Final = Compiled(0, lambda: _judged(Approval.objects.all()))
+_DETERMINATIONS: Final = Compiled(0, lambda: in_use(Determination.objects.all()))
+
+
 def load_register(*, packs: Packs | None = None) -> Register:
     """Read the whole register with four queries, however many lines it covers.
 
     Args:
         packs: Judge by these instead of those in force, to see what they would change.
     """
-    return _register(Approval.objects.all(), Determination.objects.all(), packs)
+    return _register(_APPROVALS(), _DETERMINATIONS(), packs)
 
 
 def judge(
@@ -137,8 +152,8 @@ def register_of(line: LineFacts) -> Register:
     """Read the part of the register that concerns one line, with four queries."""
     named = ApprovalLine.objects.filter(line_code=line.code).values("approval")
     return _register(
-        Approval.objects.filter(Q(pk__in=named) | Q(holder__code=line.operator.code)),
-        Determination.objects.filter(party__code=line.operator.code),
+        _judged(Approval.objects.filter(Q(pk__in=named) | Q(holder__code=line.operator.code))),
+        in_use(Determination.objects.filter(party__code=line.operator.code)),
     )
 
 
@@ -222,12 +237,7 @@ def latest_decision() -> Decision | None:
 
 def guarding_decision() -> Decision | None:
     """Return the newest Decision that no confirmed clock repair names: the guard's measure."""
-    repaired = ClockRepair.objects.filter(
-        confirmed_at__isnull=False,
-        first_sequence__lte=OuterRef("sequence"),
-        last_sequence__gte=OuterRef("sequence"),
-    )
-    return Decision.objects.exclude(Exists(repaired)).order_by("-sequence").first()
+    return _GUARDING.first()
 
 
 def denial_of(subject: str) -> tuple[Reason, ...]:
@@ -290,29 +300,33 @@ def exported_decisions(*, up_to: int | None = None) -> Iterator[str]:
 
 
 def _register(
-    approvals: QuerySet[Approval],
-    determinations: QuerySet[Determination],
+    approvals: Iterable[Approval],
+    determinations: Iterable[Determination],
     packs: Packs | None = None,
 ) -> Register:
     packs = packs_in_force() if packs is None else packs
     by_key: defaultdict[str, list[ApprovalFacts]] = defaultdict(list)
-    # A version that was corrected says nothing any more: the one in its place speaks.
-    current = approvals.exclude(state=Approval.State.SUPERSEDED)
-    with_evidence = current.annotate(
-        has_evidence=Exists(Evidence.objects.filter(approval=OuterRef("pk")))
-    )
-    for row in with_evidence.select_related("holder").prefetch_related("lines").order_by("pk"):
+    for row in approvals:
         found = _approval_facts(row, packs)
         for key in {found.holder, *found.lines}:
             by_key[key].append(found)
     by_party: defaultdict[str, list[DeterminationFacts]] = defaultdict(list)
-    for concluded in in_use(determinations):
+    for concluded in determinations:
         by_party[concluded.party.code].append(determination_facts(concluded))
     return Register(
         packs=packs,
         approvals={key: tuple(rows) for key, rows in by_key.items()},
         determinations={key: tuple(rows) for key, rows in by_party.items()},
     )
+
+
+def _judged(approvals: QuerySet[Approval]) -> QuerySet[Approval]:
+    """Return those that say something, as `_approval_facts` takes them."""
+    # A version that was corrected says nothing any more: the one in its place speaks.
+    current = approvals.exclude(state=Approval.State.SUPERSEDED)
+    evidence = Evidence.objects.filter(approval=OuterRef("pk"))
+    with_evidence = current.annotate(has_evidence=Exists(evidence))
+    return with_evidence.select_related("holder").prefetch_related("lines").order_by("pk")
 
 
 def in_use(determinations: QuerySet[Determination]) -> QuerySet[Determination]:

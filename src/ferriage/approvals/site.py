@@ -21,6 +21,7 @@ from ferriage.approvals import packs as rule_packs
 from ferriage.approvals.models import PackVersion
 from ferriage.approvals.packfile import is_user_assigned
 from ferriage.approvals.packs import Later, Pack, PackError, Packs
+from ferriage.core.compiled import Compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,10 +131,17 @@ def _is_public_host(host: str) -> bool:
 # --- what was accepted, and what waits --------------------------------------------------------
 
 
+_CAME: Final = Compiled(
+    0,
+    lambda: PackVersion.objects.order_by("pk").values_list(
+        "place", "digest", "came_at", "acceptance"
+    ),
+)
+
+
 def _rows() -> tuple[_Row, ...]:
     """Return what came, in order; a shop that went public forgets the invented place it tried."""
-    rows = PackVersion.objects.order_by("pk")
-    found = tuple(rows.values_list("place", "digest", "came_at", "acceptance"))
+    found = tuple(_CAME())
     if not is_public(settings.FERRIAGE):
         return found
     return tuple(row for row in found if not is_user_assigned(row[0]))

@@ -113,13 +113,18 @@ def balance(_: argparse.Namespace) -> int:
 
 
 def balance_lines() -> list[str]:
-    """Return the trial balance as lines of text."""
+    """Return the trial balance as lines of text, each account by the side it grows on.
+
+    What is owed, earned or brought in is positive, as in the account book of anybody.
+    """
     from ferriage.core.money import Money
+    from ferriage.ledger.chart import grows_on_debit
     from ferriage.ledger.queries import trial_balance
 
     return [
-        f"{row.name:<32}{Money(row.balance_minor, row.currency).decimal():>14} {row.currency}"
+        f"{row.name:<32}{Money(minor, row.currency).decimal():>14} {row.currency}"
         for row in trial_balance()
+        for minor in [row.balance_minor if grows_on_debit(row.name) else -row.balance_minor]
     ]
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ferriage.core import chain
-from ferriage.core.db import writing
+from ferriage.core.compiled import Compiled, insert
+from ferriage.core.db import joining
 from ferriage.core.models import AuditEntry
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.core.actors import Actor
+
+
+_HEAD: Final = Compiled(
+    0, lambda: AuditEntry.objects.order_by("-sequence").values_list("sequence", "hash")[:1]
+)
 
 
 def record(
@@ -24,12 +30,10 @@ def record(
         subject: Code of what was changed. Of a sale: order or payment, never account or device.
         details: JSON values; no secrets.
     """
-    with writing():
-        last = AuditEntry.objects.order_by("-sequence").first()
-        sequence = last.sequence + 1 if last else 1
-        previous = last.hash if last else chain.GENESIS
+    with joining():
+        last, previous = _HEAD.first() or (0, chain.GENESIS)
         entry = AuditEntry(
-            sequence=sequence,
+            sequence=last + 1,
             at=now,
             actor_kind=actor.kind,
             actor_code=actor.code,
@@ -39,7 +43,7 @@ def record(
             previous_hash=previous,
         )
         entry.hash = chain.link(previous, content(entry))
-        entry.save(force_insert=True)
+        insert(entry)
     return entry
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _WRITE_LOCK = 0x46455252  # "FERR", the advisory lock every writing action takes on PostgreSQL
+
+
+class _Writers(threading.local):
+    """How many `writing()` blocks this thread is inside of; the first one holds the lock."""
+
+    depth = 0
+
+
+_writers = _Writers()
 
 
 @contextmanager
@@ -24,7 +34,25 @@ def writing() -> Iterator[None]:
     Source: docs/decisions/0003-one-writer.md
     """
     with transaction.atomic():
-        if connection.vendor == "postgresql":
+        if connection.vendor == "postgresql" and not _writers.depth:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_WRITE_LOCK])
+        _writers.depth += 1
+        try:
+            yield
+        finally:
+            _writers.depth -= 1
+
+
+@contextmanager
+def joining() -> Iterator[None]:
+    """Run a block as a part of the caller's `writing()`, or as one of its own without it.
+
+    For what every action calls: an error in it fails the caller's block too, so no savepoint is
+    set that nobody would go back to.
+    """
+    if _writers.depth:
+        yield
+        return
+    with writing():
         yield

@@ -161,6 +161,7 @@ ACCOUNT_SESSION_REMEMBER = False
 # everybody; and an address that was counted would be kept in the database.
 ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "5/300s/key"}
 MFA_ADAPTER = "ferriage.web.backoffice.adapter.StaffMfaAdapter"
+MFA_FORMS = {"activate_totp": "ferriage.web.backoffice.secondfactor.KeptSecretForm"}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 # Counts of failed log-ins are shared by all processes, so a guesser cannot spread them.

@@ -11,14 +11,14 @@ from ferriage import wire
 from ferriage.approvals.queries import load_register
 from ferriage.approvals.reasons import sentences
 from ferriage.core import audit
-from ferriage.core.db import writing
+from ferriage.core.db import joining, writing
 from ferriage.core.errors import FerriageError, StaleState
 from ferriage.devices import placing, site, state
 from ferriage.devices.addresses import take_address
 from ferriage.devices.keys import is_public_key
 from ferriage.devices.models import Device
 from ferriage.devices.names import new_name
-from ferriage.devices.queries import devices_of
+from ferriage.devices.queries import devices_of, to_refresh
 from ferriage.fleet import feed
 from ferriage.fleet.models import Gateway, Pool, PoolCurrent
 from ferriage.fleet.queries import line_facts
@@ -189,7 +189,7 @@ def refresh(*, subscription: Subscription, now: datetime, actor: Actor) -> None:
 
     Written from posted periods and the register alone, so it may be called at any time.
     """
-    with writing():
+    with joining():
         refresh_all(subscriptions=[subscription.pk], now=now)
 
 
@@ -199,13 +199,8 @@ def refresh_all(*, subscriptions: Sequence[int], now: datetime) -> int:
     Returns:
         How many records were written to pools' feeds.
     """
-    with writing():
-        devices = list(
-            Device.objects.filter(subscription__in=subscriptions, removed_at__isnull=True)
-            .select_related("subscription__plan", "subscription__account")
-            .prefetch_related("subscription__periods")
-            .order_by("pk")
-        )
+    with joining():
+        devices = to_refresh(subscriptions)
         if not devices:
             return 0
         register = load_register()

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ferriage.core.compiled import Compiled
 from ferriage.devices.models import Device, DevicePool
 from ferriage.fleet import site as fleet_site
 from ferriage.fleet.models import Gateway, PoolGateway
 from ferriage.plans.queries import lines_of, usable_by
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.db.models import QuerySet
+
     from ferriage.accounts.models import Account
     from ferriage.fleet.models import Line
     from ferriage.plans.models import Subscription
@@ -77,3 +82,22 @@ def placements(device: Device) -> list[Placement]:
         )
         for member in members
     ]
+
+
+def to_refresh(subscriptions: Sequence[int]) -> list[Device]:
+    """Return the devices of subscriptions, by primary key, with what says if they may run."""
+    if len(subscriptions) == 1:
+        return _OF_ONE(*subscriptions)
+    return list(_to_refresh().filter(subscription__in=subscriptions))
+
+
+def _to_refresh() -> QuerySet[Device]:
+    return (
+        Device.objects.filter(removed_at__isnull=True)
+        .select_related("subscription__plan", "subscription__account")
+        .prefetch_related("subscription__periods")
+        .order_by("pk")
+    )
+
+
+_OF_ONE: Final = Compiled(1, lambda subscription: _to_refresh().filter(subscription=subscription))

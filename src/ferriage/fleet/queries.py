@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from django.db.models import Max, OuterRef, Subquery
 
@@ -10,6 +10,7 @@ from ferriage.approvals import queries as register
 from ferriage.approvals.facts import LineFacts
 from ferriage.approvals.packs import Packs
 from ferriage.approvals.site import packs_in_force
+from ferriage.core.compiled import Compiled
 from ferriage.fleet import site
 from ferriage.fleet.models import Line, Permit, PoolGateway
 
@@ -97,10 +98,16 @@ def _outcome(verdict: Verdict) -> tuple[object, ...]:
     return verdict.allowed, verdict.reasons, verdict.allowed and verdict.valid_until
 
 
+_NEWEST: Final = Compiled(1, lambda line: Permit.objects.filter(line=line).order_by("-pk")[:1])
+
+
 def newest_permits(lines: Iterable[Line]) -> dict[int, Permit]:
     """Return each line's newest permit by the line's primary key, with one query."""
+    of_lines = [line.pk for line in lines]
+    if len(of_lines) == 1:
+        return {permit.line_id: permit for permit in _NEWEST(*of_lines)}
     newest = (
-        Permit.objects.filter(line__in=[line.pk for line in lines])
+        Permit.objects.filter(line__in=of_lines)
         .values("line")
         .annotate(newest=Max("pk"))
         .values("newest")

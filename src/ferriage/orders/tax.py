@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Sum
 from stdnum.eu import vat as vat_numbers
 
+from ferriage.core.compiled import Compiled
 from ferriage.core.money import Money
 from ferriage.ledger.actions import Posting, TransferLine
 from ferriage.ledger.queries import posted, posted_in_all
@@ -55,9 +56,12 @@ def tax_part(gross_minor: int, rate_bps: int) -> int:
     return (2 * gross_minor * rate_bps + divisor) // (2 * divisor)
 
 
+_SETUP: Final = Compiled(0, lambda: TaxSetup.objects.select_related("party").order_by("-pk")[:1])
+
+
 def setup_now() -> TaxSetup | None:
     """Return what holds now, if the operator said anything."""
-    return TaxSetup.objects.select_related("party").order_by("-pk").first()
+    return _SETUP.first()
 
 
 def basis_of(place: str, *, vat_id: str = "", on: date) -> Basis:

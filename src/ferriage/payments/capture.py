@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core import audit
+from ferriage.core.compiled import update
 from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
@@ -93,7 +94,7 @@ def finish(
     """Note what became of a captured payment."""
     payment.outcome = outcome
     payment.reason = reason
-    payment.save(update_fields=["outcome", "reason"])
+    update(Payment, {"pk": payment.pk}, outcome=outcome, reason=reason)
     audit.record(
         now=now,
         actor=actor,

@@ -12,6 +12,7 @@ from django.db import IntegrityError
 from django.db.models import F, Sum
 from django.utils.translation import gettext_lazy as _
 
+from ferriage.core.compiled import insert
 from ferriage.core.db import writing
 from ferriage.core.errors import NotFound
 from ferriage.payments.models import InboxEvent, RefusedCallbacks
@@ -39,7 +40,7 @@ def keep(
     """Write an event to the inbox and commit, or return what was written before."""
     try:
         with writing():
-            return InboxEvent.objects.create(
+            event = InboxEvent(
                 provider=provider,
                 account=account,
                 event_id=event_id,
@@ -47,6 +48,8 @@ def keep(
                 has_body="body" in raw,
                 received_at=now,
             )
+            insert(event)
+            return event
     except IntegrityError:
         return InboxEvent.objects.get(provider=provider, account=account, event_id=event_id)
 

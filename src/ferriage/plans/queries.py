@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from django.db.models import Q
 
 from ferriage.approvals.queries import load_register
+from ferriage.core.compiled import Compiled
 from ferriage.fleet.models import Line
 from ferriage.fleet.queries import is_open, line_facts, newest_permits
 from ferriage.plans import entitlement as rights
@@ -15,6 +16,8 @@ from ferriage.plans.models import Hold, Offer, Period, Plan, Price, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from django.db.models import QuerySet
 
     from ferriage.accounts.models import Account
     from ferriage.approvals.facts import Verdict
@@ -84,14 +87,23 @@ def offers(
         place: A customer's place; without one the line's permit is judged.
         plans: Only offers of these.
     """
-    rows = Offer.objects.filter(withdrawn_at__isnull=True, plan__withdrawn_at__isnull=True)
+    rows = _offered()
     if plans is not None:
         rows = rows.filter(plan__in=[plan.pk for plan in plans])
-    found = list(
-        rows.select_related("plan__service", "line__party").order_by(
-            "plan__service__position", "plan__service_id", "plan_id", "line_id"
-        )
+    return _judged(list(rows), now, place)
+
+
+def _offered() -> QuerySet[Offer]:
+    rows = Offer.objects.filter(withdrawn_at__isnull=True, plan__withdrawn_at__isnull=True)
+    return rows.select_related("plan__service", "line__party").order_by(
+        "plan__service__position", "plan__service_id", "plan_id", "line_id"
     )
+
+
+_OF_PLAN: Final = Compiled(1, lambda plan: _offered().filter(plan=plan))
+
+
+def _judged(found: list[Offer], now: datetime, place: str | None) -> list[OfferView]:
     register = load_register()
     permits = newest_permits([offer.line for offer in found])
     views = []
@@ -144,7 +156,7 @@ def _offer_state(line: Line, verdict: Verdict, *, permit_open: bool) -> OfferSta
 
 def offers_of(*, plan: Plan, now: datetime, place: str | None = None) -> list[OfferView]:
     """Judge the offers of one plan."""
-    return offers(now=now, place=place, plans=[plan])
+    return _judged(_OF_PLAN(plan), now, place)
 
 
 def lines_of(plan: Plan) -> list[Line]:

@@ -5,10 +5,9 @@ Source: docs/explanation/subscriptions.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from django.db.models import Max
-
+from ferriage.core.compiled import Compiled
 from ferriage.plans.models import Plan, PlannedChange, Subscription
 from ferriage.plans.queries import subscription_end
 
@@ -19,14 +18,28 @@ if TYPE_CHECKING:
     from ferriage.plans.models import Service
 
 
-def subscriptions_to(account: Account, service: Service) -> list[Subscription]:
-    """Return an account's subscriptions to a service with their periods loaded, oldest first."""
-    return list(
+_HELD: Final = Compiled(
+    2,
+    lambda account, service: (
         Subscription.objects.filter(account=account, service=service)
         .select_related("service", "plan__service")
         .prefetch_related("periods")
         .order_by("pk")
-    )
+    ),
+)
+_LAST_NUMBER: Final = Compiled(
+    2,
+    lambda account, service: (
+        Subscription.objects.filter(account=account, service=service)
+        .order_by("-number")
+        .values_list("number")[:1]
+    ),
+)
+
+
+def subscriptions_to(account: Account, service: Service) -> list[Subscription]:
+    """Return an account's subscriptions to a service with their periods loaded, oldest first."""
+    return _HELD(account, service)
 
 
 def subscription_of(*, account: Account, code: str) -> Subscription | None:
@@ -69,8 +82,7 @@ def proposed(account: Account, plan: Plan, *, now: datetime) -> Subscription | N
 
 def next_number(account: Account, service: Service) -> int:
     """Return the number of an account's next subscription to a service."""
-    mine = Subscription.objects.filter(account=account, service=service)
-    return (mine.aggregate(last=Max("number"))["last"] or 0) + 1
+    return (_LAST_NUMBER.first(account, service) or (0,))[0] + 1
 
 
 def planned_change(subscription: Subscription) -> PlannedChange | None:

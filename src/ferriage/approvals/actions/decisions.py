@@ -13,11 +13,11 @@ from ferriage.approvals.queries import (
     decision_content,
     guarding_decision,
     inputs_digest,
-    latest_decision,
     register_of,
 )
 from ferriage.core import chain, timesync
-from ferriage.core.db import writing
+from ferriage.core.compiled import Compiled, insert
+from ferriage.core.db import joining
 from ferriage.core.errors import FerriageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ferriage.approvals.queries import Register
 
 CLOCK_TOLERANCE: Final = timedelta(seconds=300)
+_HEAD: Final = Compiled(
+    0, lambda: Decision.objects.order_by("-sequence").values_list("sequence", "hash")[:1]
+)
 
 
 class ClockBehind(FerriageError):
@@ -98,7 +101,7 @@ def write_decision(
     Raises:
         ClockBehind: `now` is more than 300 s before the newest Decision.
     """
-    with writing():
+    with joining():
         check_clock(now=now)
         register = register or register_of(line)
         return append(
@@ -117,11 +120,10 @@ def write_decision(
 
 def append(decision: Decision) -> Decision:
     """Give a Decision its place in the chain and save it, inside the caller's transaction."""
-    last = latest_decision()
-    decision.sequence = last.sequence + 1 if last else 1
-    decision.previous_hash = last.hash if last else chain.GENESIS
+    last, decision.previous_hash = _HEAD.first() or (0, chain.GENESIS)
+    decision.sequence = last + 1
     decision.hash = chain.link(decision.previous_hash, decision_content(decision))
-    decision.save(force_insert=True)
+    insert(decision)
     return decision
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ferriage.core import chain
+from ferriage.core.compiled import Compiled, insert
 from ferriage.ledger.chain import closing_content, transaction_content
 from ferriage.ledger.models import ChainLink
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
     from ferriage.ledger.models import Closing, LedgerTransaction, Transfer
 
-_CHUNK: Final = 500
+_HEAD: Final = Compiled(
+    0, lambda: ChainLink.objects.order_by("-number").values_list("number", "hash")[:1]
+)
 
 
 def append(made: Sequence[LedgerTransaction], rows: Sequence[Sequence[Transfer]]) -> None:
@@ -29,7 +32,7 @@ def append(made: Sequence[LedgerTransaction], rows: Sequence[Sequence[Transfer]]
         link.transaction = transaction
         links.append(link)
         previous = link.hash
-    ChainLink.objects.bulk_create(links, batch_size=_CHUNK)
+    insert(*links)
 
 
 def append_closing(closing: Closing) -> ChainLink:
@@ -37,13 +40,12 @@ def append_closing(closing: Closing) -> ChainLink:
     number, previous = _head()
     link = _link(number + 1, previous, closing_content(closing, number + 1))
     link.closing = closing
-    link.save(force_insert=True)
+    insert(link)
     return link
 
 
 def _head() -> tuple[int, str]:
-    last = ChainLink.objects.order_by("-number").first()
-    return (last.number, last.hash) if last else (0, chain.GENESIS)
+    return _HEAD.first() or (0, chain.GENESIS)
 
 
 def _link(number: int, previous: str, content: dict[str, Any]) -> ChainLink:

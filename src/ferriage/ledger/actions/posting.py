@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db import IntegrityError
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from ferriage.core.compiled import Compiled, insert
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.ledger.actions.chaining import append
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
     from ferriage.core.money import Money
 
 
-_CHUNK: Final = 500
+_CLOSED: Final = Compiled(
+    1, lambda now: Closing.objects.filter(until__gt=now).order_by("until")[:1]
+)
+_TWO_ACCOUNTS: Final = Compiled(
+    2, lambda one, other: LedgerAccount.objects.filter(Q(name=one) | Q(name=other))
+)
 
 
 class AlreadyPosted(FerriageError):
@@ -102,19 +109,17 @@ def post_all(postings: Sequence[Posting], *, now: datetime) -> list[LedgerTransa
     try:
         with writing():
             _refuse_closed(now)
-            made = LedgerTransaction.objects.bulk_create(
-                [
-                    LedgerTransaction(
-                        source_code=posting.source_code,
-                        kind=posting.kind,
-                        sequence=posting.sequence,
-                        posted_at=now,
-                        description=posting.description,
-                    )
-                    for posting in postings
-                ],
-                batch_size=_CHUNK,
-            )
+            made = [
+                LedgerTransaction(
+                    source_code=posting.source_code,
+                    kind=posting.kind,
+                    sequence=posting.sequence,
+                    posted_at=now,
+                    description=posting.description,
+                )
+                for posting in postings
+            ]
+            insert(*made)
             rows = _transfer(made, postings)
             add_up(rows, now)
             append(made, rows)
@@ -132,7 +137,7 @@ def _check(posting: Posting) -> None:
 
 def _refuse_closed(now: datetime) -> None:
     """Refuse an instant of a closed month in words; a trigger does so to whoever does not ask."""
-    closed = Closing.objects.filter(until__gt=now).order_by("until").first()
+    closed = _CLOSED.first(now)
     if closed is not None:
         raise MonthClosed(
             _("%(month)s is closed: nothing more can be posted in it.") % {"month": closed},
@@ -158,7 +163,7 @@ def _transfer(
         ]
         for transaction, posting in zip(made, postings, strict=True)
     ]
-    Transfer.objects.bulk_create((row for some in rows for row in some), batch_size=_CHUNK)
+    insert(*(row for some in rows for row in some))
     return rows
 
 
@@ -168,10 +173,9 @@ def _accounts(lines: Iterable[TransferLine]) -> dict[tuple[str, str], LedgerAcco
         (name, line.money.currency) for line in lines for name in (line.debit, line.credit)
     )
     names = {name for name, _currency in wanted}
-    found = {
-        (account.name, account.currency): account
-        for account in LedgerAccount.objects.filter(name__in=names)
-    }
+    two = len(names) == 2  # noqa: PLR2004 -- what most postings name
+    known = _TWO_ACCOUNTS(*names) if two else LedgerAccount.objects.filter(name__in=names)
+    found = {(account.name, account.currency): account for account in known}
     new = [
         LedgerAccount(name=name, currency=cur) for name, cur in wanted if (name, cur) not in found
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from django.utils.translation import gettext_lazy as _
 
+from ferriage.core.compiled import update
 from ferriage.core.errors import FerriageError, StaleState
 from ferriage.orders.models import Order
 
@@ -81,7 +82,7 @@ def change(order: Order, old: str, **values: object) -> None:
     Raises:
         StaleState: Another writer was first.
     """
-    if Order.objects.filter(pk=order.pk, state=old).update(**values) != 1:
+    if update(Order, {"pk": order.pk, "state": old}, **values) != 1:
         raise StaleState(_("This order was changed just now."), _("Look again."))
     for name, value in values.items():
         setattr(order, name, value)

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.approvals.actions import check_clock, write_decision
 from ferriage.core import audit
+from ferriage.core.compiled import Compiled
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
     from ferriage.plans.queries import OfferView
 
 PAGE: Final = 500
+_TO_SETTLE: Final = Compiled(
+    1,
+    lambda pk: Order.objects.select_related(
+        "plan__service", "account", "recipient", "price", "with_term"
+    ).filter(pk=pk),
+)
 UNEARNED: Final = "liabilities:unearned"
 VOUCHERS: Final = "liabilities:vouchers"
 
@@ -200,9 +207,7 @@ def settle(
     """
     with writing():
         check_clock(now=now)
-        order = Order.objects.select_related(
-            "plan__service", "account", "recipient", "price", "with_term"
-        ).get(pk=order.pk)
+        order = _TO_SETTLE.get(order.pk)
         if order.kind == Order.Kind.TOPUP:
             return topups.settle(order=order, payer_place=payer_place, now=now, actor=actor)
         held = targets.target_of(order, now=now) if order.holder else None

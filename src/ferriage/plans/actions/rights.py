@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core import audit
+from ferriage.core.compiled import insert
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.plans import queries, quota, several
@@ -108,13 +109,15 @@ def extend(
         following = queries.preview(subscription=subscription, term_months=term_months, now=now)
         holds = changes.settle_planned(subscription, plan, source_code, following.starts_at, now)
         subscription = _hold(subscription, account, holds, following.anchor_at, following.starts_at)
-        Period.objects.create(
-            subscription=subscription,
-            kind=Period.Kind.PURCHASE,
-            starts_at=following.starts_at,
-            ends_at=following.ends_at,
-            source_code=source_code,
-            posted_at=now,
+        insert(
+            Period(
+                subscription=subscription,
+                kind=Period.Kind.PURCHASE,
+                starts_at=following.starts_at,
+                ends_at=following.ends_at,
+                source_code=source_code,
+                posted_at=now,
+            )
         )
         audit.record(
             now=now,
@@ -292,14 +295,17 @@ def _hold(
         starts_at: Where the stretch begins that is posted next.
     """
     if subscription is None:
-        return Subscription.objects.create(
+        subscription = Subscription(
             account=account,
             service=plan.service,
             plan=plan,
             anchor_at=anchor_at,
             quota_anchor_at=starts_at,
             number=several.next_number(account, plan.service),
+            label="",
         )
+        insert(subscription)
+        return subscription
     change_once(
         Subscription.objects.filter(pk=subscription.pk, version=subscription.version).update(
             plan=plan,

@@ -20,7 +20,10 @@ from ferriage.orders.actions import fulfilling, targets
 from ferriage.orders.models import Buyer, Document
 from ferriage.orders.tax import setup_now
 from ferriage.payments.models import Dispute, Payment, Refund
+from ferriage.payments.providers.bank.models import HandReceipt
+from ferriage.payments.providers.bank.provider import TITLE as BANK
 from ferriage.payments.providers.registry import means_for
+from ferriage.payments.providers.voucher.provider import TITLE as VOUCHER
 from ferriage.payments.queries import has_voucher_for, takes_money
 from ferriage.plans import queries as plans
 from ferriage.plans import several
@@ -137,6 +140,19 @@ def disputed(orders: Sequence[Order]) -> tuple[Dispute, ...]:
     """Return the open disputes about payments of orders, oldest first."""
     still = Dispute.objects.filter(payment__order__in=orders, state=Dispute.State.OPEN)
     return tuple(still.select_related("payment__order").order_by("pk"))
+
+
+def paid_by(order: Order) -> object:
+    """Return by what means an order was paid, in words; empty where no money came for it."""
+    settled = Payment.objects.filter(order=order, outcome="settled").select_related("account")
+    payment = settled.first()
+    if payment is None:
+        return ""
+    if payment.account is not None:
+        return payment.account.label
+    if HandReceipt.objects.filter(payment=payment, kind=HandReceipt.Kind.CASH).exists():
+        return _("In cash")
+    return VOUCHER if payment.provider == "voucher" else BANK
 
 
 def refunds(order: Order) -> tuple[Refund, ...]:

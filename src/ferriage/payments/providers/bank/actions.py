@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.approvals.packfile import is_place
 from ferriage.core.actors import Actor
+from ferriage.core.compiled import Compiled, update
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 PROVIDER: Final = "bank"
 ACCOUNT: Final = "assets:bank"
 LONGEST_NUMBER: Final = 100
+_EVENT: Final = Compiled(1, lambda pk: InboxEvent.objects.select_related("payment").filter(pk=pk))
+_NAMED: Final = Compiled(
+    1, lambda reference: Payment.objects.select_related("order").filter(reference=reference)
+)
 MOST_MINOR: Final = 10**15
 """What is kept must be bookable, or it would stay in the inbox for ever."""
 
@@ -134,14 +139,18 @@ def check_receipt(transaction_id: str, money: Money, payer_place: str) -> str:
 def handle(*, event: InboxEvent, now: datetime) -> Captured:
     """Match and post a receipt that is in the inbox, once however often it is called."""
     with writing():
-        event = InboxEvent.objects.select_related("payment").get(pk=event.pk)
+        event = _EVENT.get(event.pk)
         if event.handled_at is not None:
             assert event.payment is not None  # noqa: S101 -- set with handled_at
             return Captured(event.payment, "duplicate", event.outcome)
         captured = _capture(event, now)
         change_once(
-            InboxEvent.objects.filter(pk=event.pk, handled_at=None).update(
-                handled_at=now, outcome=captured.outcome, payment=captured.payment
+            update(
+                InboxEvent,
+                {"pk": event.pk, "handled_at": None},
+                handled_at=now,
+                outcome=captured.outcome,
+                payment=captured.payment,
             )
         )
     return captured
@@ -151,7 +160,7 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
     actor = Actor(*event.raw["actor"])
     money = _money(event)
     candidates = references.found_in(event.raw["reference"])
-    named = list(Payment.objects.select_related("order").filter(reference__in=candidates)[:2])
+    named = _named(candidates)
     # Money that names two orders is for staff to judge.
     asked = named[0] if len(named) == 1 else None
     expected = asked is not None and asked.state == Payment.State.PENDING and money == _asked(asked)
@@ -169,6 +178,13 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
     reason = _mismatch(asked, money) if asked else _unmatched(candidates, named)
     finish(payment, outcome="unallocated", now=now, actor=actor, reason=reason)
     return Captured(payment, "unallocated", reason)
+
+
+def _named(references: list[str]) -> list[Payment]:
+    """Return up to two of the payments that ask for their payer's money by these."""
+    if len(references) == 1:
+        return _NAMED(references[0])
+    return list(Payment.objects.select_related("order").filter(reference__in=references)[:2])
 
 
 def _money(event: InboxEvent) -> Money:
@@ -191,14 +207,17 @@ def _captured_row(
 ) -> Payment:
     """Return the awaited payment as captured, or a row of its own for any other money."""
     if expected is not None:
-        changed = Payment.objects.filter(pk=expected.pk, state=Payment.State.PENDING).update(
-            state=Payment.State.CAPTURED,
-            transaction_id=transaction_id,
-            received_minor=money.amount_minor,
-            captured_at=now,
-        )
-        change_once(changed)
-        return Payment.objects.select_related("order").get(pk=expected.pk)
+        captured = {
+            "state": Payment.State.CAPTURED,
+            "transaction_id": transaction_id,
+            "received_minor": money.amount_minor,
+            "captured_at": now,
+        }
+        pending = {"pk": expected.pk, "state": Payment.State.PENDING}
+        change_once(update(Payment, pending, **captured))
+        for name, value in captured.items():
+            setattr(expected, name, value)
+        return expected
     return Payment.objects.create(
         order=asked.order if asked else None,
         provider=PROVIDER,

@@ -12,7 +12,8 @@ from django.views.decorators.http import require_safe
 from ferriage.core.hashing import new_token
 from ferriage.members.queries import member_of
 from ferriage.orders import queries
-from ferriage.web.portal import holdings, purse
+from ferriage.orders.balance import balances_of
+from ferriage.web.portal import holdings, purse, topups
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.shared.refusals import status_of
 
@@ -55,6 +56,7 @@ def account_page(
         "now": request.now,
         "member": member_of(request.customer),
         "subscriptions": cards,
+        "has_balance": bool(topups.offered()) or balances_of(request.customer).exists(),
         "gift_price": next((card.terms[0].price for card in cards if card.terms), None),
         "orders": orders,
         "owed": purse.owed(orders),

@@ -24,7 +24,7 @@ from ferriage.payments import actions as payments
 from ferriage.payments.gifts import is_used
 from ferriage.plans import several
 from ferriage.plans.models import Price
-from ferriage.web.portal import catalogue, choices, purse
+from ferriage.web.portal import catalogue, choices, purse, tries
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.account import account_page
 from ferriage.web.shared.refusals import status_of
@@ -153,8 +153,11 @@ def pay_by_voucher(request: CustomerRequest, code: str) -> HttpResponse:
     mine = own_order(request, code)
     voucher = request.POST.get("code", "")
     try:
+        tries.check(request)
         payments.redeem_voucher(order=mine, code=voucher, now=request.now, actor=CUSTOMER)
     except FerriageError as refusal:
+        if refusal.slug == "wrong-voucher":
+            tries.count_wrong(request)
         return order_page(request, own_order(request, code), error=refusal)
     return redirect("account")
 
@@ -245,6 +248,7 @@ def order_page(
         "waiting": purse.waiting([mine]),
         "disputed": purse.disputed([mine]),
         "waits_for_word": purse.waits_for_word(mine),
+        "paid_by": purse.paid_by(mine),
         "refunds": purse.refunds(mine),
         "why_refused": purse.why_refused(mine, language) if mine.recipient_id is None else (),
         "error": error,

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0003_cache")]
+    dependencies = [("core", "0004_format_5")]
     operations = [
         migrations.CreateModel(
             name="WorkerRun",

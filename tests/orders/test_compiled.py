@@ -1,0 +1,119 @@
+"""What is compiled once says what Django says, of every kind of row that the house asks so."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import IntegrityError, models
+from django.db.models import Exists, OuterRef
+
+from ferriage.core import audit
+from ferriage.core.actors import Actor
+from ferriage.core.compiled import Compiled, insert, update
+from ferriage.core.db import writing
+from ferriage.core.models import AuditEntry
+from ferriage.orders.models import Order
+from ferriage.plans.models import Period, Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from till import Till
+
+OLGA = Actor("staff", "olga")
+
+
+def plain(rows: Sequence[models.Model]) -> list[dict[str, object]]:
+    """Return all that is loaded of rows, and of the rows loaded with them."""
+    return [
+        {
+            name: plain([value]) if isinstance(value, models.Model) else value
+            for name, value in {**vars(row), **row._state.fields_cache}.items()
+            if name != "_state"
+        }
+        for row in rows
+    ]
+
+
+@pytest.mark.django_db
+def test_rows_are_those_of_the_query_set(till: Till) -> None:
+    sold, other = till.sell(1), till.sell(12)
+
+    def joined(pk: object, since: object) -> models.QuerySet[Order]:
+        joined = Order.objects.select_related("plan__service", "account", "recipient", "with_term")
+        periods = Period.objects.filter(subscription=OuterRef("subscription"))
+        return joined.filter(pk=pk, paid_at__gte=since).annotate(has_period=Exists(periods))
+
+    ask = Compiled(2, joined)
+    for order in (sold, other):
+        found = ask(order, till.now)
+        assert plain(found) == plain(list(joined(order.pk, till.now)))
+        assert found[0].has_period is True  # type: ignore[attr-defined]
+    assert ask(sold.pk, till.now + timedelta(seconds=1)) == []
+
+
+@pytest.mark.django_db
+def test_prefetched_rows_come_along(till: Till, django_assert_num_queries: object) -> None:
+    sold = till.sell(1)
+    held = Compiled(
+        1, lambda pk: Subscription.objects.filter(pk=pk).prefetch_related("periods")
+    ).get(sold.subscription_id)
+    with django_assert_num_queries(0):  # type: ignore[operator]
+        assert [period.source_code for period in held.periods.all()] == [sold.code]
+
+
+@pytest.mark.django_db
+def test_values_come_as_tuples(till: Till) -> None:
+    sold = till.sell(1)
+    paid = Compiled(1, lambda code: Order.objects.filter(code=code).values_list("paid_at", "state"))
+    assert paid.first(sold.code) == (till.now, "fulfilled")
+    assert paid.first("ord_none") is None
+    with pytest.raises(models.ObjectDoesNotExist):
+        paid.get("ord_none")
+
+
+@pytest.mark.django_db
+def test_inserted_rows_are_those_that_save_writes(till: Till) -> None:
+    entries = [entry(till, number) for number in (1, 2)]
+    insert(*entries)
+    saved = entry(till, 3)
+    saved.save(force_insert=True)
+    for made in (*entries, saved):
+        assert plain([AuditEntry.objects.get(pk=made.pk)]) == plain([made])
+    with pytest.raises(IntegrityError), writing():
+        insert(entry(till, 1))
+
+
+def entry(till: Till, number: int) -> AuditEntry:
+    return AuditEntry(
+        sequence=1000 + number,
+        at=till.now,
+        actor_kind="staff",
+        actor_code="o'brien %s",
+        action="test.done",
+        details={"n": number, "text": "价格 %"},
+        previous_hash="0" * 64,
+        hash=str(number) * 64,
+    )
+
+
+@pytest.mark.django_db
+def test_an_update_changes_what_holds_the_values_and_says_how_many(till: Till) -> None:
+    order, other = till.order(), till.order()
+    is_open = {"pk": order.pk, "state": "open", "subscription": None}
+    assert update(Order, is_open, state="cancelled", paid_at=None) == 1
+    assert update(Order, is_open, state="cancelled") == 0
+    order.refresh_from_db()
+    other.refresh_from_db()
+    assert (order.state, other.state) == ("cancelled", "open")
+
+
+@pytest.mark.django_db
+def test_an_audit_entry_needs_no_savepoint_inside_an_action(
+    till: Till, django_assert_num_queries: object
+) -> None:
+    with writing(), django_assert_num_queries(2):  # type: ignore[operator]
+        audit.record(now=till.now, actor=OLGA, action="test.done")
+    assert audit.first_broken() is None
