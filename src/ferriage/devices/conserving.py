@@ -11,7 +11,7 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import F, OuterRef, Q, Subquery, Sum, Value
+from django.db.models import F, Min, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from ferriage.core.actors import Actor
@@ -25,7 +25,7 @@ from ferriage.devices.models import (
     UsageMonth,
     UsageRest,
 )
-from ferriage.fleet.models import Gateway, PoolChange, PoolCurrent, PoolUsage
+from ferriage.fleet.models import Gateway, PoolChange, PoolCurrent, PoolGateway, PoolUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,6 +96,7 @@ def check_gateways(now: datetime) -> None:
 
     Devices may never come to more than their pools. Where all have quotas, not to less either.
     """
+    unmetered = _unmetered()
     with writing():
         sums = PoolUsage.objects.values("gateway").annotate(
             total=Sum(F("bytes_down") + F("bytes_up"))
@@ -104,7 +105,7 @@ def check_gateways(now: datetime) -> None:
         meters = list(GatewayMeter.objects.select_related("gateway").order_by("pk"))
         for meter in meters:
             in_pools = pools.get(meter.gateway_id, 0)
-            all_metered = not _is_unmetered(meter)
+            all_metered = meter.gateway_id not in unmetered
             if meter.checked_at is not None:
                 both = all_metered and meter.checked_all
                 _compare(
@@ -128,13 +129,16 @@ def _compare(gateway: Gateway, *, devices: int, pools: int, both: bool, now: dat
         alarms.tell(subject=gateway.code, name=gateway.name, now=now, actor=_WORKER, found=sums)
 
 
-def _is_unmetered(meter: GatewayMeter) -> bool:
-    """Tell whether the gateway has, or had since it was looked at, a device without a quota."""
-    pools = Q(pool__memberships__gateway=meter.gateway_id, kind="put", payload__contains=UNMETERED)
-    changed = PoolChange.objects.filter(pools)
-    if meter.checked_at is not None:
-        changed = changed.filter(at__gte=meter.checked_at)
-    return PoolCurrent.objects.filter(pools).exists() or changed.exists()
+def _unmetered() -> set[int]:
+    """Return gateways that have a device without a quota, or had one since the last look."""
+    last = GatewayMeter.objects.aggregate(at=Min("checked_at"))["at"]
+    without = {"kind": "put", "payload__contains": UNMETERED}
+    pools = set(PoolCurrent.objects.filter(**without).values_list("pool", flat=True).distinct())
+    if last is not None:
+        changed = PoolChange.objects.filter(**without, at__gte=last)
+        pools.update(changed.values_list("pool", flat=True).distinct())
+    serving = PoolGateway.objects.filter(pool__in=pools)
+    return set(serving.values_list("gateway", flat=True))
 
 
 # --- forgetting -------------------------------------------------------------------------------

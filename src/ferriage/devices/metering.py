@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import batched
-from typing import TYPE_CHECKING, Final
+from itertools import batched, starmap
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from django.db.models import F, Q
 
@@ -30,12 +30,14 @@ from ferriage.devices.models import (
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import PoolCurrent
 from ferriage.plans import quota
+from ferriage.plans.models import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import date
 
     from ferriage.fleet.models import Gateway
-    from ferriage.plans.models import Plan, Subscription
+    from ferriage.plans.models import Plan
 
 SLACK: Final = timedelta(seconds=60)
 """A report may be this much longer under way than the one before it."""
@@ -82,11 +84,22 @@ type _Key = tuple[str, str]
 """A device's code, and an incarnation."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """What must be known of a device to count for it. `seen_at` is when it was made, at least."""
+
+    pk: int
+    code: str
+    subscription: Subscription
+    seen_at: datetime
+
+
 class Metering:
     """The meter of one report: `fleet.actions.DeviceMeter`."""
 
     def __init__(self) -> None:
         self._since: datetime | None = None
+        self._subscriptions: dict[int, Subscription] = {}
 
     def keep(self, *, gateway: Gateway, rows: Sequence[wire.Usage], now: datetime) -> None:
         """Count the rows; those of devices without a quota are left out.
@@ -100,15 +113,16 @@ class Metering:
             told[item.device, item.incarnation].take(item)
         if not told:
             return
-        known = _known(gateway, {code for code, _ in told})
-        given = _given(gateway, {code for code, _ in told}) | {code for code, _ in known}
-        devices = _devices(given & {code for code, _ in told})
-        books = _Books(gateway, devices, known, now)
+        codes = {code for code, _ in told}
+        devices = self._devices(codes)
+        known = _known(gateway, devices.values())
+        given = _given(gateway, codes) | {code for code, _ in known}
+        books = _Books(gateway, known, now)
         for (code, incarnation), row in told.items():
-            if code in devices:
+            if code in devices and code in given:
                 books.post(devices[code], incarnation, row)
         books.write()
-        _tell(gateway, {code for code, _ in told} - devices.keys(), books.aside, now)
+        _tell(gateway, codes - (devices.keys() & given), books.aside, now)
 
     def allowances(
         self, *, gateway: Gateway, rows: Sequence[wire.Usage], now: datetime
@@ -120,28 +134,49 @@ class Metering:
         """
         since = self._since or gateway.last_seen_at or now
         running = _running(gateway, {item.device for item in rows}, since - SLACK)
-        standings = usage.standings({one.device.subscription for one in running}, now)
+        found = self._load({one.subscription for one in running})
+        standings = usage.standings(found, now)
         return tuple(
-            wire.Allowance(
-                device=one.device.code,
-                incarnation=one.incarnation,
-                bytes=one.told_down + one.told_up + left,
-            )
+            wire.Allowance(device=one.device, incarnation=one.incarnation, bytes=one.told + left)
             for one in running
-            if (left := standings[one.device.subscription_id].left) is not None
+            if (left := standings[one.subscription].left) is not None
         )
+
+    def _devices(self, codes: Collection[str]) -> dict[str, _Device]:
+        """Return devices by code, removed ones too."""
+        rows: list[tuple[str, int, int, date]] = []
+        for chunk in batched(codes, _CHUNK):
+            found = Device.objects.filter(code__in=chunk)
+            rows += found.values_list("code", "pk", "subscription_id", "created_on")
+        self._load({subscription for _, _, subscription, _ in rows})
+        return {
+            code: _Device(
+                pk,
+                code,
+                self._subscriptions[subscription],
+                datetime.combine(created_on, datetime.min.time(), UTC),
+            )
+            for code, pk, subscription, created_on in rows
+        }
+
+    def _load(self, wanted: Collection[int]) -> list[Subscription]:
+        """Return subscriptions with what their quota is read from; each is read once a report."""
+        for chunk in batched(set(wanted) - self._subscriptions.keys(), _CHUNK):
+            rows = Subscription.objects.filter(pk__in=chunk).prefetch_related("plan", "periods")
+            self._subscriptions |= {row.pk: row for row in rows}
+        return [self._subscriptions[pk] for pk in wanted]
 
 
 # --- what is there ----------------------------------------------------------------------------
 
 
-def _devices(codes: Collection[str]) -> dict[str, Device]:
-    """Return devices by code with what their quota is read from, removed ones too."""
-    found: dict[str, Device] = {}
-    for chunk in batched(codes, _CHUNK):
-        rows = Device.objects.filter(code__in=chunk).select_related("subscription__plan")
-        found |= {row.code: row for row in rows.prefetch_related("subscription__periods")}
-    return found
+class _Running(NamedTuple):
+    """An incarnation that may grow, and whose quota it uses."""
+
+    device: str
+    incarnation: str
+    told: int
+    subscription: int
 
 
 def _given(gateway: Gateway, codes: Collection[str]) -> set[str]:
@@ -153,26 +188,32 @@ def _given(gateway: Gateway, codes: Collection[str]) -> set[str]:
     return found
 
 
-def _known(gateway: Gateway, codes: Collection[str]) -> dict[_Key, Incarnation]:
+def _known(gateway: Gateway, devices: Iterable[_Device]) -> dict[_Key, Incarnation]:
     """Return all incarnations of the devices on the gateway that are not forgotten."""
+    codes = {device.pk: device.code for device in devices}
     found: dict[_Key, Incarnation] = {}
     for chunk in batched(codes, _CHUNK):
-        rows = Incarnation.objects.filter(gateway=gateway, device__code__in=chunk)
-        found |= {(row.device.code, row.incarnation): row for row in rows.select_related("device")}
+        rows = Incarnation.objects.filter(gateway=gateway, device__in=chunk)
+        found |= {(codes[row.device_id], row.incarnation): row for row in rows}
     return found
 
 
-def _running(gateway: Gateway, codes: Collection[str], since: datetime) -> list[Incarnation]:
+def _running(gateway: Gateway, codes: Collection[str], since: datetime) -> set[_Running]:
     """Return the running incarnations of these devices, and of those that share a used quota."""
     used = UsageMonth.objects.filter(used_at__gt=since).values("subscription")
     shared = Q(device__subscription__in=used)
     wanted = [shared, *(Q(device__code__in=chunk) for chunk in batched(codes, _CHUNK))]
-    found: dict[int, Incarnation] = {}
+    found: set[_Running] = set()
     for condition in wanted:
         rows = Incarnation.objects.filter(condition, gateway=gateway, final=False)
-        rows = rows.select_related("device__subscription__plan")
-        found |= {row.pk: row for row in rows.prefetch_related("device__subscription__periods")}
-    return list(found.values())
+        told = rows.annotate(told=F("told_down") + F("told_up"))
+        found.update(
+            starmap(
+                _Running,
+                told.values_list("device__code", "incarnation", "told", "device__subscription"),
+            )
+        )
+    return found
 
 
 # --- counting ---------------------------------------------------------------------------------
@@ -183,7 +224,6 @@ class _Books:
     """What one report changes, written at its end with a fixed number of statements."""
 
     gateway: Gateway
-    devices: dict[str, Device]
     known: dict[_Key, Incarnation]
     now: datetime
     changed: dict[_Key, Incarnation] = field(default_factory=dict)
@@ -197,11 +237,11 @@ class _Books:
         for row in self.known.values():
             self.seen[row.device_id] = max(row.told_at, self.seen.get(row.device_id, row.told_at))
 
-    def post(self, device: Device, incarnation: str, row: _Row) -> None:
+    def post(self, device: _Device, incarnation: str, row: _Row) -> None:
         """Take over what was told of one incarnation; a final one grows no more."""
         subscription = device.subscription
         plan = subscription.plan
-        if quota.allowed(subscription, self.now) is None:
+        if plan.quota_bytes is None:
             return
         kept = self.known.get((device.code, incarnation))
         if kept is None:
@@ -224,24 +264,24 @@ class _Books:
         kept.final, kept.told_at = row.final, self.now
         self.known[device.code, incarnation] = self.changed[device.code, incarnation] = kept
 
-    def _new(self, device: Device, incarnation: str, plan: Plan) -> Incarnation:
+    def _new(self, device: _Device, incarnation: str, plan: Plan) -> Incarnation:
         """Begin an incarnation: it may have run since the device was last told of here."""
-        made_at = datetime.combine(device.created_on, datetime.min.time(), UTC)
         return Incarnation(
             gateway=self.gateway,
-            device=device,
+            device_id=device.pk,
             incarnation=incarnation,
             rate_down_bps=plan.rate_down_bps,
             rate_up_bps=plan.rate_up_bps,
-            told_at=self.seen.get(device.pk, made_at),
+            told_at=self.seen.get(device.pk, device.seen_at),
         )
 
-    def _add(self, device: Device, month: tuple[datetime, datetime], down: int, up: int) -> None:
+    def _add(self, device: _Device, month: tuple[datetime, datetime], down: int, up: int) -> None:
         if not (down or up):
             return
         begins_at, ends_at = month
-        self.ends[device.subscription_id, begins_at] = ends_at
-        day = self.grown.setdefault((device.pk, device.subscription_id, begins_at), [0, 0])
+        subscription = device.subscription.pk
+        self.ends[subscription, begins_at] = ends_at
+        day = self.grown.setdefault((device.pk, subscription, begins_at), [0, 0])
         day[0] += down
         day[1] += up
 
@@ -271,7 +311,7 @@ class _Books:
             unique_fields=["subscription", "begins_at"],
             update_fields=["bytes_used", "used_at"],
         )
-        return self._months()  # again, for the keys of those that are new
+        return months
 
     def _months(self) -> dict[tuple[int, datetime], UsageMonth]:
         """Return the months that grow, by subscription and begin; new ones are not saved."""
