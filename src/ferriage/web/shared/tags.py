@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django import template
 from django.conf import settings
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ferriage.plans.models import Plan, Subscription
 
 register = template.Library()
+
+_UNITS: Final = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "B"))
 
 # The script subtag as browsers and screen readers expect it: zh-Hans, not zh-hans.
 _TAGS = {"zh-hans": "zh-Hans"}
@@ -163,6 +165,14 @@ def bought(order: Order) -> str:
     if order.kind == order.Kind.GIFT:
         return _("Gift code: %(term)s") % {"term": text}
     return _("Gift to a number: %(term)s") % {"term": text} if order.recipient_id else text
+
+
+@register.filter
+def size(count: int) -> str:
+    """Return a number of bytes in the largest decimal unit, with at most one decimal."""
+    unit, name = next((pair for pair in _UNITS if count >= pair[0]), _UNITS[-1])
+    tenths = count * 10 // unit
+    return f"{tenths // 10} {name}" if tenths % 10 == 0 else f"{tenths / 10:.1f} {name}"
 
 
 @register.filter
