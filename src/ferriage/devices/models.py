@@ -4,6 +4,24 @@ from django.db import models
 from django.db.models import Q
 
 from ferriage.core.models import CodeField
+from ferriage.devices.usagemodels import (
+    GatewayMeter,
+    Incarnation,
+    MeterAlarm,
+    UsageDay,
+    UsageMonth,
+    UsageRest,
+)
+
+__all__ = [
+    "Device",
+    "GatewayMeter",
+    "Incarnation",
+    "MeterAlarm",
+    "UsageDay",
+    "UsageMonth",
+    "UsageRest",
+]
 
 
 class Device(models.Model):
@@ -13,6 +31,7 @@ class Device(models.Model):
     subscription's periods and the register, never edited on their own. `ruling` names the
     register's answers that went into them. `remove_at` is null once the peer was taken away.
     `asked` names the request that added it, so that one sent twice adds one device.
+    `quota_ends_at` is where the month of its quota ends that the gateways were told, if any.
     """
 
     code = CodeField("dev")
@@ -33,6 +52,7 @@ class Device(models.Model):
     ruling = models.CharField(max_length=64, blank=True)
     removed_at = models.DateTimeField(null=True)
     asked = models.CharField(max_length=64, blank=True, db_default="")
+    quota_ends_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "devices_device"
@@ -54,7 +74,14 @@ class Device(models.Model):
                 name="devices_asked_once",
             ),
         ]
-        indexes = [models.Index(fields=["remove_at"], name="devices_remove_at")]
+        indexes = [
+            models.Index(fields=["remove_at"], name="devices_remove_at"),
+            models.Index(
+                fields=["quota_ends_at"],
+                condition=Q(quota_ends_at__isnull=False),
+                name="devices_quota_ends",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -95,7 +95,8 @@ class Usage(Struct, frozen=True):
 
     A device has one counter on a gateway, whichever of its pools it is in; `pool` is one of them.
 
-    An incarnation is one life of a counter: `boot_id` and a number the agent never uses twice.
+    An incarnation is one life of a counter: `boot_id` and a number the agent never uses twice. That
+    of a device ends with the month of its quota, at `resets_at`; 0 is whichever month runs now.
     """
 
     pool: str
@@ -104,6 +105,7 @@ class Usage(Struct, frozen=True):
     bytes_down: int
     bytes_up: int
     final: bool
+    resets_at: int = 0
 
 
 class Report(Struct, frozen=True):

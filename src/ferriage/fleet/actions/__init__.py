@@ -31,7 +31,13 @@ from ferriage.fleet.actions.lines import (
 from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
 from ferriage.fleet.actions.removals import allow_removals
-from ferriage.fleet.actions.reports import LeaseHeld, NotItsPool, ReportWrong, take_report
+from ferriage.fleet.actions.reports import (
+    DeviceMeter,
+    LeaseHeld,
+    NotItsPool,
+    ReportWrong,
+    take_report,
+)
 from ferriage.fleet.actions.secondperson import (
     answer_outside_link,
     confirm_clock_repair,
@@ -39,6 +45,7 @@ from ferriage.fleet.actions.secondperson import (
 )
 
 __all__ = [
+    "DeviceMeter",
     "EndpointMissing",
     "EnrolmentWrong",
     "GatewayClosed",

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from django.utils.translation import gettext_lazy as _
 
@@ -17,7 +17,7 @@ from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
 from ferriage.fleet.queries import assignments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
 LEASE: Final = timedelta(seconds=60)
@@ -47,10 +47,27 @@ class ReportWrong(FerriageError):
     status = 422
 
 
-def take_report(*, gateway: Gateway, report: wire.Report, now: datetime) -> wire.ReportAnswer:
+class DeviceMeter(Protocol):
+    """Keeps what a report tells of single devices. Rooms above know devices; this one does not."""
+
+    def keep(self, *, gateway: Gateway, rows: Sequence[wire.Usage], now: datetime) -> None:
+        """Take over the rows inside the report's transaction; the gateway is as it was before."""
+
+    def allowances(
+        self, *, gateway: Gateway, rows: Sequence[wire.Usage], now: datetime
+    ) -> tuple[wire.Allowance, ...]:
+        """Return how far counters may run, once the report is taken over, or was before."""
+
+
+def take_report(
+    *, gateway: Gateway, report: wire.Report, now: datetime, meter: DeviceMeter | None = None
+) -> wire.ReportAnswer:
     """Take over what a gateway says of itself, and renew its agent's lease.
 
     A report whose sequence was seen before is acknowledged again and changes nothing.
+
+    Args:
+        meter: Takes what is told of single devices; without one such a report is refused.
 
     Raises:
         LeaseHeld: Another instance holds the lease; only a warning to staff is kept.
@@ -58,15 +75,15 @@ def take_report(*, gateway: Gateway, report: wire.Report, now: datetime) -> wire
         ReportWrong: Another wire format, or values that cannot be.
         NotFound: The gateway is not active.
     """
-    _check(report)
+    _check(report, devices=meter is not None)
     with writing():
         current = _active(gateway)
         rival = _is_rival(current, report, now)
         if rival:
             _note_rival(current, now)
         elif not _seen(current, report):
-            _take_over(current, report, now)
-        answer = _answer(current, report)
+            _take_over(current, report, now, meter)
+        answer = _answer(current, report, () if rival else _allowances(current, report, now, meter))
     # Raised outside, or the warning to staff would be rolled back with it.
     if rival:
         raise LeaseHeld(
@@ -108,10 +125,14 @@ def _seen(gateway: Gateway, report: wire.Report) -> bool:
     return same and report.sequence <= gateway.report_sequence
 
 
-def _take_over(gateway: Gateway, report: wire.Report, now: datetime) -> None:
+def _take_over(
+    gateway: Gateway, report: wire.Report, now: datetime, meter: DeviceMeter | None
+) -> None:
     _keep_status(gateway, report.pools, now)
     hold_forgotten(gateway=gateway, pools=report.pools, now=now)
     _keep_usage(gateway, report.usage, now)
+    if meter is not None:
+        meter.keep(gateway=gateway, rows=_of_devices(report), now=now)
     if gateway.lease_instance != report.instance:
         gateway.fence += 1
         gateway.lease_instance = report.instance
@@ -131,13 +152,28 @@ def _warnings(gateway: Gateway, report: wire.Report, now: datetime) -> list[str]
     return [RIVAL_WARNING, *own] if rival else own
 
 
-def _answer(gateway: Gateway, report: wire.Report) -> wire.ReportAnswer:
+def _allowances(
+    gateway: Gateway, report: wire.Report, now: datetime, meter: DeviceMeter | None
+) -> tuple[wire.Allowance, ...]:
+    if meter is None:
+        return ()
+    return meter.allowances(gateway=gateway, rows=_of_devices(report), now=now)
+
+
+def _of_devices(report: wire.Report) -> list[wire.Usage]:
+    return [item for item in report.usage if item.device]
+
+
+def _answer(
+    gateway: Gateway, report: wire.Report, allowances: tuple[wire.Allowance, ...]
+) -> wire.ReportAnswer:
     return wire.ReportAnswer(
         fence=gateway.fence,
         lease_seconds=int(LEASE.total_seconds()),
         acknowledged=report.sequence,
         pools=assignments(gateway),
         hub_url=site.hub_url(),
+        allowances=allowances,
     )
 
 
@@ -195,9 +231,10 @@ def _members(gateway: Gateway, pools: set[str]) -> dict[str, PoolGateway]:
     return members
 
 
-def _keep_usage(gateway: Gateway, usage: Iterable[wire.Usage], now: datetime) -> None:
-    """Keep the greatest absolute value of each incarnation; a final one changes no more."""
+def _keep_usage(gateway: Gateway, usage: Sequence[wire.Usage], now: datetime) -> None:
+    """Keep the greatest absolute value of each pool's incarnation; a final one changes no more."""
     members = _members(gateway, {item.pool for item in usage})
+    usage = [item for item in usage if not item.device]
     rows = PoolUsage.objects.filter(
         gateway=gateway, incarnation__in={item.incarnation for item in usage}
     )
@@ -230,13 +267,13 @@ def _grow(row: PoolUsage, item: wire.Usage, now: datetime) -> None:
 # --- what cannot be ---------------------------------------------------------------------------
 
 
-def _check(report: wire.Report) -> None:
+def _check(report: wire.Report, *, devices: bool) -> None:
     """Refuse what would not fit the tables, before the database does."""
     if report.format != wire.FEED_FORMAT:
         raise ReportWrong(
             _("The agent speaks another format than this site; install the same release on both.")
         )
-    if not (_plain_head(report) and _plain_pools(report) and _plain_usage(report)):
+    if not (_plain_head(report) and _plain_pools(report) and _plain_usage(report, devices=devices)):
         raise ReportWrong(_("The report holds values that cannot be. Nothing of it was used."))
 
 
@@ -272,12 +309,11 @@ def _plain_deferred(kept: wire.Deferred | None) -> bool:
     )
 
 
-def _plain_usage(report: wire.Report) -> bool:
-    # Only pool sums exist until plans have quotas, so a row that names a device is refused.
+def _plain_usage(report: wire.Report, *, devices: bool) -> bool:
     return all(
         item.incarnation != ""
         and fits(PoolUsage.incarnation.field, item.incarnation)
-        and counts(item.bytes_down, item.bytes_up)
-        and not item.device
+        and counts(item.bytes_down, item.bytes_up, item.resets_at)
+        and (not item.device or devices)
         for item in report.usage
     )

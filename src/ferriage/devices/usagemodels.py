@@ -1,0 +1,170 @@
+"""What devices with a quota used. Beside `models.py`, which names them. Of others nothing is kept.
+
+Source: docs/explanation/quotas.md
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+
+class Incarnation(models.Model):
+    """One life of a device's counter on a gateway: the greatest absolute values it was told.
+
+    Of `told_*`, `aside_*` were told faster than they can have been used: they are kept, shown to
+    staff, and count against nobody. `rate_*` is the greatest speed that the device had since
+    `told_at`. A `final` one grows no more, and is forgotten 35 days after `told_at`.
+    """
+
+    gateway = models.ForeignKey("fleet.Gateway", on_delete=models.PROTECT, related_name="+")
+    device = models.ForeignKey("devices.Device", on_delete=models.PROTECT, related_name="+")
+    incarnation = models.CharField(max_length=80)
+    told_down = models.BigIntegerField(default=0)
+    told_up = models.BigIntegerField(default=0)
+    aside_down = models.BigIntegerField(default=0)
+    aside_up = models.BigIntegerField(default=0)
+    rate_down_bps = models.PositiveBigIntegerField()
+    rate_up_bps = models.PositiveBigIntegerField()
+    final = models.BooleanField(default=False)
+    told_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "devices_incarnation"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["gateway", "device", "incarnation"], name="devices_incarnation_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(aside_down__gte=0, aside_up__gte=0)
+                & Q(told_down__gte=F("aside_down"), told_up__gte=F("aside_up")),
+                name="devices_incarnation_sane",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["told_at"], condition=Q(final=True), name="devices_incarnation_done"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.incarnation
+
+
+class UsageMonth(models.Model):
+    """What a subscription used in one month of its quota, both ways together, half-open.
+
+    The sum of the month's days; kept so that nobody needs to add them up.
+    """
+
+    subscription = models.ForeignKey(
+        "plans.Subscription", on_delete=models.PROTECT, related_name="+"
+    )
+    begins_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    bytes_used = models.BigIntegerField(default=0)
+    used_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "devices_usagemonth"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription", "begins_at"], name="devices_usagemonth_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(bytes_used__gte=0, ends_at__gt=F("begins_at")),
+                name="devices_usagemonth_sane",
+            ),
+        ]
+        indexes = [models.Index(fields=["ends_at"], name="devices_usagemonth_ends")]
+
+
+class UsageDay(models.Model):
+    """What a device used on one day (UTC) in one month of its subscription's quota.
+
+    The day is the one on which the gateway's report was taken over. It goes with its month.
+    """
+
+    device = models.ForeignKey("devices.Device", on_delete=models.PROTECT, related_name="+")
+    month = models.ForeignKey(UsageMonth, on_delete=models.PROTECT, related_name="days")
+    on = models.DateField()
+    bytes_down = models.BigIntegerField(default=0)
+    bytes_up = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "devices_usageday"
+        constraints = [
+            models.UniqueConstraint(fields=["device", "on", "month"], name="devices_usageday_once"),
+            models.CheckConstraint(
+                condition=Q(bytes_down__gte=0, bytes_up__gte=0), name="devices_usageday_sane"
+            ),
+        ]
+
+
+class UsageRest(models.Model):
+    """What a device's forgotten incarnations counted, less what its forgotten days did.
+
+    With it the incarnations that are kept still add up to the days that are kept, to the byte.
+    """
+
+    device = models.OneToOneField("devices.Device", on_delete=models.PROTECT, related_name="+")
+    bytes_down = models.BigIntegerField(default=0)
+    bytes_up = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "devices_usagerest"
+
+
+class GatewayMeter(models.Model):
+    """What all devices with a quota told on a gateway, only growing, and when it was compared.
+
+    `checked_*` are what the devices and the pools' sums had come to when they were compared last.
+    """
+
+    gateway = models.OneToOneField("fleet.Gateway", on_delete=models.PROTECT, related_name="+")
+    bytes_told = models.BigIntegerField(default=0)
+    checked_at = models.DateTimeField()
+    checked_told = models.BigIntegerField(default=0)
+    checked_pools = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "devices_gatewaymeter"
+
+
+class MeterAlarm(models.Model):
+    """Something about the counting that cannot be; shown to staff until one of them saw to it.
+
+    It names gateway or device, never an account. Until it is settled it is told once only.
+    """
+
+    class Kind(models.TextChoices):
+        FOREIGN = "foreign", _("bytes of a device that the gateway was never given")
+        GROWTH = "growth", _("more bytes than the plan's speed allows")
+        LEDGER = "ledger", _("days and counters differ")
+        POOLS = "pools", _("devices and pools of a gateway differ")
+
+    kind = models.CharField(max_length=8, choices=Kind)
+    subject = models.CharField(max_length=24)
+    details = models.JSONField(default=dict)
+    times = models.PositiveIntegerField(default=1)
+    raised_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "devices_meteralarm"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "subject"],
+                condition=Q(settled_at__isnull=True),
+                name="devices_meteralarm_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=["foreign", "growth", "ledger", "pools"]),
+                name="devices_meteralarm_kind",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"
