@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.conf import settings
@@ -17,6 +17,7 @@ from ferriage.core.codes import grouped
 from ferriage.core.money import Money
 from ferriage.payments.queries import in_test_mode
 from ferriage.web.shared.words import reason
+from ferriage.web.shared.words import size as byte_size
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from ferriage.plans.models import Plan, Subscription
 
 register = template.Library()
-
-_UNITS: Final = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "B"))
 
 # The script subtag as browsers and screen readers expect it: zh-Hans, not zh-hans.
 _TAGS = {"zh-hans": "zh-Hans"}
@@ -160,7 +159,7 @@ def bought(order: Order) -> str:
         return _("Top-up of the balance")
     sold = sold_as(order.plan)
     if order.kind == order.Kind.ADDON:
-        return f"{sold} · {_('place for one more device')}"
+        return f"{sold} · {added(order)}"
     text = f"{sold} · {months(order.term_months)}"
     if order.kind == order.Kind.GIFT:
         return _("Gift code: %(term)s") % {"term": text}
@@ -168,11 +167,17 @@ def bought(order: Order) -> str:
 
 
 @register.filter
+def added(order: Order) -> str:
+    """Return what an add-on adds, in words."""
+    if order.is_pack and order.quota_bytes:
+        return _("%(size)s more data") % {"size": byte_size(order.quota_bytes)}
+    return _("place for one more device")
+
+
+@register.filter
 def size(count: int) -> str:
     """Return a number of bytes in the largest decimal unit, with at most one decimal."""
-    unit, name = next((pair for pair in _UNITS if count >= pair[0]), _UNITS[-1])
-    tenths = count * 10 // unit
-    return f"{tenths // 10} {name}" if tenths % 10 == 0 else f"{tenths / 10:.1f} {name}"
+    return byte_size(count)
 
 
 @register.filter
