@@ -230,7 +230,9 @@ def test_report_that_cannot_be_is_refused(
     assert _rows() == before
 
 
-@pytest.mark.parametrize("changes", [{"device": "dev_1"}, {"bytes_up": -1}, {"incarnation": ""}])
+@pytest.mark.parametrize(
+    "changes", [{"device": "dev_1"}, {"resets_at": -1}, {"bytes_up": -1}, {"incarnation": ""}]
+)
 def test_usage_that_cannot_be_is_refused(
     gateway: EnrolledGateway, now: datetime, changes: dict[str, Any]
 ) -> None:

@@ -81,10 +81,13 @@ class Quotas:
         begun = set()
         for slot in self._records.keys() & counts.keys():
             shown, known = counts[slot], self._elements.get(slot)
-            if known is not None and _is_less(shown, known):
+            emptied = known is not None and _is_less(shown, known)
+            if known is not None and emptied:
                 gone[slot] = _usage(known, final=True)
+            elif known is not None and _is_over(known, self._records[slot], now):
+                gone[slot] = _usage(_seen(known, shown), final=True)
             if known is None or slot in gone:
-                known = self._begin(slot, devices[slot][0], shown, whole=slot in gone)
+                known = self._begin(slot, devices[slot][0], shown, now, whole=emptied)
                 begun.add(slot)
             self._elements[slot] = _run_on(known, shown, self._records[slot], now)
         if begun or gone:
@@ -162,8 +165,14 @@ class Quotas:
         self._told = {slot: told for slot, told in self._told.items() if slot in self._elements}
         self._asked = {}
 
-    def _begin(self, slot: int, pool: str, shown: tuple[int, int], *, whole: bool) -> Element:
-        """Begin an incarnation: of all that the element shows, or from here on."""
+    def _begin(
+        self, slot: int, pool: str, shown: tuple[int, int], now: float, *, whole: bool
+    ) -> Element:
+        """Begin an incarnation: of all that the element shows, or from here on.
+
+        Where the record's month is over it has the record's bytes once, by ourselves; when the
+        next month ends only the site can know.
+        """
         number = self._store.next_number("element", least=self._least)
         whole = whole or slot in self._fresh
         down, up = (0, 0) if whole else shown
@@ -178,21 +187,29 @@ class Quotas:
             base_down=down,
             base_up=up,
             limit=quota.bytes,
-            reset_at=quota.resets_at,
+            reset_at=quota.resets_at if quota.resets_at > now else 0,
         )
 
 
+def _is_over(element: Element, held: wire.Device, now: float) -> bool:
+    """Tell whether the month that an incarnation counts in has ended, by itself or by the site.
+
+    Bytes of two months are never in one incarnation, so a late report of it is counted rightly.
+    """
+    quota = held.quota
+    assert quota is not None  # noqa: S101 -- only such devices are counted
+    if element.reset_at == 0:
+        return False
+    return element.reset_at <= now or now < quota.resets_at != element.reset_at
+
+
 def _run_on(element: Element, shown: tuple[int, int], held: wire.Device, now: float) -> Element:
-    """Return a counter as it stands now; at the end of its stretch it gets its bytes anew."""
+    """Return a counter as it stands now, with the end of its month once the site has told it."""
     quota = held.quota
     assert quota is not None  # noqa: S101 -- only such devices are counted
     element = _seen(element, shown)
-    if 0 < element.reset_at <= now:
-        # Once by ourselves; when the next stretch ends only the site can know.
-        return msgspec.structs.replace(element, limit=element.used + quota.bytes, reset_at=0)
-    if quota.resets_at > now and quota.resets_at != element.reset_at:
-        limit = element.used + quota.bytes if element.reset_at else element.limit
-        return msgspec.structs.replace(element, limit=limit, reset_at=quota.resets_at)
+    if element.reset_at == 0 and quota.resets_at > now:
+        return msgspec.structs.replace(element, reset_at=quota.resets_at)
     return element
 
 
@@ -221,4 +238,5 @@ def _usage(element: Element, *, final: bool) -> wire.Usage:
         bytes_down=element.seen_down,
         bytes_up=element.seen_up,
         final=final,
+        resets_at=element.reset_at,
     )

@@ -83,8 +83,8 @@ class Counter(msgspec.Struct, frozen=True):
 class Element(msgspec.Struct, frozen=True):
     """One device's counter in nft: what it shows less `base_*` is what the incarnation counts.
 
-    `limit` is how far that may run, both ways together; `reset_at` is the end of the stretch of
-    its quota that `limit` belongs to.
+    `limit` is how far that may run, both ways together; `reset_at` is the end of the month of its
+    quota in which it counts, 0 as long as only the site knows.
     """
 
     device: str

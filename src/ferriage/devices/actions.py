@@ -220,7 +220,9 @@ def refresh_all(*, subscriptions: Sequence[int], now: datetime) -> int:
             is_stopped = device.subscription_id in stopped
             _decide(device, usable, register, wanted, until, now, is_stopped=is_stopped)
         Device.objects.bulk_update(
-            devices, ["hold_at", "hold_reason", "remove_at", "ruling"], batch_size=500
+            devices,
+            ["hold_at", "hold_reason", "remove_at", "ruling", "quota_ends_at"],
+            batch_size=500,
         )
         return _tell(devices, wanted, now)
 
@@ -266,7 +268,8 @@ def _decide(
     device.ruling = state.ruling(verdicts.items())
     # A hold that began stays known after its peer is gone, lest it began anew.
     device.hold_at = told if told is not None and told <= now else None
-    device.remove_at = None
+    device.remove_at = device.quota_ends_at = None
+    quota, quota_ends_at = state.quota_of(subscription, now)
     for line in lines:
         held = state.right(
             periods=plans.posted_periods(subscription),
@@ -282,11 +285,12 @@ def _decide(
             continue
         if account.account_class != "public" and held.reason == "term":
             held = replace(held, reason="staff")  # named people have nothing to renew
-        record = state.record(device, subscription.plan, held, account.language)
+        record = state.record(device, subscription.plan, held, account.language, quota)
         wanted[line.pool.pk][device.code] = record
         if device.remove_at is None or held.remove_at > device.remove_at:
             device.hold_at, device.remove_at = held.hold_at, held.remove_at
             device.hold_reason = held.reason
+            device.quota_ends_at = quota_ends_at
 
 
 def _tell(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ferriage import wire
 from ferriage.core import clock
+from ferriage.plans import quota as quotas
 from ferriage.plans.entitlement import entitlement, frozen_from
 from ferriage.plans.lapses import LONGEST_WAIT
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from ferriage.approvals.facts import Verdict
     from ferriage.devices.models import Device
-    from ferriage.plans.models import Period, Plan
+    from ferriage.plans.models import Period, Plan, Subscription
 
 BURST_SECONDS: Final = 0.1
 LEAST_BURST_BYTES: Final = 128 * 1024
@@ -100,7 +101,23 @@ def stopped(
     return found if found.remove_at > now else None
 
 
-def record(device: Device, plan: Plan, held: Right, language: str) -> wire.Device:
+def quota_of(
+    subscription: Subscription, now: datetime
+) -> tuple[wire.Quota | None, datetime | None]:
+    """Return what gateways are told of a quota, and when that is to be told anew.
+
+    How much of it was used is not in it: no record changes by that, see `metering`.
+    """
+    allowed = quotas.allowed(subscription, now)
+    if allowed is None:
+        return None, None
+    _begins_at, ends_at = quotas.stretch_of(subscription, now)
+    return wire.Quota(bytes=allowed, resets_at=clock.unix(ends_at)), ends_at
+
+
+def record(
+    device: Device, plan: Plan, held: Right, language: str, quota: wire.Quota | None = None
+) -> wire.Device:
     """Return the device as gateways hold it."""
     return wire.Device(
         id=device.code,
@@ -117,6 +134,7 @@ def record(device: Device, plan: Plan, held: Right, language: str) -> wire.Devic
         remove_at=clock.unix(held.remove_at),
         language=language,
         routes=tuple(plan.routes),
+        quota=quota,
     )
 
 

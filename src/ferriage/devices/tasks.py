@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Exists, OuterRef
 
 from ferriage.approvals.queries import load_register
-from ferriage.devices import actions, state
+from ferriage.devices import actions, conserving, state
 from ferriage.devices.models import Device
 from ferriage.plans import queries as plans
 from ferriage.plans.models import Period, Plan
@@ -22,7 +22,8 @@ def run(now: datetime) -> int:
     Returns:
         How many devices were looked after.
     """
-    return actions.forget_due(now=now) + follow_register(now) + follow_places(now)
+    due = actions.forget_due(now=now) + follow_register(now) + follow_places(now)
+    return due + follow_quotas(now) + conserving.run(now)
 
 
 def follow_places(now: datetime) -> int:
@@ -37,6 +38,16 @@ def follow_places(now: datetime) -> int:
     waiting = Device.objects.filter(removed_at__isnull=True, hold_at__lte=now)
     found = waiting.filter(Exists(begun)).order_by("subscription_id")
     subscriptions = list(found.values_list("subscription_id", flat=True).distinct()[:PAGE])
+    if subscriptions:
+        actions.refresh_all(subscriptions=subscriptions, now=now)
+    return len(subscriptions)
+
+
+def follow_quotas(now: datetime) -> int:
+    """Tell gateways the next month of quotas whose month is over; their bytes come anew with it."""
+    over = Device.objects.filter(removed_at__isnull=True, quota_ends_at__lte=now)
+    found = over.order_by("subscription_id").values_list("subscription_id", flat=True)
+    subscriptions = list(found.distinct()[:PAGE])
     if subscriptions:
         actions.refresh_all(subscriptions=subscriptions, now=now)
     return len(subscriptions)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from itertools import batched
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import Sum
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from ferriage.plans.models import Subscription
+
+_CHUNK: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +57,19 @@ class Standing:
 
 
 def standings(subscriptions: Iterable[Subscription], now: datetime) -> dict[int, Standing]:
-    """Return how subscriptions stand, by primary key, with one query.
+    """Return how subscriptions stand, by primary key, with one query for a thousand.
 
     Their plans are loaded, and their periods where one must not ask for each.
     """
     found = {one.pk: one for one in subscriptions}
     months = {pk: quota.stretch_of(one, now) for pk, one in found.items()}
-    rows = UsageMonth.objects.filter(subscription__in=found, ends_at__gt=now).values_list(
-        "subscription_id", "begins_at", "bytes_used"
-    )
-    used = {(pk, begins_at): counted for pk, begins_at, counted in rows}
+    used = {}
+    for chunk in batched(found, _CHUNK):
+        rows = UsageMonth.objects.filter(subscription__in=chunk, ends_at__gt=now)
+        for pk, begins_at, counted in rows.values_list(
+            "subscription_id", "begins_at", "bytes_used"
+        ):
+            used[pk, begins_at] = counted
     return {
         pk: Standing(
             allowed=quota.allowed(one, now),
@@ -93,7 +99,7 @@ def left(subscription: Subscription, now: datetime) -> int | None:
 def by_day(subscription: Subscription, days: int, now: datetime) -> list[Day]:
     """Return the last days (UTC), oldest first and today last; those without bytes are zero.
 
-    Days are kept until `metering.MONTHS_KEPT` after the month of the quota that they belong to.
+    Days are kept until `conserving.MONTHS_KEPT` after the month of the quota that they belong to.
     """
     first = now.date() - timedelta(days=days - 1)
     rows = (

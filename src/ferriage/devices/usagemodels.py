@@ -14,8 +14,8 @@ class Incarnation(models.Model):
     """One life of a device's counter on a gateway: the greatest absolute values it was told.
 
     Of `told_*`, `aside_*` were told faster than they can have been used: they are kept, shown to
-    staff, and count against nobody. `rate_*` is the greatest speed that the device had since
-    `told_at`. A `final` one grows no more, and is forgotten 35 days after `told_at`.
+    staff, and count against nobody. `rate_*` is the speed that the device had at `told_at`. A
+    `final` one grows no more, and is forgotten 35 days after `told_at`.
     """
 
     gateway = models.ForeignKey("fleet.Gateway", on_delete=models.PROTECT, related_name="+")
@@ -119,14 +119,17 @@ class UsageRest(models.Model):
 class GatewayMeter(models.Model):
     """What all devices with a quota told on a gateway, only growing, and when it was compared.
 
-    `checked_*` are what the devices and the pools' sums had come to when they were compared last.
+    `checked_*` are what the devices and the pools' sums had come to when they were compared last;
+    `checked_at` is null until they were looked at for the first time. `checked_all` tells that
+    every device had a quota then.
     """
 
     gateway = models.OneToOneField("fleet.Gateway", on_delete=models.PROTECT, related_name="+")
     bytes_told = models.BigIntegerField(default=0)
-    checked_at = models.DateTimeField()
+    checked_at = models.DateTimeField(null=True)
     checked_told = models.BigIntegerField(default=0)
     checked_pools = models.BigIntegerField(default=0)
+    checked_all = models.BooleanField(default=False)
 
     class Meta:
         db_table = "devices_gatewaymeter"
@@ -135,7 +138,8 @@ class GatewayMeter(models.Model):
 class MeterAlarm(models.Model):
     """Something about the counting that cannot be; shown to staff until one of them saw to it.
 
-    It names gateway or device, never an account. Until it is settled it is told once only.
+    It names gateways, devices or subscriptions, never an account. Until it is settled it is told
+    once only.
     """
 
     class Kind(models.TextChoices):

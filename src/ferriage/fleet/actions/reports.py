@@ -13,7 +13,7 @@ from ferriage.core.errors import FerriageError, NotFound
 from ferriage.fleet import site
 from ferriage.fleet.actions.forgotten import hold_forgotten
 from ferriage.fleet.actions.plain import counts, fits
-from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
+from ferriage.fleet.models import Gateway, PoolCurrent, PoolGateway, PoolUsage
 from ferriage.fleet.queries import assignments
 
 if TYPE_CHECKING:
@@ -315,5 +315,6 @@ def _plain_usage(report: wire.Report, *, devices: bool) -> bool:
         and fits(PoolUsage.incarnation.field, item.incarnation)
         and counts(item.bytes_down, item.bytes_up, item.resets_at)
         and (not item.device or devices)
+        and fits(PoolCurrent.subject.field, item.device)
         for item in report.usage
     )

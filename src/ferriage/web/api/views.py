@@ -8,6 +8,7 @@ from django.http import Http404, HttpResponse
 from django.views.decorators.http import require_safe
 
 from ferriage import wire
+from ferriage.devices import metering
 from ferriage.fleet import actions
 from ferriage.fleet.bundle import bundle, digest_of
 from ferriage.fleet.models import Gateway
@@ -35,7 +36,7 @@ def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
     if gateway is None:
         raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
     check_signature(request, gateway.signing_key, now)
-    return actions.take_report(gateway=gateway, report=decoded(request, wire.Report), now=now)
+    return metering.take_report(gateway=gateway, report=decoded(request, wire.Report), now=now)
 
 
 @require_safe

@@ -1,0 +1,207 @@
+"""Looks once a day whether every byte was counted once, and forgets what need not be kept.
+
+What differs is shown to staff; nothing is put right by itself, and nobody is cut by it.
+
+Source: docs/explanation/quotas.md
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db.models import F, OuterRef, Q, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
+
+from ferriage.core.actors import Actor
+from ferriage.core.db import writing
+from ferriage.devices.alarms import raise_alarm
+from ferriage.devices.models import (
+    Device,
+    GatewayMeter,
+    Incarnation,
+    MeterAlarm,
+    UsageDay,
+    UsageMonth,
+    UsageRest,
+)
+from ferriage.fleet.models import Gateway, PoolChange, PoolCurrent, PoolUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from django.db.models import Model
+
+PAUSE: Final = timedelta(days=1)
+INCARNATIONS_KEPT: Final = timedelta(days=35)
+"""As long as gateways may send a final value again."""
+MONTHS_KEPT: Final = timedelta(days=62)
+"""After the end of a month of a quota; so the one before last can still be looked at."""
+TOLERANCE: Final = 0.03
+SLACK_BYTES: Final = 10_000_000
+"""What pools and devices may differ by however little was used."""
+NAMED: Final = 10
+UNMETERED: Final = '"quota":null'
+"""In the canonical JSON of a device's record that has no quota."""
+_WORKER: Final = Actor("system", "worker")
+_PAGE: Final = 5000
+
+
+def run(now: datetime) -> int:
+    """Compare and forget if a day has gone by; return how many rows were forgotten."""
+    due = Q(checked_at__isnull=True) | Q(checked_at__lte=now - PAUSE)
+    if not GatewayMeter.objects.filter(due).exists():
+        return 0
+    check_ledger(now)
+    check_gateways(now)
+    return forget(now)
+
+
+# --- comparing --------------------------------------------------------------------------------
+
+
+def check_ledger(now: datetime) -> None:
+    """Compare counters with days, and days with months, to the byte."""
+    off: dict[str, int] = {}
+    for way in ("down", "up"):
+        counted = _sum(Incarnation, F(f"told_{way}") - F(f"aside_{way}"))
+        posted = _sum(UsageDay, F(f"bytes_{way}"))
+        rows = Device.objects.annotate(
+            off=counted + _sum(UsageRest, F(f"bytes_{way}")) - posted
+        ).exclude(off=0)
+        for code, difference in rows.order_by("pk").values_list("code", "off"):
+            off[code] = off.get(code, 0) + abs(int(difference))
+    _tell_ledger("days", "devices", off, now)
+    months = UsageMonth.objects.annotate(
+        off=F("bytes_used") - Coalesce(Sum(F("days__bytes_down") + F("days__bytes_up")), Value(0))
+    ).exclude(off=0)
+    found = months.order_by("pk").values_list("subscription__code", "off")
+    _tell_ledger("months", "subscriptions", {code: int(by) for code, by in found}, now)
+
+
+def _sum(model: type[Model], expression: Any) -> Coalesce:
+    """Return the sum over a device's rows, none of which may be there."""
+    rows = model._default_manager.filter(device=OuterRef("pk")).order_by()  # noqa: SLF001 -- any model's
+    total = rows.values("device").annotate(total=Sum(expression)).values("total")
+    return Coalesce(Subquery(total), Value(0))
+
+
+def _tell_ledger(subject: str, named: str, off: dict[str, int], now: datetime) -> None:
+    if off:
+        details = {named: dict(list(off.items())[:NAMED]), "count": len(off)}
+        _tell(MeterAlarm.Kind.LEDGER, subject, details, now)
+
+
+def check_gateways(now: datetime) -> None:
+    """Compare what devices and pools grew by on each gateway since they were compared last.
+
+    Devices may never come to more than their pools. Where all have quotas, not to less either.
+    """
+    with writing():
+        sums = PoolUsage.objects.values("gateway").annotate(
+            total=Sum(F("bytes_down") + F("bytes_up"))
+        )
+        pools = {row["gateway"]: int(row["total"]) for row in sums}
+        meters = list(GatewayMeter.objects.select_related("gateway").order_by("pk"))
+        for meter in meters:
+            in_pools = pools.get(meter.gateway_id, 0)
+            all_metered = not _is_unmetered(meter)
+            if meter.checked_at is not None:
+                both = all_metered and meter.checked_all
+                _compare(
+                    meter.gateway,
+                    devices=meter.bytes_told - meter.checked_told,
+                    pools=in_pools - meter.checked_pools,
+                    both=both,
+                    now=now,
+                )
+            meter.checked_told, meter.checked_pools = meter.bytes_told, in_pools
+            meter.checked_all, meter.checked_at = all_metered, now
+        GatewayMeter.objects.bulk_update(
+            meters, ["checked_told", "checked_pools", "checked_all", "checked_at"], batch_size=500
+        )
+
+
+def _compare(gateway: Gateway, *, devices: int, pools: int, both: bool, now: datetime) -> None:
+    slack = pools * TOLERANCE + SLACK_BYTES
+    if devices - pools > slack or (both and pools - devices > slack):
+        details = {"devices": devices, "pools": pools}
+        _tell(MeterAlarm.Kind.POOLS, gateway.code, details, now)
+
+
+def _is_unmetered(meter: GatewayMeter) -> bool:
+    """Tell whether the gateway has, or had since it was looked at, a device without a quota."""
+    pools = Q(pool__memberships__gateway=meter.gateway_id, kind="put", payload__contains=UNMETERED)
+    changed = PoolChange.objects.filter(pools)
+    if meter.checked_at is not None:
+        changed = changed.filter(at__gte=meter.checked_at)
+    return PoolCurrent.objects.filter(pools).exists() or changed.exists()
+
+
+def _tell(kind: MeterAlarm.Kind, subject: str, details: dict[str, Any], now: datetime) -> None:
+    raise_alarm(kind=kind, subject=subject, details=details, now=now, actor=_WORKER)
+
+
+# --- forgetting -------------------------------------------------------------------------------
+
+
+def forget(now: datetime) -> int:
+    """Forget old incarnations, months and alarms; what they counted goes on adding up."""
+    done = 0
+    while page := _forget_incarnations(now):
+        done += page
+    while page := _forget_months(now):
+        done += page
+    with writing():
+        UsageRest.objects.filter(bytes_down=0, bytes_up=0).delete()
+        old = MeterAlarm.objects.filter(settled_at__lt=now - MONTHS_KEPT)
+        return done + old.delete()[0]
+
+
+def _forget_incarnations(now: datetime) -> int:
+    """Forget those that grow no more; one that runs, however long ago, would count again."""
+    ended = Q(final=True) | Q(gateway__state=Gateway.State.CLOSED)
+    with writing():
+        old = Incarnation.objects.filter(ended, told_at__lt=now - INCARNATIONS_KEPT)
+        rows = list(old.order_by("told_at")[:_PAGE])
+        _carry(
+            (one.device_id, one.told_down - one.aside_down, one.told_up - one.aside_up)
+            for one in rows
+        )
+        Incarnation.objects.filter(pk__in=[one.pk for one in rows]).delete()
+    return len(rows)
+
+
+def _forget_months(now: datetime) -> int:
+    with writing():
+        old = UsageMonth.objects.filter(ends_at__lt=now - MONTHS_KEPT).order_by("ends_at")
+        months = list(old.values_list("pk", flat=True)[: _PAGE // 50])
+        days = UsageDay.objects.filter(month__in=months)
+        _carry(
+            (device, -down, -up)
+            for device, down, up in days.values_list("device_id", "bytes_down", "bytes_up")
+        )
+        days.delete()
+        UsageMonth.objects.filter(pk__in=months).delete()
+    return len(months)
+
+
+def _carry(rows: Iterable[tuple[int, int, int]]) -> None:
+    """Add what goes to the rests of the devices."""
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for device, down, up in rows:
+        sums[device][0] += down
+        sums[device][1] += up
+    rests = {rest.device_id: rest for rest in UsageRest.objects.filter(device__in=sums)}
+    for device, (down, up) in sums.items():
+        rest = rests.setdefault(device, UsageRest(device_id=device))
+        rest.bytes_down += down
+        rest.bytes_up += up
+    UsageRest.objects.bulk_create(
+        rests.values(),
+        update_conflicts=True,
+        unique_fields=["device"],
+        update_fields=["bytes_down", "bytes_up"],
+    )

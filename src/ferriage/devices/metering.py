@@ -1,0 +1,346 @@
+"""Takes what gateways tell of devices with a quota: counts it, once, and answers with allowances.
+
+Values are absolute within an incarnation, so the greatest is kept and what it grew by is added to
+the device's day and to the subscription's month, all in the transaction of the report.
+
+Source: docs/explanation/quotas.md
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import batched
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db.models import F, Q
+
+from ferriage import wire
+from ferriage.core import clock
+from ferriage.core.actors import Actor
+from ferriage.devices import usage
+from ferriage.devices.alarms import raise_alarm
+from ferriage.devices.models import (
+    Device,
+    GatewayMeter,
+    Incarnation,
+    MeterAlarm,
+    UsageDay,
+    UsageMonth,
+)
+from ferriage.fleet import actions as fleet
+from ferriage.fleet.models import PoolCurrent
+from ferriage.plans import quota
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from ferriage.fleet.models import Gateway
+    from ferriage.plans.models import Plan, Subscription
+
+SLACK: Final = timedelta(seconds=60)
+"""A report may be this much longer under way than the one before it."""
+FASTER: Final = 1.1
+"""How much faster than its plan a device may seem before its bytes are set aside."""
+NAMED: Final = 10
+"""Most devices that an alarm names."""
+_CHUNK: Final = 1000
+_BITS: Final = 8
+_TICK: Final = timedelta(microseconds=1)
+
+
+def take_report(*, gateway: Gateway, report: wire.Report, now: datetime) -> wire.ReportAnswer:
+    """Take over a gateway's report with what it tells of single devices.
+
+    Raises:
+        As `fleet.actions.take_report`.
+    """
+    return fleet.take_report(gateway=gateway, report=report, now=now, meter=Metering())
+
+
+@dataclass(slots=True)
+class _Row:
+    """What a report tells of one incarnation, after all of its lines."""
+
+    down: int = 0
+    up: int = 0
+    final: bool = False
+    resets_at: int = 0
+
+    def take(self, item: wire.Usage) -> None:
+        """Take the greater values; after a final one there are none."""
+        if not self.final:
+            self.down, self.up = max(self.down, item.bytes_down), max(self.up, item.bytes_up)
+            self.final, self.resets_at = item.final, item.resets_at
+
+
+type _Key = tuple[str, str]
+"""A device's code, and an incarnation."""
+
+
+class Metering:
+    """The meter of one report: `fleet.actions.DeviceMeter`."""
+
+    def __init__(self) -> None:
+        self._since: datetime | None = None
+
+    def keep(self, *, gateway: Gateway, rows: Sequence[wire.Usage], now: datetime) -> None:
+        """Count the rows; those of devices without a quota are left out.
+
+        Rows of a device that the gateway was never given are left out too, and staff are told. The
+        report is not refused for them: it would be sent again for ever.
+        """
+        self._since = gateway.last_seen_at
+        told: dict[_Key, _Row] = defaultdict(_Row)
+        for item in rows:
+            told[item.device, item.incarnation].take(item)
+        if not told:
+            return
+        known = _known(gateway, {code for code, _ in told})
+        given = _given(gateway, {code for code, _ in told}) | {code for code, _ in known}
+        devices = _devices(given & {code for code, _ in told})
+        books = _Books(gateway, devices, known, now)
+        for (code, incarnation), row in told.items():
+            if code in devices:
+                books.post(devices[code], incarnation, row)
+        books.write()
+        _tell_foreign(gateway, {code for code, _ in told} - devices.keys(), now)
+
+    def allowances(
+        self, *, gateway: Gateway, rows: Sequence[wire.Usage], now: datetime
+    ) -> tuple[wire.Allowance, ...]:
+        """Return how far the counters run of devices that are told of, or whose quota was used.
+
+        A counter may run as far as it was told, and by all that its subscription has left. What
+        others of the subscription use meanwhile is known a report later.
+        """
+        since = self._since or gateway.last_seen_at or now
+        running = _running(gateway, {item.device for item in rows}, since - SLACK)
+        standings = usage.standings({one.device.subscription for one in running}, now)
+        return tuple(
+            wire.Allowance(
+                device=one.device.code,
+                incarnation=one.incarnation,
+                bytes=one.told_down + one.told_up + left,
+            )
+            for one in running
+            if (left := standings[one.device.subscription_id].left) is not None
+        )
+
+
+# --- what is there ----------------------------------------------------------------------------
+
+
+def _devices(codes: Collection[str]) -> dict[str, Device]:
+    """Return devices by code with what their quota is read from, removed ones too."""
+    found: dict[str, Device] = {}
+    for chunk in batched(codes, _CHUNK):
+        rows = Device.objects.filter(code__in=chunk).select_related("subscription__plan")
+        found |= {row.code: row for row in rows.prefetch_related("subscription__periods")}
+    return found
+
+
+def _given(gateway: Gateway, codes: Collection[str]) -> set[str]:
+    """Return which devices the gateway was given in any of its pools, within 35 days."""
+    found: set[str] = set()
+    for chunk in batched(codes, _CHUNK):
+        rows = PoolCurrent.objects.filter(pool__memberships__gateway=gateway, subject__in=chunk)
+        found.update(rows.values_list("subject", flat=True))
+    return found
+
+
+def _known(gateway: Gateway, codes: Collection[str]) -> dict[_Key, Incarnation]:
+    """Return all incarnations of the devices on the gateway that are not forgotten."""
+    found: dict[_Key, Incarnation] = {}
+    for chunk in batched(codes, _CHUNK):
+        rows = Incarnation.objects.filter(gateway=gateway, device__code__in=chunk)
+        found |= {(row.device.code, row.incarnation): row for row in rows.select_related("device")}
+    return found
+
+
+def _running(gateway: Gateway, codes: Collection[str], since: datetime) -> list[Incarnation]:
+    """Return the running incarnations of these devices, and of those that share a used quota."""
+    used = UsageMonth.objects.filter(used_at__gt=since).values("subscription")
+    shared = Q(device__subscription__in=used)
+    wanted = [shared, *(Q(device__code__in=chunk) for chunk in batched(codes, _CHUNK))]
+    found: dict[int, Incarnation] = {}
+    for condition in wanted:
+        rows = Incarnation.objects.filter(condition, gateway=gateway, final=False)
+        rows = rows.select_related("device__subscription__plan")
+        found |= {row.pk: row for row in rows.prefetch_related("device__subscription__periods")}
+    return list(found.values())
+
+
+# --- counting ---------------------------------------------------------------------------------
+
+
+@dataclass
+class _Books:
+    """What one report changes, written at its end with a fixed number of statements."""
+
+    gateway: Gateway
+    devices: dict[str, Device]
+    known: dict[_Key, Incarnation]
+    now: datetime
+    changed: dict[_Key, Incarnation] = field(default_factory=dict)
+    grown: dict[tuple[int, int, datetime], list[int]] = field(default_factory=dict)
+    ends: dict[tuple[int, datetime], datetime] = field(default_factory=dict)
+    aside: dict[str, int] = field(default_factory=dict)
+    told: int = 0
+
+    def __post_init__(self) -> None:
+        self.seen: dict[int, datetime] = {}
+        for row in self.known.values():
+            self.seen[row.device_id] = max(row.told_at, self.seen.get(row.device_id, row.told_at))
+
+    def post(self, device: Device, incarnation: str, row: _Row) -> None:
+        """Take over what was told of one incarnation; a final one grows no more."""
+        subscription = device.subscription
+        plan = subscription.plan
+        if quota.allowed(subscription, self.now) is None:
+            return
+        kept = self.known.get((device.code, incarnation))
+        if kept is None:
+            kept = self._new(device, incarnation, plan)
+        if kept.final or (not row.final and row.down < kept.told_down and row.up < kept.told_up):
+            return
+        down, up = max(row.down - kept.told_down, 0), max(row.up - kept.told_up, 0)
+        seconds = (self.now - kept.told_at + SLACK).total_seconds()
+        if _is_possible(down, kept.rate_down_bps, plan.rate_down_bps, seconds) and _is_possible(
+            up, kept.rate_up_bps, plan.rate_up_bps, seconds
+        ):
+            self._add(device, _month(subscription, row.resets_at, self.now), down, up)
+        else:
+            kept.aside_down += down
+            kept.aside_up += up
+            self.aside[device.code] = self.aside.get(device.code, 0) + down + up
+        self.told += down + up
+        kept.told_down, kept.told_up = kept.told_down + down, kept.told_up + up
+        kept.rate_down_bps, kept.rate_up_bps = plan.rate_down_bps, plan.rate_up_bps
+        kept.final, kept.told_at = row.final, self.now
+        self.known[device.code, incarnation] = self.changed[device.code, incarnation] = kept
+
+    def _new(self, device: Device, incarnation: str, plan: Plan) -> Incarnation:
+        """Begin an incarnation: it may have run since the device was last told of here."""
+        made_at = datetime.combine(device.created_on, datetime.min.time(), UTC)
+        return Incarnation(
+            gateway=self.gateway,
+            device=device,
+            incarnation=incarnation,
+            rate_down_bps=plan.rate_down_bps,
+            rate_up_bps=plan.rate_up_bps,
+            told_at=self.seen.get(device.pk, made_at),
+        )
+
+    def _add(self, device: Device, month: tuple[datetime, datetime], down: int, up: int) -> None:
+        if not (down or up):
+            return
+        begins_at, ends_at = month
+        self.ends[device.subscription_id, begins_at] = ends_at
+        day = self.grown.setdefault((device.pk, device.subscription_id, begins_at), [0, 0])
+        day[0] += down
+        day[1] += up
+
+    def write(self) -> None:
+        """Write it all."""
+        Incarnation.objects.bulk_create(
+            self.changed.values(),
+            update_conflicts=True,
+            unique_fields=["gateway", "device", "incarnation"],
+            update_fields=[
+                *("told_down", "told_up", "aside_down", "aside_up"),
+                *("rate_down_bps", "rate_up_bps", "final", "told_at"),
+            ],
+        )
+        self._write_days(self._write_months())
+        self._write_gateway()
+        if self.aside:
+            _tell_growth(self.gateway, self.aside, self.now)
+
+    def _write_months(self) -> dict[tuple[int, datetime], UsageMonth]:
+        months = self._months()
+        for (_device, subscription, begins_at), (down, up) in self.grown.items():
+            month = months[subscription, begins_at]
+            month.bytes_used += down + up
+            month.used_at = self.now
+        UsageMonth.objects.bulk_create(
+            months.values(),
+            update_conflicts=True,
+            unique_fields=["subscription", "begins_at"],
+            update_fields=["bytes_used", "used_at"],
+        )
+        return self._months()  # again, for the keys of those that are new
+
+    def _months(self) -> dict[tuple[int, datetime], UsageMonth]:
+        """Return the months that grow, by subscription and begin; new ones are not saved."""
+        found: dict[tuple[int, datetime], UsageMonth] = {}
+        for chunk in batched({subscription for subscription, _ in self.ends}, _CHUNK):
+            for row in UsageMonth.objects.filter(subscription__in=chunk):
+                found[row.subscription_id, row.begins_at] = row
+        return {
+            key: found.get(key)
+            or UsageMonth(
+                subscription_id=key[0], begins_at=key[1], ends_at=ends_at, used_at=self.now
+            )
+            for key, ends_at in self.ends.items()
+        }
+
+    def _write_days(self, months: dict[tuple[int, datetime], UsageMonth]) -> None:
+        on = self.now.date()
+        days = {}
+        for chunk in batched({device for device, _, _ in self.grown}, _CHUNK):
+            for row in UsageDay.objects.filter(device__in=chunk, on=on):
+                days[row.device_id, row.month_id] = row
+        changed = []
+        for (device, subscription, begins_at), (down, up) in self.grown.items():
+            month = months[subscription, begins_at]
+            day = days.get((device, month.pk)) or UsageDay(device_id=device, month=month, on=on)
+            day.bytes_down += down
+            day.bytes_up += up
+            changed.append(day)
+        UsageDay.objects.bulk_create(
+            changed,
+            update_conflicts=True,
+            unique_fields=["device", "on", "month"],
+            update_fields=["bytes_down", "bytes_up"],
+        )
+
+    def _write_gateway(self) -> None:
+        meter, _made = GatewayMeter.objects.get_or_create(gateway=self.gateway)
+        GatewayMeter.objects.filter(pk=meter.pk).update(bytes_told=F("bytes_told") + self.told)
+
+
+def _is_possible(grown: int, before_bps: int, now_bps: int, seconds: float) -> bool:
+    return grown * _BITS <= max(before_bps, now_bps) * FASTER * seconds
+
+
+def _month(subscription: Subscription, resets_at: int, now: datetime) -> tuple[datetime, datetime]:
+    """Return the month of the quota that bytes are counted in, by where their incarnation ends.
+
+    A late report of a month that is over is counted there, and takes nothing of the next one.
+    """
+    month = quota.stretch_of(subscription, now)
+    if 0 < resets_at <= clock.unix(month[0]):
+        return quota.stretch_of(subscription, clock.from_unix(resets_at) - _TICK)
+    return month
+
+
+# --- telling staff ----------------------------------------------------------------------------
+
+
+def _tell_foreign(gateway: Gateway, codes: Iterable[str], now: datetime) -> None:
+    named = sorted(codes)
+    if named:
+        details: dict[str, Any] = {"devices": [code[:24] for code in named[:NAMED]]}
+        _tell(MeterAlarm.Kind.FOREIGN, gateway, {**details, "count": len(named)}, now)
+
+
+def _tell_growth(gateway: Gateway, aside: dict[str, int], now: datetime) -> None:
+    most = sorted(aside.items(), key=lambda item: item[1], reverse=True)[:NAMED]
+    _tell(MeterAlarm.Kind.GROWTH, gateway, {"bytes": dict(most), "count": len(aside)}, now)
+
+
+def _tell(kind: MeterAlarm.Kind, gateway: Gateway, details: dict[str, Any], now: datetime) -> None:
+    actor = Actor("gateway", gateway.code)
+    raise_alarm(kind=kind, subject=gateway.code, details=details, now=now, actor=actor)
