@@ -107,15 +107,16 @@ def order_pack(till: Till, term: Order, price: AddOnPrice) -> Order:
     )
 
 
-def use(subscription: Subscription, used: int, now: datetime) -> None:
+def use(subscription: Subscription, used: int, now: datetime) -> UsageMonth:
     """Let a subscription have used so many bytes of the month that an instant lies in."""
     begins_at, ends_at = quota.stretch_of(subscription, now)
-    UsageMonth.objects.update_or_create(
+    month, _made = UsageMonth.objects.update_or_create(
         subscription=subscription,
         begins_at=begins_at,
         ends_at=ends_at,
         defaults={"bytes_used": used, "used_at": now},
     )
+    return month
 
 
 def open_dearer(till: Till, *, slot_minor: int = 300) -> Dearer:
