@@ -104,7 +104,7 @@ def test_account_page_draws_what_was_used_by_day(
     assert "<title>2026-03-01: 11 GB</title>" in page
     assert "<title>2026-03-03: 25 GB</title>" in page
     assert page.count("<title>2026-03-") == 2
-    assert "most on a day: 25 GB" in page
+    assert "Most on a day: 25 GB" in page
     assert (
         '<th scope="row">2026-03-03</th><td class="num">20 GB</td><td class="num">5 GB</td>' in page
     )
