@@ -10,13 +10,14 @@ import pytest
 import time_machine
 from django.test import Client
 
-from dearer import GB, open_dearer, sell_packs, use
+from dearer import GB, open_dearer, order_pack, sell_packs, use
 from ferriage import wire
 from ferriage.accounts import actions as accounts
 from ferriage.core import clock
 from ferriage.core.actors import CUSTOMER
 from ferriage.devices.models import UsageDay
 from ferriage.fleet.models import PoolCurrent
+from ferriage.orders import actions as orders
 from ferriage.orders.models import Order
 from ferriage.plans.models import Plan, Subscription
 from till import Till
@@ -73,6 +74,7 @@ def test_quota_is_said_before_anybody_buys(
     assert (window.count(SENTENCE), checkout.count(SENTENCE)) == (1, 1)
     assert '<dt>Data</dt><dd class="mb-0">100 GB a month</dd>' in order
     assert "B: a quota counter is kept" in window
+    assert "Of plans with monthly data only the bytes of each day are." in window
 
 
 def test_plans_without_a_quota_show_nothing_of_it(
@@ -136,6 +138,22 @@ def test_used_up_quota_is_told_and_a_pack_lets_devices_go_on(
     record = wire.decode(PoolCurrent.objects.get(subject=device.code).payload, wire.Put).device
     assert record.quota is not None
     assert record.quota.bytes == 120 * GB
+
+
+def test_refund_says_what_of_it_is_for_a_pack(
+    shop: Shop, alice: Customer, held: Subscription, packs: AddOnPrice
+) -> None:
+    till = Till(shop, clock.now())
+    pack = order_pack(till, Order.objects.get(subscription=held), packs)
+    till.receive(till.transfer(pack).reference, pack.due_minor)
+    use(held, 105 * GB, clock.now())
+    orders.count_use(now=clock.now())
+
+    page = page_of(alice, f"/account/{held.code}/refund/")
+
+    assert "Ferry · Five devices · 20 GB more data" in page
+    assert "for the data not used" in page
+    assert "3.00 CNY" in page
 
 
 def test_change_to_a_smaller_quota_says_that_devices_would_be_held(
