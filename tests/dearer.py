@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.money import Money
+from ferriage.devices.models import UsageMonth
 from ferriage.orders import actions
 from ferriage.plans import actions as plans
-from ferriage.plans.models import AddOnPrice
+from ferriage.plans import quota
+from ferriage.plans.models import AddOnPrice, Plan
 from shop import PRICES
 from till import THREE_DAYS, Till
 from yard import OWNER
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.orders.models import Order
-    from ferriage.plans.models import Plan, Price, Subscription
+    from ferriage.plans.models import Price, Subscription
 
 TIMES = 3
+GB = 10**9
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,46 @@ class Dearer:
             expires_at=self.till.now + THREE_DAYS,
             actor=CUSTOMER,
         )
+
+
+def sell_packs(till: Till, *, quota: int = 100 * GB, pack: int = 20 * GB) -> AddOnPrice:
+    """Give the shop's plan a quota, and sell packs to it for CNY 4."""
+    Plan.objects.filter(pk=till.shop.plan.pk).update(quota_bytes=quota)
+    till.shop.plan.refresh_from_db()
+    return plans.set_addon_price(
+        plan=till.shop.plan,
+        kind=AddOnPrice.Kind.QUOTA_PACK,
+        quota_bytes=pack,
+        money=Money(400, "CNY"),
+        now=till.shop.now,
+        actor=OWNER,
+    )
+
+
+def order_pack(till: Till, term: Order, price: AddOnPrice) -> Order:
+    """Order a quota pack for a term."""
+    assert term.account is not None
+    return actions.place_addon(
+        account=term.account,
+        term=term,
+        price=price,
+        place="XD",
+        now=till.now,
+        expires_at=till.now + THREE_DAYS,
+        actor=CUSTOMER,
+    )
+
+
+def use(subscription: Subscription, used: int, now: datetime) -> UsageMonth:
+    """Let a subscription have used so many bytes of the month that an instant lies in."""
+    begins_at, ends_at = quota.stretch_of(subscription, now)
+    month, _made = UsageMonth.objects.update_or_create(
+        subscription=subscription,
+        begins_at=begins_at,
+        ends_at=ends_at,
+        defaults={"bytes_used": used, "used_at": now},
+    )
+    return month
 
 
 def open_dearer(till: Till, *, slot_minor: int = 300) -> Dearer:

@@ -32,6 +32,7 @@ EXPECTED: Final = {
     "staff-plan-new": ("o", "o"),
     "staff-plan": ("opa", ""),
     "staff-plan-routes": ("o", "o"),
+    "staff-plan-limits": ("o", "o"),
     "staff-price-set": ("o", "o"),
     "staff-price-end": ("", "o"),
     "staff-addon-price-set": ("o", "o"),

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 import pytest
 from django.urls import reverse
 
+from dearer import GB, use
 from ferriage.accounts import actions as accounts
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.codes import grouped
 from ferriage.core.models import AuditEntry
+from ferriage.devices.models import UsageDay
+from ferriage.plans.models import Plan
 from ferriage.plans.queries import subscription_end
 
 if TYPE_CHECKING:
@@ -108,3 +111,21 @@ def test_plan_page_says_whether_each_offer_is_on_sale(olga: Client, shop: Shop) 
 
     assert before == ["on_sale"]
     assert [view.state for _offer, view in olga.get(address).context["offers"]] == ["stop_sale"]
+
+
+def test_data_is_shown_only_of_plans_with_a_quota(olga: Client, shop: Shop, now: datetime) -> None:
+    held = shop.holder()
+    address = reverse("staff-subscription", args=[held.code])
+    without = olga.get(address).content.decode()
+    Plan.objects.filter(pk=shop.plan.pk).update(quota_bytes=100 * GB)
+    month = use(held, 30 * GB, now)
+    device = shop.device(held)
+    UsageDay.objects.create(
+        device=device, month=month, on=now.date(), bytes_down=25 * GB, bytes_up=5 * GB
+    )
+
+    page = olga.get(address).content.decode()
+
+    assert "Data this month" not in without
+    assert "30 GB of 100 GB used" in page
+    assert "<title>2026-03-01: 30 GB</title>" in page

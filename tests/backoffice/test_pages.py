@@ -16,7 +16,7 @@ from ferriage.accounts.models import StaffLink
 from ferriage.core import audit
 from ferriage.core.models import AuditEntry
 from ferriage.fleet.models import EnrolToken, Gateway, PoolChange, PoolGateway
-from ferriage.plans.models import AddOnPrice, Price, Service
+from ferriage.plans.models import AddOnPrice, Plan, Price, Service
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -186,7 +186,48 @@ def test_add_on_is_sold_at_a_price_for_a_month_until_it_ends(olga: Client, shop:
     prices = AddOnPrice.objects.order_by("pk").values_list("amount_minor", "valid_to")
     assert nothing.status_code == 422
     assert [(minor, end is None) for minor, end in prices] == [(300, False), (400, False)]
-    assert "Add-ons, priced for a month" in page
+    assert "Add-ons: a place for each month, a pack once" in page
+
+
+def test_plan_is_made_faster_and_given_more_but_not_less(olga: Client, shop: Shop) -> None:
+    made = {"service": shop.service.pk, "name": "Hundred", "device_limit": "2"}
+    olga.post(reverse("staff-plan-new"), {**made, "down": "50", "up": "20", "quota": "100"})
+    plan = Plan.objects.get(name="Hundred")
+    olga.post(
+        reverse("staff-price-set", args=[plan.code]),
+        {"term_months": "1", "amount": "5", "currency": "CNY"},
+    )
+    address = reverse("staff-plan-limits", args=[plan.code])
+
+    form = olga.get(address).content.decode()
+    less = olga.post(address, {"down": "50", "up": "20", "quota": "99.5"})
+    more = olga.post(address, {"down": "80", "up": "20", "quota": "150.5"})
+
+    plan.refresh_from_db()
+    assert 'value="100"' in form
+    assert less.status_code == 422
+    assert "cannot become less" in less.content.decode()
+    assert more.status_code == 302
+    assert (plan.rate_down_bps, plan.rate_up_bps) == (80_000_000, 20_000_000)
+    assert plan.quota_bytes == 150_500_000_000
+    page = olga.get(reverse("staff-plan", args=[plan.code])).content.decode()
+    assert "<dt>Quota</dt><dd>150.5 GB a month</dd>" in page
+
+
+def test_pack_is_sold_only_with_a_quota(olga: Client, shop: Shop) -> None:
+    address = reverse("staff-addon-price-set", args=[shop.plan.code])
+    typed = {"kind": "quota_pack", "quota": "20", "amount": "3", "currency": "CNY"}
+
+    without = olga.post(address, typed)
+    Plan.objects.filter(pk=shop.plan.pk).update(quota_bytes=10**11)
+    empty = olga.post(address, {**typed, "quota": ""})
+    olga.post(address, typed)
+
+    price = AddOnPrice.objects.get()
+    assert (without.status_code, empty.status_code) == (422, 422)
+    assert (price.quota_bytes, price.amount_minor) == (20 * 10**9, 300)
+    page = olga.get(reverse("staff-plan", args=[shop.plan.code])).content.decode()
+    assert "more data for a month: 20 GB" in page
 
 
 def test_price_in_no_currency_is_refused_and_one_in_force_can_end(olga: Client, shop: Shop) -> None:

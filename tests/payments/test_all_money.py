@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 
 from counter import open_counter
-from dearer import open_dearer
+from dearer import GB, open_dearer, order_pack, sell_packs, use
 from ferriage.approvals.models import Approval
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
@@ -100,6 +100,7 @@ class AllMoney(RuleBasedStateMachine):
         self.till = Till(shop, shop.now)
         self.counter = open_counter(self.till, file, monkeypatch)
         self.dearer = open_dearer(self.till)
+        self.packs = sell_packs(self.till)
         second = shop.yard.open_line("Second")
         plans.add_offer(plan=self.dearer.plan, line=second, now=shop.now, actor=OWNER)
         self.prices = {
@@ -235,6 +236,22 @@ class AllMoney(RuleBasedStateMachine):
             with refused():
                 return self.dearer.slot(found[which % len(found)])
         return multiple()
+
+    @rule(target=orders, which=_WHICH)
+    def add_a_pack(self, which: int) -> Any:
+        held = self.held(which)
+        found = addons.terms_to_join(held, now=self.till.now) if held else []
+        if found:
+            with refused():
+                return order_pack(self.till, found[which % len(found)], self.packs)
+        return multiple()
+
+    @rule(which=_WHICH, gigabytes=st.integers(90, 150))
+    def use_data(self, which: int, gigabytes: int) -> None:
+        held = self.held(which)
+        if held is not None:
+            use(held, gigabytes * GB, self.till.now)
+            orders.count_use(now=self.till.now)
 
     # --- how it is paid -----------------------------------------------------------------------
 

@@ -86,6 +86,25 @@ def test_invoice_of_an_addition_says_what_was_added(
     assert unicodedata.normalize("NFKC", said) in unicodedata.normalize("NFKC", text)
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Demo · Month, 20 GB more data for a month"),
+        ("zh-hans", "本月追加 20 GB 流量"),
+        ("de", "20 GB mehr Datenvolumen für einen Monat"),
+        ("fa", "حجم بیشتر برای یک ماه"),
+    ],
+)
+def test_invoice_of_a_quota_pack_says_how_much(invoice: Document, language: str, said: str) -> None:
+    (line,) = invoice.content["lines"]
+    line |= {"service": "Demo", "plan": "Month", "term_months": 0, "kind": "addon"}
+    line |= {"quota_bytes": 20 * 10**9}
+
+    text = papers.as_text(papers.of_document(invoice, language))
+
+    assert unicodedata.normalize("NFKC", said) in unicodedata.normalize("NFKC", text)
+
+
 @pytest.mark.parametrize("language", ["en", "zh-hans", "de"])
 def test_pdf_says_what_the_text_says(invoice: Document, language: str) -> None:
     pdf = papers.as_pdf(papers.of_document(invoice, language), language)

@@ -114,7 +114,7 @@ def test_transparency_asks_as_often_for_three_lines_as_for_one(
     shop: Shop, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     client = Client()
-    with django_assert_max_num_queries(11) as one:
+    with django_assert_max_num_queries(12) as one:
         client.get(reverse("transparency"))
     for name in ("second", "third"):
         _conclude(shop, shop.yard.open_line(name))

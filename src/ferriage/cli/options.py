@@ -29,6 +29,7 @@ def add(commands: Commands) -> None:
         bookoptions.import_from,
         _database,
         _machines,
+        _plans,
         _register,
         _scenario,
         _sandbox,
@@ -239,6 +240,25 @@ def _machines(commands: Commands) -> None:
     own.add_argument("--plan", help="plan (pln_ code); needed when several lead different ways")
     own.add_argument("--place", default="", help="where you are (ISO 3166; where the seller sits)")
     own.add_argument("--out", default="", metavar="FILE", help="write the file here (NAME.conf)")
+
+
+def _plans(commands: Commands) -> None:
+    plan = group(commands, "plan", "what is sold: speeds and quotas")
+    limits = command(
+        plan,
+        "set",
+        "plans:set_limits",
+        "make a plan faster or give more, at once and for everybody who has it",
+        example="plan set pln_… --down 250 --quota 500",
+    )
+    limits.add_argument("plan", metavar="CODE", help="pln_ code")
+    limits.add_argument(
+        "--down", type=int, metavar="MBIT", help="Mbit/s to the customer (as it is)"
+    )
+    limits.add_argument(
+        "--up", type=int, metavar="MBIT", help="Mbit/s from the customer (as it is)"
+    )
+    limits.add_argument("--quota", metavar="GB", help="GB a month, or none (as it is)")
 
 
 def _register(commands: Commands) -> None:

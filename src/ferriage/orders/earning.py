@@ -38,12 +38,27 @@ def earned_of(order: Order, at: datetime) -> int:
     own = own_time(order, at)
     assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
     assert order.period_ends_at is not None  # noqa: S101 -- the same
+    at = min(own, order.cut_at) if order.cut_at else own
+    if order.is_pack:
+        return _earned_by_use(order, order.period_starts_at, order.period_ends_at, at)
     return earned_minor(
         amount_minor=order.amount_minor,
         starts_at=order.period_starts_at,
         ends_at=order.period_ends_at,
-        at=min(own, order.cut_at) if order.cut_at else own,
+        at=at,
     )
+
+
+def _earned_by_use(order: Order, starts_at: datetime, ends_at: datetime, at: datetime) -> int:
+    """Return what is earned of a quota pack: the part that was used, and all of it at its end.
+
+    However little time has passed, so that nobody uses it up and has it refunded.
+    """
+    if at < starts_at:
+        return 0
+    if at >= ends_at or not order.quota_bytes:
+        return order.amount_minor
+    return order.amount_minor * order.used_bytes // order.quota_bytes
 
 
 def parts_of(order: Order, unused_minor: int) -> tuple[int, int]:

@@ -68,6 +68,10 @@ class Order(models.Model):
     `frozen` how long they stood still before. `period_*` and `cut_at` are in the order's own time,
     which is real time less what it stood still.
 
+    `quota_bytes` is copied too: of a term what its plan gives in a month (None is any amount), of a
+    quota pack what it adds to one. Of that `used_bytes` are used, as far as they were counted: a
+    pack is earned by them, and by its end.
+
     `tax_*` is copied when it is placed. `tax_minor` is the part of `refundable_minor` that is tax,
     known once fulfilled.
     """
@@ -116,6 +120,8 @@ class Order(models.Model):
     plan = models.ForeignKey("plans.Plan", on_delete=models.PROTECT, null=True, related_name="+")
     price = models.ForeignKey("plans.Price", on_delete=models.PROTECT, null=True, related_name="+")
     term_months = models.PositiveSmallIntegerField()
+    quota_bytes = models.PositiveBigIntegerField(null=True)
+    used_bytes = models.PositiveBigIntegerField(default=0)
     list_minor = models.BigIntegerField()
     discount_minor = models.BigIntegerField(default=0)
     coupon = models.ForeignKey(
@@ -244,6 +250,10 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=Q(frozen__gte=timedelta(0)), name="orders_order_frozen_forward"
             ),
+            models.CheckConstraint(
+                condition=Q(used_bytes=0) | Q(kind="addon", used_bytes__lte=F("quota_bytes")),
+                name="orders_order_pack_used",
+            ),
         ]
         indexes = [
             models.Index(fields=["state", "expires_at"], name="orders_order_open"),
@@ -288,6 +298,11 @@ class Order(models.Model):
         """The plan that it is for; a top-up, which has none, may not be asked."""
         assert self.plan is not None  # noqa: S101 -- a constraint of every other kind
         return self.plan
+
+    @property
+    def is_pack(self) -> bool:
+        """Tell whether it is a quota pack."""
+        return self.kind == self.Kind.ADDON and self.quota_bytes is not None
 
     @property
     def ends_really_at(self) -> datetime | None:

@@ -136,9 +136,10 @@ def window_ends(order: Order, days: int) -> datetime:
 def _is_whole(order: Order, rules: Rules, now: datetime) -> bool:
     """Tell whether an order is owed back whole: within the window, and once for an account.
 
-    Or somebody could use the service for nothing for ever, a window at a time.
+    Or somebody could use the service for nothing for ever, a window at a time. A quota pack is
+    owed back whole only as long as nothing of it was used.
     """
-    if not _within(order, rules.full_days, now):
+    if order.used_bytes or not _within(order, rules.full_days, now):
         return False
     before = type(order).objects.filter(account=order.account_id, cut_at=F("period_starts_at"))
     before = before.filter(period_starts_at__lte=F("fulfilled_at"))  # not one bought ahead

@@ -74,17 +74,34 @@ POSTGRES_TARGETS: Final = (
 )
 
 
+_QUOTA: Final = "quota_bytes"
+_OTHER_QUOTA: Final = "COALESCE(NEW.quota_bytes, 0) <> COALESCE(OLD.quota_bytes, 0)"
+POSTGRES_QUOTA: Final = (
+    (
+        f"CREATE FUNCTION ferriage_order_quota() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF {_OTHER_QUOTA} THEN "
+        f"RAISE EXCEPTION '{_PINNED}' USING ERRCODE = 'check_violation'; END IF; "
+        "RETURN NEW; END $$"
+    ),
+    (
+        f"CREATE TRIGGER orders_order_quota_kept BEFORE UPDATE OF {_QUOTA} ON orders_order "
+        "FOR EACH ROW EXECUTE FUNCTION ferriage_order_quota()"
+    ),
+)
+
+
 def rules_of_orders() -> RunPython:
     """Return an operation that writes the triggers of `orders_order` again on SQLite.
 
     Those whose columns a later migration adds are left to that one. PostgreSQL keeps those of
-    `0004_closed_services`, `0006_amounts` and `0008_subscriptions`.
+    `0004_closed_services`, `0006_amounts`, `0008_subscriptions` and `0012_packs`.
     """
     rules = [
         ("own_staff_insert", "INSERT", _REFUSED, _OWN_STAFF),
         ("own_staff_update", f"UPDATE OF {_COLUMNS}", _REFUSED, _OWN_STAFF),
         ("amounts_kept", f"UPDATE OF {_AMOUNTS}", _CHANGED, _FROZEN),
         ("targets_kept", f"UPDATE OF {_TARGETS}", _NOT_OPEN_SAME, _PINNED),
+        ("quota_kept", f"UPDATE OF {_QUOTA}", _OTHER_QUOTA, _PINNED),
     ]
 
     def forwards(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:

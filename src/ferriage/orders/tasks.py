@@ -13,7 +13,7 @@ WORKER: Final = Actor("system", "worker")
 
 
 def run(now: datetime) -> int:
-    """Follow lapses and changes of plan, expire orders, forget buyers, earn service used.
+    """Follow lapses, changes of plan and packs, expire orders, forget buyers, earn service used.
 
     Returns how many.
 
@@ -27,4 +27,5 @@ def run(now: datetime) -> int:
         + actions.drop_due(now=now, actor=WORKER)
     )
     expired = actions.expire_due(now=now, actor=WORKER)
+    followed += actions.count_use(now=now)
     return followed + expired + taxes.forget_buyers() + actions.recognise(now=now)

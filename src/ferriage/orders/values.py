@@ -59,6 +59,12 @@ def left_of(order: Order, at: datetime) -> int:
     return max(unused_of(order, at)[0] - gone_back_of(order), 0)
 
 
+def _could_be_left(order: Order, at: datetime) -> int:
+    """Return the most that can have been left; of a pack it is not known what was used by then."""
+    whole = order.is_pack and order.cut_at is None
+    return max(order.refundable_minor - gone_back_of(order), 0) if whole else left_of(order, at)
+
+
 def worth(subscription: Subscription, *, at: datetime) -> Counter[str]:
     """Return what is left of a subscription at an instant, in minor units by currency."""
     left: Counter[str] = Counter()
@@ -134,5 +140,5 @@ def still_holds(order: Order, held: Subscription, *, now: datetime) -> bool:
         currency=order.currency,
         fulfilled_at__lte=order.created_at,
     )
-    left = sum(max(left_of(one, order.created_at), 0) for one in counted_on)
+    left = sum(_could_be_left(one, order.created_at) for one in counted_on)
     return left >= order.value_minor

@@ -23,6 +23,7 @@ from ferriage.orders.actions.grants import GrantTooLong, grant_until
 from ferriage.orders.actions.lapses import MoveRefused, move, refund, refund_due, wait
 from ferriage.orders.actions.onsale import NotOnSale, TermOutlivesApproval
 from ferriage.orders.actions.outcomes import NotPaid, RefusalReason, Refused, Settled
+from ferriage.orders.actions.packs import count_use
 from ferriage.orders.actions.paying import NotFromBalance, pay_from_balance, settle_if_nothing_due
 from ferriage.orders.actions.places import NotShowable, note_shown
 from ferriage.orders.actions.sales import NotForSale, PriceGone, cancel, expire_due, place, settle
@@ -55,6 +56,7 @@ __all__ = [
     "cancel",
     "charge_back",
     "check_devices",
+    "count_use",
     "drop_due",
     "end_coupon",
     "end_subscription",

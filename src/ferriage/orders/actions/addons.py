@@ -41,7 +41,8 @@ def place_addon(
 ) -> Order:
     """Order an add-on for the rest of a term that runs, or for all of one bought ahead.
 
-    It costs its price for each month of that, counted from now; it begins when it is paid.
+    It costs its price for each month of that, counted from now; it begins when it is paid. A
+    quota pack costs its price, and is for the month of the quota in which it is paid.
 
     Args:
         term: The order of the term that it goes with.
@@ -49,7 +50,7 @@ def place_addon(
     Raises:
         NotForSale: The account belongs to a closed service.
         PriceGone: Another price holds now.
-        AddOnWrong: The term is over, another account's, or of another plan.
+        AddOnWrong: The term is over, another account's, or of another plan, or has no quota.
         NotOnSale, TermOutlivesApproval: The plan may not be sold to this customer now.
     """
     if account.account_class != "public":
@@ -57,13 +58,20 @@ def place_addon(
     if price not in addons.prices(price.plan, now=now):
         raise sales.price_gone()
     with writing():
-        fresh = Order.objects.select_related("subscription", "plan").get(pk=term.pk)
+        fresh = Order.objects.select_related("subscription__plan", "plan").get(pk=term.pk)
         joins = fresh.subscription is not None and fresh.subscription.account_id == account.pk
         if not joins or fresh.plan_id != price.plan_id or not _is_left(fresh, now):
             raise AddOnWrong(
                 _("This cannot be added to that term."), _("Choose a term that still runs.")
             )
-        starts_at, ends_at = addons.stretch(fresh, now=now)
+        is_pack = price.kind == price.Kind.QUOTA_PACK
+        if is_pack and not addons.takes_packs(fresh, now=now):
+            raise AddOnWrong(
+                _("There is no month of a quota that this could be added to."),
+                _("Choose the term that runs now."),
+            )
+        stretch = addons.pack_stretch if is_pack else addons.stretch
+        starts_at, ends_at = stretch(fresh, now=now)
         chosen = onsale.check_on_sale(price.plan, place, ends_at, now)
         mine = {"account": account, "with_term": fresh, "addon_price": price, "place": place}
         same = Order.objects.filter(**mine, state=Order.State.OPEN, expires_at__gt=now).first()
@@ -76,6 +84,7 @@ def place_addon(
             extends=fresh.subscription,
             plan=price.plan,
             term_months=0,
+            quota_bytes=price.quota_bytes,
             list_minor=minor,
             amount_minor=minor,
             currency=price.currency,

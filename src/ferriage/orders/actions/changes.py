@@ -103,6 +103,7 @@ def place_change(
             kind=Order.Kind.CHANGE,
             plan=plan,
             term_months=price.term_months,
+            quota_bytes=plan.quota_bytes,
             list_minor=price.amount_minor,
             amount_minor=price.amount_minor,
             value_minor=quoted.counted_minor,

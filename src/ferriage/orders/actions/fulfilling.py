@@ -6,7 +6,7 @@ Source: docs/explanation/money.md
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ferriage.orders import addons, values
 from ferriage.orders.actions import freezing, takeover
@@ -64,16 +64,7 @@ def fulfil(order: Order, held: Subscription | None, now: datetime, actor: Actor)
         freezing.thaw_served(held, now=now, actor=actor)
     if order.kind == Order.Kind.ADDON:
         assert held is not None  # noqa: S101 -- a constraint of add-ons
-        starts_at, ends_at = addons.stretch_of(order, now=now)
-        plans.add_slot(
-            subscription=held,
-            starts_at=starts_at,
-            ends_at=ends_at,
-            source_code=order.code,
-            now=now,
-            actor=actor,
-        )
-        return Fulfilled(plans.Extension(held, starts_at, ends_at))
+        return Fulfilled(_add(order, held, now, actor))
     assert order.holder is not None  # noqa: S101 -- an order without an account is not settled
     extension = plans.extend(
         account=order.holder,
@@ -85,3 +76,21 @@ def fulfil(order: Order, held: Subscription | None, now: datetime, actor: Actor)
         actor=actor,
     )
     return Fulfilled(extension)
+
+
+def _add(order: Order, held: Subscription, now: datetime, actor: Actor) -> plans.Extension:
+    """Give what an add-on bought: a place for a device, or bytes in a month of the quota."""
+    starts_at, ends_at = addons.stretch_of(order, now=now)
+    where: dict[str, Any] = {
+        "subscription": held,
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "source_code": order.code,
+        "now": now,
+        "actor": actor,
+    }
+    if order.quota_bytes is not None:
+        plans.add_pack(quota_bytes=order.quota_bytes, **where)
+    else:
+        plans.add_slot(**where)
+    return plans.Extension(held, starts_at, ends_at)

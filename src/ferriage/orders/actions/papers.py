@@ -99,6 +99,7 @@ def _issue_invoice(order: Order, setup: TaxSetup, now: datetime) -> None:
                     "plan": order.plan_sold.name,
                     "term_months": order.term_months,
                     "kind": order.kind,
+                    **({"quota_bytes": order.quota_bytes} if order.is_pack else {}),
                 }
             ],
             "sentence": setup.exempt_sentence if order.tax_state == tax.State.EXEMPT else "",

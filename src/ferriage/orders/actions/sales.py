@@ -139,6 +139,7 @@ def place(  # noqa: PLR0913 -- what an order is made of
             plan=plan,
             price=price,
             term_months=price.term_months,
+            quota_bytes=plan.quota_bytes,
             list_minor=price.amount_minor,
             discount_minor=discount_minor,
             coupon=taken,

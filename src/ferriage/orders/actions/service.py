@@ -17,7 +17,7 @@ from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.ledger.months import months_over
 from ferriage.ledger.queries import closed_until
 from ferriage.orders import balance, queries
-from ferriage.orders.actions import freezing, papers
+from ferriage.orders.actions import freezing, packs, papers
 from ferriage.orders.earning import gone_back_of, own_time, parts_of, unused_of
 from ferriage.orders.models import Order
 from ferriage.orders.tax import net_earned_of
@@ -100,7 +100,7 @@ def end_with(
             assert lapse.ended_at is not None  # noqa: S101 -- set by the line before
             at = lapse.ended_at
         ended = plans.end_at(subscription=subscription, at=at, reason=reason, now=now, actor=actor)
-        cut_all(subscription, at, as_value=False, whole=whole, now=now)
+        cut_all(subscription, at, as_value=False, whole=whole, now=now, actor=actor)
         devices.refresh(subscription=subscription, now=now, actor=actor)
     return ended
 
@@ -112,6 +112,7 @@ def cut_all(
     as_value: bool,
     whole: frozenset[str] = frozenset(),
     now: datetime,
+    actor: Actor,
 ) -> list[tuple[Order, int]]:
     """Let the orders of a subscription count up to an instant, in the caller's transaction.
 
@@ -125,6 +126,7 @@ def cut_all(
         Each order with what of it went on.
     """
     running = queries.running([subscription], at=at)
+    used = [order for order in running if order.is_pack and order.cut_at is None]
     books = queries.books_of(running)
     postings: list[Posting] = []
     moved = []
@@ -136,6 +138,7 @@ def cut_all(
         moved.append((order, order.moved_minor - before))
     if postings:
         post_all(postings, now=now)
+    packs.keep_used(subscription, used, at=at, now=now, actor=actor)
     return moved
 
 

@@ -94,6 +94,7 @@ def move_by_value(
         plan=price.plan,
         price=price,
         term_months=price.term_months,
+        quota_bytes=price.plan.quota_bytes,
         list_minor=minor,
         amount_minor=minor,
         value_minor=minor,
@@ -150,6 +151,6 @@ def end_for_change(
         at = lapse.ended_at
     plans.end_at(subscription=held, at=at, reason=reason, now=now, actor=actor)
     left: Counter[str] = Counter()
-    for one, moved in cut_all(held, at, as_value=True, now=now):
+    for one, moved in cut_all(held, at, as_value=True, now=now, actor=actor):
         left[one.currency] += moved
     return at, left

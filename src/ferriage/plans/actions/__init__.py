@@ -3,7 +3,6 @@
 from ferriage.plans.actions.addons import add_slot, end_addon_price, set_addon_price
 from ferriage.plans.actions.arrivals import FirstGrant, grant_first
 from ferriage.plans.actions.catalogue import (
-    CatalogueWrong,
     add_offer,
     create_plan,
     create_service,
@@ -29,6 +28,8 @@ from ferriage.plans.actions.changes import (
 )
 from ferriage.plans.actions.holds import hold, release, take_back
 from ferriage.plans.actions.lapses import LapseOver, choose_to_wait, freeze, move, over, thaw
+from ferriage.plans.actions.limits import add_pack, set_limits
+from ferriage.plans.actions.plain import CatalogueWrong
 from ferriage.plans.actions.rights import (
     Ended,
     Extension,
@@ -57,6 +58,7 @@ __all__ = [
     "TermWrong",
     "WrongClass",
     "add_offer",
+    "add_pack",
     "add_slot",
     "cancel_change",
     "choose_to_wait",
@@ -83,6 +85,7 @@ __all__ = [
     "release",
     "rename_plan",
     "set_addon_price",
+    "set_limits",
     "set_price",
     "set_routes",
     "switch",

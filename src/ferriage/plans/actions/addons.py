@@ -14,8 +14,9 @@ from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.money import is_currency
 from ferriage.plans import queries
-from ferriage.plans.actions.catalogue import CatalogueWrong, end_in_force
-from ferriage.plans.actions.plain import change_once
+from ferriage.plans.actions.catalogue import end_in_force
+from ferriage.plans.actions.limits import LEAST_BYTES
+from ferriage.plans.actions.plain import CatalogueWrong, change_once
 from ferriage.plans.models import AddOnPrice, Period, Plan, Subscription
 
 if TYPE_CHECKING:
@@ -26,18 +27,37 @@ if TYPE_CHECKING:
 
 
 def set_addon_price(
-    *, plan: Plan, kind: str, money: Money, now: datetime, actor: Actor
+    *,
+    plan: Plan,
+    kind: str,
+    money: Money,
+    quota_bytes: int | None = None,
+    now: datetime,
+    actor: Actor,
 ) -> AddOnPrice:
-    """Sell an add-on to a plan from now on, at a price for each calendar month.
+    """Sell an add-on to a plan from now on: a place for each calendar month, a pack once.
+
+    Args:
+        quota_bytes: What a quota pack adds to a month; nothing else has it.
 
     Raises:
         CatalogueWrong: No such kind, an amount that is not above zero, a currency that nobody
-            has, a plan of a closed service, or a clock that stands before the price in force.
+            has, a plan of a closed service, a pack without bytes or on a plan without a quota,
+            or a clock that stands before the price in force.
     """
     if kind not in AddOnPrice.Kind.values or money.amount_minor <= 0:
         raise CatalogueWrong(_("An add-on costs something; its price is for one month."))
     if not is_currency(money.currency):
         raise CatalogueWrong(_("%(code)s is no currency.") % {"code": money.currency})
+    if kind != AddOnPrice.Kind.QUOTA_PACK:
+        quota_bytes = None
+    elif plan.quota_bytes is None:
+        raise CatalogueWrong(
+            _("This plan has no quota, so there is nothing to add to."),
+            _("Sell packs with a plan that has one."),
+        )
+    elif quota_bytes is None or quota_bytes < LEAST_BYTES:
+        raise CatalogueWrong(_("A pack adds at least 1 MB to a month."))
     with writing():
         if queries.is_closed(plan):
             raise CatalogueWrong(_("Named people of a closed service buy nothing."))
@@ -48,6 +68,7 @@ def set_addon_price(
         price = AddOnPrice.objects.create(
             plan=plan,
             kind=kind,
+            quota_bytes=quota_bytes,
             amount_minor=money.amount_minor,
             currency=money.currency,
             valid_from=now,

@@ -9,11 +9,11 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.core import audit
 from ferriage.core.db import writing
-from ferriage.core.errors import FerriageError
 from ferriage.core.models import SiteState
 from ferriage.core.money import is_currency
 from ferriage.plans import inner, queries, terms
-from ferriage.plans.actions.plain import change_once
+from ferriage.plans.actions import limits
+from ferriage.plans.actions.plain import CatalogueWrong, change_once
 from ferriage.plans.models import Offer, Plan, Price, Service
 
 if TYPE_CHECKING:
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
     from ferriage.core.actors import Actor
     from ferriage.core.money import Money
     from ferriage.fleet.models import Line
-
-
-class CatalogueWrong(FerriageError):
-    """A service, plan, price or offer that cannot be as it was asked for."""
-
-    slug = "catalogue-wrong"
-    status = 422
 
 
 def create_service(
@@ -80,7 +73,7 @@ def describe_service(
     return service
 
 
-def create_plan(
+def create_plan(  # noqa: PLR0913 -- what a plan is made of
     *,
     service: Service,
     name: str,
@@ -89,21 +82,22 @@ def create_plan(
     device_limit: int = 5,
     rate_down_bps: int = 100_000_000,
     rate_up_bps: int = 100_000_000,
+    quota_bytes: int | None = None,
     routes: Sequence[str] = (),
 ) -> Plan:
     """Add a plan to a service.
 
     Args:
+        quota_bytes: What its devices may use in a month, both ways together; None is any number.
         routes: Inner networks that its devices reach instead of the internet.
 
     Raises:
-        CatalogueWrong: No name, no device, a speed below 8 kbit/s, or networks as `set_routes`.
+        CatalogueWrong: No name, no device, a speed below 8 kbit/s, a quota below 1 MB, or networks
+            as `set_routes`.
     """
-    slowest = 8000
-    if not name.strip() or device_limit < 1 or min(rate_down_bps, rate_up_bps) < slowest:
-        raise CatalogueWrong(
-            _("A plan needs a name, at least one device and speeds of at least 8 kbit/s.")
-        )
+    if not name.strip() or device_limit < 1:
+        raise CatalogueWrong(_("A plan needs a name and at least one device."))
+    limits.check(rate_down_bps, rate_up_bps, quota_bytes)
     _check_routes(routes)
     with writing():
         plan = Plan.objects.create(
@@ -112,6 +106,7 @@ def create_plan(
             device_limit=device_limit,
             rate_down_bps=rate_down_bps,
             rate_up_bps=rate_up_bps,
+            quota_bytes=quota_bytes,
             routes=list(routes),
         )
         audit.record(now=now, actor=actor, action="plan.created", subject=plan.code, name=name)

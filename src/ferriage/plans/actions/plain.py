@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from ferriage.core.errors import StaleState
+from ferriage.core.errors import FerriageError, StaleState
+
+
+class CatalogueWrong(FerriageError):
+    """A service, plan, price or offer that cannot be as it was asked for."""
+
+    slug = "catalogue-wrong"
+    status = 422
 
 
 def change_once(changed: int) -> None:

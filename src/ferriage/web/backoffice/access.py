@@ -79,6 +79,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-plan-new": _form(OWNER),
     "staff-plan": MONEY,
     "staff-plan-routes": _form(OWNER),
+    "staff-plan-limits": _form(OWNER),
     "staff-price-set": _form(OWNER),
     "staff-price-end": _button(OWNER),
     "staff-addon-price-set": _form(OWNER),

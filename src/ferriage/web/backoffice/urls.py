@@ -95,6 +95,7 @@ _pages: list[URLPattern] = [
     route("plans/<str:code>/routes/", plans.set_routes, "staff-plan-routes"),
     route("plans/<str:code>/price/", plans.set_price, "staff-price-set"),
     route("plans/<str:code>/addon/", addons.set_price, "staff-addon-price-set"),
+    route("plans/<str:code>/limits/", plans.set_limits, "staff-plan-limits"),
     route("plans/<str:code>/name/", plans.rename_plan, "staff-plan-rename"),
     route("plans/<str:code>/offer/", plans.add_offer, "staff-offer-add"),
     route("plans/<str:code>/withdraw/", plans.withdraw_plan, "staff-plan-withdraw"),

@@ -69,6 +69,25 @@ class Place:
         return f"{self.term.code} {self.price.code}"
 
 
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A quota pack that can be bought: with which term, and until when its bytes count."""
+
+    term: Order
+    price: AddOnPrice
+    ends_at: datetime
+
+    @property
+    def value(self) -> str:
+        """What the form sends."""
+        return f"{self.term.code} {self.price.code}"
+
+    @property
+    def money(self) -> Money:
+        """What it costs."""
+        return Money(self.price.amount_minor, self.price.currency)
+
+
 def targets(
     account: Account | None, price: Price, *, sold_until: datetime | None, now: datetime
 ) -> tuple[Target, ...]:
@@ -132,6 +151,25 @@ def places(subscription: Subscription, *, now: datetime) -> tuple[Place, ...]:
             money = Money(minor, price.currency)
             found.append(Place(term, price, starts_at, ends_at, money))
     return tuple(found)
+
+
+def packs(subscription: Subscription, *, now: datetime) -> tuple[Pack, ...]:
+    """Return the quota packs that the customer can buy for the month that runs."""
+    kind = AddOnPrice.Kind.QUOTA_PACK
+    prices = list(addons.prices(subscription.plan, now=now).filter(kind=kind))
+    if not prices:
+        return ()
+    joined = addons.terms_to_join(subscription, now=now)
+    running = next((term for term in joined if _takes_packs(term, subscription, now)), None)
+    if running is None:
+        return ()
+    ends_at = addons.pack_stretch(running, now=now)[1]
+    return tuple(Pack(running, price, ends_at) for price in prices)
+
+
+def _takes_packs(term: Order, subscription: Subscription, now: datetime) -> bool:
+    term.subscription = subscription  # with its plan loaded
+    return addons.takes_packs(term, now=now)
 
 
 def dropped_change(subscription: Subscription) -> PlannedChange | None:

@@ -12,6 +12,7 @@ from ferriage.plans import lapses, several
 from ferriage.plans import queries as plans
 from ferriage.plans.entitlement import entitlement
 from ferriage.web.portal import catalogue, choices, notices, register
+from ferriage.web.shared import usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from ferriage.plans.models import PlannedChange, Subscription
     from ferriage.plans.queries import OfferView
     from ferriage.web.portal.catalogue import Term
-    from ferriage.web.portal.choices import Place
+    from ferriage.web.portal.choices import Pack, Place
     from ferriage.web.portal.notices import Notice
+    from ferriage.web.shared.usage import Usage
 
 _DAY: Final = timedelta(days=1)
 
@@ -41,7 +43,10 @@ class DeviceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """A subscription: what it allows now, its devices, and what renewing it would cost."""
+    """A subscription: what it allows now, its devices, and what renewing it would cost.
+
+    `is_used_up` tells that nothing but the month's quota holds the devices.
+    """
 
     subscription: Subscription
     state: Literal["open", "hold", "ended"]
@@ -58,6 +63,9 @@ class Holding:
     planned: PlannedChange | None
     dropped: PlannedChange | None
     places: tuple[Place, ...]
+    packs: tuple[Pack, ...]
+    usage: Usage | None
+    is_used_up: bool
     can_change: bool
 
     @property
@@ -125,7 +133,8 @@ def _holding(
         plans.offers_of(plan=ahead, now=now, place=account.place) if planned else views
     )
     prices = plans.current_prices(plan=ahead, now=now)
-    right = _right(subscription, verdict, now)
+    used = usage.of(subscription, now=now)
+    right = _right(subscription, verdict, used, now)
     is_over = right.state == "none" or right.reason == "term"
     ends_at = plans.subscription_end(subscription).if_resumed(now)
     is_gone = is_over and (ends_at is None or ends_at + timedelta(days=hold_days) <= now)
@@ -151,6 +160,9 @@ def _holding(
         planned=planned,
         dropped=None if planned else choices.dropped_change(subscription),
         places=choices.places(subscription, now=now) if may_renew and is_open else (),
+        packs=choices.packs(subscription, now=now) if may_renew and used and not is_over else (),
+        usage=None if is_over else used,
+        is_used_up=right.reason == "quota" and not stands_still,
         can_change=may_renew and not is_over and ends_at is not None,
     )
 
@@ -175,11 +187,13 @@ def _best_verdict(views: Iterable[OfferView]) -> Verdict | None:
     return max(verdicts, key=lambda one: (one.allowed, one.valid_until), default=None)
 
 
-def _right(subscription: Subscription, verdict: Verdict | None, now: datetime) -> Entitlement:
+def _right(
+    subscription: Subscription, verdict: Verdict | None, used: Usage | None, now: datetime
+) -> Entitlement:
     return entitlement(
         periods=plans.posted_periods(subscription),
-        quota_bytes=None,
+        quota_bytes=used.allowed if used else None,
         verdict=verdict or register.NO_LINE,
-        used_bytes=0,
+        used_bytes=used.used if used else 0,
         now=now,
     )

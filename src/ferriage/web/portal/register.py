@@ -16,10 +16,11 @@ from ferriage.approvals.models import Approval, ApprovalLine, Determination
 from ferriage.approvals.packs import end_of, midnight
 from ferriage.approvals.site import packs_on_file
 from ferriage.approvals.spans import determination_end
+from ferriage.plans.models import Offer
 from ferriage.reports.lines import concerned, standings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from zoneinfo import ZoneInfo
 
     from ferriage.approvals.facts import Reason
@@ -97,12 +98,13 @@ class LinePage:
 def line_pages(lines: Iterable[Line], *, now: datetime, language: str) -> tuple[LinePage, ...]:
     """Return what anybody may know about each line, judged now.
 
-    Seven queries, however many lines there are.
+    Eight queries, however many lines there are.
     """
     found = list(lines)
     packs = packs_on_file()
     approvals = _approvals(found, language, now)
     concluded = _determinations(found)
+    metered = _metered(found)
     return tuple(
         _page(
             standing,
@@ -113,14 +115,28 @@ def line_pages(lines: Iterable[Line], *, now: datetime, language: str) -> tuple[
                 for row in concluded[standing.line.party_id]
                 if concerned(row, standing.line, packs)
             ),
+            metered=metered,
         )
         for standing in standings(found, now=now)
     )
 
 
-def privacy_class(line: Line) -> str:
-    """Return A (nothing is counted per customer) or C (a closed service for named people)."""
-    return "A" if line.customer_class == "public" else "C"
+def privacy_class(line: Line, metered: Collection[int]) -> str:
+    """Return A (nothing is counted per customer), B (a quota is) or C (named people).
+
+    Args:
+        metered: Primary keys of the lines that plans with a quota are offered on.
+    """
+    if line.customer_class != "public":
+        return "C"
+    return "B" if line.pk in metered else "A"
+
+
+def _metered(lines: list[Line]) -> set[int]:
+    offers = Offer.objects.filter(
+        line__in=lines, withdrawn_at=None, plan__quota_bytes__isnull=False
+    )
+    return set(offers.values_list("line", flat=True))
 
 
 def why_not(verdict: Verdict, language: str) -> tuple[str, ...]:
@@ -139,6 +155,7 @@ def _page(
     language: str,
     approvals: tuple[ApprovalCard, ...],
     determinations: tuple[ConclusionCard, ...],
+    metered: Collection[int],
 ) -> LinePage:
     packs, line = packs_on_file(), standing.line
     places = (line.enter_place, line.exit_place, line.party.place)
@@ -151,7 +168,7 @@ def _page(
         reasons=_sentences(standing.verdict.reasons, language),
         approvals=approvals,
         determinations=determinations,
-        privacy_class=privacy_class(line),
+        privacy_class=privacy_class(line, metered),
         invented=any(pack.invented for place in places if (pack := packs.get(place))),
     )
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.money import Money
 from ferriage.web.shared.papers import PaperWaits
+from ferriage.web.shared.words import size
 
 if TYPE_CHECKING:
     from ferriage.orders.models import Document
@@ -86,8 +87,7 @@ def _add_line(made: Any, document: Document) -> None:
     net = _decimal(document.net_minor, document.currency)
     line = LineItem()
     line.document.line_id = "1"
-    what = "one more device" if sold["kind"] == "addon" else f"{sold['term_months']} months"
-    line.product.name = f"{sold['service']}, {sold['plan']}, {what}"
+    line.product.name = f"{sold['service']}, {sold['plan']}, {_what(sold)}"
     line.agreement.net.amount = net
     line.delivery.billed_quantity = (Decimal(1), _PIECE)
     line.settlement.trade_tax.type_code = "VAT"
@@ -96,6 +96,12 @@ def _add_line(made: Any, document: Document) -> None:
         line.settlement.trade_tax.rate_applicable_percent = _rate(document)
     line.settlement.monetary_summation.total_amount = net
     made.trade.items.add(line)
+
+
+def _what(sold: dict[str, Any]) -> str:
+    if quota := sold.get("quota_bytes"):
+        return f"{size(quota)} more data for a month"
+    return "one more device" if sold["kind"] == "addon" else f"{sold['term_months']} months"
 
 
 def _sum_up(settlement: Any, document: Document) -> None:

@@ -26,6 +26,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.errors import OutsideError
 from ferriage.core.money import Money
+from ferriage.web.shared.words import size
 
 if TYPE_CHECKING:
     from ferriage.orders.models import Document, Withdrawal
@@ -213,6 +214,8 @@ class _Words:
         named = line["service"] if line["plan"] == line["service"] else None
         name = self.apart(named or f"{line['service']} · {line['plan']}")
         comma = "،" if self._language == "fa" else ","
+        if quota := line.get("quota_bytes"):
+            return f"{name}{comma} {self['pack'] % self.apart(self.number(size(quota)))}"
         if line["kind"] == "addon":
             return f"{name}{comma} {self['addon']}"
         term = self["term_one"] if months == 1 else self["term"] % self.number(str(months))

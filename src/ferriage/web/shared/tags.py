@@ -17,6 +17,7 @@ from ferriage.core.codes import grouped
 from ferriage.core.money import Money
 from ferriage.payments.queries import in_test_mode
 from ferriage.web.shared.words import reason
+from ferriage.web.shared.words import size as byte_size
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -158,11 +159,25 @@ def bought(order: Order) -> str:
         return _("Top-up of the balance")
     sold = sold_as(order.plan)
     if order.kind == order.Kind.ADDON:
-        return f"{sold} · {_('place for one more device')}"
+        return f"{sold} · {added(order)}"
     text = f"{sold} · {months(order.term_months)}"
     if order.kind == order.Kind.GIFT:
         return _("Gift code: %(term)s") % {"term": text}
     return _("Gift to a number: %(term)s") % {"term": text} if order.recipient_id else text
+
+
+@register.filter
+def added(order: Order) -> str:
+    """Return what an add-on adds, in words."""
+    if order.is_pack and order.quota_bytes:
+        return _("%(size)s more data") % {"size": byte_size(order.quota_bytes)}
+    return _("place for one more device")
+
+
+@register.filter
+def size(count: int) -> str:
+    """Return a number of bytes in the largest decimal unit, with at most one decimal."""
+    return byte_size(count)
 
 
 @register.filter

@@ -45,3 +45,13 @@ REASONS: Final[Mapping[str, object]] = {
 def reason(slug: str) -> str:
     """Return a reason in words, or as it is where it was written by a person."""
     return str(REASONS.get(slug, slug))
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in the largest decimal unit, rounded down to one decimal."""
+    unit, name = next((pair for pair in _UNITS if count >= pair[0]), _UNITS[-1])
+    tenths = count * 10 // unit
+    return f"{tenths // 10} {name}" if tenths % 10 == 0 else f"{tenths / 10:.1f} {name}"
+
+
+_UNITS: Final = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "B"))

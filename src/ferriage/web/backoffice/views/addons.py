@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
 from django.shortcuts import get_object_or_404
@@ -21,11 +22,22 @@ if TYPE_CHECKING:
     from ferriage.web.backoffice.access import StaffRequest
 
 
+GIGABYTE: Final = 10**9
+
+
 class AddOnForm(AmountForm):
-    """The price of an add-on for a month."""
+    """The price of an add-on: of a place for a month, of a pack once."""
 
     kind = forms.ChoiceField(label=gettext_lazy("What"), choices=AddOnPrice.Kind.choices)
-    field_order = ["kind", "amount", "currency"]
+    quota = forms.DecimalField(
+        label=gettext_lazy("GB in a pack"),
+        required=False,
+        min_value=Decimal("0.001"),
+        max_value=Decimal(1_000_000),
+        decimal_places=3,
+        help_text=gettext_lazy("Only for more data on a plan with a quota."),
+    )
+    field_order = ["kind", "quota", "amount", "currency"]
 
 
 def set_price(request: StaffRequest, code: str) -> HttpResponse:
@@ -36,6 +48,7 @@ def set_price(request: StaffRequest, code: str) -> HttpResponse:
         actions.set_addon_price(
             plan=found,
             kind=typed["kind"],
+            quota_bytes=int(typed["quota"] * GIGABYTE) if typed["quota"] else None,
             money=typed["money"],
             now=request.now,
             actor=request.staff.actor,
@@ -50,8 +63,9 @@ def set_price(request: StaffRequest, code: str) -> HttpResponse:
         back=reverse("staff-plan", args=[code]),
         act=act,
         intro=_(
-            "The price is for one month. Customers buy it for what is left of a term and pay for"
-            " that by the second."
+            "A place is priced for one month; customers buy it for what is left of a term and pay"
+            " for that by the second. A pack is priced once; it adds to the month of the quota in"
+            " which it is paid."
         ),
     )
 

@@ -27,7 +27,7 @@ from ferriage.plans.several import planned_change
 from ferriage.web.backoffice.access import OWNER
 from ferriage.web.backoffice.fields import InstantField, row
 from ferriage.web.backoffice.pages import form_page, said
-from ferriage.web.shared import quotes
+from ferriage.web.shared import quotes, usage
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -97,6 +97,7 @@ def subscription(request: StaffRequest, code: str) -> HttpResponse:
         "holds": holds_of(found),
         "limit": device_limit(found, now=request.now),
         "planned": planned_change(found),
+        "usage": usage.of(found, now=request.now),
         "periods": found.periods.order_by("pk"),
         "devices": [(device, live.get(device.code)) for device in held],
         "orders": Order.objects.filter(subscription=found).order_by("-pk"),

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.ledger import income
-from ferriage.web.backoffice import barchart
+from ferriage.web.shared import barchart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

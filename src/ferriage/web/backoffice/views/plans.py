@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ferriage.devices.limits import change_limits
 from ferriage.devices.routes import change_routes
 from ferriage.fleet.models import Line
 from ferriage.plans import actions, queries
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ferriage.web.backoffice.access import StaffRequest
 
 MEGABIT = 1_000_000
+GIGABYTE = 10**9
 
 
 class ServiceForm(forms.Form):
@@ -55,7 +58,38 @@ class NameForm(forms.Form):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=60)
 
 
-class PlanForm(forms.Form):
+class LimitsForm(forms.Form):
+    """How fast a plan is, and how much it gives in a month."""
+
+    down = forms.IntegerField(
+        label=gettext_lazy("Mbit/s to the customer"), min_value=1, max_value=100_000, initial=100
+    )
+    up = forms.IntegerField(
+        label=gettext_lazy("Mbit/s from the customer"), min_value=1, max_value=100_000, initial=100
+    )
+    quota = forms.DecimalField(
+        label=gettext_lazy("GB a month"),
+        required=False,
+        min_value=Decimal("0.001"),
+        max_value=Decimal(1_000_000),
+        decimal_places=3,
+        help_text=gettext_lazy(
+            "Both ways and all devices of a subscription together; when it is used up they are "
+            "held until the month is over. Left empty, it is any amount, and nothing is counted."
+        ),
+    )
+
+    def limits(self) -> dict[str, Any]:
+        """Return what was typed as actions take it."""
+        quota = self.cleaned_data["quota"]
+        return {
+            "rate_down_bps": self.cleaned_data["down"] * MEGABIT,
+            "rate_up_bps": self.cleaned_data["up"] * MEGABIT,
+            "quota_bytes": None if quota is None else int(quota * GIGABYTE),
+        }
+
+
+class PlanForm(LimitsForm):
     """What a customer gets."""
 
     service = forms.ModelChoiceField(Service.objects.all(), label=gettext_lazy("Service"))
@@ -63,12 +97,7 @@ class PlanForm(forms.Form):
     device_limit = forms.IntegerField(
         label=gettext_lazy("Devices"), min_value=1, max_value=100, initial=5
     )
-    down = forms.IntegerField(
-        label=gettext_lazy("Mbit/s to the customer"), min_value=1, max_value=100_000, initial=100
-    )
-    up = forms.IntegerField(
-        label=gettext_lazy("Mbit/s from the customer"), min_value=1, max_value=100_000, initial=100
-    )
+    field_order = ["service", "name", "device_limit", "down", "up", "quota"]
 
 
 class RoutesForm(forms.Form):
@@ -191,14 +220,14 @@ def rename_plan(request: StaffRequest, code: str) -> HttpResponse:
 
 def new_plan(request: StaffRequest) -> HttpResponse:
     """Create a plan of a service."""
+    form = PlanForm(request.POST or None)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
         made = actions.create_plan(
             service=typed["service"],
             name=typed["name"],
             device_limit=typed["device_limit"],
-            rate_down_bps=typed["down"] * MEGABIT,
-            rate_up_bps=typed["up"] * MEGABIT,
+            **form.limits(),
             now=request.now,
             actor=request.staff.actor,
         )
@@ -206,11 +235,40 @@ def new_plan(request: StaffRequest) -> HttpResponse:
 
     return form_page(
         request,
-        PlanForm(request.POST or None),
+        form,
         title=_("New plan"),
         submit=_("Create"),
         back=reverse("staff-plans"),
         act=act,
+    )
+
+
+def set_limits(request: StaffRequest, code: str) -> HttpResponse:
+    """Let a plan be faster or give more, for everybody who holds it."""
+    found = row(Plan, code)
+    held = {
+        "down": found.rate_down_bps // MEGABIT,
+        "up": found.rate_up_bps // MEGABIT,
+        "quota": None if found.quota_bytes is None else Decimal(found.quota_bytes) / GIGABYTE,
+    }
+    form = LimitsForm(request.POST or None, initial=held)
+
+    def act(_typed: dict[str, Any]) -> HttpResponse:
+        change_limits(plan=found, **form.limits(), now=request.now, actor=request.staff.actor)
+        return said(request, _("It holds at once; the gateways are told."), "staff-plan", code)
+
+    return form_page(
+        request,
+        form,
+        title=_("Speed and quota of %(plan)s") % {"plan": found.name},
+        submit=_("Set them"),
+        back=reverse("staff-plan", args=[code]),
+        act=act,
+        intro=_(
+            "It holds at once for everybody who has the plan, and no connection is dropped. Once"
+            " the plan has had a price they can only grow: to sell less, make another plan and"
+            " withdraw this one."
+        ),
     )
 
 

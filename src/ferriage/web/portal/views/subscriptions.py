@@ -23,6 +23,7 @@ from ferriage.plans.queries import subscription_end
 from ferriage.web.portal import choices
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.account import account_page
+from ferriage.web.shared import usage
 from ferriage.web.shared.refusals import status_of
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def keep_plan(request: CustomerRequest, code: str) -> HttpResponse:
 @require_POST
 @for_customers
 def add_place(request: CustomerRequest, code: str) -> HttpResponse:
-    """Order a place for one more device."""
+    """Order a place for one more device, or more data for the month."""
     mine = _own(request, code)
     term_code, _space, price_code = request.POST.get("place", "").partition(" ")
     term = queries.order_of(account=request.customer, code=term_code)
@@ -148,6 +149,7 @@ def _change_page(
         "ends_at": subscription_end(mine).if_resumed(request.now),
         "is_over": subscription_end(mine).is_over(request.now),
         "planned": several.planned_change(mine),
+        "usage": usage.of(mine, now=request.now),
         "others": choices.other_plans(mine, now=request.now),
         "error": error,
     }

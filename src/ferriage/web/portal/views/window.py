@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 def home(request: VisitorRequest) -> HttpResponse:
     """Show services with plans and prices, and every public line with what it rests on."""
     language = get_language() or "en"
+    lines = register.line_pages(
+        _public_lines().exclude(state=Line.State.PLANNED), now=request.now, language=language
+    )
     context = {
         "services": catalogue.services(now=request.now, language=language),
-        "lines": register.line_pages(
-            _public_lines().exclude(state=Line.State.PLANNED), now=request.now, language=language
-        ),
+        "lines": lines,
+        "counts": any(page.privacy_class == "B" for page in lines),
     }
     return render(request, "portal/home.html", context)
 

@@ -1,4 +1,4 @@
-"""Bars by month: where everything goes on the page, worked out before it is drawn."""
+"""Bars by month or day: where everything goes on the page, worked out before it is drawn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GAP: Final = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One figure of one month; one below zero has no height.
+    """One figure of one month or day; one below zero has no height.
 
     Lengths are text: a template would write numbers with the comma of some languages.
     """
@@ -34,7 +34,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The bars of a month, and where its name stands."""
+    """The bars of a month, and where its name stands. Of a chart by days it is a day."""
 
     month: date
     bars: tuple[Bar, ...]
