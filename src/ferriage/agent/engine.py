@@ -257,7 +257,7 @@ class Engine:
         )
         if pool.epoch not in {"", change.begin.epoch}:
             self._quotas.tell_again()
-        self._quotas.expect(change.puts.values())
+        self._quotas.expect(change.begin.pool, change.puts.values())
         was_open = self._elements.line_open(self.interface(pool))
         pool.take(change)
         if change.begin.batch == "snapshot":
