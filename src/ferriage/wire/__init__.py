@@ -44,6 +44,7 @@ from ferriage.wire.codec import (
 )
 from ferriage.wire.records import (
     CLOCK_TOLERANCE_SECONDS,
+    FASTEST_BPS,
     FEED_FORMAT,
     FEED_FORMAT_MOVED,
     MOST_ROUTES,
@@ -91,6 +92,7 @@ __all__ = [
     "CLOCK_TOLERANCE_SECONDS",
     "DIGEST_ZERO",
     "ENDPOINT_MISSING",
+    "FASTEST_BPS",
     "FEED_FORMAT",
     "FEED_FORMAT_MOVED",
     "HEADER_GATEWAY",

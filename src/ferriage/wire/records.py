@@ -6,6 +6,9 @@ from typing import Final, Literal
 
 import msgspec
 
+FASTEST_BPS: Final = 100_000_000_000
+"""The kernel's limits end at about 147 Gbit/s; a record above that would be refused by it."""
+
 FEED_FORMAT: Final = 4
 """Raised whenever a structure here changes; hub and agent refuse to speak another one."""
 
