@@ -140,7 +140,8 @@ class Victim:
 
     def applied(self) -> None:
         self.world.applied()
-        eventually(lambda: self.is_as_asked() is None, within=15)
+        # What a slot counted is read once more before its elements go, and looks are paced.
+        eventually(lambda: self.is_as_asked() is None, within=60)
 
 
 def _slot(element: object) -> int:

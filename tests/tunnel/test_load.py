@@ -26,7 +26,6 @@ TICK = 5.1
 """A client that sends asks anew for a handshake every five seconds."""
 
 
-@pytest.mark.long
 def test_revoking_under_load_meets_only_whom_it_names(world: World) -> None:
     crowd = crowd_of(world, FLOWS)
     world.permit()
