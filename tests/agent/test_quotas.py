@@ -35,8 +35,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def quotas(store: Store) -> Quotas:
     found = Quotas(store, "boot")
-    found.expect([RECORD])
-    found.creating([SLOT])
+    found.expect(POOL, [RECORD])
+    found.creating([SLOT], 0)
     return found
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def pool(yard: Yard) -> Pool:
-    return yard.open_line().pools.get()
+    yard.open_line()
+    return Pool.objects.get()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -87,15 +88,16 @@ class World:
         self.replica.apply(wire.open_batch(self.key, batch))
 
 
-def test_thousand_interleavings_end_in_equal_digests(
-    own_database: Config, yard: Yard, pool: Pool, feed_key: str
+@pytest.mark.parametrize("schedules", [1000, pytest.param(10_000, marks=pytest.mark.long)])
+def test_interleavings_end_in_equal_digests(
+    own_database: Config, yard: Yard, pool: Pool, feed_key: str, schedules: int
 ) -> None:
     gateway = yard.gateway(pool.line).row.code
     reader = Reader(own_database)
     batches = Batches(reader, own_database.read_secret(own_database.feed_key_path))
     world = World(pool, gateway, batches, feed_key, yard)
 
-    @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=schedules, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(_STEP, max_size=8))
     def interleave(steps: list[Any]) -> None:
         world.replica = Replica()

@@ -109,6 +109,12 @@ def test_foreign_peer_and_lost_wireguard_are_mended(world: World) -> None:
     assert eventually(lambda: alice.ping("203.0.113.9", wait=0.3), within=20) == 1
 
 
+def _by_another_key(data: bytes) -> bytes:
+    """Sign a batch anew with a key that no gateway pinned."""
+    head, *items, _end = data.splitlines()
+    return wire.frame_batch(wire.new_private_key(), wire.decode(head, wire.Begin), items)
+
+
 BAD = {
     "html": lambda _: (200, b"<html>portal</html>"),
     "empty": lambda _: (200, b""),
@@ -117,6 +123,7 @@ BAD = {
     "truncated": lambda data: (200, data[: len(data) // 2]),
     "altered": lambda data: (200, data.replace(b"epoch-1", b"epoch-9")),
     "error": lambda _: (500, b"oops"),
+    "another key": lambda data: (200, _by_another_key(data)),
 }
 
 
@@ -130,17 +137,20 @@ def test_bad_batch_changes_nothing(world: World, name: str) -> None:
     before = _peer_facts(world)
     rev = world.site.reports[-1].pools[0].rev
 
-    world.site.spoil = BAD[name]
-    world.site.delete(alice.record.id)
-    calls = len(world.site.calls)
-    eventually(
-        lambda: (
-            "/gateway/v1/snapshot" in world.site.calls[calls - 1 :] or "watch.failed" in world.log
-        ),
-        within=10,
-    )
-    _reported(world)
+    with steady_ping(alice, "203.0.113.9", world.directory) as lines:
+        world.site.spoil = BAD[name]
+        world.site.delete(alice.record.id)
+        calls = len(world.site.calls)
+        eventually(
+            lambda: (
+                "/gateway/v1/snapshot" in world.site.calls[calls - 1 :]
+                or "watch.failed" in world.log
+            ),
+            within=10,
+        )
+        _reported(world)
 
+    assert re.search(r" 0% packet loss", "\n".join(lines))
     assert world.site.reports[-1].pools[0].rev == rev
     assert _peer_facts(world) == before
     assert alice.ping("203.0.113.9") == 1
@@ -171,6 +181,30 @@ def test_empty_snapshot_of_another_history_cuts_nobody_until_staff_allow_it(worl
     world.permit()
     eventually(lambda: world.site.reports[-1].pools[0].peers == 0, within=20)
     assert alice.ping("203.0.113.9", wait=0.3) == 0
+
+
+def test_snapshot_of_an_epoch_that_was_left_costs_nobody_a_packet(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice, bob = world.client(), world.client()
+    world.applied()
+    world.site.first.epoch = "epoch-2"
+    world.permit()
+    world.applied()
+    assert (alice.ping("203.0.113.9"), bob.ping("203.0.113.9")) == (1, 1)
+    before = _peer_facts(world)
+
+    with steady_ping(alice, "203.0.113.9", world.directory) as lines:
+        world.site.first.epoch = "epoch-1"  # a hub that reads the copy of before
+        world.site.delete(bob.record.id)
+        eventually(lambda: "of a history that has ended" in world.log, within=20)
+        _reported(world)
+
+    assert re.search(r" 0% packet loss", "\n".join(lines))
+    assert world.site.reports[-1].pools[0].epoch == "epoch-2"
+    assert [line.split("\t")[0] for line in _peer_facts(world)] == [
+        line.split("\t")[0] for line in before
+    ]
 
 
 def test_unsigned_answers_are_not_used(world: World) -> None:

@@ -49,7 +49,8 @@ def config(own_database: Config, settings: SettingsWrapper) -> Config:
 
 @pytest.fixture
 def pool(config: Config, make_yard: Callable[[datetime], Yard]) -> Pool:  # noqa: ARG001 -- its database
-    return make_yard(clock.now()).open_line().pool
+    make_yard(clock.now()).open_line()
+    return Pool.objects.get()
 
 
 def enrolled(world: World, pool: Pool) -> None:

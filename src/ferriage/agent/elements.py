@@ -119,10 +119,36 @@ class Elements:
         live |= {name: self.live[name] for name in plane.FRAME}
         self._change(plane.diff(live, new, now), now)
 
+    def not_taken(self, parts: Mapping[str, Plane], now: float) -> dict[str, str]:
+        """Put in the elements of devices, and return why the kernel does not take which of them.
+
+        Halved until each one that it refuses stands alone; the others are in afterwards.
+
+        Args:
+            parts: Elements by the name of their device.
+        """
+        if not parts:
+            return {}
+        whole: Plane = {}
+        for part in parts.values():
+            plane.merge(whole, part)
+        try:
+            self._change(plane.diff(plane.restrict(self.live, whole), whole, now), now)
+        except DataPlaneError as error:
+            names = list(parts)
+            if len(names) == 1:
+                return {names[0]: str(error)}
+            half = len(names) // 2
+            return self.not_taken({n: parts[n] for n in names[:half]}, now) | self.not_taken(
+                {n: parts[n] for n in names[half:]}, now
+            )
+        return {}
+
     def _change(self, steps: list[plane.Step], now: float) -> None:
         for step in steps:
             if step.name == _COUNTING:
-                self._quotas.creating(key for key, _ in step.add if isinstance(key, int))
+                slots = (key for key, _ in step.add if isinstance(key, int))
+                self._quotas.creating(slots, now)
         self._nft.apply(steps, now)
         plane.patch(self.live, steps)
 

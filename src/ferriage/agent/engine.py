@@ -16,7 +16,8 @@ import structlog
 from ferriage.agent import feed, flows, host, plane, rewound, status
 from ferriage.agent.desired import Desired
 from ferriage.agent.elements import Elements
-from ferriage.agent.errors import BatchRefused
+from ferriage.agent.errors import BatchRefused, DataPlaneError
+from ferriage.agent.mending import Mender
 from ferriage.agent.presence import Presence
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Engine:
         self._clock = clock
         self._backend = backend
         self._elements = Elements(nft, meter, quotas, clock)
+        self._mender = Mender(self._elements)
         self._quotas = quotas
         self._cut: frozenset[int] = frozenset()
         self._presence = Presence(config.agent, backend)
@@ -169,9 +171,7 @@ class Engine:
         before = dict(self._peers)
         lost = self._ensure_links()
         now = self._clock.now()
-        desired = self._desired()
-        wanted = desired.whole(now) if whole else desired.frame(now)
-        self._elements.mend(wanted, now, whole=whole)
+        self._mender.mend(self._desired(), now, whole=whole)
         for code, pool in self.pools.items():
             name = self.interface(pool)
             found = self._peers[name]
@@ -283,7 +283,9 @@ class Engine:
         )
         if pool.epoch not in {"", change.begin.epoch}:
             self._quotas.tell_again()
-        self._quotas.expect(change.puts.values())
+        self._quotas.expect(change.begin.pool, change.puts.values())
+        if change.gone:
+            self._mender.retry()
         closed = [each for each in self._siblings(pool) if not self._is_open(each)]
         pool.take(change)
         for sibling in self._siblings(pool):
@@ -307,10 +309,11 @@ class Engine:
 
     @staticmethod
     def _affected(pool: feed.Pool, change: feed.Change) -> dict[str, wire.Device]:
+        """Return devices as they run; of one that was refused nothing is there to be taken out."""
+        names: Iterable[str] = change.gone | change.puts.keys()
         if change.begin.batch == "snapshot":
-            return dict(pool.devices)
-        names = change.gone | change.puts.keys()
-        return {name: pool.devices[name] for name in names if name in pool.devices}
+            names = pool.devices
+        return {n: pool.devices[n] for n in names if n in pool.devices and n not in pool.refused}
 
     def _apply_delta(
         self, pool: feed.Pool, before: Mapping[str, wire.Device], change: feed.Change
@@ -326,7 +329,12 @@ class Engine:
         for name in change.puts:
             if name not in pool.refused:
                 plane.merge(new, desired.of(pool.devices[name], pool, now))
-        self._elements.replace(old, new, now)
+        try:
+            self._elements.replace(old, new, now)
+        except DataPlaneError:
+            self._elements.forget()
+            self.reconcile()  # finds out whose record it is, if it is one's
+            return
         self._set_peers(pool, self._peer_changes(pool, before.values(), change.puts))
         self._judge(pool, before.keys() | change.puts.keys(), now)
 

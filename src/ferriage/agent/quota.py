@@ -39,24 +39,31 @@ class Quotas:
         self._boot = boot
         self._least = least
         self._elements = store.elements()
-        self._fresh = store.expected_elements()
-        self._expected: set[int] = set()
+        self._expected: dict[int, tuple[str, wire.Device]] = {}
         self._told: dict[int, Element] = {}
         self._asked: dict[int, Element] = {}
         self._saved_at = 0.0
-        self._records: dict[int, wire.Device] = {}
+        self._records: dict[int, tuple[str, wire.Device]] = {}
 
-    def expect(self, devices: Iterable[wire.Device]) -> None:
-        """Note devices whose elements are about to be made."""
-        self._expected.update(device.slot for device in devices if device.quota)
+    def expect(self, pool: str, devices: Iterable[wire.Device]) -> None:
+        """Note devices of a pool whose elements may be about to be made."""
+        self._expected |= {device.slot: (pool, device) for device in devices if device.quota}
 
-    def creating(self, slots: Iterable[int]) -> None:
-        """Note, before it is so, that these slots get a new element: all it shows is theirs."""
-        counted = self._expected | self._records.keys()
-        fresh = counted.intersection(slots) - self._fresh
-        if fresh:
-            self._store.expect_elements(fresh)
-            self._fresh |= fresh
+    def creating(self, slots: Iterable[int], now: float) -> None:
+        """Count from the first byte, before it is so, that these slots get a new element.
+
+        So a device that goes again before anybody has looked is counted all the same.
+        """
+        counted = self._records | self._expected
+        begun: dict[int, Element] = {}
+        gone: dict[int, wire.Usage] = {}
+        for slot in counted.keys() & set(slots):
+            if slot in self._elements:
+                gone[slot] = _usage(self._elements[slot], final=True)
+            begun[slot] = self._begin(slot, *counted[slot], (0, 0), now)
+        if begun:
+            self._store.save_elements(begun, gone=gone)
+            self._elements |= begun
 
     def emptied(self) -> None:
         """Note that all elements are made anew: what the old ones had shown is final."""
@@ -70,7 +77,7 @@ class Quotas:
 
     def dropped(self) -> None:
         """Note that the store has no counters any more, and nothing of them is to be told."""
-        self._elements, self._fresh = {}, set()
+        self._elements = {}
 
     def observe(
         self, counts: Counts, devices: Mapping[int, tuple[str, wire.Device]], *, now: float
@@ -81,7 +88,8 @@ class Quotas:
             devices: Pool and record by slot; only those with a quota are counted.
             now: Site time.
         """
-        before, self._records = self._records, {s: d for s, (_, d) in devices.items() if d.quota}
+        before, self._records = self._records, {s: d for s, d in devices.items() if d[1].quota}
+        self._expected = {}
         for slot, record in self._records.items():
             if before.get(slot) != record:  # what it may use may be another now: ask
                 self._told.pop(slot, None)
@@ -92,16 +100,15 @@ class Quotas:
             emptied = known is not None and _is_less(shown, known)
             if known is not None and emptied:
                 gone[slot] = _usage(known, final=True)
-            elif known is not None and _is_over(known, self._records[slot], now):
+            elif known is not None and _is_over(known, self._records[slot][1], now):
                 gone[slot] = _usage(_seen(known, shown), final=True)
             if known is None or slot in gone:
-                known = self._begin(slot, devices[slot][0], shown, now, whole=emptied)
+                base = (0, 0) if emptied else shown
+                known = self._begin(slot, *self._records[slot], base, now)
                 begun.add(slot)
-            self._elements[slot] = _run_on(known, shown, self._records[slot], now)
+            self._elements[slot] = _run_on(known, shown, self._records[slot][1], now)
         if begun or gone:
             self._store.save_elements({slot: self._elements[slot] for slot in begun}, gone=gone)
-            self._fresh -= begun
-            self._expected -= begun
         if now - self._saved_at >= SAVE_SECONDS:
             self.save(now)
 
@@ -113,7 +120,7 @@ class Quotas:
         gone = {}
         for slot, element in list(self._elements.items()):
             held, shown = self._records.get(slot), counts.get(slot)
-            if held is not None and held.id == element.device:
+            if held is not None and held[1].id == element.device:
                 continue
             whole = shown is not None and not _is_less(shown, element)
             last = _seen(element, shown) if whole and shown else element
@@ -150,7 +157,8 @@ class Quotas:
             left = element.limit - element.used
             held = self._records.get(slot)
             if left > 0 and held is not None:
-                seconds = min(seconds, left * 8 / (held.rate_down_bps + held.rate_up_bps))
+                rates = held[1].rate_down_bps + held[1].rate_up_bps
+                seconds = min(seconds, left * 8 / rates)
         return max(seconds, SHORTEST_SECONDS)
 
     def counts_any(self) -> bool:
@@ -174,26 +182,23 @@ class Quotas:
         self._asked = {}
 
     def _begin(
-        self, slot: int, pool: str, shown: tuple[int, int], now: float, *, whole: bool
+        self, slot: int, pool: str, held: wire.Device, base: tuple[int, int], now: float
     ) -> Element:
-        """Begin an incarnation: of all that the element shows, or from here on.
+        """Begin an incarnation of what an element shows above `base`.
 
         Where the record's month is over it has the record's bytes once, by ourselves; when the
         next month ends only the site can know.
         """
         number = self._store.next_number("element", least=self._least)
-        whole = whole or slot in self._fresh
-        down, up = (0, 0) if whole else shown
-        held = self._records[slot]
         quota = held.quota
         assert quota is not None  # noqa: S101 -- only such devices are counted
-        log.info("quota.counted", device=held.id, whole=whole)
+        log.info("quota.counted", device=held.id, slot=slot)
         return Element(
             device=held.id,
             pool=pool,
             incarnation=f"{self._boot}.e{number}",
-            base_down=down,
-            base_up=up,
+            base_down=base[0],
+            base_up=base[1],
             limit=quota.bytes,
             reset_at=quota.resets_at if quota.resets_at > now else 0,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sqlite3
 import sys
 from typing import TYPE_CHECKING, Final, Never
 
@@ -152,11 +153,14 @@ class Agent:
         return round(self._clock.now() - self._clock.mark())
 
     async def _guarded(self, part: str, work: Callable[[], None]) -> bool:
-        """Run blocking work under the lock; trouble becomes a warning in the next report."""
+        """Run blocking work under the lock; trouble becomes a warning in the next report.
+
+        What cannot be written down (a full disk) is not applied either.
+        """
         async with self._lock:
             try:
                 await asyncio.to_thread(work)
-            except DataPlaneError as error:
+            except (DataPlaneError, sqlite3.Error) as error:
                 self._warnings[part] = str(error)
                 log.error("work.failed", part=part, reason=str(error))  # noqa: TRY400 -- told, not traced
                 return False
@@ -277,8 +281,8 @@ class Agent:
             self._warnings.pop("lease", None)
 
     def _make_report(self) -> wire.Report:
-        sequence = self._store.next_number("sequence", least=int(self._clock.now() * 1000))
         bare = self._bare or not self._started
+        sequence, usage = self._counted(bare=bare)
         return wire.Report(
             format=wire.FEED_FORMAT,
             instance=self._identity.instance,
@@ -288,16 +292,24 @@ class Agent:
             agent_version=__version__,
             backend=self.engine.backend_name,
             pools=() if bare else self.engine.status(),
-            usage=() if bare else self._usage(sequence),
+            usage=usage,
             warnings=status.warnings(
                 self._warnings, self.engine.refused(), self.engine.pools.values()
             ),
             checks=self._examiner.untold,
         )
 
-    def _usage(self, sequence: int) -> tuple[wire.Usage, ...]:
-        pools = self.engine.pools
-        return (*self._meter.usage(pools, sequence), *self._quotas.usage(pools))
+    def _counted(self, *, bare: bool) -> tuple[int, tuple[wire.Usage, ...]]:
+        """Return the next report's number and usage; by the clock, and none, on a full disk."""
+        least, pools = int(self._clock.now() * 1000), self.engine.pools
+        try:
+            number = self._store.next_number("sequence", least=least)
+            usage = () if bare else self._meter.usage(pools, number) + self._quotas.usage(pools)
+        except sqlite3.Error as error:
+            self._warnings["store"] = str(error)
+            return least, ()
+        self._warnings.pop("store", None)
+        return number, usage
 
     # --- the feed
 
@@ -365,8 +377,11 @@ class Agent:
             batch = wire.open_batch(self._identity.feed_key, data)
         except wire.WireError as error:
             raise BatchRefused(str(error)) from error
-        await self._guarded("apply", lambda: self._apply(batch))
+        done = await self._guarded("apply", lambda: self._apply(batch))
         self._due.set()
+        pool = self.engine.pools.get(batch.begin.pool)
+        if not done and pool is not None and pool.rev != batch.begin.rev:
+            raise Unreachable("A batch could not be kept, so it was not applied.")
 
     def _apply(self, batch: wire.Batch) -> None:
         if self._lease.frozen:
@@ -379,8 +394,7 @@ class Agent:
     async def _clock_loop(self) -> None:
         while True:
             await asyncio.sleep(_CLOCK_SECONDS)
-            async with self._lock:
-                self._store.save_clock(self._clock.now())
+            await self._guarded("clock", lambda: self._store.save_clock(self._clock.now()))
 
 
 def main(config: Config) -> int:

@@ -47,7 +47,6 @@ CREATE TABLE IF NOT EXISTS swept (
 CREATE TABLE IF NOT EXISTS leaving (slot INTEGER PRIMARY KEY, pool TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS element (
     slot INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS expected (slot INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE IF NOT EXISTS final (
     incarnation TEXT PRIMARY KEY, usage TEXT NOT NULL,
     reported INTEGER NOT NULL DEFAULT 0) STRICT;
@@ -323,17 +322,6 @@ class Store:
         rows = self._db.execute("SELECT slot, record FROM element")
         return {slot: msgspec.json.decode(record, type=Element) for slot, record in rows}
 
-    def expect_elements(self, slots: Iterable[int]) -> None:
-        """Note that these slots get a new element, which shows nothing but its own bytes."""
-        with self._transaction():
-            self._db.executemany(
-                "INSERT OR IGNORE INTO expected VALUES (?)", [(slot,) for slot in slots]
-            )
-
-    def expected_elements(self) -> set[int]:
-        """Return the slots with a new element that is not in `elements` yet."""
-        return {slot for (slot,) in self._db.execute("SELECT slot FROM expected")}
-
     def save_elements(
         self, elements: Mapping[int, Element], *, gone: Mapping[int, wire.Usage] = NOTHING
     ) -> None:
@@ -348,14 +336,11 @@ class Store:
                 "INSERT OR REPLACE INTO element VALUES (?, ?)",
                 [(slot, msgspec.json.encode(found).decode()) for slot, found in elements.items()],
             )
-            self._db.executemany(
-                "DELETE FROM expected WHERE slot = ?", [(slot,) for slot in elements]
-            )
 
     def drop_counters(self) -> None:
         """Forget what was counted in another place; finals stay, for they are true anywhere."""
         with self._transaction():
-            for table in ("counter", "swept", "leaving", "element", "expected"):
+            for table in ("counter", "swept", "leaving", "element"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names from this line
 
     # --- incarnations that ended
@@ -394,4 +379,16 @@ class _Transaction:
         self._db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is None:
+            try:
+                self._db.execute("COMMIT")
+            except sqlite3.Error:
+                self._undo()
+                raise
+        else:
+            self._undo()
+
+    def _undo(self) -> None:
+        # On a full disk SQLite may have done so by itself.
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")

@@ -51,6 +51,7 @@ from ferriage.wire.codec import (
 from ferriage.wire.formats import check_spoken, encode_for, format_of, needs
 from ferriage.wire.records import (
     CLOCK_TOLERANCE_SECONDS,
+    FASTEST_BPS,
     FEED_FORMAT,
     FEED_FORMAT_MOVED,
     FORMAT_REFUSED,
@@ -101,6 +102,7 @@ __all__ = [
     "CLOCK_TOLERANCE_SECONDS",
     "DIGEST_ZERO",
     "ENDPOINT_MISSING",
+    "FASTEST_BPS",
     "FEED_FORMAT",
     "FEED_FORMAT_MOVED",
     "FORMAT_REFUSED",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ferriage.wire.records import MOST_ROUTES, WIDEST_ROUTE, Device, Item, WireError
+from ferriage.wire.records import FASTEST_BPS, MOST_ROUTES, WIDEST_ROUTE, Device, Item, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DIGEST_ZERO: Final = "0" * 64
 """The digest of no device at all."""
 _MODULUS: Final = 1 << 256
+_SLOWEST_BPS: Final = 8
+"""One byte a second."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -62,20 +64,35 @@ def check_device(device: Device) -> None:
             raise WireError("public_key is not 32 bytes")
     except binascii.Error as error:
         raise WireError("public_key is not base64") from error
-    try:
-        ipaddress.IPv4Address(device.ip4)
-        ipaddress.IPv6Address(device.ip6)
-    except ValueError as error:
-        raise WireError(f"inner address: {error}") from error
+    _check_addresses(device)
     if not 0 < device.slot < 1 << 32:
         raise WireError("slot is not within 1 … 2^32-1")
-    if min(device.rate_down_bps, device.rate_up_bps, device.burst_bytes) <= 0:
-        raise WireError("rates and burst must be positive")
+    _check_limits(device)
     if not 0 <= device.hold_at <= device.remove_at:
         raise WireError("hold_at lies after remove_at")
     if device.quota is not None and min(device.quota.bytes, device.quota.resets_at) < 0:
         raise WireError("quota is negative")
     check_routes(device.routes)
+
+
+def _check_addresses(device: Device) -> None:
+    try:
+        ipaddress.IPv4Address(device.ip4)
+        zone = ipaddress.IPv6Address(device.ip6).scope_id
+    except ValueError as error:
+        raise WireError(f"inner address: {error}") from error
+    if zone is not None:
+        raise WireError("inner address: with a zone it is no address of a device")
+
+
+def _check_limits(device: Device) -> None:
+    """Refuse limits that the kernel would not take: one of them would hold up all the others."""
+    if min(device.rate_down_bps, device.rate_up_bps) < _SLOWEST_BPS or device.burst_bytes <= 0:
+        raise WireError("rates and burst must be positive")
+    if max(device.rate_down_bps, device.rate_up_bps) > FASTEST_BPS:
+        raise WireError("a rate is above 100 Gbit/s")
+    if device.burst_bytes >= 1 << 32:
+        raise WireError("burst is 4 GiB or more")
 
 
 def check_routes(routes: Sequence[str]) -> None:

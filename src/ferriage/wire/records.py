@@ -18,6 +18,9 @@ FORMAT_UNNAMED: Final = 4
 FORMAT_REFUSED: Final = "format"
 """Slug of an answer to somebody whose format is not spoken here."""
 
+FASTEST_BPS: Final = 100_000_000_000
+"""The kernel's limits end at about 147 Gbit/s; a record above that would be refused by it."""
+
 FEED_FORMAT_MOVED: Final = 0
 """In a database whose shop has moved to another: no site, worker or hub of any release opens it."""
 
