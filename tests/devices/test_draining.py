@@ -43,13 +43,13 @@ def test_closed_gateway_leaves_its_pools_and_moves_nobody(shop: Shop) -> None:
     beta = shop.yard.gateway(shop.line, name="beta").row
     device = shop.device(shop.holder())
     Gateway.objects.filter(pk=beta.pk).update(lease_instance="x", lease_until=shop.now)
-    before = list(PoolCurrent.objects.order_by("pk").values())
+    before = list(PoolCurrent.objects.filter(kind="put").order_by("pk").values())
 
     closed = actions.close_gateway(gateway=beta, now=shop.now, actor=OWNER)
 
     assert (closed.state, closed.lease_instance, closed.lease_until) == ("closed", "", None)
     assert [row.gateway.name for row in PoolGateway.objects.all()] == ["alpha"]
-    assert list(PoolCurrent.objects.order_by("pk").values()) == before
+    assert list(PoolCurrent.objects.filter(kind="put").order_by("pk").values()) == before
     assert _names(device) == ["alpha"]
     with pytest.raises(actions.GatewayClosed):
         actions.drain_gateway(gateway=beta, now=shop.now, actor=OWNER)
