@@ -23,7 +23,7 @@ from ferriage.agent.clock import SiteClock
 from ferriage.agent.errors import Declined
 from ferriage.core import clock
 from ferriage.fleet import actions, feed
-from ferriage.fleet.models import Pool, PoolGateway
+from ferriage.fleet.models import Gateway, Pool, PoolGateway
 from support import eventually
 from yard import OWNER, Yard, device, report_of, status
 
@@ -183,3 +183,28 @@ def test_agent_hears_of_a_device_and_reports_it_and_no_second_one_may(
     assert member.applied_rev == member.pool.revision
     assert member.applied_digest == member.pool.digest
     assert declined.value.slug == "lease"
+
+
+@pytest.mark.usefixtures("processes")
+def test_agent_is_told_of_a_sibling_pool_and_in_the_end_that_it_was_closed(
+    config: Config, pool: Pool
+) -> None:
+    who = _enrolled(config, _token(pool))
+    Pool.objects.update(size_limit=1)
+    actions.place(line=pool.line, count=2, now=clock.now())
+
+    told = _report(who, report_of(instance=who.instance)).pools
+    siblings = Pool.objects.filter(line=pool.line).order_by("pk")
+    permits = [_snapshot(config, who, sibling).items[0] for sibling in siblings]
+    actions.close_gateway(gateway=Gateway.objects.get(), now=clock.now(), actor=OWNER)
+    with pytest.raises(Declined) as by_hub:
+        _snapshot(config, who, pool)
+    with pytest.raises(Declined) as by_site:
+        _report(who, report_of(instance=who.instance, sequence=2))
+
+    assert [(each.line, each.listen_port) for each in told] == [
+        (pool.line.code, 51820),
+        (pool.line.code, 51821),
+    ]
+    assert [isinstance(item, wire.PermitItem) for item in permits] == [True, True]
+    assert {by_hub.value.slug, by_site.value.slug} == {wire.GATEWAY_CLOSED}
