@@ -66,7 +66,9 @@ def test_gateway_that_nobody_set_up_waits_for_everything(now: datetime) -> None:
 
     assert set(_states().values()) == {"waiting"}
     assert len(_states()) == 11
-    assert newcomer.ticks(Gateway.objects.get(), _steps().values(), now)
+    row, found = Gateway.objects.get(), _steps().values()
+    assert newcomer.ticks(row, found, now + timedelta(minutes=59))
+    assert not newcomer.ticks(row, found, now + timedelta(minutes=61))
 
 
 def test_things_become_true_one_after_the_other(gateway: EnrolledGateway, now: datetime) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from ferriage import wire
-from ferriage.fleet.models import Gateway
+from ferriage.fleet.models import EnrolToken, Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -59,11 +59,17 @@ _ON_ITS_HOST: Final = ("ipv4", "ipv6", "forwarding", "resolver", "clock")
 
 
 def ticks(gateway: Gateway, found: Iterable[Step], now: datetime) -> bool:
-    """Tell whether more will soon be known, so that whoever looks should look again."""
-    if gateway.state == Gateway.State.CLOSED:
+    """Tell whether more will soon be known, so that whoever looks should look again.
+
+    That is while a token for it is good, and in its first hour; a page that loaded itself for
+    ever would keep whoever forgot it logged in.
+    """
+    if gateway.state == Gateway.State.CLOSED or all(step.state == "ok" for step in found):
         return False
-    new = gateway.enrolled_at is None or now - gateway.enrolled_at < NEW
-    return new and any(step.state != "ok" for step in found)
+    if gateway.enrolled_at is not None and now - gateway.enrolled_at < NEW:
+        return True
+    tokens = EnrolToken.objects.filter(gateway=gateway, used_at=None, expires_at__gt=now)
+    return tokens.exists()
 
 
 def _known(gateway: Gateway) -> list[Step]:
