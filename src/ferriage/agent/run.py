@@ -16,7 +16,7 @@ import structlog
 
 from ferriage import __version__, wire
 from ferriage.agent import backend, holdfile, identity, status
-from ferriage.agent.backoff import Backoff
+from ferriage.agent.backoff import Backoff, Pace
 from ferriage.agent.client import Client
 from ferriage.agent.clock import SiteClock, boot_id, boot_seconds
 from ferriage.agent.engine import Engine
@@ -73,6 +73,7 @@ class Agent:
         self._held = holdfile.Writer(config.agent)
         self._lock = asyncio.Lock()
         self._due = asyncio.Event()
+        self._pace = Pace(config.agent.report_seconds)
         self._frozen = False
         self._bare = False
         self._next_reconcile = 0.0
@@ -141,7 +142,8 @@ class Agent:
     async def _report_loop(self, client: Client) -> None:
         while True:
             await self._guarded("reconcile", self._reconcile)
-            await self._report(client)
+            if self._pace.may(self._clock.mark()):
+                await self._report(client)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), self._config.agent.report_seconds)
             self._due.clear()
@@ -185,11 +187,14 @@ class Agent:
                 self._identity.site_url, key=self._identity.permit_key, report=report
             )
         except Declined as error:
+            self._pace.answered()
             self._declined(error)
             return
         except Unreachable as error:
+            self._pace.unanswered(self._clock.mark())
             log.warning("report.failed", reason=str(error))
             return
+        self._pace.answered()
         await self._accepted(answer)
 
     def _declined(self, error: Declined) -> None:

@@ -18,7 +18,7 @@ import structlog
 
 from ferriage import __version__, wire
 from ferriage.agent import client, feed, identity, status
-from ferriage.agent.backoff import Backoff
+from ferriage.agent.backoff import Backoff, Pace
 from ferriage.agent.client import Client
 from ferriage.agent.clock import SiteClock, boot_id
 from ferriage.agent.errors import AgentError, BatchRefused, Declined, Unreachable
@@ -88,6 +88,7 @@ class Agent:
         self._clock = clock
         self._report_seconds = fleet.report_seconds
         self._due = asyncio.Event()
+        self._pace = Pace(fleet.report_seconds)
         self._fence = 0
         self._sequence = int(clock.now() * 1000)
         self._tally = Tally()
@@ -158,7 +159,7 @@ class Agent:
 
     async def _report_loop(self, caller: Client) -> None:
         while True:
-            with suppress(Unreachable, Declined):
+            if self._pace.may(self._clock.mark()):
                 await self._report(caller)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), self._report_seconds)
@@ -174,7 +175,9 @@ class Agent:
             )
         except (Unreachable, Declined):
             self._tally.failed += 1
-            raise
+            self._pace.unanswered(self._clock.mark())
+            return
+        self._pace.answered()
         self._fence, self._told = answer.fence, said
 
     def _make_report(self) -> wire.Report:
