@@ -249,14 +249,14 @@ def _drop(*_: object) -> dict[str, object]:
 
 
 async def _serve(pipe: Connection, fleet: Fleet) -> None:
+    tally = Tally()
     try:
-        agents = await _all_enrolled(fleet)
+        started = await _all_started(fleet, tally)
     except AgentError as error:
         pipe.send(str(error))
         return
-    pipe.send(len(agents))
-    tally = Tally()
-    loops = [asyncio.create_task(agent.run(tally)) for agent in agents]
+    pipe.send(len(started))
+    agents, loops = zip(*started, strict=True)
     while (asked := await asyncio.to_thread(pipe.recv)) is not None:
         goals, seconds = asked
         pipe.send(await _behind(agents, loops, goals, seconds))
@@ -266,12 +266,14 @@ async def _serve(pipe: Connection, fleet: Fleet) -> None:
     pipe.send(tally)
 
 
-async def _all_enrolled(fleet: Fleet) -> list[Agent]:
+async def _all_started(fleet: Fleet, tally: Tally) -> list[tuple[Agent, asyncio.Task[None]]]:
+    """Enrol a few at a time and let each run at once, as hosts do that are added one by one."""
     turn = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(token: str) -> Agent:
+    async def one(token: str) -> tuple[Agent, asyncio.Task[None]]:
         async with turn:
-            return await enrol(token, fleet)
+            agent = await enrol(token, fleet)
+        return agent, asyncio.create_task(agent.run(tally))
 
     return list(await asyncio.gather(*(one(token) for token in fleet.tokens)))
 
