@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 _AT_ONCE: Final = 8
+_TRIES: Final = 10
 _LOOK_SECONDS: Final = 0.1
 _MODULUS: Final = 1 << 256
 
@@ -224,7 +225,18 @@ async def enrol(token: str, fleet: Fleet) -> Agent:
         agent_version=__version__,
         capabilities=("simulated",),
     )
-    answer, now = await client.enrol(parsed.site_url, request, key, fingerprint=parsed.fingerprint)
+    backoff = Backoff()
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            answer, now = await client.enrol(
+                parsed.site_url, request, key, fingerprint=parsed.fingerprint
+            )
+            break
+        except Unreachable:
+            # With the same token and the same keys a lost answer may be asked for again.
+            if not tries_left:
+                raise
+            await asyncio.sleep(backoff.pause())
     return Agent(answer, key, SiteClock(site_time=now), fleet)
 
 
