@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,12 +21,21 @@ if TYPE_CHECKING:
 
 
 def test_fleet_follows_every_change_and_comes_back_after_an_outage(tmp_path: Path) -> None:
-    done = ferriage(
-        tmp_path,
-        *("simulate", "--gateways", "6", "--pools", "2", "--devices", "40", "--processes", "2"),
-        *("--rate", "10", "--seconds", "2", "--outage", "1"),
-        # A database of somebody's shop in the environment must not be touched, or even opened.
-        FERRIAGE_DATABASE_URL="postgresql://nobody@127.0.0.1:9/none",
+    command = [
+        *(sys.executable, "-m", "ferriage", "simulate", "--gateways", "6", "--pools", "2"),
+        *("--devices", "40", "--processes", "2", "--rate", "10", "--seconds", "2", "--outage", "1"),
+    ]
+    # A database of somebody's shop in the environment must not be touched, or even opened.
+    environ = {**os.environ, "FERRIAGE_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
+
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

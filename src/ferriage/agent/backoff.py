@@ -1,4 +1,4 @@
-"""How long to wait after a failure, so that a fleet does not come back all at once."""
+"""Pauses after failures, so that a fleet neither comes back at once nor drowns its site."""
 
 from __future__ import annotations
 
@@ -7,19 +7,47 @@ from typing import Final
 
 _FIRST_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 15.0
+_MOST_ROUNDS: Final = 6
 
 
 class Backoff:
     """Counts failures in a row."""
 
-    def __init__(self) -> None:
-        self._next = _FIRST_SECONDS
+    def __init__(self, first: float = _FIRST_SECONDS, longest: float = _LONGEST_SECONDS) -> None:
+        self._first, self._longest = first, longest
+        self._next = first
 
     def succeeded(self) -> None:
         """Begin again with short pauses."""
-        self._next = _FIRST_SECONDS
+        self._next = self._first
 
     def pause(self) -> float:
         """Return seconds to wait after one more failure: longer each time, and never the same."""
-        longest, self._next = self._next, min(2 * self._next, _LONGEST_SECONDS)
-        return random.uniform(longest / 2, longest)  # noqa: S311 -- jitter
+        limit, self._next = self._next, min(2 * self._next, self._longest)
+        return random.uniform(limit / 2, limit)  # noqa: S311 -- jitter
+
+
+class Pace:
+    """Says when a report may be sent: at once, but seldom while the site does not answer.
+
+    Reports cost a site the most of all that gateways ask. One that is short of time answers none
+    within the time they wait: sent again as fast as ever they would keep it so for ever.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Expect a report every so many seconds; with the site away, six times as seldom."""
+        self._backoff = Backoff(seconds, _MOST_ROUNDS * seconds)
+        self._not_before = 0.0
+
+    def may(self, mark: float) -> bool:
+        """Say whether a report may be sent at an instant of the boot clock."""
+        return mark >= self._not_before
+
+    def answered(self) -> None:
+        """Note that the site answered, with whatever."""
+        self._backoff.succeeded()
+        self._not_before = 0.0
+
+    def unanswered(self, mark: float) -> None:
+        """Note that it did not."""
+        self._not_before = mark + self._backoff.pause()

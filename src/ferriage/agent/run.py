@@ -17,7 +17,7 @@ import structlog
 
 from ferriage import __version__, wire
 from ferriage.agent import backend, holdfile, identity, status
-from ferriage.agent.backoff import Backoff
+from ferriage.agent.backoff import Backoff, Pace
 from ferriage.agent.client import Client
 from ferriage.agent.clock import SiteClock, boot_id, boot_seconds
 from ferriage.agent.engine import Engine
@@ -85,6 +85,7 @@ class Agent:
         self._asked = asyncio.Event()
         self._lease = Lease(self._store, self._identity.instance)
         self._started = False
+        self._pace = Pace(config.agent.report_seconds)
         self._bare = False
         self._next_reconcile = 0.0
         self._warnings: dict[str, str] = {}
@@ -172,8 +173,9 @@ class Agent:
     async def _report_loop(self, client: Client) -> None:
         while True:
             await self._guarded("reconcile", self._reconcile)
-            await self._report(client)
-            self._asked.set()
+            if self._pace.may(self._clock.mark()):
+                await self._report(client)
+                self._asked.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), self._config.agent.report_seconds)
             self._due.clear()
@@ -217,13 +219,16 @@ class Agent:
                 self._identity.site_url, key=self._identity.permit_key, report=report
             )
         except Declined as error:
+            self._pace.answered()
             if error.slug == wire.GATEWAY_CLOSED:
                 await self._close()
             self._declined(error)
             return
         except Unreachable as error:
+            self._pace.unanswered(self._clock.mark())
             log.warning("report.failed", reason=str(error))
             return
+        self._pace.answered()
         await self._accepted(answer, report.checks)
 
     async def _close(self) -> Never:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ferriage.cli.simulate.shop import Shop
     from ferriage.config import Config
 
-_PATIENCE_SECONDS: Final = 300.0
+_PATIENCE_SECONDS: Final = 600.0
 _ENROL_SECONDS: Final = 1800.0
 
 

@@ -18,7 +18,7 @@ import structlog
 
 from ferriage import __version__, wire
 from ferriage.agent import client, feed, identity, status
-from ferriage.agent.backoff import Backoff
+from ferriage.agent.backoff import Backoff, Pace
 from ferriage.agent.client import Client
 from ferriage.agent.clock import SiteClock, boot_id
 from ferriage.agent.errors import AgentError, BatchRefused, Declined, Unreachable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 _AT_ONCE: Final = 8
+_TRIES: Final = 10
 _LOOK_SECONDS: Final = 0.1
 _MODULUS: Final = 1 << 256
 
@@ -88,6 +89,7 @@ class Agent:
         self._clock = clock
         self._report_seconds = fleet.report_seconds
         self._due = asyncio.Event()
+        self._pace = Pace(fleet.report_seconds)
         self._fence = 0
         self._sequence = int(clock.now() * 1000)
         self._tally = Tally()
@@ -158,7 +160,7 @@ class Agent:
 
     async def _report_loop(self, caller: Client) -> None:
         while True:
-            with suppress(Unreachable, Declined):
+            if self._pace.may(self._clock.mark()):
                 await self._report(caller)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), self._report_seconds)
@@ -174,7 +176,9 @@ class Agent:
             )
         except (Unreachable, Declined):
             self._tally.failed += 1
-            raise
+            self._pace.unanswered(self._clock.mark())
+            return
+        self._pace.answered()
         self._fence, self._told = answer.fence, said
 
     def _make_report(self) -> wire.Report:
@@ -221,7 +225,18 @@ async def enrol(token: str, fleet: Fleet) -> Agent:
         agent_version=__version__,
         capabilities=("simulated",),
     )
-    answer, now = await client.enrol(parsed.site_url, request, key, fingerprint=parsed.fingerprint)
+    backoff = Backoff()
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            answer, now = await client.enrol(
+                parsed.site_url, request, key, fingerprint=parsed.fingerprint
+            )
+            break
+        except Unreachable:
+            # With the same token and the same keys a lost answer may be asked for again.
+            if not tries_left:
+                raise
+            await asyncio.sleep(backoff.pause())
     return Agent(answer, key, SiteClock(site_time=now), fleet)
 
 
@@ -246,14 +261,14 @@ def _drop(*_: object) -> dict[str, object]:
 
 
 async def _serve(pipe: Connection, fleet: Fleet) -> None:
+    tally = Tally()
     try:
-        agents = await _all_enrolled(fleet)
+        started = await _all_started(fleet, tally)
     except AgentError as error:
         pipe.send(str(error))
         return
-    pipe.send(len(agents))
-    tally = Tally()
-    loops = [asyncio.create_task(agent.run(tally)) for agent in agents]
+    pipe.send(len(started))
+    agents, loops = zip(*started, strict=True)
     while (asked := await asyncio.to_thread(pipe.recv)) is not None:
         goals, seconds = asked
         pipe.send(await _behind(agents, loops, goals, seconds))
@@ -263,12 +278,14 @@ async def _serve(pipe: Connection, fleet: Fleet) -> None:
     pipe.send(tally)
 
 
-async def _all_enrolled(fleet: Fleet) -> list[Agent]:
+async def _all_started(fleet: Fleet, tally: Tally) -> list[tuple[Agent, asyncio.Task[None]]]:
+    """Enrol a few at a time and let each run at once, as hosts do that are added one by one."""
     turn = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(token: str) -> Agent:
+    async def one(token: str) -> tuple[Agent, asyncio.Task[None]]:
         async with turn:
-            return await enrol(token, fleet)
+            agent = await enrol(token, fleet)
+        return agent, asyncio.create_task(agent.run(tally))
 
     return list(await asyncio.gather(*(one(token) for token in fleet.tokens)))
 
