@@ -96,7 +96,7 @@ def book_kept(now: datetime) -> int:
 def _book_all(lines: Iterable[StatementLine], now: datetime, actor: Actor) -> int:
     """Book lines, so many in one transaction; each whole or not at all. Returns how many."""
     done = 0
-    for together in batched(lines, _TOGETHER, strict=False):
+    for together in batched(lines, _TOGETHER):
         try:
             with writing(), reading_once():
                 done += sum(_try(line, now, actor) for line in together)

@@ -88,7 +88,7 @@ def new(request: StaffRequest) -> HttpResponse:
     )
 
 
-def _prove(bill: HostingBill, given: UploadedFile, request: StaffRequest) -> None:
+def _prove(bill: HostingBill, given: UploadedFile[Any], request: StaffRequest) -> None:
     """Keep the file that is the bill; one that is refused enters no bill."""
     kept = keep_receipt(
         file=EvidenceFile(
