@@ -51,9 +51,12 @@ from ferriage.ledger.actions.closing import close
 from ferriage.ledger.models import LedgerAccount, Partner
 from ferriage.ledger.months import begins_at, next_month
 from ferriage.orders.models import Order
+from ferriage.payments.models import BankAccount
+from ferriage.payments.providers.bank import booking, files
 from ferriage.plans.models import Subscription
 from ferriage.web.portal.customer import COOKIE
 from shop import open_shop
+from statement_files import IBAN, Entry, camt
 from till import Till
 from yard import OWNER, Yard, prepare_site
 
@@ -89,6 +92,8 @@ def settling(till: Till) -> None:
     ratio = beside_bare("settling", lambda: paid_by_bank(till), commit=True)
     books = beside_bare("the books' part of it", lambda: posted(till), commit=True)
     print(f"  settling / bare {ratio:.2f} (aim 0.3); books / bare {books:.2f}")
+    ratio = beside_bare("settling from a statement", lambda: paid_by_statement(till), commit=True)
+    print(f"  settling from a statement / bare {ratio:.2f}, 25 lines a transaction on both sides")
     print("the same, nothing of it committed")
     ratio = beside_bare("settling", lambda: paid_by_bank(till), commit=False)
     books = beside_bare("the books' part of it", lambda: posted(till), commit=False)
@@ -97,14 +102,35 @@ def settling(till: Till) -> None:
 
 def paid_by_bank(till: Till) -> Callable[[], None]:
     """Place orders; return what settles them."""
-    orders = [till.order() for _number in range(SETTLED)]
-    asked = [(till.transfer(order).reference, order.due_minor) for order in orders]
+    asked = asked_by(till)
 
     def settle() -> None:
-        for reference, minor in asked:
-            assert till.receive(reference, minor).outcome == "settled"
+        for order, reference in asked:
+            assert till.receive(reference, order.due_minor).outcome == "settled"
 
     return settle
+
+
+def paid_by_statement(till: Till) -> Callable[[], None]:
+    """Place orders; return what settles them from the lines of one bank statement."""
+    entries = [Entry(minor=order.due_minor, text=reference) for order, reference in asked_by(till)]
+    account = BankAccount.objects.first() or files.add_account(
+        name="Everyday", number=IBAN, currency="CNY", now=till.now, actor=OWNER
+    )
+    data = camt(entries, currency="CNY", number=str(next(till.numbers)))
+    file = files.upload(account=account, name="lines", data=data, now=till.now, actor=OWNER)
+    files.store(file=file, now=till.now, actor=OWNER)
+
+    def settle() -> None:
+        assert booking.book_kept(till.now) == SETTLED
+
+    return settle
+
+
+def asked_by(till: Till) -> list[tuple[Order, str]]:
+    """Place orders; return each with the reference that its payer quotes."""
+    orders = [till.order() for _number in range(SETTLED)]
+    return [(order, till.transfer(order).reference or "") for order in orders]
 
 
 def posted(till: Till) -> Callable[[], None]:

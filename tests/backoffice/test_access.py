@@ -106,6 +106,7 @@ EXPECTED: Final = {
     "staff-hosting": ("opa", ""),
     "staff-bill-new": ("o", "o"),
     "staff-bill-paid": ("o", "o"),
+    "staff-bill-evidence": ("opa", ""),
     "staff-bill-end": ("", "o"),
     "staff-tax": ("opa", ""),
     "staff-tax-setup": ("o", "o"),

@@ -9,12 +9,15 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from people import logged_in, make_staff
 
 from ferriage.core.actors import Actor
+from ferriage.core.errors import StaleState
+from ferriage.core.models import AuditEntry
 from ferriage.core.money import Money
 from ferriage.ledger import actions, income, partners, queries
 from ferriage.ledger.actions import TransferLine, post
@@ -312,6 +315,25 @@ def test_payout_is_cancelled_with_its_button(olga: Client) -> None:
 
 
 # --- hosting ----------------------------------------------------------------------------------
+
+
+def test_bill_keeps_the_file_that_it_is(olga: Client, shop: Shop) -> None:
+    typed = {"gateway": shop.gateway.row.code, "what": "host", "amount": "30", "currency": "CNY"}
+    paper = SimpleUploadedFile("bill.pdf", b"%PDF-1.7 thirty", content_type="application/pdf")
+    program = SimpleUploadedFile("bill.exe", b"MZ", content_type="application/x-dosexec")
+
+    refused = olga.post(reverse("staff-bill-new"), typed | {"file": program})
+    olga.post(reverse("staff-bill-new"), typed | {"file": paper})
+    olga.post(reverse("staff-bill-new"), typed)
+
+    proved, bare = HostingBill.objects.order_by("pk")
+    files = [olga.get(reverse("staff-bill-evidence", args=[bill.code])) for bill in (proved, bare)]
+    assert (refused.status_code, files[0].status_code, files[1].status_code) == (422, 200, 404)
+    assert b"".join(files[0].streaming_content) == b"%PDF-1.7 thirty"
+    assert AuditEntry.objects.get(action="bill.proved").subject == proved.code
+    assert _page(olga, "staff-hosting").count("Look at it") == 1
+    with pytest.raises(StaleState):
+        actions.prove_bill(bill=proved, sha256="0" * 64, now=shop.now, actor=OLGA)
 
 
 def test_bill_is_entered_paid_and_ended_on_its_pages(olga: Client, shop: Shop) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import StaleState
 from ferriage.core.models import AuditEntry
 from ferriage.orders import actions as orders
 from ferriage.payments import actions as payments
-from ferriage.payments import tasks
+from ferriage.payments import capture, tasks
 from ferriage.payments.models import (
     BankAccount,
     InboxEvent,
@@ -495,4 +497,45 @@ def test_worker_books_what_a_crash_left(till: Till, account: BankAccount) -> Non
 
     assert ran == [2, 0]
     assert outcomes() == [(PRICE, "done", "settled"), (-390, "done", "fee")]
+    assert_sound()
+
+
+def test_lines_are_booked_together_with_one_reading_of_the_register(
+    till: Till, account: BankAccount
+) -> None:
+    asked = [wanted(till) for _number in range(4)]
+
+    with CaptureQueriesContext(connection) as done:
+        post(till, account, statement(*(entry for _order, entry in asked)))
+
+    said = [query["sql"] for query in done.captured_queries]
+    assert sum('FROM "approvals_determination"' in sql for sql in said) == 1
+    assert outcomes() == [(PRICE, "done", "settled")] * 4
+    assert_sound()
+
+
+@pytest.mark.parametrize("fault", [StaleState("refused"), RuntimeError("a bug")])
+def test_line_that_fails_holds_no_other_and_is_booked_later(
+    till: Till, account: BankAccount, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    asked = [wanted(till) for _number in range(3)]
+    settle, broken = capture.settle, asked[1][0]
+
+    def fails(**how: Any) -> Any:
+        if how["order"] == broken:
+            raise fault
+        return settle(**how)
+
+    monkeypatch.setattr(capture, "settle", fails)
+    with suppress(RuntimeError):
+        post(till, account, statement(*(entry for _order, entry in asked)))
+    settled = [outcome for _minor, _state, outcome in outcomes()]
+    assert_sound()
+    monkeypatch.undo()
+    booking.book_kept(till.now)
+
+    # What nobody expected rises at its line; the worker does what comes after it.
+    after = "settled" if isinstance(fault, StaleState) else ""
+    assert settled == ["settled", "", after]
+    assert outcomes() == [(PRICE, "done", "settled")] * 3
     assert_sound()

@@ -36,6 +36,7 @@ from ferriage.approvals.models import (
     OutsideLink,
     PackVersion,
 )
+from ferriage.approvals.onereading import once
 from ferriage.approvals.site import packs_in_force
 from ferriage.core import chain
 from ferriage.core.compiled import Compiled
@@ -133,7 +134,9 @@ def load_register(*, packs: Packs | None = None) -> Register:
     Args:
         packs: Judge by these instead of those in force, to see what they would change.
     """
-    return _register(_APPROVALS(), _DETERMINATIONS(), packs)
+    if packs is not None:
+        return _register(_APPROVALS(), _DETERMINATIONS(), packs)
+    return once(lambda: _register(_APPROVALS(), _DETERMINATIONS()))
 
 
 def judge(

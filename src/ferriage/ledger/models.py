@@ -335,7 +335,7 @@ class HostingBill(models.Model):
     """What the host of a gateway costs: one bill, or one that comes each month until `last_month`.
 
     `booked` counts its months that are in the books, `paid` those that were paid; a single bill
-    has one.
+    has one. `evidence` names the bill's own file by its hash, as the rooms above keep it.
     """
 
     code = CodeField("hst")
@@ -349,6 +349,7 @@ class HostingBill(models.Model):
     booked = models.PositiveIntegerField(default=0)
     paid = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField()
+    evidence = models.CharField(max_length=64, blank=True, db_default="")
 
     class Meta:
         db_table = "ledger_hostingbill"

@@ -1,7 +1,14 @@
 """What changes the books: posting, closing a month, partners' shares and payouts, bills."""
 
 from ferriage.ledger.actions.closing import BooksWrong, MonthNotClosable
-from ferriage.ledger.actions.hosting import BillWrong, book_bills, end_bill, pay_bill, record_bill
+from ferriage.ledger.actions.hosting import (
+    BillWrong,
+    book_bills,
+    end_bill,
+    pay_bill,
+    prove_bill,
+    record_bill,
+)
 from ferriage.ledger.actions.payouts import (
     PayoutWrong,
     SecondPersonNeeded,
@@ -41,6 +48,7 @@ __all__ = [
     "pay_bill",
     "post",
     "post_all",
+    "prove_bill",
     "queue_payout",
     "record_bill",
     "settle",

@@ -73,6 +73,23 @@ def record_bill(
     return bill
 
 
+def prove_bill(*, bill: HostingBill, sha256: str, now: datetime, actor: Actor) -> HostingBill:
+    """Note which file is the bill, once.
+
+    Args:
+        sha256: Of the file, which the caller keeps.
+
+    Raises:
+        StaleState: It has one.
+    """
+    with writing():
+        if HostingBill.objects.filter(pk=bill.pk, evidence="").update(evidence=sha256) != 1:
+            raise StaleState(_("This bill has its file already."), _("Look at it."))
+        bill.evidence = sha256
+        audit.record(now=now, actor=actor, action="bill.proved", subject=bill.code, sha256=sha256)
+    return bill
+
+
 def book_bills(*, now: datetime) -> int:
     """Book the monthly bills that are due, one month each a call; returns how many."""
     with writing():

@@ -154,6 +154,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-hosting": MONEY,
     "staff-bill-new": _form(OWNER),
     "staff-bill-paid": _form(OWNER),
+    "staff-bill-evidence": MONEY,
     "staff-bill-end": _button(OWNER),
     "staff-tax": MONEY,
     "staff-tax-setup": _form(OWNER),

@@ -169,6 +169,7 @@ _pages: list[URLPattern] = [
     route("hosting/", hosting.index, "staff-hosting"),
     route("hosting/new/", hosting.new, "staff-bill-new"),
     route("hosting/<str:code>/paid/", hosting.note_paid, "staff-bill-paid"),
+    route("hosting/<str:code>/file/", hosting.evidence, "staff-bill-evidence"),
     route("hosting/<str:code>/end/", hosting.end, "staff-bill-end"),
     route("tax/", tax.index, "staff-tax"),
     route("tax/setup/", tax.set_up, "staff-tax-setup"),

@@ -10,11 +10,13 @@ Source: docs/decisions/0027-bank-statements.md
 
 from __future__ import annotations
 
+from itertools import batched
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.utils.translation import gettext_lazy as _
 
+from ferriage.approvals.onereading import reading_once
 from ferriage.core import audit, codes
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
@@ -33,6 +35,7 @@ from ferriage.payments.providers.voucher import resellers
 from ferriage.payments.providers.voucher.quota import ResellerWrong
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from ferriage.payments.providers.bank.models import BankStatement
@@ -43,6 +46,8 @@ ALREADY: Final = "already"
 OTHER_ACCOUNTS: Final = ("expenses:fees", "expenses:other", "equity:owner", ALREADY)
 """What staff may book a line to that belongs to no order and no refund; or it is booked already."""
 _AT_ONCE: Final = 500
+_TOGETHER: Final = 25
+"""So few that nobody waits long for the one lock, and so many that the register is read seldom."""
 log = structlog.get_logger()
 
 
@@ -78,15 +83,27 @@ def post_file(
         actor=actor,
     )
     kept = StatementLine.objects.filter(statement__in=stored, state=State.KEPT).order_by("pk")
-    for line in kept:
-        _try(line, now, actor)
+    _book_all(kept, now, actor)
     return stored
 
 
 def book_kept(now: datetime) -> int:
     """Book what a crash left; returns how many lines there were."""
     left = StatementLine.objects.filter(state=State.KEPT).order_by("pk")[:_AT_ONCE]
-    return sum(_try(line, now, WORKER) for line in left)
+    return _book_all(left, now, WORKER)
+
+
+def _book_all(lines: Iterable[StatementLine], now: datetime, actor: Actor) -> int:
+    """Book lines, so many in one transaction; each whole or not at all. Returns how many."""
+    done = 0
+    for together in batched(lines, _TOGETHER):
+        try:
+            with writing(), reading_once():
+                done += sum(_try(line, now, actor) for line in together)
+        except Exception as fault:  # noqa: BLE001 -- one by one it comes up again, at its line
+            log.warning("statement-lines.one-by-one", fault=repr(fault))
+            done += sum(_try(line, now, actor) for line in together)
+    return done
 
 
 def _try(line: StatementLine, now: datetime, actor: Actor) -> bool:
