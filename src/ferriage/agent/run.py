@@ -27,6 +27,7 @@ from ferriage.agent.errors import (
     Declined,
     Unreachable,
 )
+from ferriage.agent.figures import Figures
 from ferriage.agent.logs import configure_log
 from ferriage.agent.nft import Nft
 from ferriage.agent.quota import Quotas
@@ -71,6 +72,7 @@ class Agent:
             meter=self._meter,
             quotas=self._quotas,
         )
+        self._figures = Figures(self.engine, self._clock, config.agent.run_dir)
         self._resolver = Resolver(config.agent)
         self._held = holdfile.Writer(config.agent)
         self._lock = asyncio.Lock()
@@ -110,6 +112,8 @@ class Agent:
         log.info("agent.ended")
 
     def _start(self) -> None:
+        if self.engine.backend_name == "userspace":
+            self.engine.signs.judge_build(self._config.agent.wireguard_go)
         self.engine.start()
         self._publish()
 
@@ -181,7 +185,8 @@ class Agent:
 
     async def _report(self, client: Client) -> None:
         async with self._lock:
-            report = self._make_report()
+            report = self._figures.report = self._make_report()
+            await asyncio.to_thread(self._figures.write)
         try:
             answer = await client.report(
                 self._identity.site_url, key=self._identity.permit_key, report=report
@@ -201,13 +206,14 @@ class Agent:
         answer can tell which are.
         """
         if error.slug == "lease":
-            self._frozen = True
+            self._frozen, self._figures.holds_lease = True, False
             self._warnings["lease"] = str(error)
         self._bare = error.slug == "pool"
         log.error("report.refused", slug=error.slug, reason=str(error))
 
     async def _accepted(self, answer: wire.ReportAnswer) -> None:
         self._frozen = self._bare = False
+        self._figures.holds_lease, self._figures.answered_at = True, self._clock.now()
         self._warnings.pop("lease", None)
 
         def take_over() -> None:
@@ -238,6 +244,7 @@ class Agent:
             warnings=status.warnings(
                 self._warnings, self.engine.refused(), self.engine.pools.values()
             ),
+            signs=self.engine.signs.told(),
         )
 
     def _usage(self, sequence: int) -> tuple[wire.Usage, ...]:
@@ -317,7 +324,9 @@ class Agent:
         self._due.set()
 
     def _apply(self, batch: wire.Batch) -> None:
+        began = self._clock.mark()
         taken = self.engine.take(batch)
+        self._figures.applied(batch.begin.pool, self._clock.mark() - began)
         pools = self.engine.pools.values()
         self._held.change(pools, *taken, site_offset=self._offset())
         self._resolver.ensure(pools)
