@@ -59,3 +59,16 @@ def named_well(text: str) -> list[str]:
                 if not sample.name.endswith(("_total", "_created"))
             ]
     return wrong
+
+
+def rows(text: str) -> list[str]:
+    """Return each family as a line of the table in docs/reference/metrics.md."""
+    found = []
+    for family in text_string_to_metric_families(text):
+        if family.name.endswith("_created"):
+            continue
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        shown = ", ".join(f"`{label}`" for label in sorted(labels)) or "–"
+        found.append(f"| `{name}` | {family.type} | {shown} | {family.documentation} |")
+    return sorted(found)
