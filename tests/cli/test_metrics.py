@@ -95,6 +95,7 @@ def test_running_shop_is_scraped_and_its_alarms_are_listed(running: Running) -> 
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"http://127.0.0.1:{running.site}/metrics", timeout=5)
+    refused.value.close()
     assert refused.value.code == 401
     done = running.alarms()
     assert (done.returncode, done.stdout) == (0, "No alarm is open.\n")
