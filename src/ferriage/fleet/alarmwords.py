@@ -66,7 +66,7 @@ def title(alarm: Alarm) -> str:
 def said(alarm: Alarm) -> str:
     """Return what was found, in one sentence or nothing."""
     words = _SAID.get(_KIND(alarm.kind))
-    return words(alarm.details) if words else ""
+    return words(alarm.details) if words else str(alarm.details.get("said", ""))
 
 
 def remedy(alarm: Alarm) -> str:
@@ -81,7 +81,7 @@ def _silent(details: Mapping[str, Any]) -> str:
 
 def _lags(details: Mapping[str, Any]) -> str:
     behind = [
-        _("%(line)s: %(count)s changes behind") % {"line": line, "count": count}
+        _("%(line)s: behind by %(count)s") % {"line": line, "count": count}
         for line, count in details.get("behind", {}).items()
     ]
     differs = [
@@ -133,5 +133,4 @@ _SAID: Final[Mapping[Alarm.Kind, Callable[[Mapping[str, Any]], str]]] = {
     _KIND.WORKER_LATE: _late,
     _KIND.HUB_AWAY: _failed,
     _KIND.CLOCK_WRONG: _failed,
-    _KIND.METERING: lambda details: str(details.get("said", "")),
 }
