@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -251,8 +252,9 @@ class _Answers(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub(settings: SettingsWrapper) -> Iterator[type[_Answers]]:
-    """Somebody who answers where the hub should."""
+def hub(settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Answers]]:
+    """Somebody who answers where the hub should, however slow this machine is."""
+    monkeypatch.setattr(watch, "PATIENCE_SECONDS", 30)
 
     class Answers(_Answers):
         """Of this test."""
@@ -359,6 +361,31 @@ def test_storm_of_alarms_is_one_message(now: datetime) -> None:
 
     assert text.count("ALARM ") == 50
     assert "and 30 more" in text
+
+
+def test_program_that_hangs_holds_up_no_round(
+    yard: Yard, told: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del yard
+    gate = told.with_suffix(".gate")
+    os.mkfifo(gate)
+    waits = f"import pathlib; pathlib.Path({str(gate)!r}).read_text()"
+    config = django_settings.FERRIAGE
+    command = (sys.executable, "-I", "-c", waits)
+    monkeypatch.setattr(
+        django_settings, "FERRIAGE", replace(config, alarms=replace(config.alarms, command=command))
+    )
+    actions.raise_alarm(kind=Alarm.Kind.METERING, subject="gw_1", now=now)
+    monkeypatch.setattr(watch, "PATIENCE_SECONDS", 0)
+
+    watch.run(now)
+    watch.run(now + 40 * SECOND)
+    assert Alarm.objects.get().told_opened_at is None
+    gate.write_text("go on")
+    monkeypatch.setattr(watch, "PATIENCE_SECONDS", 30)
+    watch.run(now + 80 * SECOND)
+
+    assert Alarm.objects.get().told_opened_at == now + 80 * SECOND
 
 
 # --- cost -------------------------------------------------------------------------------------

@@ -25,22 +25,28 @@ if TYPE_CHECKING:
     from ferriage.agent.nft import Nft, Observed
     from ferriage.agent.plane import Plane
     from ferriage.agent.quota import Quotas
+    from ferriage.agent.signs import Signs
     from ferriage.agent.usage import Counts, Meter
 
 log = structlog.get_logger()
 
 _SIGHT_SECONDS: Final = 3600.0
 _COUNTING: Final = plane.USE[0]
+_MOVING: Final = plane.TIMED | {"uplink"}
+"""Sets that time and the host's own routes change."""
 
 
 class Elements:
     """What is in our sets. Called by one thread at a time."""
 
-    def __init__(self, nft: Nft, meter: Meter, quotas: Quotas, clock: SiteClock) -> None:
+    def __init__(
+        self, nft: Nft, meter: Meter, quotas: Quotas, clock: SiteClock, signs: Signs
+    ) -> None:
         self._nft = nft
         self._meter = meter
         self._quotas = quotas
         self._clock = clock
+        self._signs = signs
         self._read_at, self._offset = float("-inf"), 0.0
         self.live: Plane = plane.empty()
 
@@ -100,6 +106,7 @@ class Elements:
         self._nft.remove()
         self._nft.install(self._meter.new_life(pools))
         self._quotas.emptied()
+        self._signs.found("table")
         log.warning("table.made", life=self._meter.life())
         observed = self._nft.read(self._clock.now())
         if observed is None:
@@ -111,7 +118,10 @@ class Elements:
     def mend(self, wanted: Plane, now: float, *, whole: bool) -> None:
         """Make the elements be as wanted: all of them, or those that belong to no device."""
         live = self.live if whole else {name: self.live[name] for name in plane.FRAME}
-        self._change(plane.diff(live, wanted, now), now)
+        steps = plane.diff(live, wanted, now)
+        self._change(steps, now)
+        if any(step.name not in _MOVING for step in steps):
+            self._signs.found("element")
 
     def replace(self, old: Plane, new: Plane, now: float) -> None:
         """Put new elements in the place of old ones; the frame's are judged whole."""

@@ -19,6 +19,7 @@ from ferriage.agent.elements import Elements
 from ferriage.agent.errors import BatchRefused, DataPlaneError
 from ferriage.agent.mending import Mender
 from ferriage.agent.presence import Presence
+from ferriage.agent.signs import Signs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,7 +65,8 @@ class Engine:
         self._store = store
         self._clock = clock
         self._backend = backend
-        self._elements = Elements(nft, meter, quotas, clock)
+        self.signs = Signs(clock)
+        self._elements = Elements(nft, meter, quotas, clock, self.signs)
         self._mender = Mender(self._elements)
         self._quotas = quotas
         self._cut: frozenset[int] = frozenset()
@@ -82,6 +84,10 @@ class Engine:
     def backend_name(self) -> str:
         """Which WireGuard this gateway runs."""
         return self._backend.name
+
+    def element_counts(self) -> dict[str, int]:
+        """Return how many elements each set has."""
+        return {name: len(elements) for name, elements in self._elements.live.items()}
 
     def load(self) -> None:
         """Take the persisted pools; a permit that no longer verifies opens nothing."""
@@ -118,6 +124,7 @@ class Engine:
         self._store.save_assignments(pools, hub_url)
         self.load()
         self._elements.forget()
+        self.signs.settled = False
         self.reconcile()
         for name in before - {self.interface(pool) for pool in self.pools.values()}:
             self._backend.drop(name)
@@ -163,6 +170,7 @@ class Engine:
         Raises:
             DataPlaneError: Something could not be read or mended; the next call tries again.
         """
+        self.signs.begin()
         whole = refill or not self._elements.in_sight()
         self._elements.look(self.pools, whole=whole, refill=refill)
         self._cut_used_up(apply=not whole)
@@ -175,11 +183,15 @@ class Engine:
         for code, pool in self.pools.items():
             name = self.interface(pool)
             found = self._peers[name]
-            self._set_peers(pool, self._peer_changes(pool))
+            changes = self._peer_changes(pool)
+            if name in lost or changes[0] or changes[1].keys() - self._keys_not_taken(pool):
+                self.signs.found("interface" if name in lost else "peer", code)
+            self._set_peers(pool, changes)
             if whole or before.get(name) != found:
                 self._judge(pool, self._applied_to(code).known() | pool.devices.keys(), now)
         for name in lost:
             self._presence.wake(name, self._peers[name])
+        self.signs.settle()
 
     def sample(self) -> bool:
         """Meter, and hold or open whose quota is used up or came anew; True when that changed.
@@ -287,6 +299,7 @@ class Engine:
         if change.gone:
             self._mender.retry()
         closed = [each for each in self._siblings(pool) if not self._is_open(each)]
+        settled, self.signs.settled = self.signs.settled, False
         pool.take(change)
         for sibling in self._siblings(pool):
             sibling.hear(pool)
@@ -295,6 +308,7 @@ class Engine:
             self.reconcile()
         else:
             self._apply_delta(pool, before, change)
+            self.signs.settled = settled
         self._forget(pool, before, [each for each in closed if self._is_open(each)])
         log.info(
             "batch.applied",
@@ -393,6 +407,10 @@ class Engine:
         self._not_taken[pool.assignment.pool] = {
             ids[key]: reason for key, reason in refused.items() if key in ids
         }
+
+    def _keys_not_taken(self, pool: feed.Pool) -> set[str]:
+        ids = self._not_taken.get(pool.assignment.pool, {})
+        return {pool.devices[name].public_key for name in ids if name in pool.devices}
 
     # --- reporting
 

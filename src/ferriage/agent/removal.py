@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _RUN_FILES: Final = (
     *("hold.jsonl", "endpoints.json", "sysctl.json"),
-    *("unbound.conf", "unbound.log", "unbound.pid"),
+    *("unbound.conf", "unbound.log", "unbound.pid", "metrics.prom"),
 )
 _STATE_FILES: Final = (
     *("identity.json", "signing.key", "wireguard.key", "lock"),

@@ -30,6 +30,7 @@ from ferriage.agent.errors import (
     Unreachable,
 )
 from ferriage.agent.examiner import Examiner
+from ferriage.agent.figures import Figures
 from ferriage.agent.lease import FenceBehind, Lease, lock_state
 from ferriage.agent.logs import configure_log
 from ferriage.agent.nft import Nft
@@ -78,6 +79,7 @@ class Agent:
             meter=self._meter,
             quotas=self._quotas,
         )
+        self._figures = Figures(self.engine, self._clock, config.agent.run_dir)
         self._resolver = Resolver(config.agent)
         self._held = holdfile.Writer(config.agent)
         self._lock = asyncio.Lock()
@@ -136,6 +138,8 @@ class Agent:
             self._store.drop_counters()
             self._quotas.dropped()
         self._started = True
+        if self.engine.backend_name == "userspace":
+            self.engine.signs.judge_build(self._config.agent.wireguard_go)
         self.engine.start()
         self._publish()
         self._lease.settled()
@@ -213,7 +217,8 @@ class Agent:
 
     async def _report(self, client: Client) -> None:
         async with self._lock:
-            report = self._make_report()
+            report = self._figures.report = self._make_report()
+            await asyncio.to_thread(self._figures.write)
         try:
             answer = await client.report(
                 self._identity.site_url, key=self._identity.permit_key, report=report
@@ -254,6 +259,7 @@ class Agent:
         """
         if error.slug == "lease":
             self._lease.refused()
+            self._figures.holds_lease = False
             self._warnings["lease"] = str(error)
         self._bare = error.slug == "pool"
         log.error("report.refused", slug=error.slug, reason=str(error))
@@ -261,6 +267,7 @@ class Agent:
     async def _accepted(self, answer: wire.ReportAnswer, told: tuple[wire.Check, ...]) -> None:
         self._examiner.told(told)
         self._bare = False
+        self._figures.answered_at = self._clock.now()
 
         def take_over() -> None:
             self._lease.granted(answer)
@@ -283,6 +290,7 @@ class Agent:
             self._warnings["lease"] = str(error)
             log.error("report.refused", slug="fence", reason=str(error))  # noqa: TRY400 -- told, not traced
         else:
+            self._figures.holds_lease = True
             self._warnings.pop("lease", None)
 
     def _make_report(self) -> wire.Report:
@@ -302,6 +310,7 @@ class Agent:
                 self._warnings, self.engine.refused(), self.engine.pools.values()
             ),
             checks=self._examiner.untold,
+            signs=self.engine.signs.told(),
         )
 
     def _counted(self, *, bare: bool) -> tuple[int, tuple[wire.Usage, ...]]:
@@ -391,7 +400,9 @@ class Agent:
     def _apply(self, batch: wire.Batch) -> None:
         if self._lease.frozen:
             return
+        began = self._clock.mark()
         taken = self.engine.take(batch)
+        self._figures.applied(batch.begin.pool, self._clock.mark() - began)
         pools = self.engine.pools.values()
         self._held.change(pools, *taken, site_offset=self._offset())
         self._resolver.ensure(pools)

@@ -19,7 +19,7 @@ REMEDIES: Final = {
         "Is its host up, and does ferriage-agent run? Tunnels go on to the end of what was paid."
     ),
     _KIND.GATEWAY_LAGS: gettext_lazy(
-        "Look at its warnings. If there are none, look on its host: `ferriage agent doctor`."
+        "Look at its warnings. If there are none, run “ferriage agent doctor” on its host."
     ),
     _KIND.GATEWAY_REFUSES: gettext_lazy(
         "The gateway's page says why; these devices are not served there, all others are."
@@ -66,7 +66,7 @@ def title(alarm: Alarm) -> str:
 def said(alarm: Alarm) -> str:
     """Return what was found, in one sentence or nothing."""
     words = _SAID.get(_KIND(alarm.kind))
-    return words(alarm.details) if words else ""
+    return words(alarm.details) if words else str(alarm.details.get("said", ""))
 
 
 def remedy(alarm: Alarm) -> str:
@@ -81,7 +81,7 @@ def _silent(details: Mapping[str, Any]) -> str:
 
 def _lags(details: Mapping[str, Any]) -> str:
     behind = [
-        _("%(line)s: %(count)s changes behind") % {"line": line, "count": count}
+        _("%(line)s: behind by %(count)s") % {"line": line, "count": count}
         for line, count in details.get("behind", {}).items()
     ]
     differs = [
@@ -92,7 +92,11 @@ def _lags(details: Mapping[str, Any]) -> str:
 
 
 def _counted(details: Mapping[str, Any]) -> str:
-    return "; ".join(f"{line}: {count}" for line, count in details.get("lines", {}).items()) + "."
+    found = [
+        _("%(line)s: %(count)s devices") % {"line": line, "count": count}
+        for line, count in details.get("lines", {}).items()
+    ]
+    return "; ".join(found) + "."
 
 
 def _changed(details: Mapping[str, Any]) -> str:

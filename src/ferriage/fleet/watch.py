@@ -1,6 +1,7 @@
 """What the worker watches: gateways, lines, the hub and itself; and whom it tells.
 
-Nothing here is inside a transaction while it waits for the hub or for the program that tells.
+The hub and the program that tells may hang. Both are asked beside the worker's rounds, which wait
+for half a second and take what comes later in the next one.
 
 Source: docs/decisions/0045-alarms-are-rows.md
 """
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -19,11 +19,14 @@ from ferriage import wire
 from ferriage.core import rounds
 from ferriage.fleet import alarmwords, lookout, site
 from ferriage.fleet.actions import forget_unopened, raise_alarms, settle_alarms
+from ferriage.fleet.aside import Aside
 from ferriage.fleet.models import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from ferriage.fleet.aside import Outcome
 
 NAME: Final = "alarms"
 EVERY: Final = timedelta(seconds=10)
@@ -34,14 +37,18 @@ _HUB_SECONDS: Final = 3
 _COMMAND_SECONDS: Final = 15
 _SERVER_ERROR: Final = 500
 MOST_TOLD: Final = 50
+PATIENCE_SECONDS = 0.5
+"""How long a round waits for the hub or the program."""
+_HUB, _TELLER = Aside(), Aside()
+_being_told: Final[dict[str, list[int]]] = {"opened": [], "ended": []}
+"""Which alarms the program has been given and has not answered for yet."""
 
 
 def run(now: datetime) -> int:
     """Look when it is due, and tell what is new; return how many alarms ended."""
     if not rounds.claim("look", every=EVERY, now=now):
         return 0
-    if rounds.claim(lookout.HUB, every=HUB_EVERY, now=now):
-        _ask_hub(now)
+    _ask_hub(now)
     ended = look(now, by_worker=True)
     _tell(now)
     return ended
@@ -65,18 +72,23 @@ def look(now: datetime, *, by_worker: bool) -> int:
 
 
 def _ask_hub(now: datetime) -> None:
-    began = time.monotonic()
-    failure = _hub_failure()
-    seconds = time.monotonic() - began
-    rounds.note([rounds.Run(name=lookout.HUB, seconds=seconds, failure=failure)], now=now)
+    if not _HUB.busy and rounds.claim(lookout.HUB, every=HUB_EVERY, now=now):
+        url = f"{site.hub_url()}/gateway/v1/watch"
+        _HUB.begin(lambda: _hub_failure(url))
+    _note(lookout.HUB, _HUB.take(wait_seconds=PATIENCE_SECONDS), now)
 
 
-def _hub_failure() -> str:
+def _note(name: str, outcome: Outcome | None, now: datetime) -> None:
+    if outcome is not None:
+        run_ = rounds.Run(name=name, seconds=outcome.seconds, failure=outcome.failure)
+        rounds.note([run_], now=now)
+
+
+def _hub_failure(url: str) -> str:
     """Return why gateways hear nothing from the hub where they ask it; empty text when they do.
 
     An unsigned question is refused, but refused by the hub itself: it signs every answer.
     """
-    url = f"{site.hub_url()}/gateway/v1/watch"
     try:
         answer = requests.get(url, timeout=_HUB_SECONDS, allow_redirects=False)
     except requests.RequestException as error:
@@ -94,21 +106,26 @@ def _hub_failure() -> str:
 def _tell(now: datetime) -> None:
     """Run the operator's program once with all that opened and ended since it was run last."""
     command = site.alarm_command()
-    if not command:
-        return
+    if command and not _TELLER.busy:
+        _begin_telling(command, now)
+    outcome = _TELLER.take(wait_seconds=PATIENCE_SECONDS)
+    if outcome is not None and not outcome.failure:
+        Alarm.objects.filter(pk__in=_being_told["opened"]).update(told_opened_at=now)
+        Alarm.objects.filter(pk__in=_being_told["ended"]).update(told_ended_at=now)
+    _note(_TELLING, outcome, now)
+
+
+def _begin_telling(command: tuple[str, ...], now: datetime) -> None:
     opened = list(Alarm.objects.filter(told_opened_at=None, ended_at=None, opened_at__lte=now))
     ended = list(
         Alarm.objects.filter(ended_at__lte=now, told_opened_at__lte=now, told_ended_at=None)
     )
     if not (opened or ended) or not rounds.claim(_TELLING, every=TOLD_EVERY, now=now):
         return
-    began = time.monotonic()
-    failure = _run(command, message(opened, ended), counts=(len(opened), len(ended)))
-    if not failure:
-        Alarm.objects.filter(pk__in=[row.pk for row in opened]).update(told_opened_at=now)
-        Alarm.objects.filter(pk__in=[row.pk for row in ended]).update(told_ended_at=now)
-    seconds = time.monotonic() - began
-    rounds.note([rounds.Run(name=_TELLING, seconds=seconds, failure=failure)], now=now)
+    _being_told["opened"] = [row.pk for row in opened]
+    _being_told["ended"] = [row.pk for row in ended]
+    text, counts = message(opened, ended), (len(opened), len(ended))
+    _TELLER.begin(lambda: _run(command, text, counts=counts))
 
 
 def message(opened: Sequence[Alarm], ended: Sequence[Alarm]) -> str:

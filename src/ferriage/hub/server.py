@@ -19,6 +19,7 @@ from ferriage.config import ConfigError
 from ferriage.hub.batches import Batches
 from ferriage.hub.board import Board
 from ferriage.hub.errors import DatabaseAway, HubError, Refusal
+from ferriage.hub.figures import Figures, newer, scraped
 from ferriage.hub.gate import Gate
 from ferriage.hub.sql import Reader
 
@@ -65,6 +66,8 @@ class Hub:
         self._batches = Batches(self._reader, self._feed_key)
         self._board = Board()
         self._gate = Gate()
+        self._figures = Figures()
+        self._token = config.metrics.token
         self._there = asyncio.Event()
         """Whether the database answered when it was asked last."""
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub-read")
@@ -135,24 +138,32 @@ class Hub:
         """Post every change to the board; runs in a thread with a connection of its own."""
         reader = Reader(self._config)
         pause = self._reread_seconds
+        before: dict[str, int] = {}
         while not ending.is_set():
             try:
                 reader.wait(self._reread_seconds)
                 with reader.reading():
                     site, revisions = reader.site(), reader.revisions()
+                    if any(newer(before, revisions)):
+                        self._figures.saw_change(time.time() - reader.newest_change())
             except DatabaseAway as error:
-                log.warning("database.lost", reason=str(error))
+                self._lost(error)
                 ending.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue
-            pause = self._reread_seconds
+            pause, before = self._reread_seconds, revisions
             if site is not None and not ending.is_set():
                 self._loop.call_soon_threadsafe(self._post, (site.epoch, revisions))
         reader.close()
 
     def _post(self, seen: tuple[str, dict[str, int]]) -> None:
         self._there.set()
+        self._figures.database(there=True)
         self._board.post(*seen)
+
+    def _lost(self, error: DatabaseAway) -> None:
+        log.warning("database.lost", reason=str(error))
+        self._figures.database(there=False)
 
     async def _read_until[T](
         self, end: float, function: Callable[..., T], *values: object, **named: object
@@ -169,7 +180,7 @@ class Hub:
             try:
                 return await self._read(function, *values, **named)
             except DatabaseAway as error:
-                log.warning("database.lost", reason=str(error))
+                self._lost(error)
                 self._there.clear()
                 try:
                     async with asyncio.timeout(end - time.monotonic()):
@@ -185,6 +196,7 @@ class Hub:
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=_LARGEST_BYTES)
         application.router.add_get("/healthz", self._health)
+        application.router.add_get("/metrics", self._signed(self._metrics))
         application.router.add_get("/gateway/v1/watch", self._signed(self._watch))
         application.router.add_get("/gateway/v1/snapshot", self._signed(self._snapshot))
         application.router.add_route("*", "/{anything:.*}", self._signed(_nothing_here))
@@ -205,6 +217,9 @@ class Hub:
         await self._read(self._reader.site)
         return web.Response(text="ok\n")
 
+    async def _metrics(self, request: web.Request) -> web.Response:
+        return scraped(self._figures, request, self._token)
+
     async def _watch(self, request: web.Request) -> web.Response:
         pool, epoch = request.query.get("pool", ""), request.query.get("epoch", "")
         after, wait = _number(request, "after"), _number(request, "wait")
@@ -214,15 +229,20 @@ class Hub:
         while True:
             delta = await self._read_until(end, self._batches.delta, gateway, pool, **asked)
             if delta is not None:
+                self._figures.answered("delta", len(delta))
                 return _lines(delta)
             left = end - time.monotonic()
-            if not await self._board.newer(pool, epoch, after, seconds=left):
+            with self._figures.waiting.track_inprogress():
+                newer_came = await self._board.newer(pool, epoch, after, seconds=left)
+            if not newer_came:
+                self._figures.answered("nothing")
                 return web.Response(status=_NO_CONTENT)
 
     async def _snapshot(self, request: web.Request) -> web.Response:
         gateway = await self._admitted(request)
         pool, spoken = request.query.get("pool", ""), _spoken(request)
         batch, tag = await self._read(self._batches.snapshot, gateway, pool, spoken=spoken)
+        self._figures.answered("snapshot", len(batch))
         return _lines(batch, tag)
 
     async def _admitted(self, request: web.Request, end: float = 0.0) -> str:
@@ -241,9 +261,10 @@ class Hub:
             try:
                 response = await handler(request)
             except Refusal as refusal:
+                self._figures.answered(refusal.slug)
                 response = _problem(refusal)
             except DatabaseAway as error:
-                log.warning("database.lost", reason=str(error))
+                self._lost(error)
                 response = _problem(Refusal(503, "outside", "The database does not answer."))
             self._sign(request, response)
             return response

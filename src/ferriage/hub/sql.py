@@ -10,6 +10,7 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ POLL_SECONDS: Final = 0.02
 
 _SITE: Final = "SELECT epoch, feed_format FROM core_sitestate"
 _REVISIONS: Final = "SELECT code, revision FROM fleet_pool"
+_NEWEST: Final = "SELECT at FROM fleet_poolchange ORDER BY id DESC LIMIT 1"
 _SIGNING_KEY: Final = """
 SELECT signing_key FROM fleet_gateway
 WHERE code = ? AND state IN ('active', 'closed') AND signing_key <> ''
@@ -127,6 +129,11 @@ class Reader:
     def revisions(self) -> dict[str, int]:
         """Return every pool's newest revision by its code."""
         return dict(self._rows(_REVISIONS))
+
+    def newest_change(self) -> float:
+        """Return when the newest change was made, in Unix seconds; 0 when there is none."""
+        rows = self._rows(_NEWEST)
+        return _seconds(rows[0][0]) if rows else 0.0
 
     def signing_key(self, gateway: str) -> str | None:
         """Return the key that a gateway signs with, or signed with until it was closed."""
@@ -268,6 +275,13 @@ class PostgresConnection:
             yield
         except self._away as error:
             raise OSError(str(error)) from error
+
+
+def _seconds(at: datetime | str) -> float:
+    """Return an instant as Unix seconds; SQLite keeps it as text in UTC."""
+    if isinstance(at, str):
+        return datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()
+    return at.timestamp()
 
 
 def _connect(config: Config) -> Connection:

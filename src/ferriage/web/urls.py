@@ -8,6 +8,7 @@ from django.urls import include, path
 
 from ferriage.web.api.callbacks import events
 from ferriage.web.backoffice.views import outside, reseller
+from ferriage.web.metrics.view import metrics
 from ferriage.web.portal.views.entry import language
 from ferriage.web.shared.health import healthz
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
+    path("metrics", metrics, name="metrics"),
     path("language/", language, name="set_language"),
     path("gateway/v1/", include("ferriage.web.api.urls")),
     path("pay/<slug:slug>/events", events, name="provider-events"),

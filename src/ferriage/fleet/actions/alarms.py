@@ -50,6 +50,11 @@ def raise_alarm(
     """Say that something is so now: opens an alarm, or keeps the one that is open from ending.
 
     It ends by itself when nobody has said so for `LINGERS` (`LINGERS_LONGER` for some kinds).
+
+    Args:
+        subject: Code of a gateway or line, or the name of a part of the shop; 64 characters.
+        patience: How long it must have been so before anybody is told.
+        details: JSON values without customers: `name` is shown for the subject, `said` below it.
     """
     raise_alarms([Fact(kind=kind, subject=subject, patience=patience, details=details)], now=now)
 
