@@ -183,9 +183,9 @@ def _take_over(
     notice_restored(gateway=gateway, pools=report.pools, now=now)
     hold_forgotten(gateway=gateway, pools=report.pools, now=now)
     _keep_usage(gateway, report.usage, now)
-    _take_lease(gateway, report, now)
     if meter is not None:
         meter.keep(gateway=gateway, rows=_of_devices(report), now=now)
+    _take_lease(gateway, report, now)
     gateway.report_sequence = report.sequence
     gateway.last_seen_at = now
     gateway.boot_id = report.boot_id
