@@ -205,7 +205,7 @@ class Pool:
         return ""
 
 
-def judge(pool: Pool, batch: wire.Batch, *, permit_key: str, now: float = 0) -> Change:
+def judge(pool: Pool, batch: wire.Batch, *, permit_key: str, now: float) -> Change:
     """Check a verified batch against what the pool holds.
 
     A permit is passed over whose serial is not above the persisted one's; a permit that the permit

@@ -149,7 +149,8 @@ class Agent:
             batch = wire.open_batch(self._enrolled.feed_key, data)
         except wire.WireError as error:
             raise BatchRefused(str(error)) from error
-        pool.take(feed.judge(pool, batch, permit_key=self._enrolled.permit_key))
+        key, now = self._enrolled.permit_key, self._clock.now()
+        pool.take(feed.judge(pool, batch, permit_key=key, now=now))
         begin = batch.begin
         if begin.batch == "delta":
             found = Applied(begin.pool, begin.after, begin.rev, time.monotonic())
