@@ -67,7 +67,7 @@ def test_empty_shop_has_every_figure_at_nought() -> None:
 def test_gateway_and_pool_say_how_far_they_are(yard: Yard, now: datetime) -> None:
     line = yard.open_line()
     gateway = yard.gateway(line)
-    pool = line.pool
+    pool = line.pools.get()
     pool.refresh_from_db()
     had = {"rev": pool.revision, "digest": pool.digest}
     refused = (wire.Refused(device="dev_1", reason="slot is taken"),)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ferriage.wire.records import Device
 
 ADDED: Final[dict[type[Struct], Mapping[str, int]]] = {
-    PoolStatus: {"head": 5, "since": 5, "waiting": 5},
-    Report: {"checks": 5, "signs": 5},
+    PoolStatus: {"head": 5, "waiting": 5, "since": 5},
+    Report: {"signs": 5, "checks": 5},
     ReportAnswer: {"probe_key": 5},
     Usage: {"resets_at": 5},
 }

@@ -22,7 +22,6 @@ from ferriage.core.db import writing
 from ferriage.devices.actions import refresh
 from ferriage.members.site import provider_label
 from ferriage.plans.queries import subscriptions_of
-from ferriage.web.portal import tries
 from ferriage.web.portal.customer import COOKIE, for_customers, for_everybody, forget, remember
 from ferriage.web.portal.views.orders import purchase
 from ferriage.web.shared.languages import speaks
@@ -121,10 +120,8 @@ def log_in(request: VisitorRequest) -> HttpResponse:
     }
     if request.method != "POST":
         return render(request, "portal/log_in.html", context)
-    tries.check(request)
     account = queries.account_by_number(request.POST.get("number", ""))
     if account is None:
-        tries.count_wrong(request)
         context["error"] = "wrong-number"
         return render(request, "portal/log_in.html", context, status=UNPROCESSABLE)
     return _let_in(HttpResponseRedirect(_next(context["next"])), account, request)
