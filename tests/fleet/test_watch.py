@@ -403,6 +403,6 @@ def test_looking_costs_the_same_however_many_gateways_there_are(
         yard.gateway(line, name=f"gateway {number}")
     PoolChange.objects.update(at=now - timedelta(hours=1))
 
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         facts = lookout.facts(now=now, by_worker=True)
     assert len(facts) == gateways

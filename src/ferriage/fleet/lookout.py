@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import F, OuterRef, Q, Subquery
 
 from ferriage import wire
 from ferriage.approvals.actions import ClockBehind, check_clock
@@ -79,12 +79,26 @@ class Health:
 
 def healths(members: QuerySet[PoolGateway], *, now: datetime) -> list[Health]:
     """Return the health of memberships, in their order, with two queries."""
-    state = SiteState.objects.first()
+    epoch = _epoch()
     missing = PoolChange.objects.filter(pool=OuterRef("pool"), rev=OuterRef("applied_rev") + 1)
     rows = members.select_related("pool__line").annotate(
         lacks_since=Subquery(missing.values("at")[:1])
     )
-    return [_health(row, state.epoch if state else "", now) for row in rows]
+    return [_health(row, epoch, now) for row in rows]
+
+
+def _epoch() -> str:
+    return SiteState.objects.values_list("epoch", flat=True).first() or ""
+
+
+def _unlike() -> Q:
+    """Return what is true of memberships that may not be in step; of a healthy fleet, of none.
+
+    A refused record is in no digest, so what is refused is among these.
+    """
+    behind = Q(applied_rev__lt=F("pool__revision"))
+    other = ~Q(applied_digest=F("pool__digest")) | ~Q(applied_epoch=_epoch())
+    return behind | other | Q(deferred__gt=0)
 
 
 def _health(member: PoolGateway, epoch: str, now: datetime) -> Health:
@@ -150,7 +164,7 @@ LOOKED_FOR: Final = tuple(kind for kind in _KIND if kind != _KIND.METERING)
 
 def _of_gateways(now: datetime) -> Iterator[Fact]:
     by_gateway: dict[int, list[Health]] = defaultdict(list)
-    for health in healths(served(), now=now):
+    for health in healths(served().filter(_unlike()), now=now):
         by_gateway[health.member.gateway_id].append(health)
     for gateway in Gateway.objects.filter(state=Gateway.State.ACTIVE).order_by("pk"):
         for fact in _of_gateway(gateway, by_gateway[gateway.pk], now):

@@ -71,12 +71,12 @@ class Fleet(Collector):
     def _pools(self) -> Iterator[Metric]:
         members = served().select_related("gateway")
         found = [
-            ((health.member.gateway.name, health.member.pool.code), health)
+            ((health.member.gateway.name, health.member.pool.code), _figures(health))
             for health in healths(members, now=self._now)
         ]
 
         def family(name: str, documentation: str, value: str) -> Metric:
-            values = [(labels, _figure(health, value)) for labels, health in found]
+            values = [(labels, figures[value]) for labels, figures in found]
             return gauge(f"pool_{name}", documentation, _MEMBER, values)
 
         yield family(
@@ -179,17 +179,16 @@ class Fleet(Collector):
         return max(0.0, (self._now - at).total_seconds()) if at else 0.0
 
 
-def _figure(health: Health, name: str) -> float:
+def _figures(health: Health) -> dict[str, float]:
     member = health.member
-    figures = {
+    return {
         "behind": health.behind,
         "behind_seconds": health.behind_seconds,
-        "differs": health.differs,
+        "differs": int(health.differs),
         "refused": len(member.refused),
         "deferred": member.deferred,
         "peers": member.peers,
     }
-    return float(figures[name])
 
 
 def _tally(states: Iterable[str]) -> dict[str, int]:
