@@ -40,7 +40,7 @@ def fleet(own_database: Config, make_yard: Callable[[datetime], Yard]) -> Gatewa
     yard = make_yard(now)
     line = yard.open_line("Stockholm public")
     rows = [yard.gateway(line, name=name) for name in ("alpha", "beta", "gamma")]
-    pool = line.pool
+    pool = line.pools.get()
     pool.refresh_from_db()
     had = {"rev": pool.revision, "digest": pool.digest}
     append(pool=pool, items=[FeedPut(device(1))], now=now - timedelta(seconds=95))

@@ -20,7 +20,7 @@ from ferriage.fleet.models import Alarm, Gateway, Line, PoolChange, PoolGateway
 from ferriage.fleet.queries import is_open, newest_permits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -183,10 +183,10 @@ def _of_gateway(gateway: Gateway, pools: list[Health], now: datetime) -> Iterato
     else:
         yield from _lag(code, pools)
         yield from _signs(gateway, now)
-    refused = {h.member.pool.line.name: len(h.member.refused) for h in pools if h.member.refused}
+    refused = _by_line((h, len(h.member.refused)) for h in pools)
     if refused:
         yield Fact(kind=_KIND.GATEWAY_REFUSES, subject=code, details={"lines": refused})
-    kept = {h.member.pool.line.name: h.member.deferred for h in pools if h.member.deferred}
+    kept = _by_line((h, h.member.deferred) for h in pools)
     if kept:
         yield Fact(kind=_KIND.REMOVALS_DEFERRED, subject=code, details={"lines": kept})
     if gateway.rival_at is not None and now - gateway.rival_at < _RECENT:
@@ -202,8 +202,8 @@ def _lag(code: str, pools: list[Health]) -> Iterator[Fact]:
     # has never been reported: these two only count once they have stood.
     sure = any(h.member.reported_at is not None for h in late)
     details = {
-        "behind": {h.member.pool.line.name: h.behind for h in late},
-        "differs": sorted(h.member.pool.line.name for h in other),
+        "behind": _by_line((h, h.behind) for h in late),
+        "differs": sorted({h.member.pool.line.name for h in other}),
     }
     yield Fact(
         kind=_KIND.GATEWAY_LAGS,
@@ -211,6 +211,15 @@ def _lag(code: str, pools: list[Health]) -> Iterator[Fact]:
         patience=timedelta(0) if sure else LAGS_AFTER,
         details=details,
     )
+
+
+def _by_line(counts: Iterable[tuple[Health, int]]) -> dict[str, int]:
+    """Return the sums of what there is in all pools of each line."""
+    found: dict[str, int] = defaultdict(int)
+    for health, count in counts:
+        if count:
+            found[health.member.pool.line.name] += count
+    return dict(found)
 
 
 def _signs(gateway: Gateway, now: datetime) -> Iterator[Fact]:
