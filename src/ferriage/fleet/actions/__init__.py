@@ -41,6 +41,7 @@ from ferriage.fleet.actions.lines import (
 from ferriage.fleet.actions.newcomers import FormatRefused, note_probe, refuse_format
 from ferriage.fleet.actions.packs import accept_pack
 from ferriage.fleet.actions.permits import refresh_permits, revoke_approval, suspend_approval
+from ferriage.fleet.actions.plainreport import ReportWrong
 from ferriage.fleet.actions.pools import (
     NoPortLeft,
     NoRoom,
@@ -55,7 +56,6 @@ from ferriage.fleet.actions.reports import (
     DeviceMeter,
     LeaseHeld,
     NotItsPool,
-    ReportWrong,
     take_report,
 )
 from ferriage.fleet.actions.restored import allow_return, begin_history

@@ -13,14 +13,12 @@ from ferriage.core.errors import FerriageError, NotFound
 from ferriage.fleet import site
 from ferriage.fleet.actions.forgotten import hold_forgotten
 from ferriage.fleet.actions.newcomers import (
-    FormatRefused,
     keep_checks,
-    plain_checks,
     show_withheld,
 )
-from ferriage.fleet.actions.plain import counts, fits
+from ferriage.fleet.actions.plainreport import check_report
 from ferriage.fleet.actions.restored import notice_restored
-from ferriage.fleet.models import Gateway, PoolCurrent, PoolGateway, PoolUsage
+from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
 from ferriage.fleet.queries import assignments
 
 if TYPE_CHECKING:
@@ -31,11 +29,6 @@ LEASE: Final = timedelta(seconds=60)
 RIVAL_SHOWN: Final = timedelta(hours=1)
 RIVAL_WARNING: Final = "A second agent with this gateway's identity was refused."
 _MOST_TEXT: Final = 300
-_MOST_ROWS: Final = 20_000
-_MOST_SIGNS: Final = 1000
-_HIGHEST_FENCE: Final = 1 << 62
-_LAST_INSTANT: Final = 250_000_000_000
-"""Somewhat before the year 10000, where dates end."""
 
 
 class LeaseHeld(FerriageError):
@@ -49,13 +42,6 @@ class NotItsPool(FerriageError):
 
     slug = "pool"
     status = 403
-
-
-class ReportWrong(FerriageError):
-    """A report that no agent of this release could send."""
-
-    slug = "report-wrong"
-    status = 422
 
 
 class DeviceMeter(Protocol):
@@ -93,7 +79,7 @@ def take_report(
         ReportWrong: It holds values that cannot be.
         NotFound: The gateway is not active.
     """
-    _check(report, devices=meter is not None)
+    check_report(report, devices=meter is not None)
     with writing():
         current = _active(gateway)
         rival = _is_rival(current, report, now)
@@ -336,82 +322,3 @@ def _grow(row: PoolUsage, item: wire.Usage, now: datetime) -> None:
     row.bytes_up = max(row.bytes_up, item.bytes_up)
     row.final = item.final
     row.updated_at = now
-
-
-# --- what cannot be ---------------------------------------------------------------------------
-
-
-def _check(report: wire.Report, *, devices: bool) -> None:
-    """Refuse what would not fit the tables, before the database does."""
-    if report.format not in wire.SPOKEN:
-        raise FormatRefused(report.format)
-    plain = (
-        _plain_head(report),
-        _plain_pools(report),
-        _plain_usage(report, devices=devices),
-        plain_checks(report.checks),
-    )
-    if not all(plain):
-        raise ReportWrong(_("The report holds values that cannot be. Nothing of it was used."))
-
-
-def _plain_head(report: wire.Report) -> bool:
-    return (
-        report.instance != ""
-        and fits(Gateway.lease_instance.field, report.instance)
-        and fits(Gateway.boot_id.field, report.boot_id)
-        and fits(Gateway.agent_version.field, report.agent_version)
-        and fits(Gateway.backend.field, report.backend)
-        and counts(report.sequence)
-        and 0 <= report.fence <= _HIGHEST_FENCE
-        and max(len(report.pools), len(report.usage), len(report.warnings)) <= _MOST_ROWS
-        and _plain_signs(report)
-    )
-
-
-def _plain_signs(report: wire.Report) -> bool:
-    instants = all(0 <= sign.at <= _LAST_INSTANT for sign in report.signs)
-    return (
-        instants and all(counts(s.count) for s in report.signs) and len(report.signs) <= _MOST_SIGNS
-    )
-
-
-def _plain_pools(report: wire.Report) -> bool:
-    return all(
-        fits(PoolGateway.applied_epoch.field, status.epoch)
-        and fits(PoolGateway.applied_digest.field, status.digest)
-        and counts(status.rev, status.permit_serial)
-        and 0 <= status.peers < 1 << 31
-        and len(status.refused) <= _MOST_ROWS
-        and _plain_deferred(status.deferred)
-        and _plain_deferred(status.waiting)
-        and _plain_since(status)
-        for status in report.pools
-    )
-
-
-def _plain_deferred(kept: wire.Deferred | None) -> bool:
-    return kept is None or (
-        fits(PoolGateway.deferred_digest.field, kept.digest)
-        and counts(kept.snapshot_rev)
-        and 0 < kept.count < 1 << 31
-    )
-
-
-def _plain_since(status: wire.PoolStatus) -> bool:
-    head = status.head
-    return (head is None or counts(head.rev)) and (
-        len(status.since) <= _MOST_ROWS
-        and all(0 <= row.until <= _LAST_INSTANT for row in status.since)
-    )
-
-
-def _plain_usage(report: wire.Report, *, devices: bool) -> bool:
-    return all(
-        item.incarnation != ""
-        and fits(PoolUsage.incarnation.field, item.incarnation)
-        and counts(item.bytes_down, item.bytes_up, item.resets_at)
-        and (not item.device or devices)
-        and fits(PoolCurrent.subject.field, item.device)
-        for item in report.usage
-    )
