@@ -54,7 +54,7 @@ def batch(
 
 
 def take(pool: rules.Pool, taken: wire.Batch) -> rules.Change:
-    change = rules.judge(pool, taken, permit_key="")
+    change = rules.judge(pool, taken, permit_key="", now=0)
     pool.take(change)
     return change
 
@@ -206,7 +206,7 @@ def test_an_allowance_does_not_hold_for_what_came_to_wait_since() -> None:
 
 def test_what_is_deferred_is_remembered_over_a_restart(store: Store) -> None:
     pool = pool_of(DEVICES[:5])
-    save(store, rules.judge(pool_of([]), batch_of(DEVICES[:5], rev=1), permit_key=""))
+    save(store, rules.judge(pool_of([]), batch_of(DEVICES[:5], rev=1), permit_key="", now=0))
     save(store, snapshot(pool, [], rev=2))
 
     again = restarted(store)

@@ -18,7 +18,7 @@ from ferriage.agent.desired import Desired
 from ferriage.agent.elements import Elements
 from ferriage.agent.errors import BatchRefused, DataPlaneError
 from ferriage.agent.mending import Mender
-from ferriage.agent.presence import Presence
+from ferriage.agent.peers import Peers
 from ferriage.agent.signs import Signs
 
 if TYPE_CHECKING:
@@ -70,13 +70,9 @@ class Engine:
         self._mender = Mender(self._elements)
         self._quotas = quotas
         self._cut: frozenset[int] = frozenset()
-        self._presence = Presence(config.agent, backend)
-        self._peers: dict[str, dict[str, str]] = {}
-        self._not_taken: dict[str, dict[str, str]] = {}
+        self._peers = Peers(config.agent, backend, probe_key=store.get("probe_key"))
         self._applied: dict[str, status.Applied] = {}
         self._uplinks: frozenset[str] = frozenset()
-        self._probe_key = store.get("probe_key")
-        self.handshake_seen = False
         self.pools: dict[str, feed.Pool] = {}
         self.load()
 
@@ -84,6 +80,11 @@ class Engine:
     def backend_name(self) -> str:
         """Which WireGuard this gateway runs."""
         return self._backend.name
+
+    @property
+    def handshake_seen(self) -> bool:
+        """Whether a customer's handshake was seen since the start."""
+        return self._peers.handshake_seen
 
     def element_counts(self) -> dict[str, int]:
         """Return how many elements each set has."""
@@ -110,7 +111,7 @@ class Engine:
 
     def interface(self, pool: feed.Pool) -> str:
         """Return the name of a pool's WireGuard interface on this host."""
-        return f"{self._config.agent.interface_prefix}{pool.assignment.interface}"
+        return self._peers.interface(pool)
 
     # --- the whole
 
@@ -145,9 +146,10 @@ class Engine:
 
     def admit_probe(self, key: str) -> None:
         """Let the site's probe try a handshake here from now on; empty text lets none."""
-        if key != self._probe_key:
+        if key != self._peers.probe_key:
             self._store.put("probe_key", key)
-            self._probe_key = key
+            self._peers.probe_key = key
+            self.signs.settled = False
             self.reconcile()
 
     def start(self) -> None:
@@ -176,21 +178,21 @@ class Engine:
         self._cut_used_up(apply=not whole)
         self._uplinks = host.uplinks(self._config.agent.uplink)
         host.forward(self._uplinks, self._config.agent.run_dir)
-        before = dict(self._peers)
-        lost = self._ensure_links()
+        before = self._peers.known()
+        lost = self._peers.look(self.pools.values(), private_key=self._identity.wireguard_key)
         now = self._clock.now()
         self._mender.mend(self._desired(), now, whole=whole)
         for code, pool in self.pools.items():
             name = self.interface(pool)
-            found = self._peers[name]
-            changes = self._peer_changes(pool)
-            if name in lost or changes[0] or changes[1].keys() - self._keys_not_taken(pool):
+            found = self._peers.of(name)
+            changes = self._peers.changes(pool)
+            if name in lost or self._peers.are_news(pool, changes):
                 self.signs.found("interface" if name in lost else "peer", code)
-            self._set_peers(pool, changes)
+            self._peers.apply(pool, changes)
             if whole or before.get(name) != found:
                 self._judge(pool, self._applied_to(code).known() | pool.devices.keys(), now)
         for name in lost:
-            self._presence.wake(name, self._peers[name])
+            self._peers.wake(name)
         self.signs.settle()
 
     def sample(self) -> bool:
@@ -231,29 +233,6 @@ class Engine:
         """Say, at the price of a system call, whether an interface is gone."""
         return host.missing([self.interface(pool) for pool in tuple(self.pools.values())])
 
-    def _ensure_links(self) -> list[str]:
-        """Bring every interface up, read its peers, and return the names of those made anew."""
-        made = []
-        for pool in self.pools.values():
-            name = self.interface(pool)
-            link = pool.link(name, self._identity.wireguard_key)
-            fresh = self._backend.ensure(link)
-            if fresh or name not in self._peers:
-                host.route(link, pool.assignment.interface)
-                log.info("interface.ready", interface=name, fresh=fresh)
-            peers = self._backend.peers(name)
-            if fresh:
-                made.append(name)
-            else:
-                self._presence.look(name, peers)
-            self._peers[name] = {
-                pool.own_key(key): status.in_one(peer.allowed_ips) for key, peer in peers.items()
-            }
-            self.handshake_seen = self.handshake_seen or any(
-                peer.handshake_at for key, peer in peers.items() if key != self._probe_key
-            )
-        return made
-
     def _desired(self) -> Desired:
         return Desired(self.pools, self.interface, self._uplinks, self._cut)
 
@@ -266,7 +245,7 @@ class Engine:
             pool,
             names,
             interface=name,
-            peers=self._peers[name],
+            peers=self._peers.of(name),
             live=self._elements.live,
             cut=self._cut,
             now=now,
@@ -349,7 +328,7 @@ class Engine:
             self._elements.forget()
             self.reconcile()  # finds out whose record it is, if it is one's
             return
-        self._set_peers(pool, self._peer_changes(pool, before.values(), change.puts))
+        self._peers.apply(pool, self._peers.changes(pool, before.values(), change.puts))
         self._judge(pool, before.keys() | change.puts.keys(), now)
 
     def _siblings(self, pool: feed.Pool) -> list[feed.Pool]:
@@ -368,50 +347,6 @@ class Engine:
         flows.forget(gone)
         host.forget_redirected(renewed, hold_port=self._config.agent.hold_port)
 
-    # --- changing and reading
-
-    def _peer_changes(
-        self,
-        pool: feed.Pool,
-        before: Iterable[wire.Device] | None = None,
-        puts: Iterable[str] | None = None,
-    ) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-        """Return keys to remove and peers to set: of the whole pool, or of the devices named."""
-        present = self._peers.get(self.interface(pool), {})
-        if before is None or puts is None:
-            # Before the first snapshot nobody knows who belongs here; no packet passes meanwhile.
-            keys, devices = set(present if pool.epoch else ()), list(pool.usable())
-        else:
-            keys = {device.public_key for device in before} & present.keys()
-            devices = [pool.devices[name] for name in puts if name not in pool.refused]
-        wanted = {device.public_key: status.allowed_ips(device) for device in devices}
-        if self._probe_key and before is None:
-            wanted.setdefault(self._probe_key, ())
-        remove = [key for key in keys if key not in wanted]
-        add = {key: ips for key, ips in wanted.items() if present.get(key) != status.in_one(ips)}
-        return remove, add
-
-    def _set_peers(
-        self, pool: feed.Pool, changes: tuple[list[str], dict[str, tuple[str, ...]]]
-    ) -> None:
-        remove, add = changes
-        if not remove and not add:
-            return
-        name = self.interface(pool)
-        refused = self._backend.apply(name, remove=remove, add=add)
-        present = self._peers.setdefault(name, {})
-        for key in remove:
-            present.pop(key, None)
-        present.update({key: status.in_one(ips) for key, ips in add.items() if key not in refused})
-        ids = {d.public_key: d.id for d in pool.usable()} if refused else {}
-        self._not_taken[pool.assignment.pool] = {
-            ids[key]: reason for key, reason in refused.items() if key in ids
-        }
-
-    def _keys_not_taken(self, pool: feed.Pool) -> set[str]:
-        ids = self._not_taken.get(pool.assignment.pool, {})
-        return {pool.devices[name].public_key for name in ids if name in pool.devices}
-
     # --- reporting
 
     def refused(self) -> dict[str, dict[str, str]]:
@@ -419,13 +354,9 @@ class Engine:
         return {
             code: pool.refused
             | dict.fromkeys(pool.off(), rewound.WAITS)
-            | self._not_taken.get(code, {})
+            | dict(self._peers.not_taken(code))
             for code, pool in self.pools.items()
         }
-
-    def _customers(self, interface: str) -> int:
-        peers = self._peers.get(interface, {})
-        return len(peers) - (self._probe_key in peers)
 
     def status(self) -> tuple[wire.PoolStatus, ...]:
         """Return what runs, as it was last read back."""
@@ -434,7 +365,7 @@ class Engine:
             status.of_pool(
                 pool,
                 digest=self._applied_to(code).digest,
-                peers=self._customers(self.interface(pool)),
+                peers=self._peers.customers(pool),
                 line_open=self._is_open(pool),
                 refused=refused[code],
             )

@@ -17,13 +17,12 @@ import structlog
 
 from ferriage import __version__, wire
 from ferriage.agent import backend, holdfile, identity, status
-from ferriage.agent.backoff import Backoff, Pace
+from ferriage.agent.backoff import Pace
 from ferriage.agent.client import Client
 from ferriage.agent.clock import SiteClock, boot_id, boot_seconds
 from ferriage.agent.engine import Engine
 from ferriage.agent.errors import (
     AgentError,
-    BatchRefused,
     DataPlaneError,
     Declined,
     GatewayClosed,
@@ -31,6 +30,7 @@ from ferriage.agent.errors import (
 )
 from ferriage.agent.examiner import Examiner
 from ferriage.agent.figures import Figures
+from ferriage.agent.following import Following
 from ferriage.agent.lease import FenceBehind, Lease, lock_state
 from ferriage.agent.logs import configure_log
 from ferriage.agent.nft import Nft
@@ -115,7 +115,7 @@ class Agent:
             )
             loops = [
                 asyncio.create_task(self._report_loop(client)),
-                asyncio.create_task(self._watch_loops(client)),
+                asyncio.create_task(self._follow(client)),
                 asyncio.create_task(self._clock_loop()),
                 asyncio.create_task(self._mend_loop()),
                 asyncio.create_task(self._sample_loop()),
@@ -327,75 +327,29 @@ class Agent:
 
     # --- the feed
 
-    async def _watch_loops(self, client: Client) -> None:
-        """Keep one watch per pool; pools come and go with assignments."""
-        watches: dict[str, asyncio.Task[None]] = {}
+    async def _follow(self, client: Client) -> None:
         await self._asked.wait()
-        try:
-            while True:
-                for gone in watches.keys() - self.engine.pools.keys():
-                    watches.pop(gone).cancel()
-                for code in self.engine.pools.keys() - watches.keys():
-                    watches[code] = asyncio.create_task(self._watch(client, code))
-                for task in watches.values():
-                    if task.done():
-                        task.result()
-                await asyncio.sleep(0.2)
-        finally:
-            for task in watches.values():
-                task.cancel()
-
-    async def _watch(self, client: Client, code: str) -> None:
-        backoff = Backoff()
-        while True:
-            try:
-                await self._follow(client, code)
-                backoff.succeeded()
-            except (Unreachable, Declined, BatchRefused) as error:
-                log.warning("watch.failed", pool=code, reason=str(error))
-                self._warnings[f"watch {code}"] = str(error)
-                if getattr(error, "slug", "") == wire.GATEWAY_CLOSED:
-                    self._due.set()  # the hub only hints: the site is asked at once
-                await asyncio.sleep(backoff.pause())
-
-    async def _follow(self, client: Client, code: str) -> None:
-        """Fetch and apply one batch: a snapshot when none is held or the feed says so."""
-        pool = self.engine.pools.get(code)
-        if pool is None:
-            return
-        if self._lease.frozen:
-            raise Unreachable("another instance holds the lease")
-        data = await client.follow(
-            self._store.get("hub_url"),
-            key=self._identity.feed_key,
-            pool=code,
-            epoch=pool.epoch,
-            after=pool.rev,
-            on_ahead=self._due.set,  # a report proves it, and the site begins another history
+        following = Following(
+            client=client,
+            engine=self.engine,
+            store=self._store,
+            identity=self._identity,
+            follower=self,
+            warnings=self._warnings,
         )
-        self._warnings.pop(f"watch {code}", None)
-        if data is None:
-            return
-        try:
-            await self._take(data)
-        except BatchRefused as error:
-            log.error("batch.refused", pool=code, reason=str(error))  # noqa: TRY400 -- told, not traced
-            await self._take(await self._snapshot(client, code))
+        await following.loop()
 
-    async def _snapshot(self, client: Client, code: str) -> bytes:
-        hub = self._store.get("hub_url")
-        return await client.snapshot(hub, key=self._identity.feed_key, pool=code)
+    def may_change(self) -> bool:
+        """Say whether this agent holds the lease."""
+        return not self._lease.frozen
 
-    async def _take(self, data: bytes) -> None:
-        try:
-            batch = wire.open_batch(self._identity.feed_key, data)
-        except wire.WireError as error:
-            raise BatchRefused(str(error)) from error
-        done = await self._guarded("apply", lambda: self._apply(batch))
+    def ask_site(self) -> None:
+        """Let the next report be sent at once."""
         self._due.set()
-        pool = self.engine.pools.get(batch.begin.pool)
-        if not done and pool is not None and pool.rev != batch.begin.rev:
-            raise Unreachable("A batch could not be kept, so it was not applied.")
+
+    async def apply(self, batch: wire.Batch) -> bool:
+        """Persist and apply a verified batch; False where that was not done."""
+        return await self._guarded("apply", lambda: self._apply(batch))
 
     def _apply(self, batch: wire.Batch) -> None:
         if self._lease.frozen:
