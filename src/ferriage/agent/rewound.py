@@ -3,7 +3,7 @@
 A backup was restored: it has forgotten who paid, who was removed, who was held. Who paid since
 stays on to the end that we know; who was removed or held since stays off until staff have looked.
 
-Source: docs/decisions/0047b-restored-backup.md
+Source: docs/decisions/0051-restored-backup.md
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A gateway shows the head of the newest batch it took, as the hub signed it. A head that this
 database did not write proves that it is older than it was; a gateway's word alone proves nothing.
 
-Source: docs/decisions/0047b-restored-backup.md
+Source: docs/decisions/0051-restored-backup.md
 """
 
 from __future__ import annotations
