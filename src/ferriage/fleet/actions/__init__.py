@@ -51,14 +51,14 @@ from ferriage.fleet.actions.pools import (
     release,
     set_size_limit,
 )
-from ferriage.fleet.actions.removals import allow_removals
+from ferriage.fleet.actions.removals import allow_removals, allow_return
 from ferriage.fleet.actions.reports import (
     DeviceMeter,
     LeaseHeld,
     NotItsPool,
     take_report,
 )
-from ferriage.fleet.actions.restored import allow_return, begin_history
+from ferriage.fleet.actions.restored import begin_history
 from ferriage.fleet.actions.secondperson import (
     answer_outside_link,
     confirm_clock_repair,

@@ -5,7 +5,7 @@ Source: docs/decisions/0036-removals-wait.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from django.utils.translation import gettext_lazy as _
 
@@ -30,21 +30,46 @@ def allow_removals(*, member: PoolGateway, digest: str, now: datetime, actor: Ac
     Raises:
         StaleState: The gateway has reported something else meanwhile.
     """
+    _allow(member, "deferred", digest, action="gateway.removals_allowed", now=now, actor=actor)
+
+
+def allow_return(*, member: PoolGateway, digest: str, now: datetime, actor: Actor) -> None:
+    """Let devices on again that were removed or held since the backup that was restored.
+
+    Args:
+        digest: Of the devices that staff were shown, so that nobody allows what came since.
+
+    Raises:
+        StaleState: The gateway has reported something else meanwhile.
+    """
+    _allow(member, "waiting", digest, action="gateway.return_allowed", now=now, actor=actor)
+
+
+def _allow(
+    member: PoolGateway,
+    what: Literal["deferred", "waiting"],
+    digest: str,
+    *,
+    action: str,
+    now: datetime,
+    actor: Actor,
+) -> None:
     with writing():
         rows = PoolGateway.objects.select_for_update().select_related("pool", "gateway")
         current = rows.get(pk=member.pk)
-        if not current.deferred or current.deferred_digest != digest:
+        count, rev = getattr(current, what), getattr(current, f"{what}_rev")
+        if not count or getattr(current, f"{what}_digest") != digest:
             raise StaleState(
                 _("The gateway has reported something else meanwhile. Look again before you allow.")
             )
         audit.record(
             now=now,
             actor=actor,
-            action="gateway.removals_allowed",
+            action=action,
             subject=current.gateway.code,
             pool=current.pool.code,
-            devices=current.deferred,
+            devices=count,
             digest=digest,
         )
-        said = FeedAllow(current.applied_epoch, current.deferred_rev, digest)
+        said = FeedAllow(current.applied_epoch, rev, digest)
         append(pool=current.pool, items=[said], now=now)

@@ -13,17 +13,15 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import F, Q
-from django.utils.translation import gettext_lazy as _
 
 from ferriage import wire
 from ferriage.core import audit
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
-from ferriage.core.errors import StaleState
 from ferriage.core.models import SiteState
 from ferriage.fleet import site
-from ferriage.fleet.feed import FeedAllow, append, ring
-from ferriage.fleet.models import Pool, PoolChange, PoolGateway
+from ferriage.fleet.feed import ring
+from ferriage.fleet.models import Pool, PoolChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,32 +96,3 @@ def begin_history(*, witnesses: Mapping[str, int], now: datetime, actor: Actor) 
             witnesses=dict(witnesses),
         )
     return epoch
-
-
-def allow_return(*, member: PoolGateway, digest: str, now: datetime, actor: Actor) -> None:
-    """Let devices on again that were removed or held since the backup that was restored.
-
-    Args:
-        digest: Of the devices that staff were shown, so that nobody allows what came since.
-
-    Raises:
-        StaleState: The gateway has reported something else meanwhile.
-    """
-    with writing():
-        rows = PoolGateway.objects.select_for_update().select_related("pool", "gateway")
-        current = rows.get(pk=member.pk)
-        if not current.waiting or current.waiting_digest != digest:
-            raise StaleState(
-                _("The gateway has reported something else meanwhile. Look again before you allow.")
-            )
-        audit.record(
-            now=now,
-            actor=actor,
-            action="gateway.return_allowed",
-            subject=current.gateway.code,
-            pool=current.pool.code,
-            devices=current.waiting,
-            digest=digest,
-        )
-        said = FeedAllow(current.applied_epoch, current.waiting_rev, digest)
-        append(pool=current.pool, items=[said], now=now)

@@ -1,6 +1,6 @@
 """Everything that changes what is sold and who holds it."""
 
-from ferriage.plans.actions.addons import add_slot, end_addon_price, set_addon_price
+from ferriage.plans.actions.addons import add_pack, add_slot, end_addon_price, set_addon_price
 from ferriage.plans.actions.arrivals import FirstGrant, grant_first
 from ferriage.plans.actions.catalogue import (
     add_offer,
@@ -28,7 +28,7 @@ from ferriage.plans.actions.changes import (
 )
 from ferriage.plans.actions.holds import hold, release, take_back
 from ferriage.plans.actions.lapses import LapseOver, choose_to_wait, freeze, move, over, thaw
-from ferriage.plans.actions.limits import add_pack, set_limits
+from ferriage.plans.actions.limits import set_limits
 from ferriage.plans.actions.plain import CatalogueWrong
 from ferriage.plans.actions.rights import (
     Ended,

@@ -111,17 +111,40 @@ def add_slot(
     Args:
         source_code: The order; the same one never gives two (by unique constraint).
     """
+    slot = Period(kind=Period.Kind.SLOT, starts_at=starts_at, ends_at=ends_at)
     with writing():
-        change_once(
-            Subscription.objects.filter(pk=subscription.pk).update(version=F("version") + 1)
-        )
-        slot = Period.objects.create(
-            subscription=subscription,
-            kind=Period.Kind.SLOT,
-            starts_at=starts_at,
-            ends_at=ends_at,
-            source_code=source_code,
-            posted_at=now,
-        )
+        _post(slot, subscription, source_code, now)
         audit.record(now=now, actor=actor, action="slot.added", subject=source_code)
     return slot
+
+
+def add_pack(
+    *,
+    subscription: Subscription,
+    quota_bytes: int,
+    starts_at: datetime,
+    ends_at: datetime,
+    source_code: str,
+    now: datetime,
+    actor: Actor,
+) -> Period:
+    """Add bytes to a subscription's quota for a stretch of its time.
+
+    Args:
+        source_code: The order; the same one never gives two (by unique constraint).
+    """
+    pack = Period(
+        kind=Period.Kind.PACK, starts_at=starts_at, ends_at=ends_at, quota_bytes=quota_bytes
+    )
+    with writing():
+        _post(pack, subscription, source_code, now)
+        audit.record(
+            now=now, actor=actor, action="pack.added", subject=source_code, quota_bytes=quota_bytes
+        )
+    return pack
+
+
+def _post(addon: Period, subscription: Subscription, source_code: str, now: datetime) -> None:
+    change_once(Subscription.objects.filter(pk=subscription.pk).update(version=F("version") + 1))
+    addon.subscription, addon.source_code, addon.posted_at = subscription, source_code, now
+    addon.save()

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.plans import queries
-from ferriage.plans.actions.plain import CatalogueWrong, change_once
-from ferriage.plans.models import Period, Plan, Subscription
+from ferriage.plans.actions.plain import CatalogueWrong
+from ferriage.plans.models import Plan, Subscription
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -91,37 +90,3 @@ def is_promised(plan: Plan) -> bool:
     if queries.is_closed(plan):
         return False
     return plan.prices.exists() or Subscription.objects.filter(plan=plan).exists()
-
-
-def add_pack(
-    *,
-    subscription: Subscription,
-    quota_bytes: int,
-    starts_at: datetime,
-    ends_at: datetime,
-    source_code: str,
-    now: datetime,
-    actor: Actor,
-) -> Period:
-    """Add bytes to a subscription's quota for a stretch of its time.
-
-    Args:
-        source_code: The order; the same one never gives two (by unique constraint).
-    """
-    with writing():
-        change_once(
-            Subscription.objects.filter(pk=subscription.pk).update(version=F("version") + 1)
-        )
-        pack = Period.objects.create(
-            subscription=subscription,
-            kind=Period.Kind.PACK,
-            starts_at=starts_at,
-            ends_at=ends_at,
-            quota_bytes=quota_bytes,
-            source_code=source_code,
-            posted_at=now,
-        )
-        audit.record(
-            now=now, actor=actor, action="pack.added", subject=source_code, quota_bytes=quota_bytes
-        )
-    return pack
