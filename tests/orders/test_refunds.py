@@ -280,6 +280,25 @@ def test_withdrawal_owes_for_what_was_used_where_the_shop_is_no_kinder(till: Til
     assert withdrawal.lines[0]["owed_minor"] == 1000 - 1000 * 10 // 31
 
 
+def test_withdrawal_is_taken_while_nobody_noticed_that_the_line_lapsed(till: Till) -> None:
+    order = till.sell()
+    assert order.subscription is not None
+    for approval in Approval.objects.filter(state="granted"):
+        fleet.revoke_approval(approval=approval, now=till.now + 5 * DAY, actor=OWNER)
+
+    withdrawal = refunding.withdraw(
+        subscription=order.subscription,
+        rules=Rules(full_days=0, after="none"),
+        now=till.now + 10 * DAY,
+        actor=CUSTOMER,
+    )
+
+    assert withdrawal.lines[0]["owed_minor"] == 1000 - 1000 * 5 // 31
+    order.refresh_from_db()
+    assert order.refund_due_minor == 1000 - 1000 * 5 // 31
+    assert_sound()
+
+
 def test_withdrawal_leaves_the_order_whose_time_is_over(till: Till) -> None:
     first = till.sell()
     till.now += 20 * DAY

@@ -14,6 +14,7 @@ from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.orders import refunds
+from ferriage.orders.actions import freezing
 from ferriage.orders.actions.service import end_with
 from ferriage.orders.earning import gone_back_of
 from ferriage.orders.models import Order, Withdrawal
@@ -96,6 +97,8 @@ def withdraw(
         WithdrawalOver: The time is over for every order, or the shop offers it elsewhere only.
     """
     with writing():
+        # Days may stand still of which the worker knows nothing yet; a declaration cannot wait.
+        freezing.notice(subscription=subscription, now=now, actor=actor)
         decide = refunds.by_law(rules, now=now)
         found = refunds.quote(subscription, at=now, decide=decide)
         if not found.parts:
