@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from own_database import own_database, template_database
 from tunnel_world import World, build
-from yard import law, make_yard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-__all__ = ["law", "make_yard", "own_database", "template_database", "world"]
 
 
 @pytest.fixture
