@@ -364,17 +364,19 @@ def test_storm_of_alarms_is_one_message(now: datetime) -> None:
 
 
 def test_program_that_hangs_holds_up_no_round(
-    yard: Yard, told: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
+    yard: Yard,
+    told: Path,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: SettingsWrapper,
 ) -> None:
     del yard
     gate = told.with_suffix(".gate")
     os.mkfifo(gate)
     waits = f"import pathlib; pathlib.Path({str(gate)!r}).read_text()"
-    config = django_settings.FERRIAGE
+    config = settings.FERRIAGE
     command = (sys.executable, "-I", "-c", waits)
-    monkeypatch.setattr(
-        django_settings, "FERRIAGE", replace(config, alarms=replace(config.alarms, command=command))
-    )
+    settings.FERRIAGE = replace(config, alarms=replace(config.alarms, command=command))
     actions.raise_alarm(kind=Alarm.Kind.METERING, subject="gw_1", now=now)
     monkeypatch.setattr(watch, "PATIENCE_SECONDS", 0)
 
