@@ -7,6 +7,7 @@ import http.server
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -420,4 +421,13 @@ def steady_ping(client: Client, target: str, directory: Path) -> Iterator[list[s
     finally:
         os.kill(program.pid, signal.SIGINT)
         program.wait(10)
-        lines += path.read_text().splitlines()
+        lines += _without_the_last(path.read_text()).splitlines()
+
+
+def _without_the_last(said: str) -> str:
+    """Return what ping said, not counting as lost what it had just sent when it was ended."""
+    seen = {int(number) for number in re.findall(r"icmp_seq=(\d+)", said)}
+    sent = re.search(r"(\d+) packets transmitted", said)
+    if sent and seen == set(range(1, int(sent[1]))):
+        return re.sub(r"[\d.]+% packet loss", "0% packet loss", said)
+    return said

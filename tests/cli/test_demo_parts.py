@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ferriage.cli.demo.browser import Form, Page, _find, _Reader
@@ -55,3 +58,27 @@ def test_browser_sends_no_value_that_the_page_does_not_offer() -> None:
 
     with pytest.raises(StepFailed, match="no form"):
         _find(page, "/a/", {"price": "two"})
+
+
+_SWALLOWED = """
+import os, signal, sys, weakref
+from ferriage.cli import demo
+
+class Something:
+    pass
+
+demo._end_on_signals()
+something = Something()
+watched = weakref.ref(something, lambda _: os.kill(os.getpid(), signal.SIGINT))
+try:
+    del something
+    signal.pause()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_end_that_came_while_python_swallows_exceptions_comes_again() -> None:
+    done = subprocess.run([sys.executable, "-c", _SWALLOWED], check=False, timeout=30)
+
+    assert done.returncode == 130

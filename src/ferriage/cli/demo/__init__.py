@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,7 @@ PROGRAMS: Final = (
     "conntrack",
     "setpriv",
 )
+_AGAIN_SECONDS: Final = 0.05
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -49,7 +51,8 @@ def run(parsed: argparse.Namespace) -> int:
                 story.play(built, port=_free_port(parsed.port), stay=not parsed.once)
             finally:
                 # A second Ctrl-C must not stop the clearing away.
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                for number in (signal.SIGINT, signal.SIGALRM):
+                    signal.signal(number, signal.SIG_IGN)
                 built.close()
         except StepFailed as failure:
             complain(f"{failure}\nLogs lie in {directory}.")
@@ -110,10 +113,21 @@ def _is_taken(port: int) -> bool:
 
 
 def _end_on_signals() -> None:
-    """Let SIGTERM and a closed terminal clear away as Ctrl-C does, also when it was ignored."""
+    """Let SIGTERM and a closed terminal clear away as Ctrl-C does, also when it was ignored.
+
+    Python swallows what is raised in a finalizer or a callback of a weak reference; a signal that
+    came just there is raised again a moment later.
+    """
 
     def stop(number: int, _frame: object) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    def swallowed(what: sys.UnraisableHookArgs) -> None:
+        if what.exc_type is KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        else:
+            sys.__unraisablehook__(what)
+
+    sys.unraisablehook = swallowed
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, stop)
