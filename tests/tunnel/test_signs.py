@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.tunnel
 
+PROBE = "cHJvYmVwcm9iZXByb2JlcHJvYmVwcm9iZXByb2JlcHI="
+
 
 def _told(world: World) -> dict[str, int]:
     reports = world.site.reports
@@ -32,6 +34,10 @@ def test_changes_by_somebody_else_are_told_and_our_own_are_not(world: World) -> 
     world.site.delete(alice.record.id)
     world.permit(seconds=7200)
     world.applied()
+    world.site.probe_key = PROBE
+    eventually(
+        lambda: PROBE in world.gateway.run("wg", "show", world.interface, "peers"), within=15
+    )
     seen = len(world.site.reports)
     eventually(lambda: len(world.site.reports) > seen + 2, within=15)
     assert _told(world) == {}
