@@ -83,7 +83,8 @@ def test_two_beside_one_another_are_two_orders_and_two_subscriptions(till: Till)
     paid(till, second)
     paid(till, beside(till, first))
 
-    assert list(Subscription.objects.values_list("number", flat=True)) == [1, 2, 3]
+    numbers = Subscription.objects.order_by("number").values_list("number", flat=True)
+    assert list(numbers) == [1, 2, 3]
 
 
 def test_the_one_that_ends_soonest_is_proposed(till: Till) -> None:
