@@ -178,7 +178,10 @@ def test_closed_gateway_is_told(client: Client, gateway: EnrolledGateway, now: d
     assert _verified(answer, headers, wire.Problem).slug == "gateway-closed"
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"null", b"\xff", b'{"format":5}'])
+_DEEP = b'{"format":5,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"null", b"\xff", b'{"format":5}', _DEEP])
 def test_body_that_is_no_report_is_refused(
     client: Client, gateway: EnrolledGateway, body: bytes
 ) -> None:

@@ -337,6 +337,9 @@ def test_endpoint_is_corrected(shop: Path, typed: str, host: str, port: int) -> 
     assert _query(shop, "SELECT endpoint_host, endpoint_port FROM fleet_gateway") == [(host, port)]
     assert _query(shop, "SELECT listen_port FROM fleet_poolgateway") == [(port,)]
 
+    again = ferriage(shop, "gateway", "endpoint", "one", typed)
+    assert again.stdout.splitlines()[1:] == ["That is where they did before."]
+
 
 @pytest.mark.parametrize(
     ("name", "typed", "said", "code"),

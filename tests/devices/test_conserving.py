@@ -190,6 +190,23 @@ def test_devices_and_pools_of_a_gateway_are_compared(
     assert shown() == ([(agent.gateway.code, sums)] if told else [])
 
 
+def test_sums_that_no_column_holds_stop_nobodys_checks(
+    agent: Agent, shop: Shop, device: Device, now: datetime
+) -> None:
+    most = 1 << 56
+    conserving.check_gateways(now)
+    lies = [
+        agent.row(device, most, most, incarnation=f"boot.x{number}") for number in range(130)
+    ] + [usage(shop.pool.code, most, most, incarnation=f"boot/{number}") for number in range(130)]
+    agent.tell(*lies, at=now + timedelta(minutes=1))
+
+    for days in (1, 2):
+        conserving.check_gateways(now + timedelta(days=days))
+
+    meter = GatewayMeter.objects.get()
+    assert meter.bytes_told == meter.checked_told == meter.checked_pools == (1 << 63) - 1
+
+
 def test_pools_may_come_to_more_where_somebody_has_no_quota(
     device: Device, agent: Agent, now: datetime
 ) -> None:

@@ -114,6 +114,20 @@ def test_removed_device_leaves_the_gateways_and_makes_room(shop: Shop, now: date
     assert sixth.slot == 7  # the first one's address rests
 
 
+def test_adding_and_removing_in_a_loop_wastes_no_more_addresses_than_a_day_has(
+    shop: Shop, now: datetime
+) -> None:
+    subscription = shop.holder()
+    for _ in range(25):
+        actions.remove_device(device=add(subscription, now), now=now, actor=CUSTOMER)
+
+    with pytest.raises(addresses.AddedTooOften, match="25 devices were added"):
+        add(subscription, now)
+    add(shop.holder(), now)
+
+    assert add(subscription, now + DAY).slot == 28
+
+
 def test_device_is_removed_once(shop: Shop, now: datetime) -> None:
     device = shop.device(shop.holder())
     actions.remove_device(device=device, now=now, actor=CUSTOMER)

@@ -23,7 +23,7 @@ from ferriage.devices.models import (
 )
 from ferriage.fleet import actions as fleet
 from ferriage.fleet import alarmwords
-from ferriage.fleet.models import Alarm, PoolChange, PoolCurrent
+from ferriage.fleet.models import Alarm, Gateway, PoolChange, PoolCurrent
 from ferriage.plans.models import Plan
 from metered import QUOTA, Agent
 from yard import OWNER, report_of, usage
@@ -302,6 +302,57 @@ def test_what_was_used_while_the_site_was_dead_is_possible(
 
     assert [row[2] for row in days()] == [most]
     assert list(Alarm.objects.all()) == []
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one report", "in one a second"])
+def test_more_counters_make_no_device_faster(
+    agent: Agent, shop: Shop, now: datetime, *, at_once: bool
+) -> None:
+    device = shop.device(shop.holder())
+    minute = shop.plan.rate_down_bps // 8 * 60
+    agent.tell(agent.row(device, 0), at=now + MINUTE)
+    rows = [agent.row(device, minute, incarnation=f"boot.x{number}") for number in range(5)]
+
+    for number, told in enumerate([rows] if at_once else [[row] for row in rows]):
+        agent.tell(*told, at=now + MINUTE + timedelta(seconds=1 + number))
+
+    assert [row[2] for row in days()] == [minute]
+    assert Incarnation.objects.filter(aside_down=minute).count() == 4
+
+
+def test_what_is_let_pass_comes_back_with_time(agent: Agent, shop: Shop, now: datetime) -> None:
+    device = shop.device(shop.holder())
+    minute = shop.plan.rate_down_bps // 8 * 60
+    told = 0
+    for at in range(1, 5):
+        told += minute
+        agent.tell(agent.row(device, told), at=now + at * MINUTE)
+
+    assert [row[2] for row in days()] == [4 * minute]
+    assert Incarnation.objects.get().spare_ms == 60_000
+
+
+def test_device_that_was_never_told_of_cannot_have_run_before_its_gateway(
+    agent: Agent, shop: Shop, now: datetime
+) -> None:
+    device = shop.device(shop.holder())
+    Gateway.objects.update(enrolled_at=now)
+    most = shop.plan.rate_down_bps // 8 * 3600
+
+    agent.tell(agent.row(device, most), at=now + MINUTE)
+
+    assert (days(), Incarnation.objects.get().aside_down) == ([], most)
+
+
+def test_no_text_of_a_gateways_own_stands_in_an_alarm(
+    agent: Agent, shop: Shop, now: datetime
+) -> None:
+    made_up = ("x\nended Line Tokyo", "dev_y\nALARM", "dev_Z")
+    pool = shop.pool.code
+
+    agent.tell(*(usage(pool, 10, 0, device=name) for name in made_up), at=now + MINUTE)
+
+    assert Alarm.objects.get().details["foreign"] == {"count": 3, "devices": ["dev_Z"]}
 
 
 # --- as many as may be ------------------------------------------------------------------------

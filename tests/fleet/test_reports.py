@@ -13,7 +13,7 @@ from ferriage.core.models import AuditEntry
 from ferriage.fleet import actions
 from ferriage.fleet.actions.reports import RIVAL_WARNING
 from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
-from yard import Yard, report_of, status, usage
+from yard import OWNER, Yard, enrolment, report_of, status, usage
 
 if TYPE_CHECKING:
     from yard import EnrolledGateway
@@ -184,6 +184,31 @@ def test_fence_grows_on_from_what_a_restored_database_forgot(
 
     assert (own.fence, other.fence) == (8, 9)
     assert AuditEntry.objects.filter(action="gateway.agent_changed").count() == 1
+
+
+def test_fence_beyond_what_agents_can_have_come_to_is_refused(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    before = _rows()
+
+    with pytest.raises(actions.ReportWrong):
+        actions.take_report(gateway=gateway.row, report=report_of(fence=1 << 40), now=now)
+
+    assert _rows() == before
+
+
+def test_host_that_is_enrolled_anew_begins_with_a_fence_of_its_own(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    Gateway.objects.filter(pk=gateway.row.pk).update(fence=(1 << 63) - 1)
+    token = actions.new_enrol_token(gateway=gateway.row, now=now, actor=OWNER)
+    _key, request = enrolment(token)
+    actions.enrol(request=request, now=now)
+    gateway.row.refresh_from_db()
+
+    answer = actions.take_report(gateway=gateway.row, report=report_of(), now=now)
+
+    assert answer.fence == 1
 
 
 @pytest.mark.parametrize("what", ["status", "usage"])

@@ -57,6 +57,25 @@ def test_environment_overrides_the_file(tmp_path: Path) -> None:
     assert settings.site.secure_cookies is False
 
 
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ("192.0.2.1:8111", "http://192.0.2.1:8111"),
+        ("[2001:db8::1]:8111", "http://[2001:db8::1]:8111"),
+        ("0.0.0.0:8111", "http://127.0.0.1:8111"),
+    ],
+)
+def test_gateways_are_told_where_the_hub_listens_unless_said_otherwise(
+    tmp_path: Path, listen: str, url: str
+) -> None:
+    path = tmp_path / "ferriage.toml"
+    path.write_text(f'[hub]\nlisten = "{listen}"\n')
+
+    said = config.load(path, {"FERRIAGE_HUB_URL": "https://hub.example"})
+
+    assert (config.load(path, {}).hub.url, said.hub.url) == (url, "https://hub.example")
+
+
 def test_secrets_come_from_files(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("of the house\n")

@@ -231,6 +231,15 @@ def test_report_of_a_release_too_far_away_is_refused_and_shown(
     assert AuditEntry.objects.filter(action="gateway.format_refused").count() == 1
 
 
+def test_formats_that_change_fill_no_audit_log(older: format4.Agent, client: Client) -> None:
+    for spoken in range(6, 12):
+        body = json.dumps({**json.loads(older.report(1)), "format": spoken}).encode()
+        assert _post(client, older, "report", body).status_code == 400
+
+    assert Gateway.objects.get().spoken == 11
+    assert AuditEntry.objects.filter(action="gateway.format_refused").count() == 1
+
+
 @pytest.mark.parametrize("spoken", [3, 6])
 def test_hub_refuses_a_release_too_far_away(asker: Asker, pool: Pool, spoken: int) -> None:
     answer = asker.ask("snapshot", pool=pool.code, format=spoken)

@@ -78,6 +78,7 @@ def set_endpoint(parsed: argparse.Namespace) -> int:
         known = ", ".join(Gateway.objects.order_by("name").values_list("name", flat=True)) or "none"
         raise CommandError(f"There is no gateway “{parsed.name}”. There are: {known}.")
     host, port = _host_and_port(parsed.endpoint)
+    before = (gateway.endpoint_host, gateway.endpoint_port)
     gateway = actions.set_endpoint(
         gateway=gateway,
         host=host,
@@ -86,6 +87,9 @@ def set_endpoint(parsed: argparse.Namespace) -> int:
         actor=Actor("command", "gateway endpoint"),
     )
     say(f"Tunnels reach {gateway.name} at {gateway.endpoint_host}, UDP {_ports(gateway)}.")
+    if before == (gateway.endpoint_host, gateway.endpoint_port):
+        say("That is where they did before.")
+        return Exit.DONE
     say("Files that were handed out name the old address. Each of these devices is added anew, or")
     say("its owner changes the line `Endpoint` in the file.")
     return Exit.DONE

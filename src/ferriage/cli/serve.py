@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 WORKERS: Final = 2
 """Processes that answer, shared among the addresses; each address has one at least."""
-THREADS: Final = 4
-"""Blocking threads in each of them: two slow pages must not stop the shop."""
 _LONGEST_PAUSE_SECONDS: Final = 30
 
 
@@ -51,12 +49,11 @@ def site(parsed: argparse.Namespace) -> int:
             "or change site.listen."
         )
     Granian(
-        "ferriage.web.wsgi:application",
+        "ferriage.web.asgi:application",
         address=address,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGINL,
         workers=max(1, WORKERS // len(config.site.listen)),
-        blocking_threads=THREADS,
         backlog=4096,
         websockets=False,
         workers_kill_timeout=5,

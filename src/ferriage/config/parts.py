@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 
 class ConfigError(Exception):
@@ -63,13 +63,23 @@ class DatabaseConfig:
         }
 
 
+_ANY: Final = {"", "0.0.0.0", "[::]"}  # noqa: S104 -- recognised, not listened on
+
+
 @dataclass(frozen=True, kw_only=True)
 class HubConfig:
     """`[hub]`: the process that answers gateways' long-polls."""
 
     listen: str = "127.0.0.1:8001"
-    url: str = "http://127.0.0.1:8001"
-    """What gateways are told to ask."""
+    url: str = ""
+    """What gateways are told to ask; by itself where it listens, as this host reaches it."""
+
+    def __post_init__(self) -> None:
+        """Follow `listen` where nothing else was said."""
+        if not self.url:
+            host, _, port = self.listen.rpartition(":")
+            here = "127.0.0.1" if host in _ANY else host
+            object.__setattr__(self, "url", f"http://{here}:{port}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from ferriage.core import audit
 from ferriage.core.db import joining, writing
 from ferriage.core.errors import FerriageError, StaleState
 from ferriage.devices import placing, site, state
-from ferriage.devices.addresses import take_address
+from ferriage.devices.addresses import refuse_waste, take_address
 from ferriage.devices.keys import is_public_key
 from ferriage.devices.models import Device
 from ferriage.devices.names import new_name
@@ -112,6 +112,7 @@ def add_device(
         KeyInUse: The key is registered, or a gateway's.
         NothingBought: No term runs now.
         DeviceLimitReached: The plan's number of devices is registered.
+        AddedTooOften: So many were added today already that it looks like a loop.
         NotAllowed: The register lets the customer use no line of the plan.
         NameWrong: Too long, or another device of the subscription has it.
         NoRoom: The gateways of one of its lines can serve no more.
@@ -364,6 +365,7 @@ def _check_room(subscription: Subscription, registered: int, now: datetime) -> N
             _("Your plan has room for %(limit)d devices, and all are taken.") % {"limit": limit},
             _("Remove one that you do not use any more; nothing was added."),
         )
+    refuse_waste(subscription, places=limit, now=now)
 
 
 def _check_register(subscription: Subscription, now: datetime) -> list[Line]:

@@ -16,14 +16,46 @@ from ferriage.devices.models import Device
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ferriage.plans.models import Subscription
+
 ADDRESS_REST: Final = timedelta(days=35)
 """How long an inner address rests after its device was removed, before it is given again."""
+
+
+_AGAIN_A_DAY: Final = 4
+"""How often a day each of a subscription's places may be given to another device."""
+
+
+class AddedTooOften(FerriageError):
+    """A subscription used up its new addresses of the day."""
+
+    slug = "added-too-often"
 
 
 class NoAddressLeft(FerriageError):
     """The inner network is full."""
 
     slug = "no-address-left"
+
+
+def refuse_waste(subscription: Subscription, *, places: int, now: datetime) -> None:
+    """Refuse one more device where so many were added and removed today that it looks like a loop.
+
+    Each takes an address that rests for 35 days afterwards, and a line in what gateways are told.
+
+    Args:
+        places: How many devices the subscription may have at a time.
+
+    Raises:
+        AddedTooOften: All its addresses of this day, in UTC, are used up.
+    """
+    today = Device.objects.filter(subscription=subscription, created_on=now.date()).count()
+    if today >= places * (_AGAIN_A_DAY + 1):
+        raise AddedTooOften(
+            _("%(count)d devices were added to this subscription today, most of them removed.")
+            % {"count": today},
+            _("Wait until tomorrow, or use a device that is there; nothing was added."),
+        )
 
 
 def take_address(now: datetime) -> tuple[int, str, str]:

@@ -11,8 +11,8 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import F, Min, OuterRef, Q, Subquery, Sum, Value
-from django.db.models.functions import Coalesce
+from django.db.models import F, FloatField, Min, OuterRef, Q, Subquery, Sum, Value
+from django.db.models.functions import Cast, Coalesce
 
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
@@ -25,6 +25,7 @@ from ferriage.devices.models import (
     UsageMonth,
     UsageRest,
 )
+from ferriage.devices.usagemodels import MOST_COUNTED
 from ferriage.fleet.models import Gateway, PoolChange, PoolCurrent, PoolGateway, PoolUsage
 
 if TYPE_CHECKING:
@@ -98,10 +99,11 @@ def check_gateways(now: datetime) -> None:
     """
     unmetered = _unmetered()
     with writing():
-        sums = PoolUsage.objects.values("gateway").annotate(
-            total=Sum(F("bytes_down") + F("bytes_up"))
-        )
-        pools = {row["gateway"]: int(row["total"]) for row in sums}
+        # As floats, exact to 9 PB: SQLite knows no sum beyond 63 bits, and one gateway's lies must
+        # not keep the others from being looked at.
+        total = Sum(Cast(F("bytes_down") + F("bytes_up"), FloatField()))
+        sums = PoolUsage.objects.values("gateway").annotate(total=total)
+        pools = {row["gateway"]: min(int(row["total"]), MOST_COUNTED) for row in sums}
         meters = list(GatewayMeter.objects.select_related("gateway").order_by("pk"))
         for meter in meters:
             in_pools = pools.get(meter.gateway_id, 0)

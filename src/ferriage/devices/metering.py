@@ -8,6 +8,7 @@ Source: docs/explanation/quotas.md
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from ferriage import wire
 from ferriage.core import clock
 from ferriage.core.actors import Actor
 from ferriage.devices import alarms, usage
+from ferriage.devices.budgets import SLACK, Budgets
 from ferriage.devices.models import (
     Device,
     GatewayMeter,
@@ -27,6 +29,7 @@ from ferriage.devices.models import (
     UsageDay,
     UsageMonth,
 )
+from ferriage.devices.usagemodels import MOST_COUNTED
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import PoolCurrent
 from ferriage.plans import quota
@@ -39,12 +42,8 @@ if TYPE_CHECKING:
     from ferriage.fleet.models import Gateway
     from ferriage.plans.models import Plan
 
-SLACK: Final = timedelta(seconds=60)
-"""A report may be this much longer under way than the one before it."""
-FASTER: Final = 1.1
-"""How much faster than its plan a device may seem before its bytes are set aside."""
+_CODE: Final = re.compile(r"[a-z]+_[0-9A-Za-z]{1,32}")
 _CHUNK: Final = 1000
-_BITS: Final = 8
 _TICK: Final = timedelta(microseconds=1)
 
 
@@ -86,12 +85,12 @@ type _Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Device:
-    """What must be known of a device to count for it. `seen_at` is when it was made, at least."""
+    """What must be known of a device to count for it. `made_at` is when it was made, at least."""
 
     pk: int
     code: str
     subscription: Subscription
-    seen_at: datetime
+    made_at: datetime
 
 
 class Metering:
@@ -233,9 +232,7 @@ class _Books:
     told: int = 0
 
     def __post_init__(self) -> None:
-        self.seen: dict[int, datetime] = {}
-        for row in self.known.values():
-            self.seen[row.device_id] = max(row.told_at, self.seen.get(row.device_id, row.told_at))
+        self.budgets = Budgets(self.gateway, self.known.values(), self.now)
 
     def post(self, device: _Device, incarnation: str, row: _Row) -> None:
         """Take over what was told of one incarnation; a final one grows no more."""
@@ -249,10 +246,7 @@ class _Books:
         if kept.final or (not row.final and row.down < kept.told_down and row.up < kept.told_up):
             return
         down, up = max(row.down - kept.told_down, 0), max(row.up - kept.told_up, 0)
-        seconds = (self.now - kept.told_at + SLACK).total_seconds()
-        if _is_possible(down, kept.rate_down_bps, plan.rate_down_bps, seconds) and _is_possible(
-            up, kept.rate_up_bps, plan.rate_up_bps, seconds
-        ):
+        if self.budgets.spend(kept, plan, down=down, up=up, made_at=device.made_at):
             self._add(device, _month(subscription, row.resets_at, self.now), down, up)
         else:
             kept.aside_down += down
@@ -262,17 +256,16 @@ class _Books:
         kept.told_down, kept.told_up = kept.told_down + down, kept.told_up + up
         kept.rate_down_bps, kept.rate_up_bps = plan.rate_down_bps, plan.rate_up_bps
         kept.final, kept.told_at = row.final, self.now
+        kept.spare_ms = self.budgets.spare_ms(device.pk)
         self.known[device.code, incarnation] = self.changed[device.code, incarnation] = kept
 
     def _new(self, device: _Device, incarnation: str, plan: Plan) -> Incarnation:
-        """Begin an incarnation: it may have run since the device was last told of here."""
         return Incarnation(
             gateway=self.gateway,
             device_id=device.pk,
             incarnation=incarnation,
             rate_down_bps=plan.rate_down_bps,
             rate_up_bps=plan.rate_up_bps,
-            told_at=self.seen.get(device.pk, device.seen_at),
         )
 
     def _add(self, device: _Device, month: tuple[datetime, datetime], down: int, up: int) -> None:
@@ -293,7 +286,7 @@ class _Books:
             unique_fields=["gateway", "device", "incarnation"],
             update_fields=[
                 *("told_down", "told_up", "aside_down", "aside_up"),
-                *("rate_down_bps", "rate_up_bps", "final", "told_at"),
+                *("rate_down_bps", "rate_up_bps", "final", "told_at", "spare_ms"),
             ],
         )
         self._write_days(self._write_months())
@@ -349,11 +342,8 @@ class _Books:
 
     def _write_gateway(self) -> None:
         meter, _made = GatewayMeter.objects.get_or_create(gateway=self.gateway)
-        GatewayMeter.objects.filter(pk=meter.pk).update(bytes_told=F("bytes_told") + self.told)
-
-
-def _is_possible(grown: int, before_bps: int, now_bps: int, seconds: float) -> bool:
-    return grown * _BITS <= max(before_bps, now_bps) * FASTER * seconds
+        meter.bytes_told = min(meter.bytes_told + self.told, MOST_COUNTED)
+        meter.save(update_fields=["bytes_told"])
 
 
 def _month(subscription: Subscription, resets_at: int, now: datetime) -> tuple[datetime, datetime]:
@@ -373,7 +363,9 @@ def _month(subscription: Subscription, resets_at: int, now: datetime) -> tuple[d
 def _tell(gateway: Gateway, foreign: Collection[str], aside: dict[str, int], now: datetime) -> None:
     found = {}
     if foreign:
-        found["foreign"] = {"count": len(foreign), "devices": sorted(foreign)[: alarms.NAMED]}
+        # Whatever a gateway made up is counted; only what has the form of a code is repeated.
+        named = sorted(filter(_CODE.fullmatch, foreign))[: alarms.NAMED]
+        found["foreign"] = {"count": len(foreign), "devices": named}
     if aside:
         found["aside"] = alarms.most(aside)
     if found:

@@ -5,16 +5,22 @@ Source: docs/explanation/quotas.md
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 from django.db.models import F, Q
+
+MOST_COUNTED: Final = (1 << 63) - 1
+"""Where a count of bytes stays: what is beyond was made up."""
 
 
 class Incarnation(models.Model):
     """One life of a device's counter on a gateway: the greatest absolute values it was told.
 
     Of `told_*`, `aside_*` were told faster than they can have been used: they are kept, shown to
-    staff, and count against nobody. `rate_*` is the speed that the device had at `told_at`. A
-    `final` one grows no more, and is forgotten 35 days after `told_at`.
+    staff, and count against nobody. `rate_*` is the speed that the device had at `told_at`, and
+    `spare_ms` the time at full speed that it had not used by then, a minute at most. A `final` one
+    grows no more, and is forgotten 35 days after `told_at`.
     """
 
     gateway = models.ForeignKey("fleet.Gateway", on_delete=models.PROTECT, related_name="+")
@@ -28,6 +34,7 @@ class Incarnation(models.Model):
     rate_up_bps = models.PositiveBigIntegerField()
     final = models.BooleanField(default=False)
     told_at = models.DateTimeField()
+    spare_ms = models.PositiveIntegerField(default=60_000)
 
     class Meta:
         db_table = "devices_incarnation"

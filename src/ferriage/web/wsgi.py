@@ -1,4 +1,4 @@
-"""The WSGI application that `ferriage site` serves."""
+"""Django as a WSGI application, which `ferriage.web.asgi` serves."""
 
 from __future__ import annotations
 

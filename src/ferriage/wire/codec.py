@@ -23,6 +23,8 @@ _SLOWEST_BPS: Final = 8
 """One byte a second."""
 
 _ENCODER = msgspec.json.Encoder()
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises at bytes that are no message; the last at brackets in thousands."""
 
 
 def encode(value: msgspec.Struct) -> bytes:
@@ -38,7 +40,7 @@ def decode[T](data: bytes | str, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise WireError(f"not a {getattr(kind, '__name__', kind)}: {error}") from error
 
 
@@ -49,7 +51,7 @@ def decode_item(data: bytes | str) -> Item:
     """Decode one item line; an unknown kind is refused, never passed over."""
     try:
         return _ITEM.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise WireError(f"not an item: {error}") from error
 
 

@@ -126,6 +126,7 @@ def _become(gateway: Gateway, request: wire.EnrolRequest, now: datetime) -> None
     gateway.endpoint_port = request.endpoint_port or gateway.endpoint_port
     # Whoever held the lease before signs with a key that is not this gateway's any more.
     gateway.lease_instance, gateway.lease_until, gateway.report_sequence = "", None, 0
+    gateway.fence = 0
     begin_anew(gateway)
     gateway.save()
     move_ports(gateway)

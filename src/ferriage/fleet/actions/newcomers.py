@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy as _
@@ -12,11 +13,14 @@ from ferriage.core import audit
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
+from ferriage.core.models import AuditEntry
 from ferriage.fleet.models import Gateway, PoolCurrent, PoolGateway
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+_FORMAT_NOTED: Final = "gateway.format_refused"
+_NOTED_AGAIN: Final = timedelta(hours=1)
 MOST_CHECKS: Final = 64
 WITHHELD: Final = "its record needs a newer agent than this gateway's; upgrade the gateway"
 _MOST_WITHHELD: Final = 100
@@ -49,15 +53,21 @@ def refuse_format(*, gateway: Gateway, spoken: int, now: datetime) -> FormatRefu
     number = min(max(spoken, 0), _LARGEST)
     with writing():
         rows = Gateway.objects.filter(pk=gateway.pk).exclude(spoken=number)
-        if rows.update(spoken=number):
+        if rows.update(spoken=number) and not _noted(gateway, now):
             audit.record(
                 now=now,
                 actor=Actor("gateway", gateway.code),
-                action="gateway.format_refused",
+                action=_FORMAT_NOTED,
                 subject=gateway.code,
                 format=number,
             )
     return FormatRefused(spoken)
+
+
+def _noted(gateway: Gateway, now: datetime) -> bool:
+    """Tell whether it was noted within the hour: the audit log keeps whatever a key writes."""
+    entries = AuditEntry.objects.filter(action=_FORMAT_NOTED, subject=gateway.code)
+    return entries.filter(at__gt=now - _NOTED_AGAIN).exists()
 
 
 def plain_checks(checks: tuple[wire.Check, ...]) -> bool:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _KEY_BYTES: Final = 32
 _LARGEST: Final = (1 << 63) - 1
+_MOST_BYTES: Final = 1 << 56
+"""What no interface carries in a century: sums of many such still fit 63 bits."""
 _LONGEST_HOST: Final = 253
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*\.?")
 
@@ -24,6 +26,11 @@ def fits(field: Field[Any, Any], text: str) -> bool:
 def counts(*values: int) -> bool:
     """Tell whether all are non-negative and fit 63 bits."""
     return all(0 <= value <= _LARGEST for value in values)
+
+
+def carried(*values: int) -> bool:
+    """Tell whether all can be bytes that went through an interface."""
+    return all(0 <= value <= _MOST_BYTES for value in values)
 
 
 def is_key(text: str) -> bool:

@@ -9,12 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from ferriage import wire
 from ferriage.core.errors import FerriageError
 from ferriage.fleet.actions.newcomers import FormatRefused, plain_checks
-from ferriage.fleet.actions.plain import counts, fits
+from ferriage.fleet.actions.plain import carried, counts, fits
 from ferriage.fleet.models import Gateway, PoolCurrent, PoolGateway, PoolUsage
 
 _MOST_ROWS: Final = 20_000
 _MOST_SIGNS: Final = 1000
-_HIGHEST_FENCE: Final = 1 << 62
+_FARTHEST_FENCE: Final = 1_000_000
+"""How far an agent's fence may be ahead of what a restored database knows: no boots come to more,
+and none that lies brings the next one near the end of the numbers."""
 _LAST_INSTANT: Final = 250_000_000_000
 """Somewhat before the year 10000, where dates end."""
 
@@ -26,10 +28,11 @@ class ReportWrong(FerriageError):
     status = 422
 
 
-def check_report(report: wire.Report, *, devices: bool) -> None:
+def check_report(report: wire.Report, *, known_fence: int, devices: bool) -> None:
     """Refuse what would not fit the tables, before the database does.
 
     Args:
+        known_fence: The gateway's fence as it is on record.
         devices: Whether rows of single devices are taken.
 
     Raises:
@@ -43,6 +46,7 @@ def check_report(report: wire.Report, *, devices: bool) -> None:
         _plain_pools(report),
         _plain_usage(report, devices=devices),
         plain_checks(report.checks),
+        report.fence <= known_fence + _FARTHEST_FENCE,
     )
     if not all(plain):
         raise ReportWrong(_("The report holds values that cannot be. Nothing of it was used."))
@@ -55,8 +59,7 @@ def _plain_head(report: wire.Report) -> bool:
         and fits(Gateway.boot_id.field, report.boot_id)
         and fits(Gateway.agent_version.field, report.agent_version)
         and fits(Gateway.backend.field, report.backend)
-        and counts(report.sequence)
-        and 0 <= report.fence <= _HIGHEST_FENCE
+        and counts(report.sequence, report.fence)
         and max(len(report.pools), len(report.usage), len(report.warnings)) <= _MOST_ROWS
         and _plain_signs(report)
     )
@@ -103,7 +106,8 @@ def _plain_usage(report: wire.Report, *, devices: bool) -> bool:
     return all(
         item.incarnation != ""
         and fits(PoolUsage.incarnation.field, item.incarnation)
-        and counts(item.bytes_down, item.bytes_up, item.resets_at)
+        and carried(item.bytes_down, item.bytes_up)
+        and 0 <= item.resets_at <= _LAST_INSTANT
         and (not item.device or devices)
         and fits(PoolCurrent.subject.field, item.device)
         for item in report.usage

@@ -79,7 +79,7 @@ def take_report(
         ReportWrong: It holds values that cannot be.
         NotFound: The gateway is not active.
     """
-    check_report(report, devices=meter is not None)
+    check_report(report, known_fence=gateway.fence, devices=meter is not None)
     with writing():
         current = _active(gateway)
         rival = _is_rival(current, report, now)

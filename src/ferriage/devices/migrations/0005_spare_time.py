@@ -1,0 +1,12 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("devices", "0004_placement")]
+    operations = [
+        migrations.AddField(
+            model_name="incarnation",
+            name="spare_ms",
+            field=models.PositiveIntegerField(default=60_000),
+        ),
+    ]
