@@ -9,7 +9,7 @@ Source: docs/explanation/gateway.md
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ferriage.agent.clock import SiteClock
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -127,7 +129,7 @@ class Tongue:
         self._mark = mark
         self._older_until = -1.0
 
-    async def ask[T](self, question: Callable[[int], Awaitable[T]]) -> T:
+    async def ask(self, question: Callable[[int], Awaitable[T]]) -> T:
         """Ask in our format, and if that is not known in the one before.
 
         Raises:
@@ -312,7 +314,7 @@ async def _ask_to_enrol(
     return answer, nonce
 
 
-def _decoded[T](body: bytes, kind: type[T]) -> T:
+def _decoded(body: bytes, kind: type[T]) -> T:
     try:
         return wire.decode(body, kind)
     except wire.WireError as error:
