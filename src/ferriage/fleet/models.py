@@ -328,6 +328,7 @@ class Alarm(models.Model):
         SECOND_AGENT = "second_agent", _("second agent refused")
         SLOW_BUILD = "slow_build", _("slow build of WireGuard")
         METERING = "metering", _("bytes do not add up")
+        UNPLACED = "unplaced", _("devices without room")
         LINE_CLOSING = "line_closing", _("line closes soon")
         WORKER_LATE = "worker_late", _("worker late")
         HUB_AWAY = "hub_away", _("hub away")
