@@ -13,7 +13,8 @@ class Incarnation(models.Model):
     """One life of a device's counter on a gateway: the greatest absolute values it was told.
 
     Of `told_*`, `aside_*` were told faster than they can have been used: they are kept, shown to
-    staff, and count against nobody. `rate_*` is the speed that the device had at `told_at`. A
+    staff, and count against nobody. Staff count them, then they are set aside no more, or drop
+    them: `dropped_*` of `aside_*`. `rate_*` is the speed that the device had at `told_at`. A
     `final` one grows no more, and is forgotten 35 days after `told_at`.
     """
 
@@ -24,6 +25,8 @@ class Incarnation(models.Model):
     told_up = models.BigIntegerField(default=0)
     aside_down = models.BigIntegerField(default=0)
     aside_up = models.BigIntegerField(default=0)
+    dropped_down = models.BigIntegerField(default=0, db_default=0)
+    dropped_up = models.BigIntegerField(default=0, db_default=0)
     rate_down_bps = models.PositiveBigIntegerField()
     rate_up_bps = models.PositiveBigIntegerField()
     final = models.BooleanField(default=False)
@@ -39,6 +42,11 @@ class Incarnation(models.Model):
                 condition=Q(aside_down__gte=0, aside_up__gte=0)
                 & Q(told_down__gte=F("aside_down"), told_up__gte=F("aside_up")),
                 name="devices_incarnation_sane",
+            ),
+            models.CheckConstraint(
+                condition=Q(dropped_down__gte=0, dropped_up__gte=0)
+                & Q(aside_down__gte=F("dropped_down"), aside_up__gte=F("dropped_up")),
+                name="devices_incarnation_dropped",
             ),
         ]
         indexes = [

@@ -37,7 +37,8 @@ REMEDIES: Final = {
         "A kernel with WireGuard is best; else install Debian 13's wireguard-go."
     ),
     _KIND.METERING: gettext_lazy(
-        "Nobody is cut by it. Hold the usage of that day against the gateway's log."
+        "Nobody is cut by it. Hold the usage of that day against the gateway's log, and decide on "
+        "what was set aside: Gateways → Bytes set aside."
     ),
     _KIND.UNPLACED: gettext_lazy(
         "Raise what its pools hold, give its gateways a lower first port, or take it out of a "
