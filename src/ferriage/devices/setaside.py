@@ -40,18 +40,12 @@ class NoQuota(FerriageError):
 
 
 def waiting() -> QuerySet[Incarnation]:
-    """Return the counters with bytes that nobody has ruled on, those told last first.
-
-    Each has `waits`, how many bytes they are, both ways together.
-    """
-    both = F("aside_down") + F("aside_up") - F("dropped_down") - F("dropped_up")
+    """Return the counters with bytes that nobody has ruled on, those told last first."""
     rows = Incarnation.objects.filter(
         Q(aside_down__gt=F("dropped_down")) | Q(aside_up__gt=F("dropped_up"))
     )
-    return (
-        rows.annotate(waits=both)
-        .select_related("gateway", "device__subscription__plan__service")
-        .order_by("-told_at", "-pk")
+    return rows.select_related("gateway", "device__subscription__plan__service").order_by(
+        "-told_at", "-pk"
     )
 
 
@@ -99,8 +93,8 @@ def drop(*, row: Incarnation, waits: int, reason: str, now: datetime, actor: Act
 def _found(row: Incarnation, waits: int, reason: str) -> Incarnation:
     if not reason.strip():
         raise ReasonMissing(_("Say why; the reason stays on record."))
-    found = waiting().filter(pk=row.pk, waits=waits).first()
-    if found is None:
+    found = waiting().filter(pk=row.pk).first()
+    if found is None or found.waits != waits:
         raise StaleState(
             _("Somebody has ruled on these bytes, or more were set aside."), _("Look again.")
         )

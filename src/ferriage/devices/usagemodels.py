@@ -58,6 +58,11 @@ class Incarnation(models.Model):
     def __str__(self) -> str:
         return self.incarnation
 
+    @property
+    def waits(self) -> int:
+        """Return the bytes set aside that nobody has ruled on, both ways together."""
+        return self.aside_down - self.dropped_down + self.aside_up - self.dropped_up
+
 
 class UsageMonth(models.Model):
     """What a subscription used in one month of its quota, both ways together, half-open.
