@@ -268,6 +268,20 @@ class Client:
 
         return _decoded((await self._to_site.ask(ask)).body, wire.ReportAnswer)
 
+    async def standing(self, site_url: str, *, key: str) -> wire.Standing:
+        """Return what the site's staff have decided about this gateway.
+
+        Raises:
+            Declined, Unreachable: As `call`; a site of the release before knows no such question.
+        """
+        url = URL(f"{site_url}/gateway/v1/standing")
+
+        async def ask(spoken: int) -> Answer:
+            body = wire.encode(wire.StandingRequest(format=spoken))
+            return await self.call("POST", url, key=key, body=body)
+
+        return _decoded((await self._to_site.ask(ask)).body, wire.Standing)
+
 
 async def enrol(
     site_url: str, request: wire.EnrolRequest, signing_key: str, *, fingerprint: str

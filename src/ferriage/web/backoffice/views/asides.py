@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from ferriage.devices import setaside
 from ferriage.web.backoffice.pages import form_page, said
-from ferriage.web.shared.tags import byte_size
+from ferriage.web.shared.words import size as byte_size
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
