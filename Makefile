@@ -45,6 +45,7 @@ lint: ## imports, style, types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.11 src/ferriage/agent src/ferriage/config src/ferriage/wire
 
 bench: ## print the figures that README quotes
 	@./setup test

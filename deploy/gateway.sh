@@ -37,8 +37,8 @@ install_packages() {
 }
 
 install_agent() {
-    python3 -c 'import sys; sys.exit(sys.version_info < (3, 12))' ||
-        fail "Python 3.12 or newer is needed; Debian 13 has it. Nothing was installed in /opt."
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "Python 3.11 or newer is needed; Debian 12 and 13 have it. Nothing was installed in /opt."
     [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
         --require-hashes -r "$here/agent.txt" ||

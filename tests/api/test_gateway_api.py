@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -178,6 +179,39 @@ def test_closed_gateway_is_told(client: Client, gateway: EnrolledGateway, now: d
     assert _verified(answer, headers, wire.Problem).slug == "gateway-closed"
 
 
+def _standing(client: Client, gateway: EnrolledGateway) -> wire.Standing:
+    body = wire.encode(wire.StandingRequest(format=wire.FEED_FORMAT))
+    answer, headers = _post(client, gateway.signing_key, gateway.row.code, "standing", body)
+    assert answer.status_code == 200
+    return _verified(answer, headers, wire.Standing)
+
+
+def test_gateway_may_ask_what_was_decided_about_it_and_when(
+    client: Client, gateway: EnrolledGateway, now: datetime
+) -> None:
+    at, later = now - timedelta(hours=3), now - timedelta(hours=1)
+    told = [_standing(client, gateway)]
+    actions.drain_gateway(gateway=gateway.row, now=at, actor=OWNER)
+    told.append(_standing(client, gateway))
+    actions.close_gateway(gateway=gateway.row, now=later, actor=OWNER)
+    told.append(_standing(client, gateway))
+
+    assert told == [
+        wire.Standing("serving"),
+        wire.Standing("draining", clock.unix(at)),
+        wire.Standing("closed", clock.unix(later)),
+    ]
+
+
+def test_nobody_else_is_told_what_was_decided(client: Client, gateway: EnrolledGateway) -> None:
+    body = wire.encode(wire.StandingRequest(format=wire.FEED_FORMAT))
+
+    answer, headers = _post(client, enrolment("")[0], gateway.row.code, "standing", body)
+
+    assert answer.status_code == 401
+    assert _verified(answer, headers, wire.Problem).slug == "signature"
+
+
 _DEEP = b'{"format":5,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 
@@ -191,7 +225,7 @@ def test_body_that_is_no_report_is_refused(
     assert _verified(answer, headers, wire.Problem).slug == "malformed"
 
 
-@pytest.mark.parametrize("path", ["enrol", "report"])
+@pytest.mark.parametrize("path", ["enrol", "report", "standing"])
 @pytest.mark.parametrize("spoil", [lambda _h: {}, lambda h: {**h, wire.HEADER_NONCE: "é"}])
 def test_unsigned_request_is_refused(
     client: Client,
@@ -199,7 +233,11 @@ def test_unsigned_request_is_refused(
     path: str,
     spoil: Callable[[dict[str, str]], dict[str, str]],
 ) -> None:
-    bodies = {"enrol": enrolment(gateway.token)[1], "report": report_of()}
+    bodies = {
+        "enrol": enrolment(gateway.token)[1],
+        "report": report_of(),
+        "standing": wire.StandingRequest(format=wire.FEED_FORMAT),
+    }
     body = wire.encode(bodies[path])
     headers = signed_headers(
         gateway.signing_key,

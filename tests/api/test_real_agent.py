@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from ferriage import wire
-from ferriage.agent import identity
+from ferriage.agent import doctor, identity
 from ferriage.agent.client import Client
 from ferriage.agent.clock import SiteClock
 from ferriage.agent.errors import Declined
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pytest_django.fixtures import SettingsWrapper
 
+    from ferriage.agent.checks import Finding
     from ferriage.config import Config
 
 
@@ -208,3 +209,33 @@ def test_agent_is_told_of_a_sibling_pool_and_in_the_end_that_it_was_closed(
     ]
     assert [isinstance(item, wire.PermitItem) for item in permits] == [True, True]
     assert {by_hub.value.slug, by_site.value.slug} == {wire.GATEWAY_CLOSED}
+
+
+def _doctor(config: Config) -> list[Finding]:
+    """Return what the doctor finds out by asking, not what it finds on this host."""
+    who = identity.load(config)
+    at = SiteClock(site_time=clock.now().timestamp())
+    return asyncio.run(doctor.ask(who, config.hub.url, (), at))
+
+
+@pytest.mark.usefixtures("processes")
+def test_doctor_says_what_staff_decided_about_the_gateway_and_since_when(
+    config: Config, pool: Pool
+) -> None:
+    _enrolled(config, _token(pool))
+    gateway, since = Gateway.objects.get(), clock.now()
+
+    serving = _doctor(config)
+    actions.drain_gateway(gateway=gateway, now=since, actor=OWNER)
+    draining = _doctor(config)
+    actions.close_gateway(gateway=gateway, now=since, actor=OWNER)
+    closed = _doctor(config)
+
+    assert [finding.slug for finding in serving] == ["site", "line"]
+    at = f"{since:%Y-%m-%d %H:%M} UTC"
+    assert draining[1].said == f"this gateway is draining since {at}: no new file names it"
+    assert (draining[1].failed, draining[1].remedy) == (False, "draining")
+    assert [finding.slug for finding in closed] == ["site", "gateway"]
+    assert closed[1].said == f"staff closed this gateway for good at {at}: it serves nobody"
+    assert closed[1].failed
+    assert closed[1].to_do.startswith("Nothing brings it back.")

@@ -119,6 +119,8 @@ EXPECTED: Final = {
     "staff-document": ("osa", ""),
     "staff-alarms": ("osa", ""),
     "staff-alarm-acknowledge": ("", "os"),
+    "staff-asides": ("osa", ""),
+    "staff-aside": ("o", "o"),
     "staff-gateways": ("osa", ""),
     "staff-gateway-new": ("o", "o"),
     "staff-gateway": ("osa", ""),

@@ -33,7 +33,11 @@ ANSWERS = "SE\n\n\nHarbour AB\n\n\n\n\n\n" + 4 * (
     "We read the act and find that no permission is asked for.\nThe act that we read\n"
     "chapter 2, section 1\n2026-11-01\nOlga Harbour\nyes\n"
 )
-NEEDED = Path(__file__).parents[2] / "requirements/agent.txt"
+ROOT = Path(__file__).parents[2]
+NEEDED = ROOT / "requirements/agent.txt"
+UV = ROOT / ".tools/bin/uv"
+OURS = Path(sys.base_prefix) / "bin/python3"
+OLDER = Path("/usr/bin/python3")
 
 
 @dataclass
@@ -43,6 +47,7 @@ class Two:
     directory: Path
     shop: Space
     bare: Space
+    python: Path
 
     @property
     def root(self) -> Path:
@@ -77,7 +82,7 @@ class Two:
 
     def bare_environment(self) -> dict[str, str]:
         return {
-            "PATH": f"{Path(sys.base_prefix) / 'bin'}:{os.environ['PATH']}",
+            "PATH": f"{self.python.parent}:{os.environ['PATH']}",
             "FERRIAGE_ROOT": str(self.root),
             "FERRIAGE_AGENT_RUN_DIR": str(self.directory / "run"),
             "FERRIAGE_AGENT_INTERFACE_PREFIX": f"fs{os.getpid()}g",
@@ -112,10 +117,14 @@ def _start(two: Two, command: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _give_wheels(root: Path) -> None:
+def _give_wheels(two: Two) -> None:
     """Make the host's environment as pip would from its index, which no namespace here reaches."""
-    venv = root / "opt/ferriage/.venv"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    venv = two.root / "opt/ferriage/.venv"
+    subprocess.run([two.python, "-m", "venv", venv], check=True)
+    if two.python == OLDER:
+        hashed = ("--require-hashes", "-r", NEEDED)
+        subprocess.run([UV, "pip", "install", "-q", "--python", venv, *hashed], check=True)
+        return
     packages = next((venv / "lib").glob("python3*/site-packages"))
     for name in re.findall(r"^([a-z0-9_-]+)==", NEEDED.read_text(), re.MULTILINE):
         for file in metadata.distribution(name).files or ():
@@ -130,10 +139,23 @@ def _healthy(two: Two) -> bool:
         return Browser(f"http://{SHOP}:8000").get("/healthz").status == 200
 
 
+def _is_debian_12s(python: Path) -> bool:
+    asked = [python, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 11))"]
+    return python.exists() and subprocess.run(asked, check=False).returncode == 0
+
+
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
+def python() -> Path:
+    """What `python3` is on the bare host."""
+    return OURS
+
+
+@pytest.fixture
+def two(tmp_path: Path, python: Path) -> Iterator[Two]:
     if os.geteuid() != 0:
         pytest.skip("needs root")
+    if python == OLDER and not (_is_debian_12s(python) and UV.exists()):
+        pytest.skip("needs Debian 12's Python 3.11, and uv from ./setup")
     with ExitStack() as stack:
         stack.callback(spaces.remove_sockets, f"fs{os.getpid()}")
         shop, bare = Space("shop"), Space("bare")
@@ -143,11 +165,11 @@ def two(tmp_path: Path) -> Iterator[Two]:
         shop.address("wan", f"{SHOP}/24")
         bare.address("out", f"{BARE}/24")
         bare.run("ip", "route", "add", "default", "via", SHOP)
-        made = Two(tmp_path, shop, bare)
+        made = Two(tmp_path, shop, bare, python)
         init = (sys.executable, "-m", "ferriage", "init", "--local")
         done = _run(shop, made.shop_environment(), *init, stdin=ANSWERS)
         assert done.returncode == 0, done.stderr
-        _give_wheels(made.root)
+        _give_wheels(made)
         for command in ("site", "hub"):
             program = _start(made, command)
             stack.callback(program.wait, 30)
@@ -222,6 +244,7 @@ def _agent(two: Two) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.parametrize("python", [OURS, OLDER], ids=["as the shop's", "Debian 12's"])
 def test_new_gateway_comes_to_life_as_the_site_sees_it(two: Two) -> None:
     assert two.paste(two.block()).returncode == 0
     agent = _agent(two)
@@ -231,8 +254,13 @@ def test_new_gateway_comes_to_life_as_the_site_sees_it(two: Two) -> None:
     finally:
         agent.terminate()
         agent.wait(20)
-        _run(two.bare, {**two.bare_environment(), "FERRIAGE_CONFIG": str(two.settings)}, *_REMOVE)
+        removed = _run(
+            two.bare,
+            {**two.bare_environment(), "FERRIAGE_CONFIG": str(two.settings)},
+            *(str(two.root / "opt/ferriage/.venv/bin/ferriage"), "agent", "remove"),
+        )
 
+    assert removed.returncode == 0, removed.stderr
     row, checks = _row(two), _checks(two)
     assert (row["spoken"], row["outward_address"]) == (wire.FEED_FORMAT, BARE)
     expected = dict.fromkeys(("wireguard", "ipv4", "ipv6", "forwarding", "clock", "line"), "ok")
@@ -244,6 +272,3 @@ def _probed(two: Two) -> str:
     two.ferriage("worker", "--once")
     found: str = _row(two)["probe"]
     return found
-
-
-_REMOVE = (sys.executable, "-m", "ferriage", "agent", "remove")

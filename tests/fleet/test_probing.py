@@ -19,7 +19,8 @@ from ferriage.config import AgentConfig
 from ferriage.core import clock
 from ferriage.fleet import actions, probing, site
 from ferriage.fleet.handshake import Initiation
-from ferriage.fleet.models import Gateway, PoolGateway
+from ferriage.fleet.models import Gateway, Line, Pool, PoolGateway
+from ferriage.fleet.newcomer import steps
 from support import eventually
 from yard import OWNER, EnrolledGateway, Yard, report_of
 
@@ -92,6 +93,41 @@ def test_real_wireguard_answers_the_probe(answering: tuple[str, int], now: datet
 
 @pytest.mark.tunnel
 @pytest.mark.usefixtures("gateway")
+def test_every_port_is_tried_and_one_that_is_silent_is_named(
+    answering: tuple[str, int], now: datetime
+) -> None:
+    key, port = answering
+    Pool.objects.update(size_limit=1)
+    actions.place(line=Line.objects.get(), count=2, now=now)
+    first, second = PoolGateway.objects.order_by("interface")
+    Gateway.objects.update(wireguard_key=key)
+    PoolGateway.objects.filter(pk=first.pk).update(listen_port=port)
+    PoolGateway.objects.filter(pk=second.pk).update(listen_port=9)
+
+    assert probing.run(now) == 1
+
+    row = Gateway.objects.get()
+    members = list(PoolGateway.objects.order_by("interface").select_related("pool__line"))
+    assert (row.probe, [member.probe for member in members]) == ("silent", ["answered", "silent"])
+    step = next(step for step in steps(row, members) if step.slug == "handshake")
+    assert (step.state, step.value, step.remedy) == ("failed", "UDP 9", "port-silent")
+
+
+@pytest.mark.usefixtures("gateway")
+def test_port_of_a_new_sibling_is_tried_soon(now: datetime) -> None:
+    Gateway.objects.update(probe="answered", probed_at=now)
+    PoolGateway.objects.update(probe="answered")
+    Pool.objects.update(size_limit=1)
+
+    before = probing.due(now + 11 * SECOND)
+    actions.place(line=Line.objects.get(), count=2, now=now)
+    after = probing.due(now + 11 * SECOND)
+
+    assert (before, [row.name for row in after]) == ([], ["alpha"])
+
+
+@pytest.mark.tunnel
+@pytest.mark.usefixtures("gateway")
 def test_another_key_at_the_port_is_no_answer(answering: tuple[str, int], now: datetime) -> None:
     _key, port = answering
     Gateway.objects.update(wireguard_key=identity.wireguard_public(identity._new_wireguard_key()))
@@ -145,7 +181,8 @@ def test_answer_that_comes_after_the_address_changed_is_not_noted(
     former = Gateway.objects.get()
     actions.set_endpoint(gateway=gateway.row, host="192.0.2.9", now=now, actor=OWNER)
 
-    noted = actions.note_probe(gateway=former, outcome=Gateway.Probe.ANSWERED, now=now)
+    outcomes = {51900: Gateway.Probe.ANSWERED}
+    noted = actions.note_probe(gateway=former, outcomes=outcomes, now=now)
 
     assert (noted, _probe()) == (False, "")
 

@@ -127,14 +127,14 @@ def test_used_up_quota_is_told_and_a_pack_lets_devices_go_on(
     outcome = till.receive(till.transfer(order).reference, order.due_minor).outcome
     after = page_of(alice, "/account/")
 
-    assert "This month’s data is used up." in page
+    assert "Your data for this month is used up." in page
     assert f'name="place" value="{term.code} {packs.code}" checked' in page
     assert sent["Location"] == f"/orders/{order.code}/"
     assert "20 GB more data" in page_of(alice, f"/orders/{order.code}/")
     assert outcome == "settled"
     assert "100 GB of 120 GB used · <strong>20 GB left</strong>" in after
     assert "20 GB of it bought on top" in after
-    assert "This month’s data is used up." not in after
+    assert "Your data for this month is used up." not in after
     record = wire.decode(PoolCurrent.objects.get(subject=device.code).payload, wire.Put).device
     assert record.quota is not None
     assert record.quota.bytes == 120 * GB

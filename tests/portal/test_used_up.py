@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 SAID = "Your data for this month is used up."
 
 
+def test_device_and_account_say_it_alike(shop: Shop, alice: Customer, now: datetime) -> None:
+    Plan.objects.update(quota_bytes=QUOTA)
+    shop.plan.refresh_from_db()
+    declare_place(account=alice.account, place="XD", now=now, actor=CUSTOMER)
+    device = shop.device(shop.extend(alice.account))
+    agent = Agent(shop)
+    agent.tell(agent.row(device, QUOTA), at=now + timedelta(minutes=1))
+
+    pages = [reverse("device", args=[device.code]), reverse("account")]
+    said = [alice.client.get(page).content.decode() for page in pages]
+
+    parts = [page[page.index(SAID) :] for page in said]
+    assert len({part[: part.index("</time>")] for part in parts}) == 1
+
+
 def test_device_page_says_that_the_data_is_used_up_and_until_when(
     shop: Shop, alice: Customer, now: datetime
 ) -> None:

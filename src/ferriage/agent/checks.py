@@ -38,6 +38,14 @@ _ANSWERS: Final = {0, 3}
 REMEDIES: Final = {
     "reach-site": "See its address, this host's DNS and route, and the firewalls between.",
     "reach-hub": "See that it answers from here: hub.url of the shop, and its firewall.",
+    "closed": (
+        "Nothing brings it back. `ferriage agent remove --forget`, then paste the block of a new "
+        "gateway here."
+    ),
+    "draining": (
+        "Whoever has a file for it is served on. Its page in the back office ends the draining, "
+        "or closes it."
+    ),
     "enrol-anew": "If the shop closed this gateway, enrol anew: `ferriage agent remove --forget`.",
     "same-release": "Install the shop's release here: they may be one minor version apart.",
     "serve-line": "Let it serve a line, on its page in the back office.",

@@ -9,7 +9,7 @@ Source: docs/explanation/gateway.md
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ferriage.agent.clock import SiteClock
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -127,7 +129,7 @@ class Tongue:
         self._mark = mark
         self._older_until = -1.0
 
-    async def ask[T](self, question: Callable[[int], Awaitable[T]]) -> T:
+    async def ask(self, question: Callable[[int], Awaitable[T]]) -> T:
         """Ask in our format, and if that is not known in the one before.
 
         Raises:
@@ -266,6 +268,20 @@ class Client:
 
         return _decoded((await self._to_site.ask(ask)).body, wire.ReportAnswer)
 
+    async def standing(self, site_url: str, *, key: str) -> wire.Standing:
+        """Return what the site's staff have decided about this gateway.
+
+        Raises:
+            Declined, Unreachable: As `call`; a site of the release before knows no such question.
+        """
+        url = URL(f"{site_url}/gateway/v1/standing")
+
+        async def ask(spoken: int) -> Answer:
+            body = wire.encode(wire.StandingRequest(format=spoken))
+            return await self.call("POST", url, key=key, body=body)
+
+        return _decoded((await self._to_site.ask(ask)).body, wire.Standing)
+
 
 async def enrol(
     site_url: str, request: wire.EnrolRequest, signing_key: str, *, fingerprint: str
@@ -312,7 +328,7 @@ async def _ask_to_enrol(
     return answer, nonce
 
 
-def _decoded[T](body: bytes, kind: type[T]) -> T:
+def _decoded(body: bytes, kind: type[T]) -> T:
     try:
         return wire.decode(body, kind)
     except wire.WireError as error:

@@ -6,6 +6,7 @@ What it finds on the host is what the agent reports too (`checks`); it asks site
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -42,7 +43,7 @@ def examine(config: Config) -> Iterator[Finding]:
         clock = SiteClock(site_time=store.clock())
     finally:
         store.close()
-    yield from asyncio.run(_ask(who, hub, assignments, clock))
+    yield from asyncio.run(ask(who, hub, assignments, clock))
     yield from checks.look(
         Facts(
             config=config.agent,
@@ -54,17 +55,38 @@ def examine(config: Config) -> Iterator[Finding]:
     )
 
 
-async def _ask(
+async def ask(
     who: Identity, hub: str, assignments: tuple[wire.PoolAssignment, ...], clock: SiteClock
 ) -> list[Finding]:
-    """Ask the site whether it is there, and the hub whether it takes our signature."""
+    """Ask the site whether it is there and what of us, and the hub if it takes our signature."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
         found = [await _reached(session, who.site_url)]
+        client = Client(session, gateway=who.gateway, signing_key=who.signing_key, clock=clock)
+        decided = await _decided(client, who)
+        found += decided
+        if any(finding.failed for finding in decided):
+            return found
         if not assignments:
             said = "no line is served here yet"
             return [*found, Finding("line", said, "unknown", remedy="serve-line")]
-        client = Client(session, gateway=who.gateway, signing_key=who.signing_key, clock=clock)
         return [*found, await _known(client, hub, who, assignments[0].pool)]
+
+
+async def _decided(client: Client, who: Identity) -> list[Finding]:
+    """Say what staff have decided about this gateway; nothing where it simply serves."""
+    try:
+        standing = await client.standing(who.site_url, key=who.permit_key)
+    except (Declined, Unreachable):
+        # That the site is there was asked before; one of the release before does not know this.
+        return []
+    if standing.state == "serving":
+        return []
+    since = f"{datetime.fromtimestamp(standing.since, UTC):%Y-%m-%d %H:%M} UTC"
+    if standing.state == "closed":
+        said = f"staff closed this gateway for good at {since}: it serves nobody"
+        return [Finding("gateway", said, "failed", value="closed", remedy="closed")]
+    said = f"this gateway is draining since {since}: no new file names it"
+    return [Finding("gateway", said, value="draining", remedy="draining")]
 
 
 async def _known(client: Client, hub: str, who: Identity, pool: str) -> Finding:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import ipaddress
 import socket
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ferriage import wire
 
-type Key = int | str
-type Value = float | tuple[int, int] | None
-type Plane = dict[str, dict[Key, Value]]
+Key: TypeAlias = int | str
+Value: TypeAlias = float | tuple[int, int] | None
+Plane: TypeAlias = dict[str, dict[Key, Value]]
 
 TIMED: Final = frozenset({"open", "lines"})
 MAPS: Final = frozenset({"dev4", "dev6", "way"})

@@ -9,7 +9,6 @@ Source: docs/explanation/presence.md
 
 from __future__ import annotations
 
-from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,7 @@ import msgspec
 import structlog
 
 from ferriage.agent import flows
+from ferriage.agent.chunks import chunked
 from ferriage.agent.clock import boot_seconds
 from ferriage.agent.system import in_memory
 
@@ -75,7 +75,7 @@ class Presence:
         }
         self._backend.calm(interface, [key for key, peer in peers.items() if peer.keepalive])
         silent = [key for key, found in seen.items() if now - found.since > self._limit]
-        for keys in batched(silent[:_MOST_AT_ONCE], _CHUNK):
+        for keys in chunked(silent[:_MOST_AT_ONCE], _CHUNK):
             self._forget(interface, {key: peers[key].allowed_ips for key in keys})
         self._save()
 

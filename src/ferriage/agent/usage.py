@@ -9,7 +9,7 @@ Source: docs/explanation/gateway.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ferriage.agent.store import Store
 
-type Counts = Mapping[int, tuple[int, int]]
+Counts: TypeAlias = "Mapping[int, tuple[int, int]]"
 
 
 class Bytes(NamedTuple):

@@ -56,7 +56,7 @@ def add_gateway(parsed: argparse.Namespace) -> int:
     tell(f"  ferriage agent enrol {new.token}")
     with contextlib.suppress(NoBundle):  # set up from a wheel alone: the token is enough
         pasted = block(new.token)
-        say("\nOn a bare Debian 13 host paste this instead; it fetches the agent from this shop:\n")
+        say("\nOn a bare Debian 12 or 13 host paste this instead; it fetches its agent here:\n")
         say(pasted.rstrip())
     say(f"\nLet UDP {_ports(new.gateway)} reach that host. Each further line that it serves, and")
     say("each further pool of a line, takes the next port by itself: better open those too.")

@@ -85,6 +85,20 @@ class Device(models.Model):
         return self.name
 
 
+class Unplaced(models.Model):
+    """A device that found no room on a line of its plan: not served there until it is placed."""
+
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="+")
+    line = models.ForeignKey("fleet.Line", on_delete=models.PROTECT, related_name="+")
+    since = models.DateTimeField()
+
+    class Meta:
+        db_table = "devices_unplaced"
+        constraints = [
+            models.UniqueConstraint(fields=["device", "line"], name="devices_unplaced_once")
+        ]
+
+
 class DevicePool(models.Model):
     """Where a device was placed on a line: once, so that its file stays right until it is removed.
 

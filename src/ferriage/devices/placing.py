@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-import structlog
-
 from ferriage.core.db import writing
-from ferriage.devices.models import Device, DevicePool
+from ferriage.devices.models import Device, DevicePool, Unplaced
 from ferriage.fleet import actions as fleet
 from ferriage.plans import queries as plans
 
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.fleet.models import Line
-
-log = structlog.get_logger()
 
 
 class _Place(NamedTuple):
@@ -45,7 +41,8 @@ def place(*, device: Device, lines: Iterable[Line], now: datetime) -> None:
 def pools_of(devices: Sequence[Device], now: datetime) -> dict[int, dict[Line, int]]:
     """Return each device's pool on each line of its plan; who has none there yet is placed.
 
-    One that cannot be placed has no pool there: whoever sells or adds asks for room before.
+    One that finds no room has no pool there, and is noted: whoever sells or adds asks for room
+    before, but staff and the law move devices too. `devices.unplaced` tries again.
 
     Returns:
         Lines with the pool's primary key, by the device's primary key.
@@ -59,10 +56,7 @@ def pools_of(devices: Sequence[Device], now: datetime) -> dict[int, dict[Line, i
                 if (device.pk, line.pk) not in known:
                     missing[line].append(device)
         for line in sorted(missing, key=lambda line: line.pk):
-            try:
-                known |= _place(missing[line], line, now)
-            except fleet.NoRoom:
-                log.warning("devices.unplaced", line=line.code, count=len(missing[line]))
+            known |= _place_as_many(missing[line], line, now)
     return {
         key: {line: known[_Place(key, line.pk)] for line in found if (key, line.pk) in known}
         for key, found in lines.items()
@@ -75,6 +69,7 @@ def leave(devices: Iterable[Device]) -> None:
         rows = DevicePool.objects.filter(device__in=[device.pk for device in devices])
         fleet.release(pools=Counter(rows.values_list("pool_id", flat=True)))
         rows.delete()
+        Unplaced.objects.filter(device__in=[device.pk for device in devices]).delete()
 
 
 def _lines_of(devices: Sequence[Device]) -> dict[int, list[Line]]:
@@ -96,6 +91,22 @@ def _known(devices: Sequence[Device]) -> dict[_Place, int]:
         _Place(device, line): pool
         for device, line, pool in rows.values_list("device_id", "line_id", "pool_id")
     }
+
+
+def _place_as_many(devices: Sequence[Device], line: Line, now: datetime) -> dict[_Place, int]:
+    """Place the first ones, as far as there is room, and note the others."""
+    try:
+        placed = _place(devices, line, now)
+    except fleet.NoRoom:
+        placed = _place(devices[: fleet.places_left(line=line)], line, now)
+    waiting = [device for device in devices if (device.pk, line.pk) not in placed]
+    Unplaced.objects.filter(line=line, device__in=[key.device for key in placed]).delete()
+    Unplaced.objects.bulk_create(
+        [Unplaced(device=device, line=line, since=now) for device in waiting],
+        batch_size=500,
+        ignore_conflicts=True,
+    )
+    return placed
 
 
 def _place(devices: Sequence[Device], line: Line, now: datetime) -> dict[_Place, int]:

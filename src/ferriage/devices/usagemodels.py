@@ -18,7 +18,8 @@ class Incarnation(models.Model):
     """One life of a device's counter on a gateway: the greatest absolute values it was told.
 
     Of `told_*`, `aside_*` were told faster than they can have been used: they are kept, shown to
-    staff, and count against nobody. `rate_*` is the speed that the device had at `told_at`, and
+    staff, and count against nobody. Staff count them, then they are set aside no more, or drop
+    them: `dropped_*` of `aside_*`. `rate_*` is the speed that the device had at `told_at`, and
     `spare_ms` the time at full speed that it had not used by then, a minute at most. A `final` one
     grows no more, and is forgotten 35 days after `told_at`.
     """
@@ -30,6 +31,8 @@ class Incarnation(models.Model):
     told_up = models.BigIntegerField(default=0)
     aside_down = models.BigIntegerField(default=0)
     aside_up = models.BigIntegerField(default=0)
+    dropped_down = models.BigIntegerField(default=0, db_default=0)
+    dropped_up = models.BigIntegerField(default=0, db_default=0)
     rate_down_bps = models.PositiveBigIntegerField()
     rate_up_bps = models.PositiveBigIntegerField()
     final = models.BooleanField(default=False)
@@ -47,6 +50,11 @@ class Incarnation(models.Model):
                 & Q(told_down__gte=F("aside_down"), told_up__gte=F("aside_up")),
                 name="devices_incarnation_sane",
             ),
+            models.CheckConstraint(
+                condition=Q(dropped_down__gte=0, dropped_up__gte=0)
+                & Q(aside_down__gte=F("dropped_down"), aside_up__gte=F("dropped_up")),
+                name="devices_incarnation_dropped",
+            ),
         ]
         indexes = [
             models.Index(
@@ -56,6 +64,11 @@ class Incarnation(models.Model):
 
     def __str__(self) -> str:
         return self.incarnation
+
+    @property
+    def waits(self) -> int:
+        """Return the bytes set aside that nobody has ruled on, both ways together."""
+        return self.aside_down - self.dropped_down + self.aside_up - self.dropped_up
 
 
 class UsageMonth(models.Model):

@@ -37,7 +37,12 @@ REMEDIES: Final = {
         "A kernel with WireGuard is best; else install Debian 13's wireguard-go."
     ),
     _KIND.METERING: gettext_lazy(
-        "Nobody is cut by it. Hold the usage of that day against the gateway's log."
+        "Nobody is cut by it. Hold the usage of that day against the gateway's log, and decide on "
+        "what was set aside: Gateways → Bytes set aside."
+    ),
+    _KIND.UNPLACED: gettext_lazy(
+        "Raise what its pools hold, give its gateways a lower first port, or take it out of a "
+        "plan. Devices are placed by themselves, within a minute."
     ),
     _KIND.LINE_CLOSING: gettext_lazy(
         "Renew what the register asks for; the line's page says what ends. It closes by itself."
@@ -129,6 +134,10 @@ def _named(rows: Mapping[str, int]) -> str:
     return ", ".join(f"{code} ({count:,} B)" for code, count in rows.items())
 
 
+def _unplaced(details: Mapping[str, Any]) -> str:
+    return _("Not served on this line: %(count)s devices.") % {"count": details.get("count", 0)}
+
+
 def _instant(text: str) -> str:
     return f"{text[:19].replace('T', ' ')} UTC"
 
@@ -166,4 +175,5 @@ _SAID: Final[Mapping[Alarm.Kind, Callable[[Mapping[str, Any]], str]]] = {
     _KIND.HUB_AWAY: _failed,
     _KIND.CLOCK_WRONG: _failed,
     _KIND.METERING: _metered,
+    _KIND.UNPLACED: _unplaced,
 }

@@ -36,11 +36,12 @@ _BESIDES: Final = (
 )
 _WHEEL: Final = f"ferriage-{ferriage.__version__}-py3-none-any.whl"
 _INFO: Final = f"ferriage-{ferriage.__version__}.dist-info"
+# The agent asks for less than the shop, which takes 3.12: Debian 12 has 3.11.
 _METADATA: Final = f"""\
 Metadata-Version: 2.1
 Name: ferriage
 Version: {ferriage.__version__}
-Requires-Python: >=3.12
+Requires-Python: >=3.11
 License: Apache-2.0
 """
 _FORM: Final = """\

@@ -155,7 +155,7 @@ def facts(*, now: datetime, by_worker: bool) -> list[Fact]:
     ]
 
 
-LOOKED_FOR: Final = tuple(kind for kind in _KIND if kind != _KIND.METERING)
+LOOKED_FOR: Final = tuple(kind for kind in _KIND if kind not in {_KIND.METERING, _KIND.UNPLACED})
 """The kinds that `facts` returns whole; others are raised when they happen."""
 
 

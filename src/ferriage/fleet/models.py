@@ -167,7 +167,8 @@ class PoolGateway(models.Model):
 
     `deferred*` say how many devices it keeps that the snapshot of that revision did not name,
     `waiting*` how many are off that were removed or held before the database was restored, and
-    `since` what it knows of devices and the restored database does not (`wire.Since`).
+    `since` what it knows of devices and the restored database does not (`wire.Since`). `probe` is
+    what came of the last handshake that the site tried at `listen_port`.
     """
 
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="memberships")
@@ -188,6 +189,7 @@ class PoolGateway(models.Model):
     waiting_rev = models.PositiveBigIntegerField(default=0)
     waiting_digest = models.CharField(max_length=64, blank=True, default="")
     since = models.JSONField(default=list)
+    probe = models.CharField(max_length=8, choices=Gateway.Probe, blank=True, db_default="")
     reported_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -199,6 +201,10 @@ class PoolGateway(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["gateway", "listen_port"], name="fleet_poolgateway_port"
+            ),
+            models.CheckConstraint(
+                condition=Q(probe__in=["", "answered", "silent", "unsent"]),
+                name="fleet_poolgateway_probe",
             ),
         ]
 
@@ -328,6 +334,7 @@ class Alarm(models.Model):
         SECOND_AGENT = "second_agent", _("second agent refused")
         SLOW_BUILD = "slow_build", _("slow build of WireGuard")
         METERING = "metering", _("bytes do not add up")
+        UNPLACED = "unplaced", _("devices without room")
         LINE_CLOSING = "line_closing", _("line closes soon")
         WORKER_LATE = "worker_late", _("worker late")
         HUB_AWAY = "hub_away", _("hub away")

@@ -44,11 +44,12 @@ def steps(gateway: Gateway, members: Sequence[PoolGateway]) -> list[Step]:
     Args:
         members: Its lines, with `pool.line`.
     """
-    handshake = _handshake(gateway, served=bool(members))
+    handshake = _handshake(gateway, members)
+    reached = handshake.state == "ok" or handshake.remedy == "port-silent"
     return [
         *_known(gateway),
         *_checked(gateway, "wireguard"),
-        _outside(gateway, reached=handshake.state == "ok"),
+        _outside(gateway, reached=reached),
         handshake,
         *(step for slug in _ON_ITS_HOST for step in _checked(gateway, slug)),
         *_lines(members),
@@ -116,13 +117,22 @@ def _is_address(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdecimal()
 
 
-def _handshake(gateway: Gateway, *, served: bool) -> Step:
-    """Return whether a tunnel can come up from outside: a customer's has, or the site's probe."""
-    if not served:
+def _handshake(gateway: Gateway, members: Sequence[PoolGateway]) -> Step:
+    """Return whether a tunnel can come up from outside: a customer's has, or the site's probe.
+
+    A port that is silent beside one that answers is kept shut before the host, whoever came in.
+    """
+    if not members:
         return Step("handshake", "waiting", remedy="serve-line")
+    silent = [str(one.listen_port) for one in members if one.probe == Gateway.Probe.SILENT]
+    if silent and any(one.probe == Gateway.Probe.ANSWERED for one in members):
+        return Step("handshake", "failed", f"UDP {', '.join(silent)}", "port-silent")
     seen = next(_checked(gateway, "handshake"))
-    if seen.state in {"ok", "failed"}:
-        return seen
+    return seen if seen.state in {"ok", "failed"} else _tried(gateway, seen)
+
+
+def _tried(gateway: Gateway, seen: Step) -> Step:
+    """Return what the site's own try says where the host itself could tell nothing."""
     if gateway.probe == Gateway.Probe.ANSWERED:
         return Step("handshake", "ok")
     if gateway.probe == Gateway.Probe.UNSENT:

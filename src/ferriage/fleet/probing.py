@@ -10,22 +10,25 @@ import base64
 import selectors
 import socket
 import time
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from django.db.models import Min
+from django.db.models import Exists, OuterRef
 
 from ferriage.fleet import site
 from ferriage.fleet.actions.newcomers import note_probe
 from ferriage.fleet.handshake import ANSWER_BYTES, Initiation
-from ferriage.fleet.models import Gateway
+from ferriage.fleet.models import Gateway, Line, PoolGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from concurrent.futures import Future
     from datetime import datetime
+
+    from django.db.models import QuerySet
 
 _SECONDS: Final = 1.0
 _LOOKUP_SECONDS: Final = 2.0
@@ -41,7 +44,7 @@ _lookups = ThreadPoolExecutor(max_workers=4, thread_name_prefix="probe-lookup")
 
 
 class Due(NamedTuple):
-    """A gateway to be tried, and the UDP port of its first line."""
+    """A gateway to be tried, and one of its UDP ports."""
 
     gateway: Gateway
     port: int
@@ -49,28 +52,42 @@ class Due(NamedTuple):
 
 def run(now: datetime) -> int:
     """Try the gateways that are due and note what came of it; return how many that were."""
-    tried = due(now)[:_MOST]
-    if not tried:
-        return 0
-    found = attempt(tried, now)
-    for gateway, _ in tried:
-        note_probe(gateway=gateway, outcome=found[gateway.pk], now=now)
-    return len(tried)
+    gateways = due(now)[:_MOST]
+    outcomes: dict[Gateway, dict[int, Gateway.Probe]] = defaultdict(dict)
+    for (gateway, port), outcome in attempt(_ports(gateways), now).items():
+        outcomes[gateway][port] = outcome
+    for gateway, found in outcomes.items():
+        note_probe(gateway=gateway, outcomes=found, now=now)
+    return len(outcomes)
 
 
-def due(now: datetime) -> list[Due]:
+def due(now: datetime) -> list[Gateway]:
     """Return the gateways to be tried now."""
     rows = Gateway.objects.filter(
         state=Gateway.State.ACTIVE, last_seen_at__gt=now - _SEEN, spoken__gte=_SPEAKS_OF_PROBES
     )
-    served = rows.annotate(port=Min("memberships__listen_port")).filter(port__isnull=False)
-    return [Due(row, row.port) for row in served.order_by("pk") if _is_due(row, now)]
+    served = _served().filter(gateway=OuterRef("pk"))
+    found = rows.filter(Exists(served)).annotate(has_new=Exists(served.filter(probe="")))
+    return [row for row in found.order_by("pk") if _is_due(row, now, has_new=row.has_new)]
 
 
-def _is_due(gateway: Gateway, now: datetime) -> bool:
+def _served() -> QuerySet[PoolGateway]:
+    return PoolGateway.objects.exclude(pool__line__state=Line.State.CLOSED)
+
+
+def _ports(gateways: Iterable[Gateway]) -> list[Due]:
+    """Return every port: the host's firewall may let one through and no other."""
+    by_pk = {gateway.pk: gateway for gateway in gateways}
+    rows = _served().filter(gateway__in=by_pk).order_by("gateway", "listen_port")
+    return [Due(by_pk[pk], port) for pk, port in rows.values_list("gateway_id", "listen_port")]
+
+
+def _is_due(gateway: Gateway, now: datetime, *, has_new: bool) -> bool:
     if gateway.probed_at is None:
         return True
-    if gateway.probe == Gateway.Probe.ANSWERED:
+    if has_new:
+        pause = _AGAIN
+    elif gateway.probe == Gateway.Probe.ANSWERED:
         pause = _AGAIN_AFTER_ANSWER
     else:
         new = gateway.enrolled_at is not None and now - gateway.enrolled_at < _NEW
@@ -78,31 +95,29 @@ def _is_due(gateway: Gateway, now: datetime) -> bool:
     return now - gateway.probed_at >= pause
 
 
-def attempt(tried: Iterable[Due], now: datetime) -> dict[int, Gateway.Probe]:
-    """Send each gateway a first message and return, by primary key, what came back in a second."""
-    outcome: dict[int, Gateway.Probe] = {}
-    waiting: dict[socket.socket, tuple[int, Initiation]] = {}
+def attempt(tried: Iterable[Due], now: datetime) -> dict[Due, Gateway.Probe]:
+    """Send a first message to each port and return what came back in a second."""
+    outcome: dict[Due, Gateway.Probe] = {}
+    waiting: dict[socket.socket, tuple[Due, Initiation]] = {}
     with ExitStack() as stack:
-        for gateway, place in _places(tried):
-            outcome[gateway.pk] = Gateway.Probe.UNSENT
-            responder = base64.b64decode(gateway.wireguard_key)
+        for one, place in _places(tried):
+            outcome[one] = Gateway.Probe.UNSENT
+            responder = base64.b64decode(one.gateway.wireguard_key)
             first = Initiation(private=site.probe_key(), responder=responder, at=now)
             sending = _sent(stack, place, first.packet)
             if sending is not None:
-                outcome[gateway.pk] = Gateway.Probe.SILENT
-                waiting[sending] = gateway.pk, first
-        for pk in _answered(waiting):
-            outcome[pk] = Gateway.Probe.ANSWERED
+                outcome[one] = Gateway.Probe.SILENT
+                waiting[sending] = one, first
+        for one in _answered(waiting):
+            outcome[one] = Gateway.Probe.ANSWERED
     return outcome
 
 
-def _places(tried: Iterable[Due]) -> list[tuple[Gateway, tuple[str, int] | None]]:
+def _places(tried: Iterable[Due]) -> list[tuple[Due, tuple[str, int] | None]]:
     """Look all names up at once; a resolver that is dead holds up nobody for long."""
-    asked = [
-        (gateway, _lookups.submit(_lookup, gateway.endpoint_host, port)) for gateway, port in tried
-    ]
+    asked = [(one, _lookups.submit(_lookup, one.gateway.endpoint_host, one.port)) for one in tried]
     end = time.monotonic() + _LOOKUP_SECONDS
-    return [(gateway, _result(looked, end)) for gateway, looked in asked]
+    return [(one, _result(looked, end)) for one, looked in asked]
 
 
 def _result(looked: Future[tuple[str, int]], end: float) -> tuple[str, int] | None:
@@ -132,22 +147,22 @@ def _sent(stack: ExitStack, place: tuple[str, int] | None, packet: bytes) -> soc
     return sending
 
 
-def _answered(waiting: Mapping[socket.socket, tuple[int, Initiation]]) -> set[int]:
+def _answered(waiting: Mapping[socket.socket, tuple[Due, Initiation]]) -> set[Due]:
     """Wait for answers, at most a second, and return whose were right."""
-    right: set[int] = set()
+    right: set[Due] = set()
     with selectors.DefaultSelector() as selector:
-        for sending, (pk, first) in waiting.items():
-            selector.register(sending, selectors.EVENT_READ, (sending, pk, first))
+        for sending, (one, first) in waiting.items():
+            selector.register(sending, selectors.EVENT_READ, (sending, one, first))
         end = time.monotonic() + _SECONDS
         while selector.get_map() and (left := end - time.monotonic()) > 0:
             for ready, _ in selector.select(left):
-                sending, pk, first = ready.data
+                sending, one, first = ready.data
                 try:
                     answered = first.answered_by(sending.recv(2 * ANSWER_BYTES))
                 except OSError:  # nothing listens at that port
                     selector.unregister(sending)
                     continue
                 if answered:
-                    right.add(pk)
+                    right.add(one)
                     selector.unregister(sending)
     return right

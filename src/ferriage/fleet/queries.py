@@ -10,9 +10,11 @@ from ferriage.approvals import queries as register
 from ferriage.approvals.facts import LineFacts
 from ferriage.approvals.packs import Packs
 from ferriage.approvals.site import packs_in_force
+from ferriage.core import clock
 from ferriage.core.compiled import Compiled
+from ferriage.core.models import AuditEntry
 from ferriage.fleet import site
-from ferriage.fleet.models import Line, Permit, PoolGateway
+from ferriage.fleet.models import Gateway, Line, Permit, PoolGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     from ferriage.approvals.facts import CustomerClass, Use, Verdict
     from ferriage.approvals.packs import Pack
-    from ferriage.fleet.models import Gateway
 
 
 def line_facts(line: Line) -> LineFacts:
@@ -166,6 +167,17 @@ def ports_of(gateway: Gateway) -> list[int]:
     """Return the UDP ports at which tunnels reach a gateway: those it listens on, or its first."""
     members = PoolGateway.objects.filter(gateway=gateway).order_by("listen_port")
     return list(members.values_list("listen_port", flat=True)) or [gateway.endpoint_port]
+
+
+def standing_of(gateway: Gateway) -> wire.Standing:
+    """Return what staff have decided about a gateway, and when."""
+    if gateway.state == Gateway.State.CLOSED:
+        closed = AuditEntry.objects.filter(action="gateway.closed", subject=gateway.code)
+        at = closed.order_by("-sequence").values_list("at", flat=True).first()
+        return wire.Standing("closed", clock.unix(at) if at else 0)
+    if gateway.draining_at is not None:
+        return wire.Standing("draining", clock.unix(gateway.draining_at))
+    return wire.Standing("serving")
 
 
 def assignments(gateway: Gateway) -> tuple[wire.PoolAssignment, ...]:

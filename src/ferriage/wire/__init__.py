@@ -34,6 +34,8 @@ from ferriage.wire.calls import (
     ReportAnswer,
     Sign,
     Since,
+    Standing,
+    StandingRequest,
     Usage,
 )
 from ferriage.wire.codec import (
@@ -147,6 +149,8 @@ __all__ = [
     "Sign",
     "SignedPermit",
     "Since",
+    "Standing",
+    "StandingRequest",
     "Struct",
     "Unauthentic",
     "Usage",

@@ -212,6 +212,22 @@ class ReportAnswer(Struct, frozen=True):
     probe_key: str = ""
 
 
+class StandingRequest(Struct, frozen=True):
+    """`POST /gateway/v1/standing`: what the site's staff have decided about this gateway."""
+
+    format: int
+
+
+class Standing(Struct, frozen=True):
+    """Whether a gateway serves, is named in no new file, or was closed for good; `since` when.
+
+    `since` is 0 where nothing was decided.
+    """
+
+    state: Literal["serving", "draining", "closed"]
+    since: int = 0
+
+
 class Problem(Struct, frozen=True):
     """Body of every answer that is an error: a stable slug and a message for people."""
 

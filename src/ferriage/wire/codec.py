@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import ipaddress
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -15,6 +15,8 @@ from ferriage.wire.records import FASTEST_BPS, MOST_ROUTES, WIDEST_ROUTE, Device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+T = TypeVar("T")
 
 DIGEST_ZERO: Final = "0" * 64
 """The digest of no device at all."""
@@ -32,7 +34,7 @@ def encode(value: msgspec.Struct) -> bytes:
     return _ENCODER.encode(value)
 
 
-def decode[T](data: bytes | str, kind: type[T]) -> T:
+def decode(data: bytes | str, kind: type[T]) -> T:
     """Decode one structure strictly.
 
     Raises:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from itertools import batched
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
+from ferriage.agent.chunks import chunked
 from ferriage.agent.errors import ChangeRefused, DataPlaneError
 from ferriage.agent.system import run
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ferriage.agent.backend import Link
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -80,7 +82,7 @@ def clamped(private_key: str) -> str:
     return base64.b64encode(key).decode("ascii")
 
 
-def send_each[T](
+def send_each(
     changes: Iterable[tuple[str, T]], send: Callable[[Sequence[T]], None]
 ) -> dict[str, str]:
     """Send changes in chunks and return the keys not taken, with reasons.
@@ -90,12 +92,12 @@ def send_each[T](
         send: Raises `ChangeRefused` when WireGuard does not take something of it.
     """
     refused: dict[str, str] = {}
-    for chunk in batched(changes, CHUNK):
+    for chunk in chunked(changes, CHUNK):
         refused |= _send(chunk, send)
     return refused
 
 
-def send_all[T](changes: Iterable[tuple[str, T]], send: Callable[[Sequence[T]], None]) -> None:
+def send_all(changes: Iterable[tuple[str, T]], send: Callable[[Sequence[T]], None]) -> None:
     """Send changes in chunks; one that is refused keeps no other back.
 
     Raises:
@@ -105,7 +107,7 @@ def send_all[T](changes: Iterable[tuple[str, T]], send: Callable[[Sequence[T]], 
         raise DataPlaneError(reason)
 
 
-def _send[T](chunk: Sequence[tuple[str, T]], send: Callable[[Sequence[T]], None]) -> dict[str, str]:
+def _send(chunk: Sequence[tuple[str, T]], send: Callable[[Sequence[T]], None]) -> dict[str, str]:
     """Send a chunk; when refused, halve it until the bad record stands alone."""
     try:
         send([change for _, change in chunk])

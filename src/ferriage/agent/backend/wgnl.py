@@ -12,7 +12,7 @@ import ipaddress
 import socket
 import struct
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from ferriage.agent.backend import Peer
 from ferriage.agent.netlink import LONGEST, Malformed, attribute, attributes, nest
@@ -61,7 +61,7 @@ class Change(NamedTuple):
     keepalive: int | None = None
 
 
-type Record = tuple[Change, ...]
+Record: TypeAlias = tuple[Change, ...]
 """Changes that belong together: no message ends between them, unless they fill more than one."""
 
 

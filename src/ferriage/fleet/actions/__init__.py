@@ -48,6 +48,7 @@ from ferriage.fleet.actions.pools import (
     SizeWrong,
     check_room,
     place,
+    places_left,
     release,
     set_size_limit,
 )
@@ -107,6 +108,7 @@ __all__ = [
     "new_enrol_token",
     "note_probe",
     "place",
+    "places_left",
     "put_in_service",
     "raise_alarm",
     "raise_alarms",

@@ -17,6 +17,7 @@ from ferriage.core.models import AuditEntry
 from ferriage.fleet.models import Gateway, PoolCurrent, PoolGateway
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
 _FORMAT_NOTED: Final = "gateway.format_refused"
@@ -125,8 +126,10 @@ def begin_anew(gateway: Gateway) -> None:
     gateway.probe, gateway.probed_at = "", None
 
 
-def note_probe(*, gateway: Gateway, outcome: Gateway.Probe, now: datetime) -> bool:
-    """Note what came of a handshake that was tried with a gateway.
+def note_probe(*, gateway: Gateway, outcomes: Mapping[int, Gateway.Probe], now: datetime) -> bool:
+    """Note what came of the handshakes that were tried with a gateway, by UDP port.
+
+    The gateway has answered when each of its ports has.
 
     Returns:
         False when its address or key changed meanwhile: then it says nothing of the gateway.
@@ -138,4 +141,15 @@ def note_probe(*, gateway: Gateway, outcome: Gateway.Probe, now: datetime) -> bo
             endpoint_port=gateway.endpoint_port,
             wireguard_key=gateway.wireguard_key,
         )
-        return same.update(probe=outcome, probed_at=now) == 1
+        if same.update(probe=_worst(outcomes.values()), probed_at=now) != 1:
+            return False
+        members = list(PoolGateway.objects.filter(gateway=gateway, listen_port__in=outcomes))
+        for member in members:
+            member.probe = outcomes[member.listen_port]
+        PoolGateway.objects.bulk_update(members, ["probe"])
+    return True
+
+
+def _worst(outcomes: Collection[Gateway.Probe]) -> Gateway.Probe:
+    order = (Gateway.Probe.SILENT, Gateway.Probe.UNSENT, Gateway.Probe.ANSWERED)
+    return next(outcome for outcome in order if outcome in outcomes)

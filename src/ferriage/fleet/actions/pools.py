@@ -58,8 +58,9 @@ class _Room:
     size: int
     siblings: int
 
-    def holds(self, count: int) -> bool:
-        return count <= self.left + self.siblings * self.size
+    @property
+    def places(self) -> int:
+        return self.left + self.siblings * self.size
 
 
 def join(gateway: Gateway, pool: Pool) -> PoolGateway:
@@ -130,8 +131,13 @@ def check_room(*, line: Line, count: int) -> None:
     Raises:
         NoRoom: Neither its pools nor such as could be opened have so many places left.
     """
-    if not _room(line).holds(count):
+    if count > places_left(line=line):
         raise _no_room(line)
+
+
+def places_left(*, line: Line) -> int:
+    """Return how many more devices a line could take, siblings that could be opened counted in."""
+    return _room(line).places
 
 
 def set_size_limit(*, line: Line, limit: int, now: datetime, actor: Actor) -> Line:

@@ -8,5 +8,6 @@ app_name = "api"
 urlpatterns = [
     path("enrol", views.enrol, name="enrol"),
     path("report", views.report, name="report"),
+    path("standing", views.standing, name="standing"),
     path("agent/<str:digest>.tar.gz", views.agent, name="agent"),
 ]

@@ -12,6 +12,7 @@ from ferriage.devices import metering
 from ferriage.fleet import actions, watch
 from ferriage.fleet.bundle import bundle, digest_of
 from ferriage.fleet.models import Gateway
+from ferriage.fleet.queries import standing_of
 from ferriage.web.api.signed import (
     NotSigned,
     answered,
@@ -41,12 +42,7 @@ def enrol(request: HttpRequest, now: datetime) -> wire.EnrolAnswer:
 @answered
 def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
     """Take over a gateway's report."""
-    code = request.headers.get(wire.HEADER_GATEWAY, "")
-    signing = Gateway.objects.exclude(state=Gateway.State.WAITING).exclude(signing_key="")
-    gateway = signing.filter(code=code).first()
-    if gateway is None:
-        raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
-    check_signature(request, gateway.signing_key, now)
+    gateway = _asking(request, now)
     if gateway.state == Gateway.State.CLOSED:
         raise actions.closed()
     spoken = format_of(request)
@@ -60,6 +56,25 @@ def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
     )
     watch.stand_in(now)
     return answer
+
+
+@answered
+def standing(request: HttpRequest, now: datetime) -> wire.Standing:
+    """Say what was decided about a gateway, to whoever looks for what is wrong on its host."""
+    gateway = _asking(request, now)
+    decoded(request, wire.StandingRequest)
+    return standing_of(gateway)
+
+
+def _asking(request: HttpRequest, now: datetime) -> Gateway:
+    """Return the gateway that signed a request; one that was closed may still ask."""
+    code = request.headers.get(wire.HEADER_GATEWAY, "")
+    signing = Gateway.objects.exclude(state=Gateway.State.WAITING).exclude(signing_key="")
+    gateway = signing.filter(code=code).first()
+    if gateway is None:
+        raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
+    check_signature(request, gateway.signing_key, now)
+    return gateway
 
 
 @require_safe

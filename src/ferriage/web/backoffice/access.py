@@ -168,6 +168,8 @@ ACCESS: Final[Mapping[str, Access]] = {
     # machines
     "staff-alarms": MACHINES,
     "staff-alarm-acknowledge": _button(OWNER, SUPPORT),
+    "staff-asides": MACHINES,
+    "staff-aside": _form(OWNER),
     "staff-gateways": MACHINES,
     "staff-gateway-new": _form(OWNER),
     "staff-gateway": MACHINES,

@@ -59,6 +59,10 @@ REMEDIES: Final = {
         "The site tried a handshake and got no answer. Open the UDP port before the host; or UDP "
         "cannot leave the shop's own host, then a customer's device will show it."
     ),
+    "port-silent": gettext_lazy(
+        "These ports gave the site no answer, and others did. Open them in the firewall before the "
+        "host: whoever has a file for them gets no tunnel."
+    ),
     "probe-unsent": gettext_lazy(
         "The site could not send a handshake there: its name is not known here, or UDP does not "
         "leave the shop's host. The first customer's device will show it."

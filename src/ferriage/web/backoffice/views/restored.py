@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from ferriage.fleet import actions
 from ferriage.fleet.models import Gateway
@@ -36,14 +37,20 @@ def returns(request: StaffRequest, code: str, pool: str) -> HttpResponse:
     return form_page(
         request,
         RemovalsForm(request.POST or None, initial={"digest": member.waiting_digest}),
-        title=_("%(gateway)s keeps %(count)s devices off on %(line)s")
+        title=ngettext(
+            "%(gateway)s keeps one device off on %(line)s",
+            "%(gateway)s keeps %(count)s devices off on %(line)s",
+            member.waiting,
+        )
         % {"gateway": found.name, "count": member.waiting, "line": member.pool.line.name},
         submit=_("Allow: let them on"),
         back=reverse("staff-gateway", args=[code]),
         act=act,
         intro=_(
-            "They were removed or held by staff after the backup was made that the shop now runs "
-            "on, so its records take them for open. Remove first those that must stay off, then "
-            "let the others on."
+            "Staff removed or held them after the backup was made that the shop now runs on, so "
+            "its records take them for open. Remove first those that must stay off, then let the "
+            "others on."
         ),
+        template="backoffice/returns.html",
+        off=[device for device, what, _until in member.known_since if what == "off"],
     )

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("devices", "0004_placement")]
+    dependencies = [("devices", "0006_set_aside")]
     operations = [
         migrations.AddField(
             model_name="incarnation",
