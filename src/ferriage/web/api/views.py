@@ -12,6 +12,7 @@ from ferriage.devices import metering
 from ferriage.fleet import actions, watch
 from ferriage.fleet.bundle import bundle, digest_of
 from ferriage.fleet.models import Gateway
+from ferriage.fleet.queries import signing_gateway
 from ferriage.web.api.signed import (
     NotSigned,
     answered,
@@ -42,8 +43,7 @@ def enrol(request: HttpRequest, now: datetime) -> wire.EnrolAnswer:
 def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
     """Take over a gateway's report."""
     code = request.headers.get(wire.HEADER_GATEWAY, "")
-    signing = Gateway.objects.exclude(state=Gateway.State.WAITING).exclude(signing_key="")
-    gateway = signing.filter(code=code).first()
+    gateway = signing_gateway(code)
     if gateway is None:
         raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
     check_signature(request, gateway.signing_key, now)
