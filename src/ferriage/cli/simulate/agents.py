@@ -262,8 +262,8 @@ def main(pipe: Connection, fleet: Fleet) -> None:
     """Run a fleet's share; the pipe carries goals one way, and answers the other.
 
     Sends the number of enrolled agents or an `AgentError`'s words, then for each dictionary of
-    goals and seconds the names of the agents that do not hold them in time; ends on None, with
-    its tally.
+    goals and seconds how many agents do not hold them in time, and how many requests had failed
+    so far; ends on None, with its tally.
     """
     structlog.configure(processors=[_drop])
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -286,7 +286,7 @@ async def _serve(pipe: Connection, fleet: Fleet) -> None:
     agents, loops = zip(*started, strict=True)
     while (asked := await asyncio.to_thread(pipe.recv)) is not None:
         goals, seconds = asked
-        pipe.send(await _behind(agents, loops, goals, seconds))
+        pipe.send((await _behind(agents, loops, goals, seconds), tally.failed))
     for loop in loops:
         loop.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
