@@ -87,7 +87,6 @@ class Agent:
         self._enrolled = enrolled
         self._signing_key = signing_key
         self._clock = clock
-        self._report_seconds = fleet.report_seconds
         self._due = asyncio.Event()
         self._pace = Pace(fleet.report_seconds)
         self._fence = 0
@@ -164,7 +163,7 @@ class Agent:
             if self._pace.may(self._clock.mark()):
                 await self._report(caller)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._report_seconds)
+                await asyncio.wait_for(self._due.wait(), self._pace.wait())
             self._due.clear()
 
     async def _report(self, caller: Client) -> None:
