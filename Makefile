@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-long test-kernel lint bench bench-money bench-gateway docs messages requirements clean
+.PHONY: help demo test test-fast test-long test-kernel lint bench bench-money bench-gateway bench-fleet docs messages requirements clean
 
 BIN := .venv/bin
 # Namespaces and tunnels need root; everything else does not.
@@ -57,11 +57,14 @@ bench-money: ## print what the books cost, on both databases (SIZES="10000 10000
 	$(BIN)/python benchmarks/money.py --sizes $(SIZES)
 	FERRIAGE_TEST_DATABASE=postgres $(BIN)/python benchmarks/money.py --sizes $(SIZES)
 
-FLEET := --gateways 1000 --devices 100000 --rate 20 --seconds 500 --outage 30
-bench-gateway: ## print what a full gateway and a fleet cost, a quarter of an hour (FLEET="…": another)
+bench-gateway: ## print what a full gateway costs
 	@./setup test
 	@for file in backend agent gateway; do \
 		echo "== benchmarks/$$file.py"; $(ROOT) $(BIN)/python benchmarks/$$file.py || exit 1; done
+
+FLEET := --agents 100 300 1000 --changes 10000 --rate 20 --outage 30
+bench-fleet: ## print what a fleet of simulated gateways costs, a quarter of an hour (FLEET="…": another)
+	@./setup test
 	$(BIN)/python benchmarks/fleet.py $(FLEET)
 
 docs: ## build the book into docs/_build

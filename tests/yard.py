@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from ferriage import wire
@@ -18,7 +19,7 @@ from ferriage.core import site
 from ferriage.core.actors import Actor
 from ferriage.core.models import SiteState
 from ferriage.fleet import actions
-from ferriage.fleet.models import Gateway, Line, Permit
+from ferriage.fleet.models import Gateway, Line, Permit, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import SettingsWrapper
 
     from ferriage.approvals.models import Approval, Party
+    from ferriage.config import Config
 
 OWNER = Actor("staff", "olga")
 SECOND = Actor("staff", "vera")
@@ -175,6 +177,26 @@ def status(pool: str, **changes: object) -> wire.PoolStatus:
         "peers": 2,
     }
     return wire.PoolStatus(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def head_of(held: Pool, settings: object, **changes: object) -> wire.Begin:
+    """Return the head of a batch up to the pool's revision, as the hub signs it."""
+    config: Config = settings.FERRIAGE  # type: ignore[attr-defined]
+    row = Pool.objects.get(pk=held.pk)
+    begin = wire.Begin(
+        format=wire.FEED_FORMAT,
+        batch="delta",
+        pool=row.code,
+        epoch=SiteState.objects.get().epoch,
+        after=0,
+        rev=row.revision,
+        count=0,
+        digest=row.digest,
+        items_sha256="",
+    )
+    begin = msgspec.structs.replace(begin, **changes)
+    framed = wire.frame_batch(config.read_secret(config.feed_key_path), begin, [])
+    return wire.decode(framed.split(b"\n")[0], wire.Begin)
 
 
 def usage(pool: str, down: int, up: int, **changes: object) -> wire.Usage:

@@ -27,6 +27,13 @@ def test_pauses_are_short_again_after_a_success() -> None:
     assert backoff.pause() <= 0.5
 
 
+def test_gateways_that_reported_together_do_not_stay_in_step() -> None:
+    waits = [Pace(10).wait() for _ in range(200)]
+
+    assert all(8 <= wait <= 10 for wait in waits)
+    assert len(set(waits)) == 200
+
+
 def test_reports_become_seldom_while_the_site_does_not_answer_and_at_once_again_after() -> None:
     pace, mark, sent = Pace(10), 1000.0, []
 

@@ -45,6 +45,9 @@ def test_fleet_follows_every_change_and_comes_back_after_an_outage(tmp_path: Pat
     assert re.search(r" 6 snapshots, \d+ reports; [1-9]\d* failed, 0 batches refused", done.stdout)
     assert "Site and hub were killed for 1 s while the shop went on selling." in done.stdout
     assert "Each of 6 agents holds its pool's revision and digest" in done.stdout
+    assert re.search(r" had caught up [\d.]+ s later; \d+ requests failed meanwhile", done.stdout)
+    rows = re.findall(r"^(\w+) +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +\d+$", done.stdout, re.MULTILINE)
+    assert rows == ["shop", "site", "hub", "database", "agents"]
     assert list(tmp_path.iterdir()) == []
 
 

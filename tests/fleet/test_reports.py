@@ -1,21 +1,25 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from ferriage import wire
 from ferriage.core.errors import NotFound
 from ferriage.core.models import AuditEntry
 from ferriage.fleet import actions
 from ferriage.fleet.actions.reports import RIVAL_WARNING
-from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
-from yard import OWNER, Yard, enrolment, report_of, status, usage
+from ferriage.fleet.models import Gateway, Permit, PoolGateway, PoolUsage
+from yard import OWNER, Yard, enrolment, head_of, report_of, status, usage
 
 if TYPE_CHECKING:
+    from ferriage.fleet.models import Pool
     from yard import EnrolledGateway
 
 MINUTE = timedelta(seconds=60)
@@ -83,6 +87,42 @@ def test_older_report_that_comes_late_changes_nothing(
 
     assert answer.acknowledged == 1
     assert _rows() == before
+
+
+@pytest.mark.parametrize("pools", [1, 3])
+def test_heartbeat_asks_for_nothing_that_is_known(
+    yard: Yard, now: datetime, settings: object, pools: int
+) -> None:
+    gateway = yard.gateway(*(yard.open_line(f"Line {number}") for number in range(pools)))
+    told = [_in_step(row.pool, settings) for row in PoolGateway.objects.select_related("pool")]
+    for sequence in (1, 2):
+        used = tuple(usage(one.pool, sequence, sequence) for one in told)
+        report = report_of(*told, sequence=sequence, usage=used)
+        with CaptureQueriesContext(connection) as asked:
+            actions.take_report(gateway=gateway.row, report=report, now=now)
+
+    written = [
+        found[1] for query in asked if (found := re.search(r'UPDATE "(\w+)" SET', query["sql"]))
+    ]
+    # As many statements for three pools as for one.
+    assert written == ["fleet_poolgateway", "fleet_poolusage", "fleet_gateway"]
+    read = [query["sql"] for query in asked if query["sql"].startswith("SELECT")]
+    # Gateway, shop, pools, usage; on PostgreSQL the writers' lock before all.
+    assert len(read) == 4 + (connection.vendor == "postgresql")
+
+
+def _in_step(pool: Pool, settings: object) -> wire.PoolStatus:
+    """Return what a gateway says of a pool of which it has all."""
+    permit = Permit.objects.filter(line=pool.line).latest("serial")
+    head = head_of(pool, settings)
+    return status(
+        pool.code,
+        epoch=head.epoch,
+        rev=head.rev,
+        digest=head.digest,
+        head=head,
+        permit=wire.SignedPermit(payload=permit.payload, signature=permit.signature),
+    )
 
 
 def test_same_instance_keeps_its_fence(gateway: EnrolledGateway, now: datetime) -> None:

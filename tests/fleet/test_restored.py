@@ -13,12 +13,11 @@ from ferriage.core.errors import StaleState
 from ferriage.core.models import AuditEntry, SiteState
 from ferriage.fleet import actions, feed, site
 from ferriage.fleet.models import Pool, PoolChange, PoolGateway
-from yard import OWNER, device, report_of, status
+from yard import OWNER, device, head_of, report_of, status
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ferriage.config import Config
     from yard import EnrolledGateway, Yard
 
 
@@ -35,26 +34,6 @@ def gateway(yard: Yard, pool: Pool) -> EnrolledGateway:
 
 def write(pool: Pool, number: int, now: datetime) -> None:
     feed.append(pool=pool, items=[feed.FeedPut(device(number))], now=now)
-
-
-def head_of(held: Pool, settings: object, **changes: object) -> wire.Begin:
-    """Return the head of a batch up to the pool's revision, as the hub signs it."""
-    config: Config = settings.FERRIAGE  # type: ignore[attr-defined]
-    row = Pool.objects.get(pk=held.pk)
-    begin = wire.Begin(
-        format=wire.FEED_FORMAT,
-        batch="delta",
-        pool=row.code,
-        epoch=SiteState.objects.get().epoch,
-        after=0,
-        rev=row.revision,
-        count=0,
-        digest=row.digest,
-        items_sha256="",
-    )
-    begin = msgspec.structs.replace(begin, **changes)
-    framed = wire.frame_batch(config.read_secret(config.feed_key_path), begin, [])
-    return wire.decode(framed.split(b"\n")[0], wire.Begin)
 
 
 def tell(gateway: EnrolledGateway, pool: Pool, head: wire.Begin, now: datetime) -> None:

@@ -11,9 +11,10 @@ from django.db.models import Exists, OuterRef
 
 from ferriage.core import audit
 from ferriage.core.actors import Actor
-from ferriage.core.compiled import Compiled, insert, update
+from ferriage.core.compiled import Compiled, insert, update, update_each
 from ferriage.core.db import writing
 from ferriage.core.models import AuditEntry
+from ferriage.fleet.models import Gateway
 from ferriage.orders.models import Order
 from ferriage.plans.models import Period, Subscription
 
@@ -108,6 +109,25 @@ def test_an_update_changes_what_holds_the_values_and_says_how_many(till: Till) -
     order.refresh_from_db()
     other.refresh_from_db()
     assert (order.state, other.state) == ("cancelled", "open")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [1, 3])
+def test_columns_of_rows_are_written_as_bulk_update_writes_them(till: Till, count: int) -> None:
+    names = ["one", "two", "three"][:count]
+    rows = [Gateway.objects.create(name=name, place="XD") for name in [*names, "other"]]
+    for row in rows:
+        row.warnings, row.last_seen_at = [f"o'brien %s {row.name}", None, "价格"], till.now
+        row.place = "XX"
+    columns = ["warnings", "last_seen_at"]
+
+    update_each(columns, rows[:count])
+    update_each(columns, [])
+
+    ours = Gateway.objects.filter(pk__in=[row.pk for row in rows]).order_by("pk")
+    written = list(ours.values_list("name", "place", *columns))
+    expected = [(row.name, "XD", row.warnings, till.now) for row in rows[:count]]
+    assert written == [*expected, ("other", "XD", [], None)]
 
 
 @pytest.mark.django_db

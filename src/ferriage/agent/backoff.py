@@ -8,6 +8,7 @@ from typing import Final
 _FIRST_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 15.0
 _MOST_ROUNDS: Final = 6
+_SHORTEST_PART: Final = 0.8
 
 
 class Backoff:
@@ -36,8 +37,17 @@ class Pace:
 
     def __init__(self, seconds: float) -> None:
         """Expect a report every so many seconds; with the site away, six times as seldom."""
+        self._seconds = seconds
         self._backoff = Backoff(seconds, _MOST_ROUNDS * seconds)
         self._not_before = 0.0
+
+    def wait(self) -> float:
+        """Return how long to wait for the next report: at most a fifth less than was said.
+
+        A new permit for every line wakes a whole fleet at once. With equal pauses it would report
+        in step ever after.
+        """
+        return random.uniform(_SHORTEST_PART * self._seconds, self._seconds)  # noqa: S311 -- jitter
 
     def may(self, mark: float) -> bool:
         """Say whether a report may be sent at an instant of the boot clock."""

@@ -181,7 +181,7 @@ class Agent:
                 await self._report(client)
                 self._asked.set()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._config.agent.report_seconds)
+                await asyncio.wait_for(self._due.wait(), self._pace.wait())
             self._due.clear()
 
     def _reconcile(self) -> None:

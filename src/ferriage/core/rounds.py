@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ferriage.core.compiled import Compiled
 from ferriage.core.db import writing
 from ferriage.core.models import WorkerRun
 
@@ -41,9 +42,16 @@ def claim(name: str, *, every: timedelta, now: datetime) -> bool:
 
 def claim_known(name: str, *, every: timedelta, now: datetime) -> bool:
     """Take something as `claim` does, but not what nobody ever did before."""
-    due = WorkerRun.objects.filter(name=name, ran_at__lte=now - every)
     # Asked first: even an update of no row waits for the writer before it.
-    return due.exists() and due.update(ran_at=now) == 1
+    if not _DUE(name, now - every):
+        return False
+    due = WorkerRun.objects.filter(name=name, ran_at__lte=now - every)
+    return due.update(ran_at=now) == 1
+
+
+_DUE: Final = Compiled(
+    2, lambda name, until: WorkerRun.objects.filter(name=name, ran_at__lte=until).values_list("pk")
+)
 
 
 def note_round(runs: Sequence[Run], *, now: datetime) -> None:

@@ -15,11 +15,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import batched, starmap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from django.db.models import F, Q
+from django.db.models import F
 
 from ferriage import wire
 from ferriage.core import clock
 from ferriage.core.actors import Actor
+from ferriage.core.compiled import Compiled
 from ferriage.devices import alarms, usage
 from ferriage.devices.budgets import SLACK, Budgets
 from ferriage.devices.models import (
@@ -38,6 +39,8 @@ from ferriage.plans.models import Subscription
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import date
+
+    from django.db.models import QuerySet
 
     from ferriage.fleet.models import Gateway
     from ferriage.plans.models import Plan
@@ -199,20 +202,25 @@ def _known(gateway: Gateway, devices: Iterable[_Device]) -> dict[_Key, Incarnati
 
 def _running(gateway: Gateway, codes: Collection[str], since: datetime) -> set[_Running]:
     """Return the running incarnations of these devices, and of those that share a used quota."""
-    used = UsageMonth.objects.filter(used_at__gt=since).values("subscription")
-    shared = Q(device__subscription__in=used)
-    wanted = [shared, *(Q(device__code__in=chunk) for chunk in batched(codes, _CHUNK))]
-    found: set[_Running] = set()
-    for condition in wanted:
-        rows = Incarnation.objects.filter(condition, gateway=gateway, final=False)
-        told = rows.annotate(told=F("told_down") + F("told_up"))
-        found.update(
-            starmap(
-                _Running,
-                told.values_list("device__code", "incarnation", "told", "device__subscription"),
-            )
-        )
+    found = set(starmap(_Running, _SHARED(gateway, since)))
+    for chunk in batched(codes, _CHUNK):
+        rows = Incarnation.objects.filter(device__code__in=chunk, gateway=gateway, final=False)
+        found.update(starmap(_Running, _told(rows)))
     return found
+
+
+def _told(rows: QuerySet[Incarnation]) -> QuerySet[Incarnation, tuple[str, str, int, int]]:
+    told = rows.annotate(told=F("told_down") + F("told_up"))
+    return told.values_list("device__code", "incarnation", "told", "device__subscription")
+
+
+def _shared(gateway: Gateway, since: datetime) -> QuerySet[Incarnation, tuple[str, str, int, int]]:
+    used = UsageMonth.objects.filter(used_at__gt=since).values("subscription")
+    rows = Incarnation.objects.filter(device__subscription__in=used, gateway=gateway, final=False)
+    return _told(rows)
+
+
+_SHARED: Final = Compiled(2, _shared)
 
 
 # --- counting ---------------------------------------------------------------------------------

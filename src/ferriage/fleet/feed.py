@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 from django.db import connection
 
 from ferriage import wire
+from ferriage.core.compiled import Compiled, insert, update
 from ferriage.core.db import writing
 from ferriage.core.errors import StaleState
 from ferriage.fleet.models import Pool, PoolChange, PoolCurrent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
 CHANNEL: Final = "ferriage_pool"
@@ -61,6 +62,17 @@ class FeedAllow:
 FeedItem = FeedPut | FeedDel | FeedPermit | FeedAllow
 
 
+_LOCKED: Final = Compiled(
+    1, lambda pk: Pool.objects.select_for_update().select_related("line").filter(pk=pk)
+)
+_HELD: Final = Compiled(
+    2,
+    lambda pool, subject: PoolCurrent.objects.filter(
+        pool=pool, kind=_PUT, subject=subject
+    ).values_list("subject", "payload"),
+)
+
+
 def append(*, pool: Pool, items: Sequence[FeedItem], now: datetime) -> int:
     """Append changes to a pool's feed inside the caller's transaction.
 
@@ -74,11 +86,11 @@ def append(*, pool: Pool, items: Sequence[FeedItem], now: datetime) -> int:
         WireError: A device record that no gateway could apply; nothing is written.
     """
     with writing():
-        locked = Pool.objects.select_for_update().select_related("line").get(pk=pool.pk)
+        locked = _LOCKED.get(pool.pk)
         if not items:
             return locked.revision
         changes = _changes(locked, items, now)
-        PoolChange.objects.bulk_create(changes, batch_size=_CHUNK)
+        insert(*changes)
         _keep_current(changes, _needs(items))
         _raise_revision(locked, changes[-1])
         ring(locked)
@@ -122,12 +134,17 @@ def _needs(items: Sequence[FeedItem]) -> dict[str, int]:
 
 def _held(pool: Pool, subjects: Sequence[str]) -> dict[str, wire.Device]:
     """Return what the pool holds of these devices now."""
-    held = {}
+    if len(subjects) == 1:
+        return _devices(_HELD(pool, subjects[0]))
+    held: dict[str, wire.Device] = {}
     for chunk in batched(set(subjects), _CHUNK):
-        rows = PoolCurrent.objects.filter(pool=pool, kind="put", subject__in=chunk)
-        for subject, payload in rows.values_list("subject", "payload"):
-            held[subject] = wire.decode(payload, wire.Put).device
+        rows = PoolCurrent.objects.filter(pool=pool, kind=_PUT, subject__in=chunk)
+        held |= _devices(rows.values_list("subject", "payload"))
     return held
+
+
+def _devices(rows: Iterable[tuple[str, str]]) -> dict[str, wire.Device]:
+    return {subject: wire.decode(payload, wire.Put).device for subject, payload in rows}
 
 
 def _subject(pool: Pool, item: FeedItem) -> str:
@@ -178,8 +195,8 @@ def _keep_current(changes: Sequence[PoolChange], needs: Mapping[str, int]) -> No
 
 
 def _raise_revision(pool: Pool, last: PoolChange) -> None:
-    rows = Pool.objects.filter(pk=pool.pk, revision=pool.revision)
-    if rows.update(revision=last.rev, digest=last.digest) != 1:
+    before: dict[str, object] = {"pk": pool.pk, "revision": pool.revision}
+    if update(Pool, before, revision=last.rev, digest=last.digest) != 1:
         raise StaleState("Another writer changed this pool first.")
 
 

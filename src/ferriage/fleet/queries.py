@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
     from ferriage.approvals.facts import CustomerClass, Use, Verdict
     from ferriage.approvals.packs import Pack
+    from ferriage.core.models import SiteState
 
 
 def line_facts(line: Line) -> LineFacts:
@@ -180,17 +183,54 @@ def standing_of(gateway: Gateway) -> wire.Standing:
     return wire.Standing("serving")
 
 
-def assignments(gateway: Gateway) -> tuple[wire.PoolAssignment, ...]:
-    """Return the pools that a gateway serves, as the agent is told."""
-    memberships = list(
+_SIGNING: Final = Compiled(
+    1,
+    lambda code: (
+        Gateway.objects.filter(code=code)
+        .exclude(state=Gateway.State.WAITING)
+        .exclude(signing_key="")[:1]
+    ),
+)
+
+
+def signing_gateway(code: str) -> Gateway | None:
+    """Return the gateway of a code, if it signs with a key of its own; a closed one too."""
+    return _SIGNING.first(code)
+
+
+def _memberships(gateway: Gateway) -> QuerySet[PoolGateway]:
+    newest = Permit.objects.filter(line=OuterRef("pool__line")).order_by("-pk")
+    return (
         PoolGateway.objects.filter(gateway=gateway)
-        .exclude(pool__line__state=Line.State.CLOSED)
         .select_related("pool__line")
+        .annotate(newest_permit=Subquery(newest.values("payload")[:1]))
         .order_by("interface")
     )
-    if not memberships:
-        return ()
-    gateway4, gateway6 = site.gateway_addresses()
+
+
+_MEMBERSHIPS: Final = Compiled(1, _memberships)
+
+
+def memberships(gateway: Gateway) -> list[PoolGateway]:
+    """Return a gateway's pools in order of interfaces, with all that a report is compared with.
+
+    Each has its pool and line, and as `newest_permit` what was signed last for the line.
+    """
+    return _MEMBERSHIPS(gateway)
+
+
+def assignments(gateway: Gateway) -> tuple[wire.PoolAssignment, ...]:
+    """Return the pools that a gateway serves, as the agent is told."""
+    return assigned(memberships(gateway), site.STATE.get())
+
+
+def assigned(members: Iterable[PoolGateway], state: SiteState) -> tuple[wire.PoolAssignment, ...]:
+    """Return those of a gateway's pools whose line is not closed, as the agent is told.
+
+    Args:
+        members: As `memberships` reads them.
+    """
+    gateway4, gateway6 = site.gateway_addresses(state)
     return tuple(
         wire.PoolAssignment(
             pool=member.pool.code,
@@ -201,5 +241,6 @@ def assignments(gateway: Gateway) -> tuple[wire.PoolAssignment, ...]:
             gateway6=gateway6,
             mtu=member.pool.mtu,
         )
-        for member in memberships
+        for member in members
+        if member.pool.line.state != Line.State.CLOSED
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import ipaddress
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from django.conf import settings
 
 from ferriage import wire
+from ferriage.core.compiled import Compiled
 from ferriage.core.hashing import hash_secret
 from ferriage.core.models import SiteState
 
@@ -66,19 +67,32 @@ def probe_key() -> bytes:
 
 def probe_public_key() -> str:
     """Return the public half, as WireGuard prints it."""
-    key = X25519PrivateKey.from_private_bytes(probe_key()).public_key()
+    return _public_x25519(probe_key())
+
+
+@lru_cache(maxsize=8)
+def _public_x25519(private: bytes) -> str:
+    key = X25519PrivateKey.from_private_bytes(private).public_key()
     return base64.b64encode(key.public_bytes_raw()).decode()
 
 
-def gateway_addresses() -> tuple[str, str]:
+STATE: Final = Compiled(0, SiteState.objects.all)
+"""The one row of facts about the shop's database, which every report asks for."""
+
+
+def gateway_addresses(state: SiteState | None = None) -> tuple[str, str]:
     """Return a gateway's own inner IPv4 and IPv6 address, each with the network's prefix.
 
     It is the first host of the network, on every gateway alike; devices' slots begin above it.
+
+    Args:
+        state: The row of the shop's networks, by whom has read it already.
     """
-    state = SiteState.objects.get()
+    state = state or STATE.get()
     return _first_host(state.inner4), _first_host(state.inner6)
 
 
+@lru_cache(maxsize=8)
 def _first_host(text: str) -> str:
     network = ipaddress.ip_network(text)
     return f"{network.network_address + 1}/{network.prefixlen}"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS: Final = 600.0
 _ENROL_SECONDS: Final = 1800.0
+_REST_SECONDS: Final = 20.0
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -108,6 +109,8 @@ class _Drivers:
 
     processes: list[SpawnProcess]
     pipes: list[Connection]
+    failed: int = 0
+    """How many requests had failed when the agents were asked last."""
 
     def enrolled(self) -> int:
         """Wait until all are enrolled; return how many there are.
@@ -125,7 +128,9 @@ class _Drivers:
         """Wait until all agents hold the goals; return how many do not when time is up."""
         for pipe in self.pipes:
             pipe.send((goals, seconds))
-        return sum(self._received(pipe, seconds + 30) for pipe in self.pipes)
+        found = [self._received(pipe, seconds + 30) for pipe in self.pipes]
+        self.failed = sum(failed for _, failed in found)
+        return sum(behind for behind, _ in found)
 
     def tally(self) -> agents.Tally:
         """End all agents and return what they counted."""
@@ -195,14 +200,18 @@ def _play(
     enrolled = drivers.enrolled()
     say(f"{enrolled:,} agents enrolled in {time.monotonic() - began:.1f} s.")
     say(f"All hold their pool {_settled(shop, drivers):.1f} s later.\n")
-    meter = figures.Meter(servers, [process.pid or 0 for process in drivers.processes])
+    processes = [process.pid or 0 for process in drivers.processes]
+    meter = figures.Meter(servers, processes)
+    time.sleep(min(_REST_SECONDS, parsed.seconds))
+    rest = meter.spent()
+    meter = figures.Meter(servers, processes)
     rate = _churn(shop, parsed.rate, parsed.seconds)
     _settled(shop, drivers)
     spent = meter.spent()
     quiet = dict(shop.committed)
     if parsed.outage:
         _outage(shop, servers, drivers, parsed)
-    figures.show(drivers.tally(), quiet, rate, spent)
+    figures.show(drivers.tally(), quiet, rate, spent=spent, rest=rest)
     say(f"\nEach of {enrolled:,} agents holds its pool's revision and digest, and the site knows.")
 
 
@@ -250,6 +259,11 @@ def _outage(
     for server in servers:
         server.start()
     up = time.monotonic() - began
+    drivers.behind(shop.goals(), 0)
+    failed = drivers.failed
     back = _settled(shop, drivers)
     say(f"Site and hub were killed for {parsed.outage:g} s while the shop went on selling.")
-    say(f"They were up after {up:.1f} s, and all agents had caught up {back:.1f} s later.\n")
+    say(
+        f"They were up after {up:.1f} s, and all agents had caught up {back:.1f} s later;"
+        f" {drivers.failed - failed:,} requests failed meanwhile.\n"
+    )

@@ -87,7 +87,6 @@ class Agent:
         self._enrolled = enrolled
         self._signing_key = signing_key
         self._clock = clock
-        self._report_seconds = fleet.report_seconds
         self._due = asyncio.Event()
         self._pace = Pace(fleet.report_seconds)
         self._fence = 0
@@ -164,7 +163,7 @@ class Agent:
             if self._pace.may(self._clock.mark()):
                 await self._report(caller)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._report_seconds)
+                await asyncio.wait_for(self._due.wait(), self._pace.wait())
             self._due.clear()
 
     async def _report(self, caller: Client) -> None:
@@ -193,8 +192,22 @@ class Agent:
             agent_version=__version__,
             backend="simulated",
             pools=tuple(self._status(pool) for pool in self.pools.values()),
-            usage=(),
+            usage=tuple(self._usage(code) for code in self.pools),
             warnings=status.warnings({}, {}, self.pools.values()),
+        )
+
+    def _usage(self, pool: str) -> wire.Usage:
+        """Return what the pool's customers used since the gateway came up: every report tells more.
+
+        Nobody used anything, so it is as many bytes as there were milliseconds.
+        """
+        return wire.Usage(
+            pool=pool,
+            incarnation=f"{boot_id()}.1",
+            device="",
+            bytes_down=self._sequence,
+            bytes_up=self._sequence,
+            final=False,
         )
 
     def _status(self, pool: feed.Pool) -> wire.PoolStatus:
@@ -248,8 +261,8 @@ def main(pipe: Connection, fleet: Fleet) -> None:
     """Run a fleet's share; the pipe carries goals one way, and answers the other.
 
     Sends the number of enrolled agents or an `AgentError`'s words, then for each dictionary of
-    goals and seconds the names of the agents that do not hold them in time; ends on None, with
-    its tally.
+    goals and seconds how many agents do not hold them in time, and how many requests had failed
+    so far; ends on None, with its tally.
     """
     structlog.configure(processors=[_drop])
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -272,7 +285,7 @@ async def _serve(pipe: Connection, fleet: Fleet) -> None:
     agents, loops = zip(*started, strict=True)
     while (asked := await asyncio.to_thread(pipe.recv)) is not None:
         goals, seconds = asked
-        pipe.send(await _behind(agents, loops, goals, seconds))
+        pipe.send((await _behind(agents, loops, goals, seconds), tally.failed))
     for loop in loops:
         loop.cancel()
     await asyncio.gather(*loops, return_exceptions=True)

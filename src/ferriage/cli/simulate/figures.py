@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ferriage.cli.simulate.machine import Cost, cost_of, database_cost
+from ferriage.cli.simulate.machine import Cost, cost_of, database_cost, own_cost
 from ferriage.cli.words import say
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Meter:
         self._before, self._began = self._read(), time.monotonic()
 
     def _read(self) -> dict[str, Cost]:
-        costs = {server.name: server.cost() for server in self._servers}
+        costs = {"shop": own_cost()} | {server.name: server.cost() for server in self._servers}
         costs["database"] = database_cost()
         agents = [cost_of(pid) for pid in self._agents]
         costs["agents"] = Cost(sum(one.seconds for one in agents), sum(one.bytes for one in agents))
@@ -66,9 +66,19 @@ def percentile(ordered: Sequence[float], part: int) -> float:
 
 
 def show(
-    tally: Tally, committed: Mapping[tuple[str, int], float], rate: float, spent: Spent
+    tally: Tally,
+    committed: Mapping[tuple[str, int], float],
+    rate: float,
+    *,
+    spent: Spent,
+    rest: Spent,
 ) -> None:
-    """Print what was seen while the shop changed."""
+    """Print what was seen while the shop changed.
+
+    Args:
+        spent: What each part cost meanwhile: it holds what the fleet costs at rest, too.
+        rest: What each part cost while nothing changed.
+    """
     found = delays(tally, committed)
     say(f"{len(committed):,} changes, {rate:.1f} a second, were applied {len(found):,} times.")
     if found:
@@ -78,8 +88,11 @@ def show(
         f"Requests: {tally.watches:,} watches, {tally.snapshots:,} snapshots,"
         f" {tally.reports:,} reports; {tally.failed:,} failed, {tally.refused:,} batches refused."
     )
-    say(f"\n{'':<10}{'CPU s':>10}{'of a core':>12}{'per change ms':>16}{'memory MB':>12}")
+    say(f"\n{'':<10}{'CPU s':>10}{'of a core':>12}{'at rest':>10}{'a change ms':>14}{'MB':>8}")
     for name, cost in spent.parts.items():
         each = 1000 * cost.seconds / max(1, len(committed))
-        share = cost.seconds / spent.seconds
-        say(f"{name:<10}{cost.seconds:>10.1f}{share:>12.2f}{each:>16.1f}{cost.bytes / _MB:>12.0f}")
+        share, still = cost.seconds / spent.seconds, rest.parts[name].seconds / rest.seconds
+        say(
+            f"{name:<10}{cost.seconds:>10.1f}{share:>12.2f}{still:>10.2f}"
+            f"{each:>14.1f}{cost.bytes / _MB:>8.0f}"
+        )

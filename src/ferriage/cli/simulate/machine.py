@@ -56,6 +56,11 @@ def cost_of(pid: int) -> Cost:
     return total
 
 
+def own_cost() -> Cost:
+    """Return what this process alone has cost so far, without those that it started."""
+    return Cost(time.process_time(), _resident(os.getpid()))
+
+
 def _children(pid: int) -> list[int]:
     found: list[int] = []
     for thread in Path(f"/proc/{pid}/task").glob("*/children"):

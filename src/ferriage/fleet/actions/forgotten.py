@@ -23,20 +23,31 @@ from ferriage.fleet.models import Line
 from ferriage.fleet.queries import newest_permits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from ferriage.fleet.models import Gateway, Permit
+    from ferriage.fleet.models import Gateway, Permit, PoolGateway
 
 REASON: Final = gettext_noop("The shop's records are being checked after a backup was restored.")
 
 
-def hold_forgotten(*, gateway: Gateway, pools: Iterable[wire.PoolStatus], now: datetime) -> None:
+def hold_forgotten(
+    *,
+    gateway: Gateway,
+    pools: Iterable[wire.PoolStatus],
+    members: Mapping[str, PoolGateway],
+    now: datetime,
+) -> None:
     """Hold every line of which the gateway proves a newer permit than is on record here.
 
     Only our own signature counts: a gateway's word alone would let a stolen one close lines.
+
+    Args:
+        members: The gateway's pools by code, as `queries.memberships` reads them.
     """
     shown = {status.pool: status.permit for status in pools if status.permit is not None}
+    if all(_newest(members[code], signed) for code, signed in shown.items()):
+        return
     lines = Line.objects.filter(pools__code__in=shown).distinct().order_by("pk")
     siblings = lines.prefetch_related("pools")
     known = newest_permits(siblings)
@@ -47,6 +58,12 @@ def hold_forgotten(*, gateway: Gateway, pools: Iterable[wire.PoolStatus], now: d
         proven = max((_proven(line, one) for one in signed if not _ours(permit, one)), default=0)
         if proven >= least and proven:
             _hold(line, proven, gateway, now)
+
+
+def _newest(member: PoolGateway, signed: wire.SignedPermit) -> bool:
+    """Tell whether a permit is what was signed last for the line, as nearly all are."""
+    payload: str | None = getattr(member, "newest_permit", None)
+    return signed.payload == payload
 
 
 def _ours(permit: Permit | None, signed: wire.SignedPermit | None) -> bool:

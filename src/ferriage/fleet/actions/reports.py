@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -8,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from ferriage import wire
 from ferriage.core import audit
 from ferriage.core.actors import Actor
+from ferriage.core.compiled import Compiled, insert, update_each
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, NotFound
 from ferriage.fleet import site
@@ -19,11 +21,13 @@ from ferriage.fleet.actions.newcomers import (
 from ferriage.fleet.actions.plainreport import check_report
 from ferriage.fleet.actions.restored import notice_restored
 from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
-from ferriage.fleet.queries import assignments
+from ferriage.fleet.queries import assigned, memberships
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+
+    from ferriage.core.models import SiteState
 
 LEASE: Final = timedelta(seconds=60)
 RIVAL_SHOWN: Final = timedelta(hours=1)
@@ -82,12 +86,14 @@ def take_report(
     check_report(report, known_fence=gateway.fence, devices=meter is not None)
     with writing():
         current = _active(gateway)
+        known = _Known(site.STATE.get(), memberships(current))
         rival = _is_rival(current, report, now)
         if rival:
             _note_rival(current, now)
         elif not _seen(current, report):
-            _take_over(current, report, outward, now, meter)
-        answer = _answer(current, report, () if rival else _allowances(current, report, now, meter))
+            _take_over(current, report, known, outward, now, meter)
+        allowances = () if rival else _allowances(current, report, now, meter)
+        answer = _answer(current, report, known, allowances)
     # Raised outside, or the warning to staff would be rolled back with it.
     if rival:
         raise LeaseHeld(
@@ -97,12 +103,38 @@ def take_report(
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is on record of the shop and of the gateway's pools, read once for the whole report."""
+
+    state: SiteState
+    members: Sequence[PoolGateway]
+
+    def of(self, pools: set[str]) -> dict[str, PoolGateway]:
+        """Return the gateway's memberships in these pools by the pool's code.
+
+        Raises:
+            NotItsPool: It does not serve all of them.
+        """
+        found = {one.pool.code: one for one in self.members if one.pool.code in pools}
+        if found.keys() != pools:
+            raise NotItsPool(
+                _("A gateway reports only the pools that it serves. Nothing was used.")
+            )
+        return found
+
+
 # --- lease ------------------------------------------------------------------------------------
 
 
+_ACTIVE: Final = Compiled(
+    1,
+    lambda pk: Gateway.objects.select_for_update().filter(pk=pk, state=Gateway.State.ACTIVE),
+)
+
+
 def _active(gateway: Gateway) -> Gateway:
-    rows = Gateway.objects.select_for_update().filter(pk=gateway.pk, state=Gateway.State.ACTIVE)
-    current = rows.first()
+    current = _ACTIVE.first(gateway.pk)
     if current is None:
         raise NotFound(_("There is no such gateway."))
     return current
@@ -159,16 +191,20 @@ def _seen(gateway: Gateway, report: wire.Report) -> bool:
 def _take_over(
     gateway: Gateway,
     report: wire.Report,
+    known: _Known,
     outward: str,
     now: datetime,
     meter: DeviceMeter | None,
 ) -> None:
-    _keep_status(gateway, report.pools, now)
+    members = known.of({status.pool for status in report.pools})
+    _keep_status(members, report.pools, now)
     show_withheld(gateway, report.format)
     keep_checks(gateway, report, outward, now)
-    notice_restored(gateway=gateway, pools=report.pools, now=now)
-    hold_forgotten(gateway=gateway, pools=report.pools, now=now)
-    _keep_usage(gateway, report.usage, now)
+    notice_restored(
+        gateway=gateway, pools=report.pools, members=members, epoch=known.state.epoch, now=now
+    )
+    hold_forgotten(gateway=gateway, pools=report.pools, members=members, now=now)
+    _keep_usage(gateway, report.usage, known, now)
     if meter is not None:
         meter.keep(gateway=gateway, rows=_of_devices(report), now=now)
     _take_lease(gateway, report, now)
@@ -179,7 +215,14 @@ def _take_over(
     gateway.backend = report.backend
     gateway.warnings = _warnings(gateway, report, now)
     gateway.signs = _signs(report)
-    gateway.save()
+    update_each(_GATEWAY_FIELDS, [gateway])
+
+
+_GATEWAY_FIELDS: Final = (
+    *("fence", "lease_instance", "lease_until", "report_sequence", "last_seen_at"),
+    *("boot_id", "agent_version", "backend", "warnings", "signs"),
+    *("spoken", "outward_address", "checks", "checked_at"),
+)
 
 
 def _warnings(gateway: Gateway, report: wire.Report, now: datetime) -> list[str]:
@@ -208,13 +251,13 @@ def _of_devices(report: wire.Report) -> list[wire.Usage]:
 
 
 def _answer(
-    gateway: Gateway, report: wire.Report, allowances: tuple[wire.Allowance, ...]
+    gateway: Gateway, report: wire.Report, known: _Known, allowances: tuple[wire.Allowance, ...]
 ) -> wire.ReportAnswer:
     return wire.ReportAnswer(
         fence=gateway.fence,
         lease_seconds=int(LEASE.total_seconds()),
         acknowledged=report.sequence,
-        pools=assignments(gateway),
+        pools=assigned(known.members, known.state),
         hub_url=site.hub_url(),
         allowances=allowances,
         probe_key=site.probe_public_key(),
@@ -224,9 +267,9 @@ def _answer(
 # --- what it says of its pools ----------------------------------------------------------------
 
 
-def _keep_status(gateway: Gateway, pools: Iterable[wire.PoolStatus], now: datetime) -> None:
-    members = _members(gateway, {status.pool for status in pools})
-    changed = []
+def _keep_status(
+    members: Mapping[str, PoolGateway], pools: Sequence[wire.PoolStatus], now: datetime
+) -> None:
     for status in pools:
         member = members[status.pool]
         member.applied_epoch = status.epoch
@@ -245,8 +288,7 @@ def _keep_status(gateway: Gateway, pools: Iterable[wire.PoolStatus], now: dateti
         member.deferred_digest = kept.digest if kept else ""
         _keep_since(member, status)
         member.reported_at = now
-        changed.append(member)
-    PoolGateway.objects.bulk_update(changed, _STATUS_FIELDS)
+    update_each(_STATUS_FIELDS, list(members.values()))
 
 
 def _keep_since(member: PoolGateway, status: wire.PoolStatus) -> None:
@@ -283,38 +325,43 @@ _STATUS_FIELDS: Final = (
 )
 
 
-def _members(gateway: Gateway, pools: set[str]) -> dict[str, PoolGateway]:
-    rows = PoolGateway.objects.filter(gateway=gateway, pool__code__in=pools)
-    members = {member.pool.code: member for member in rows.select_related("pool")}
-    if members.keys() != pools:
-        raise NotItsPool(_("A gateway reports only the pools that it serves. Nothing was used."))
-    return members
-
-
-def _keep_usage(gateway: Gateway, usage: Sequence[wire.Usage], now: datetime) -> None:
+def _keep_usage(
+    gateway: Gateway, usage: Sequence[wire.Usage], known: _Known, now: datetime
+) -> None:
     """Keep the greatest absolute value of each pool's incarnation; a final one changes no more."""
-    members = _members(gateway, {item.pool for item in usage})
+    if not usage:
+        return
+    members = known.of({item.pool for item in usage})
     usage = [item for item in usage if not item.device]
-    rows = PoolUsage.objects.filter(
-        gateway=gateway, incarnation__in={item.incarnation for item in usage}
-    )
-    known = {(row.pool_id, row.incarnation): row for row in rows}
+    rows = {
+        (row.pool_id, row.incarnation): row
+        for row in _counted(gateway, {item.incarnation for item in usage})
+    }
     changed = {}
     for item in usage:
         pool = members[item.pool].pool
         key = (pool.pk, item.incarnation)
-        row = known.setdefault(
+        row = rows.setdefault(
             key, PoolUsage(gateway=gateway, pool=pool, incarnation=item.incarnation)
         )
         if not row.final:
             _grow(row, item, now)
             changed[key] = row
-    PoolUsage.objects.bulk_create(
-        changed.values(),
-        update_conflicts=True,
-        unique_fields=["gateway", "pool", "incarnation"],
-        update_fields=["bytes_down", "bytes_up", "final", "updated_at"],
-    )
+    insert(*(row for row in changed.values() if row.pk is None))
+    update_each(_USAGE_FIELDS, [row for row in changed.values() if row.pk is not None])
+
+
+_COUNTED: Final = Compiled(
+    2,
+    lambda gateway, incarnation: PoolUsage.objects.filter(gateway=gateway, incarnation=incarnation),
+)
+_USAGE_FIELDS: Final = ("bytes_down", "bytes_up", "final", "updated_at")
+
+
+def _counted(gateway: Gateway, incarnations: set[str]) -> Iterable[PoolUsage]:
+    if len(incarnations) == 1:
+        return _COUNTED(gateway, *incarnations)
+    return PoolUsage.objects.filter(gateway=gateway, incarnation__in=incarnations)
 
 
 def _grow(row: PoolUsage, item: wire.Usage, now: datetime) -> None:

@@ -27,17 +27,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from ferriage.fleet.models import Gateway
+    from ferriage.fleet.models import Gateway, PoolGateway
 
 SLOTS_PASSED_OVER: Final = 10_000
 """More addresses than a shop sells between two backups; those were sold, and gateways know them."""
 
 
-def notice_restored(*, gateway: Gateway, pools: Iterable[wire.PoolStatus], now: datetime) -> None:
-    """Begin another history when a gateway proves that this database is older than it was."""
+def notice_restored(
+    *,
+    gateway: Gateway,
+    pools: Iterable[wire.PoolStatus],
+    members: Mapping[str, PoolGateway],
+    epoch: str,
+    now: datetime,
+) -> None:
+    """Begin another history when a gateway proves that this database is older than it was.
+
+    Args:
+        members: The gateway's pools by code, as `queries.memberships` reads them.
+        epoch: The database's history.
+    """
     heads = {status.pool: status.head for status in pools if status.head is not None}
-    epoch = SiteState.objects.values_list("epoch", flat=True).get()
-    own = {c: head for c, head in heads.items() if (head.epoch, head.pool) == (epoch, c)}
+    own = {
+        code: head
+        for code, head in heads.items()
+        if (head.epoch, head.pool) == (epoch, code) and not _newest(members[code].pool, head)
+    }
     proven = {
         code: own[code].rev
         for code in _strange(own)
@@ -45,6 +60,11 @@ def notice_restored(*, gateway: Gateway, pools: Iterable[wire.PoolStatus], now: 
     }
     if proven:
         begin_history(witnesses=proven, now=now, actor=Actor("gateway", gateway.code))
+
+
+def _newest(pool: Pool, head: wire.Begin) -> bool:
+    """Tell whether a head is of what was written last, as nearly all are: the log knows no more."""
+    return (head.rev, head.digest) == (pool.revision, pool.digest)
 
 
 def _strange(heads: Mapping[str, wire.Begin]) -> list[str]:

@@ -12,7 +12,7 @@ from ferriage.devices import metering
 from ferriage.fleet import actions, watch
 from ferriage.fleet.bundle import bundle, digest_of
 from ferriage.fleet.models import Gateway
-from ferriage.fleet.queries import standing_of
+from ferriage.fleet.queries import signing_gateway, standing_of
 from ferriage.web.api.signed import (
     NotSigned,
     answered,
@@ -69,8 +69,7 @@ def standing(request: HttpRequest, now: datetime) -> wire.Standing:
 def _asking(request: HttpRequest, now: datetime) -> Gateway:
     """Return the gateway that signed a request; one that was closed may still ask."""
     code = request.headers.get(wire.HEADER_GATEWAY, "")
-    signing = Gateway.objects.exclude(state=Gateway.State.WAITING).exclude(signing_key="")
-    gateway = signing.filter(code=code).first()
+    gateway = signing_gateway(code)
     if gateway is None:
         raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
     check_signature(request, gateway.signing_key, now)
