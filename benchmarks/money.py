@@ -5,7 +5,7 @@ shared, so read the ratios: settling is put beside the same writes done bare, wi
 ready, in the same run and equally never committed; pages are put beside the smallest books.
 
     make bench-money
-    .venv/bin/python benchmarks/money.py
+    .venv/bin/python benchmarks/money.py --only settling
     FERRIAGE_TEST_DATABASE=postgres .venv/bin/python benchmarks/money.py --sizes 10000 100000
 """
 
@@ -45,7 +45,7 @@ from ferriage.core import clock
 from ferriage.core.actors import Actor
 from ferriage.core.money import Money
 from ferriage.ledger import actions as ledger
-from ferriage.ledger import income, partners, queries
+from ferriage.ledger import export, income, partners, queries, verify
 from ferriage.ledger.actions import Posting, TransferLine
 from ferriage.ledger.actions.closing import close
 from ferriage.ledger.models import LedgerAccount, Partner
@@ -402,27 +402,42 @@ def big_books(sizes: list[int], looker: Looker) -> None:
     for name in columns[0]:
         cells = "".join(f"{column[name]:>12,.1f}" for column in columns)
         print(f"  {name:<32}{cells}   {columns[-1][name] / columns[0][name]:>7.1f}x")
+    print(f"  {'transactions':<32}{'':>{12 * len(sizes)}}   {sizes[-1] / sizes[0]:>7.1f}x")
+    verified()
+
+
+def verified() -> None:
+    """Print what the offline verifier says of all that was filled in, and its seconds."""
+    books = verify.Books()
+    began = time.perf_counter()
+    findings = list(verify.read((f"{line}\n".encode() for line in export.chain()), books))
+    assert not findings, findings
+    print(f"verified: {verify.summary(books)}, in {time.perf_counter() - began:.0f} s")
 
 
 def main() -> None:
     """Make the shop, and measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
-    sizes: list[int] = parser.parse_args().sizes
+    parser.add_argument("--only", choices=("settling", "books"))
+    parsed = parser.parse_args()
     config = settings.FERRIAGE
     demo = replace(config.approvals, packs=(str(packs.demo_path()),))
     settings.FERRIAGE = replace(config, approvals=demo)
     call_command("migrate", verbosity=0)
     lawbook.accept(*lawbook.everyday())
     prepare_site()
-    print(f"on {connection.vendor}")
+    print(f"on {connection.vendor}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory(prefix="ferriage-bench-") as home:
         party = create_party(name="Demo Lines Ltd", place="XD", now=NOW, actor=OWNER)
         shop = open_shop(Yard(party, Path(home) / "evidence", NOW))
         shop.approve_for_years()
         till = Till(shop, NOW)
-        settling(till)
-        big_books(sizes, look(till))
+        if parsed.only != "books":
+            settling(till)
+        if parsed.only != "settling":
+            big_books(parsed.sizes, look(till))
+    print(f"load at the end {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
