@@ -55,15 +55,35 @@ class Compiled[Row]:
         self._given = given
         self._build = build
         self._statements: dict[str, _Statement] = {}
+        self._last: tuple[object, object, list[Row]] | None = None
 
     def __call__(self, *values: object) -> list[Row]:
         """Return the rows for the values that the query was built to take."""
         database = _database()
+        statement = self._statement(database)
+        return cast("list[Row]", statement.made(statement.asked(values, database)))
+
+    def unchanged(self) -> list[Row]:
+        """Return the rows, the very same list as before if the database answers the same.
+
+        For a few rows that many ask for and hardly anybody changes; whoever gets them leaves them
+        as they are. Without values, and without rows that are prefetched.
+        """
+        database = _database()
+        statement = self._statement(database)
+        answer = statement.asked((), database)
+        last = self._last  # other threads may put theirs there
+        if last is None or last[0] is not statement or last[1] != answer:
+            made = cast("list[Row]", statement.made(answer))
+            last = self._last = (statement, answer, made)
+        return last[2]
+
+    def _statement(self, database: BaseDatabaseWrapper) -> _Statement:
         statement = self._statements.get(database.vendor)
         if statement is None:
             built = self._build(*(_Given(number) for number in range(self._given)))
             statement = self._statements[database.vendor] = _compile(built, database)
-        return cast("list[Row]", statement.rows(values, database))
+        return statement
 
     def first(self, *values: object) -> Row | None:
         """Return the first row, if there is one; the query says how many it reads."""
@@ -81,6 +101,21 @@ class Compiled[Row]:
         return found[0]
 
 
+class MadeOf[Made]:
+    """Makes something of rows, once while they are the very same: `Compiled.unchanged`."""
+
+    def __init__(self, make: Callable[..., Made]) -> None:
+        self._make = make
+        self._last: tuple[tuple[object, ...], Made] | None = None
+
+    def __call__(self, *parts: object) -> Made:
+        """Return what is made of the parts; whoever gets it leaves it as it is."""
+        last = self._last  # other threads may put theirs there
+        if last is None or any(one is not other for one, other in zip(last[0], parts, strict=True)):
+            last = self._last = (parts, self._make(*parts))
+        return last[1]
+
+
 @dataclass(frozen=True, slots=True)
 class _Statement:
     """SQL, and how Django makes objects of its rows. Read only, so threads share it."""
@@ -92,7 +127,8 @@ class _Statement:
     make: Callable[[Sequence[Any]], object]
     prefetched: tuple[Any, ...]
 
-    def rows(self, values: Sequence[object], database: BaseDatabaseWrapper) -> list[object]:
+    def asked(self, values: Sequence[object], database: BaseDatabaseWrapper) -> list[Any]:
+        """Return the rows as the database's driver gives them."""
         with database.cursor() as cursor:
             cursor.execute(
                 self.sql,
@@ -101,7 +137,12 @@ class _Statement:
                     for one in self.parameters
                 ],
             )
-            rows: Any = cursor.fetchall()
+            answer: list[Any] = cursor.fetchall()
+            return answer
+
+    def made(self, answer: list[Any]) -> list[object]:
+        """Return what Django makes of such rows."""
+        rows: Any = answer
         if self.converters:
             rows = self.compiler.apply_converters(rows, self.converters)
         made = [self.make(row) for row in rows]

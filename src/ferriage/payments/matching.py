@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Final, Literal
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.payments import disputes, inbox, refunding
-from ferriage.payments.capture import Captured, change_once, finish, post_receipt, settle_or_refund
+from ferriage.payments.capture import (
+    Captured,
+    change_once,
+    finish,
+    post_receipt,
+    receipt_of,
+    settle_or_refund,
+)
 from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.payments.providers import registry
 from ferriage.payments.providers.contract import Event, RefundResult
@@ -112,16 +119,18 @@ def _capture(account: ProviderAccount, said: Event, now: datetime) -> Captured:
     asked = find(account, said)
     exact = asked is not None and asked.order is not None and said.money == asked.order.due
     payment = _captured_row(account, asked if exact else None, asked, said, now)
-    post_receipt(payment, from_accounts=[(account.asset, said.money.amount_minor)], now=now)
+    lies_in = [(account.asset, said.money.amount_minor)]
     if exact:
         return settle_or_refund(
             payment,
             refundable_minor=said.money.amount_minor,
+            receipt=receipt_of(payment, lies_in),
             payer_place=said.payer_place,
             parked=PARKED,
             now=now,
             actor=PROVIDER,
         )
+    post_receipt(payment, from_accounts=lies_in, now=now)
     reason = _mismatch(asked, said.money)
     finish(payment, outcome="unallocated", now=now, actor=PROVIDER, reason=reason)
     return Captured(payment, "unallocated", reason)
