@@ -2,9 +2,9 @@
 
 A real database made by the real actions, then filled through the books' own posting. The machine is
 shared, so read the ratios: settling is put beside the same writes done bare, in the same run; pages
-are put beside the smallest books. Bare is: every INSERT, UPDATE and DELETE that settling these very
-orders sends, with its values ready, in the same transactions, committed as often, by Django's cursor
-to the same tables with all their indexes, constraints and triggers; no question asked.
+are put beside the smallest books. Bare is: every INSERT, UPDATE and DELETE that settling these
+orders sends, with its values ready, in the same transactions, committed as often, by Django's
+cursor to the same tables with all their indexes, constraints and triggers; no question asked.
 
     make bench-money
     .venv/bin/python benchmarks/money.py --only settling
