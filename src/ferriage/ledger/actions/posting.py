@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache, reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import IntegrityError
 from django.db.models import Q, QuerySet, Subquery
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from ferriage.core.money import Money
+
+
+_FEW: Final = 8
+"""So many accounts one sale names at most; for more Django writes the SQL anew each time."""
 
 
 class AlreadyPosted(FerriageError):
@@ -144,27 +149,36 @@ class _Books(NamedTuple):
 
 def _books(names: set[str], now: datetime) -> _Books:
     """Return what a posting needs to know, with one statement unless all its accounts are new."""
-    found: list[Any] = _accounts_with(len(names))(now, *sorted(names))
+    few = len(names) <= _FEW
+    found: list[Any] = _of_few(len(names))(now, *names) if few else list(_of_many(names, now))
     if found:
         return _Books(found, head((found[0].last_number, found[0].last_hash)), found[0].closed)
     return _Books([], head(), _closing_over(now).values_list("month", flat=True).first())
 
 
 @cache
-def _accounts_with(count: int) -> Compiled[LedgerAccount]:
-    """Return the query of so many accounts by name; head of the chain and closing stand beside."""
+def _of_few(count: int) -> Compiled[LedgerAccount]:
+    """Return the query of so many accounts by name."""
 
     def build(now: Any, *names: Any) -> QuerySet[LedgerAccount]:
-        named = Q()
-        for name in names:
-            named |= Q(name=name)
-        return LedgerAccount.objects.filter(named).annotate(
-            last_number=Subquery(newest().values("number")),
-            last_hash=Subquery(newest().values("hash")),
-            closed=Subquery(_closing_over(now).values("month")),
-        )
+        named = reduce(or_, (Q(name=name) for name in names))
+        return _with_books(LedgerAccount.objects.filter(named), now)
 
     return Compiled(count + 1, build)
+
+
+def _of_many(names: set[str], now: datetime) -> QuerySet[LedgerAccount]:
+    # No chain of conditions: SQLite takes a thousand at most.
+    return _with_books(LedgerAccount.objects.filter(name__in=names), now)
+
+
+def _with_books(accounts: QuerySet[LedgerAccount], now: Any) -> QuerySet[LedgerAccount]:
+    """Return accounts with the head of the chain and the closing of the month beside each."""
+    return accounts.annotate(
+        last_number=Subquery(newest().values("number")),
+        last_hash=Subquery(newest().values("hash")),
+        closed=Subquery(_closing_over(now).values("month")),
+    )
 
 
 def _closing_over(now: Any) -> QuerySet[Closing]:
