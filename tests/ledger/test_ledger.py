@@ -47,6 +47,19 @@ def test_posting_moves_an_amount_between_two_accounts(now: datetime) -> None:
     assert queries.check() == []
 
 
+def test_posting_may_name_any_number_of_accounts(now: datetime) -> None:
+    bills = [
+        _line(f"expenses:hosting:gw_{number}", "liabilities:payable:hosting", 5)
+        for number in range(1500)
+    ]
+    for source in ("bill_1", "bill_2"):
+        post(source_code=source, kind="bills", transfers=bills, description="", now=now)
+
+    assert queries.balance("liabilities:payable:hosting", "CNY") == -2 * 1500 * 5
+    assert queries.balance("expenses:hosting:gw_1499", "CNY") == 10
+    assert queries.check() == []
+
+
 def test_printed_balance_has_the_sign_of_the_side_that_an_account_grows_on(now: datetime) -> None:
     _sale(now)
     _sale(now, "ord_back", 1)

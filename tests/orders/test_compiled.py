@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef
 
 from ferriage.core import audit
 from ferriage.core.actors import Actor
-from ferriage.core.compiled import Compiled, insert, update, update_each
+from ferriage.core.compiled import Compiled, MadeOf, insert, update, update_each
 from ferriage.core.db import writing
 from ferriage.core.models import AuditEntry
 from ferriage.fleet.models import Gateway
@@ -73,6 +73,25 @@ def test_values_come_as_tuples(till: Till) -> None:
     assert paid.first("ord_none") is None
     with pytest.raises(models.ObjectDoesNotExist):
         paid.get("ord_none")
+
+
+@pytest.mark.django_db
+def test_rows_are_the_same_objects_while_the_database_answers_the_same(till: Till) -> None:
+    orders = Compiled(0, lambda: Order.objects.order_by("pk"))
+    till.order()
+    first, again = orders.unchanged(), orders.unchanged()
+    till.order()
+    after = orders.unchanged()
+    assert again is first
+    assert (len(first), len(after)) == (1, 2)
+    assert plain(after) == plain(list(Order.objects.order_by("pk")))
+
+
+def test_what_is_made_of_the_same_objects_is_made_once() -> None:
+    one, equal = [1], [1]
+    made = MadeOf(lambda *parts: [*parts])
+    assert made(one, one) is made(one, one)
+    assert made(one, one) is not made(one, equal)
 
 
 @pytest.mark.django_db

@@ -82,7 +82,9 @@ def _by_one_law(facts: Facts, packs: Packs, at: datetime) -> Verdict:
     )
 
 
-def rests_until(facts: Facts, packs: Packs, at: datetime) -> datetime | None:
+def rests_until(
+    facts: Facts, packs: Packs, at: datetime, *, verdict: Verdict | None = None
+) -> datetime | None:
     """Return the end of the approvals that an allowed verdict rests on; None is without end.
 
     This bounds the terms that may be sold (rule R4), however far away it is. Renewals without a
@@ -90,12 +92,15 @@ def rests_until(facts: Facts, packs: Packs, at: datetime) -> datetime | None:
     determination bounds what may stay open, not what may be sold: one that is in force at `at` is
     taken to go on.
 
+    Args:
+        verdict: What `evaluate` says of the same, where that is known.
+
     Returns:
         `at` itself where the verdict denies.
 
     Source: docs/decisions/0014-terms-end-with-approvals.md
     """
-    if not evaluate(facts, packs, at).allowed:
+    if not (verdict or evaluate(facts, packs, at)).allowed:
         return at
     laws = ((packs, at), *((waiting.packs, max(at, waiting.at)) for waiting in packs.later))
     until = min(_term_end(facts, law, start, sold_at=at) for law, start in laws)

@@ -4,17 +4,17 @@ import hashlib
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from django.core import signing
 from django.db.models import Exists, OuterRef, Q
 
-from ferriage.approvals import chainfile
+from ferriage.approvals import chainfile, rows
 from ferriage.approvals.evaluate import evaluate, open_questions, rests_until
 from ferriage.approvals.facts import (
     ROLES,
     ApprovalFacts,
-    ApprovalState,
     CustomerClass,
     DeterminationFacts,
     Facts,
@@ -39,7 +39,7 @@ from ferriage.approvals.models import (
 from ferriage.approvals.onereading import once
 from ferriage.approvals.site import packs_in_force
 from ferriage.core import chain
-from ferriage.core.compiled import Compiled
+from ferriage.core.compiled import Compiled, MadeOf
 from ferriage.core.hashing import hash_secret
 
 if TYPE_CHECKING:
@@ -68,19 +68,27 @@ class Register:
     _judged: dict[tuple[object, ...], Verdict] = field(
         default_factory=dict, repr=False, compare=False
     )
+    _facts: dict[tuple[LineFacts, str | None], Facts] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def facts(self, line: LineFacts, customer_place: str | None = None) -> Facts:
         """Return what concerns one line, in a fixed order."""
-        found = (
-            *self.approvals.get(line.code, ()),
-            *self.approvals.get(line.operator.code, ()),
-        )
-        return Facts(
+        known = self._facts.get((line, customer_place))
+        if known is not None:
+            return known
+        found = {
+            approval.code: approval
+            for key in (line.code, line.operator.code)
+            for approval in self.approvals.get(key, ())
+        }
+        facts = self._facts[line, customer_place] = Facts(
             line=line,
             customer_place=customer_place,
-            approvals=tuple(sorted(set(found), key=lambda approval: approval.code)),
+            approvals=tuple(found[code] for code in sorted(found)),
             determinations=self.determinations.get(line.operator.code, ()),
         )
+        return facts
 
     def judge(
         self,
@@ -111,10 +119,13 @@ class Register:
         self, *, line: LineFacts, at: datetime, customer_place: str | None = None
     ) -> datetime | None:
         """Return where terms sold on a line now must end; see `evaluate.rests_until`."""
-        return rests_until(self.facts(line, customer_place), self.packs.at_once, at)
+        verdict = self.judge(line=line, at=at, customer_place=customer_place, begins=True)
+        facts = self.facts(line, customer_place)
+        return rests_until(facts, self.packs.at_once, at, verdict=verdict)
 
 
-def _guarding() -> QuerySet[Decision]:
+def guarding() -> QuerySet[Decision]:
+    """Return the newest Decision that no confirmed clock repair names."""
     repaired = ClockRepair.objects.filter(
         confirmed_at__isnull=False,
         first_sequence__lte=OuterRef("sequence"),
@@ -123,20 +134,30 @@ def _guarding() -> QuerySet[Decision]:
     return Decision.objects.exclude(Exists(repaired)).order_by("-sequence")[:1]
 
 
-_GUARDING: Final = Compiled(0, _guarding)
-_APPROVALS: Final = Compiled(0, lambda: _judged(Approval.objects.all()))
+_GUARDING: Final = Compiled(0, guarding)
+_APPROVALS: Final = Compiled(0, lambda: rows.judged(Approval.objects.all()))
+_SCOPES: Final = Compiled(0, lambda: rows.scopes(ApprovalLine.objects.all()))
 _DETERMINATIONS: Final = Compiled(0, lambda: in_use(Determination.objects.all()))
 
 
 def load_register(*, packs: Packs | None = None) -> Register:
     """Read the whole register with four queries, however many lines it covers.
 
+    Where the database says what it said last, its rows are not made into facts again.
+
     Args:
         packs: Judge by these instead of those in force, to see what they would change.
     """
     if packs is not None:
-        return _register(_APPROVALS(), _DETERMINATIONS(), packs)
-    return once(lambda: _register(_APPROVALS(), _DETERMINATIONS()))
+        return _register(_APPROVALS(), _SCOPES(), _DETERMINATIONS(), packs)
+    return once(_whole)
+
+
+def _whole() -> Register:
+    read = (_APPROVALS.unchanged(), _SCOPES.unchanged(), _DETERMINATIONS.unchanged())
+    made = _REGISTER(*read, packs_in_force())
+    # What is judged is kept no longer than whoever asks has it in hand.
+    return Register(packs=made.packs, approvals=made.approvals, determinations=made.determinations)
 
 
 def judge(
@@ -154,8 +175,10 @@ def judge(
 def register_of(line: LineFacts) -> Register:
     """Read the part of the register that concerns one line, with four queries."""
     named = ApprovalLine.objects.filter(line_code=line.code).values("approval")
+    mine = Approval.objects.filter(Q(pk__in=named) | Q(holder__code=line.operator.code))
     return _register(
-        _judged(Approval.objects.filter(Q(pk__in=named) | Q(holder__code=line.operator.code))),
+        rows.judged(mine),
+        rows.scopes(ApprovalLine.objects.filter(approval__in=mine.values("pk"))),
         in_use(Determination.objects.filter(party__code=line.operator.code)),
     )
 
@@ -218,8 +241,12 @@ def party_facts(party: Party) -> PartyFacts:
     return PartyFacts(party.code, party.place)
 
 
+@lru_cache(maxsize=256)
 def inputs_digest(facts: Facts) -> str:
-    """Return 64 hex digits that cover every fact of one judgement."""
+    """Return 64 hex digits that cover every fact of one judgement.
+
+    One sale after the other is judged by the same facts.
+    """
     return hashlib.sha256(chain.canonical(facts_as_json(facts)).encode()).hexdigest()
 
 
@@ -304,13 +331,17 @@ def exported_decisions(*, up_to: int | None = None) -> Iterator[str]:
 
 def _register(
     approvals: Iterable[Approval],
+    scopes: Iterable[tuple[Any, ...]],
     determinations: Iterable[Determination],
     packs: Packs | None = None,
 ) -> Register:
     packs = packs_in_force() if packs is None else packs
+    lines: defaultdict[int, set[str]] = defaultdict(set)
+    for approval, line in scopes:
+        lines[approval].add(line)
     by_key: defaultdict[str, list[ApprovalFacts]] = defaultdict(list)
     for row in approvals:
-        found = _approval_facts(row, packs)
+        found = rows.approval_facts(row, frozenset(lines[row.pk]), packs)
         for key in {found.holder, *found.lines}:
             by_key[key].append(found)
     by_party: defaultdict[str, list[DeterminationFacts]] = defaultdict(list)
@@ -323,13 +354,7 @@ def _register(
     )
 
 
-def _judged(approvals: QuerySet[Approval]) -> QuerySet[Approval]:
-    """Return those that say something, as `_approval_facts` takes them."""
-    # A version that was corrected says nothing any more: the one in its place speaks.
-    current = approvals.exclude(state=Approval.State.SUPERSEDED)
-    evidence = Evidence.objects.filter(approval=OuterRef("pk"))
-    with_evidence = current.annotate(has_evidence=Exists(evidence))
-    return with_evidence.select_related("holder").prefetch_related("lines").order_by("pk")
+_REGISTER: Final = MadeOf(_register)
 
 
 def in_use(determinations: QuerySet[Determination]) -> QuerySet[Determination]:
@@ -337,24 +362,6 @@ def in_use(determinations: QuerySet[Determination]) -> QuerySet[Determination]:
     opinions = Evidence.objects.filter(determination=OuterRef("pk"))
     open_ones = determinations.filter(ended_at=None).annotate(has_opinion=Exists(opinions))
     return open_ones.select_related("party").order_by("pk")
-
-
-def _approval_facts(row: Approval, packs: Packs) -> ApprovalFacts:
-    kind = packs.kinds.get(row.kind)
-    on_lodging = kind is not None and kind.counts == "on_lodging"
-    return ApprovalFacts(
-        code=row.code,
-        kind=row.kind,
-        holder=row.holder.code,
-        state=cast("ApprovalState", row.state),
-        counts_from=(row.lodged_at if on_lodging else None) or row.verified_at,
-        valid_from=row.valid_from,
-        valid_to=row.valid_to,
-        lines=frozenset(scope.line_code for scope in row.lines.all()),
-        has_number=bool(row.number),
-        has_evidence=cast("Any", row).has_evidence,
-        verified=bool(row.verified_by),
-    )
 
 
 def determination_facts(row: Determination) -> DeterminationFacts:

@@ -71,7 +71,7 @@ def packs_on_file() -> Packs:
         PackError: One of them cannot be used.
     """
     config: Config = settings.FERRIAGE
-    added = tuple(config.resolve(name) for name in config.approvals.packs)
+    added = _files(config.path.parent, config.approvals.packs)
     return _load(added, allow_user_assigned=not is_public(config))
 
 
@@ -115,9 +115,14 @@ def is_public(config: Config) -> bool:
     Reserved names, names without a dot and addresses that no router on the internet carries are
     not public; listening on every address is.
     """
-    url = urlsplit(config.site.url).hostname or ""
-    listened = (address.rsplit(":", 1)[0].strip("[]") for address in config.site.listen)
-    return any(_is_public_host(host) for host in (url, *config.site.allowed_hosts, *listened))
+    return _reached(config.site.url, config.site.allowed_hosts, config.site.listen)
+
+
+@lru_cache(maxsize=8)
+def _reached(address: str, hosts: tuple[str, ...], listen: tuple[str, ...]) -> bool:
+    url = urlsplit(address).hostname or ""
+    listened = (one.rsplit(":", 1)[0].strip("[]") for one in listen)
+    return any(_is_public_host(host) for host in (url, *hosts, *listened))
 
 
 def _is_public_host(host: str) -> bool:
@@ -180,6 +185,12 @@ def _pack(digest: str) -> Pack:
     if rule_packs.digest_of(row.text) != digest:
         raise PackError(f"The rule pack {row} in the database is not the one that came.")
     return rule_packs.parse(row.text, name=str(row), allow_user_assigned=True)
+
+
+@lru_cache(maxsize=8)
+def _files(beside: Path, names: tuple[str, ...]) -> tuple[Path, ...]:
+    """Return the packs that the settings name, found once a process like what they hold."""
+    return tuple((beside / name).resolve() for name in names)
 
 
 @cache

@@ -9,12 +9,14 @@ import unicodedata
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 16
+_OF_BYTES = "".join(ALPHABET[byte % len(ALPHABET)] for byte in range(256)).encode()
+"""A character for each byte: 256 is a multiple of 32, so each is as likely as any other."""
 _ALIKE = str.maketrans({"O": "0", "I": "1", "L": "1"})
 
 
 def random_characters(length: int = LENGTH) -> str:
     """Return random Crockford base32 characters, upper case."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+    return secrets.token_bytes(length).translate(_OF_BYTES).decode()
 
 
 def new_code(prefix: str) -> str:

@@ -15,16 +15,22 @@ from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.expressions import Expression
 from django.db.models.query import get_related_populators, prefetch_related_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models.sql.compiler import SQLCompiler
 
 _CHUNK: Final = 200
+
+
+def _database() -> BaseDatabaseWrapper:
+    """Return this thread's connection, which `django.db.connection` asks for at each attribute."""
+    return connections[DEFAULT_DB_ALIAS]
 
 
 class _Given(Expression):
@@ -49,14 +55,35 @@ class Compiled[Row]:
         self._given = given
         self._build = build
         self._statements: dict[str, _Statement] = {}
+        self._last: tuple[object, object, list[Row]] | None = None
 
     def __call__(self, *values: object) -> list[Row]:
         """Return the rows for the values that the query was built to take."""
-        statement = self._statements.get(connection.vendor)
+        database = _database()
+        statement = self._statement(database)
+        return cast("list[Row]", statement.made(statement.asked(values, database)))
+
+    def unchanged(self) -> list[Row]:
+        """Return the rows, the very same list as before if the database answers the same.
+
+        For a few rows that many ask for and hardly anybody changes; whoever gets them leaves them
+        as they are. Without values, and without rows that are prefetched.
+        """
+        database = _database()
+        statement = self._statement(database)
+        answer = statement.asked((), database)
+        last = self._last  # other threads may put theirs there
+        if last is None or last[0] is not statement or last[1] != answer:
+            made = cast("list[Row]", statement.made(answer))
+            last = self._last = (statement, answer, made)
+        return last[2]
+
+    def _statement(self, database: BaseDatabaseWrapper) -> _Statement:
+        statement = self._statements.get(database.vendor)
         if statement is None:
             built = self._build(*(_Given(number) for number in range(self._given)))
-            statement = self._statements[connection.vendor] = _compile(built)
-        return cast("list[Row]", statement.rows(values))
+            statement = self._statements[database.vendor] = _compile(built, database)
+        return statement
 
     def first(self, *values: object) -> Row | None:
         """Return the first row, if there is one; the query says how many it reads."""
@@ -74,6 +101,21 @@ class Compiled[Row]:
         return found[0]
 
 
+class MadeOf[Made]:
+    """Makes something of rows, once while they are the very same: `Compiled.unchanged`."""
+
+    def __init__(self, make: Callable[..., Made]) -> None:
+        self._make = make
+        self._last: tuple[tuple[object, ...], Made] | None = None
+
+    def __call__(self, *parts: object) -> Made:
+        """Return what is made of the parts; whoever gets it leaves it as it is."""
+        last = self._last  # other threads may put theirs there
+        if last is None or any(one is not other for one, other in zip(last[0], parts, strict=True)):
+            last = self._last = (parts, self._make(*parts))
+        return last[1]
+
+
 @dataclass(frozen=True, slots=True)
 class _Statement:
     """SQL, and how Django makes objects of its rows. Read only, so threads share it."""
@@ -85,16 +127,22 @@ class _Statement:
     make: Callable[[Sequence[Any]], object]
     prefetched: tuple[Any, ...]
 
-    def rows(self, values: Sequence[object]) -> list[object]:
-        with connection.cursor() as cursor:
+    def asked(self, values: Sequence[object], database: BaseDatabaseWrapper) -> list[Any]:
+        """Return the rows as the database's driver gives them."""
+        with database.cursor() as cursor:
             cursor.execute(
                 self.sql,
                 [
-                    _adapted(values[one.number]) if isinstance(one, _Given) else one
+                    _adapted(values[one.number], database) if isinstance(one, _Given) else one
                     for one in self.parameters
                 ],
             )
-            rows: Any = cursor.fetchall()
+            answer: list[Any] = cursor.fetchall()
+            return answer
+
+    def made(self, answer: list[Any]) -> list[object]:
+        """Return what Django makes of such rows."""
+        rows: Any = answer
         if self.converters:
             rows = self.compiler.apply_converters(rows, self.converters)
         made = [self.make(row) for row in rows]
@@ -103,9 +151,9 @@ class _Statement:
         return made
 
 
-def _compile(built: models.QuerySet[Any, Any]) -> _Statement:
+def _compile(built: models.QuerySet[Any, Any], database: BaseDatabaseWrapper) -> _Statement:
     inside = cast("Any", built)  # what a query set is made of has no types
-    compiler = built.query.get_compiler(connection=connection)
+    compiler = built.query.get_compiler(connection=database)
     sql, parameters = compiler.as_sql()
     compiler = cast("Any", compiler)
     converters = compiler.get_converters([column for column, _sql, _alias in compiler.select])
@@ -136,14 +184,14 @@ def _maker(built: Any, compiler: Any) -> Callable[[Sequence[Any]], object]:
     return make
 
 
-def _adapted(value: Any) -> Any:
+def _adapted(value: Any, database: BaseDatabaseWrapper) -> Any:
     """Return a value as the database's driver takes it."""
     if isinstance(value, models.Model):
         return value.pk
     if isinstance(value, datetime):
-        return connection.ops.adapt_datetimefield_value(value)
+        return database.ops.adapt_datetimefield_value(value)
     if isinstance(value, date):
-        return connection.ops.adapt_datefield_value(value)
+        return database.ops.adapt_datefield_value(value)
     return value
 
 
@@ -153,20 +201,21 @@ def insert[Row: models.Model](*rows: Row) -> None:
     As `save(force_insert=True)` of each, with a statement for all. The tables of the house have
     keys that the database gives, and no signals.
     """
+    database = _database()
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
-        table = _table(type(chunk[0]), connection.vendor)
+        table = _table(type(chunk[0]), database.vendor)
         values = [
-            field.get_db_prep_save(field.pre_save(row, add=True), connection)
+            prepare(field.pre_save(row, True), database)
             for row in chunk
-            for field in table.fields
+            for field, prepare in table.fields
         ]
-        with connection.cursor() as cursor:
+        with database.cursor() as cursor:
             cursor.execute(table.insert + ", ".join([table.marks] * len(chunk)) + table.key, values)
             keys = cursor.fetchall()
         for row, (key,) in zip(chunk, keys, strict=True):
             row.pk = key
-            row._state.adding, row._state.db = False, connection.alias
+            row._state.adding, row._state.db = False, database.alias
 
 
 def update(model: type[models.Model], where: dict[str, object], **values: object) -> int:
@@ -174,22 +223,16 @@ def update(model: type[models.Model], where: dict[str, object], **values: object
 
     None in `where` is a column that holds nothing.
     """
-    sets, found = [], []
-    parameters: list[Any] = []
-    for name, value in values.items():
-        column, prepared = _prepared(model, name, value)
-        sets.append(f"{column} = %s")
-        parameters.append(prepared)
-    for name, value in where.items():
-        column, prepared = _prepared(model, name, value)
-        found.append(f"{column} IS NULL" if value is None else f"{column} = %s")
-        parameters += [] if value is None else [prepared]
-    table = connection.ops.quote_name(model._meta.db_table)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE {table} SET {', '.join(sets)} WHERE {' AND '.join(found)}",  # noqa: S608 -- names of columns
-            parameters,
-        )
+    database = _database()
+    empty = tuple(name for name, value in where.items() if value is None)
+    change = _change(model, tuple(values), tuple(where), empty, database.vendor)
+    given = [*values.values(), *(value for value in where.values() if value is not None)]
+    parameters = [
+        prepare(getattr(value, "pk", value), database)
+        for prepare, value in zip(change.prepare, given, strict=True)
+    ]
+    with database.cursor() as cursor:
+        cursor.execute(change.sql, parameters)
         return int(cursor.rowcount)
 
 
@@ -201,42 +244,67 @@ def update_each(fields: Sequence[str], rows: Sequence[models.Model]) -> None:
     """
     if not rows:
         return
-    statement, columns = _update_of(type(rows[0]), tuple(fields), connection.vendor)
+    database, model = _database(), type(rows[0])
+    change = _change(model, tuple(fields), ("pk",), (), database.vendor)
+    names = [*(cast("Any", model._meta.get_field(name)).attname for name in fields), "pk"]
     values = [
-        [column.get_db_prep_save(getattr(row, column.attname), connection) for column in columns]
+        [
+            prepare(getattr(row, name), database)
+            for name, prepare in zip(names, change.prepare, strict=True)
+        ]
         for row in rows
     ]
-    with connection.cursor() as cursor:
+    with database.cursor() as cursor:
         if len(values) == 1:
-            cursor.execute(statement, values[0])
+            cursor.execute(change.sql, values[0])
         else:
-            cursor.executemany(statement, values)
+            cursor.executemany(change.sql, values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """An UPDATE, and what makes its parameters of the values."""
+
+    sql: str
+    prepare: tuple[Callable[[Any, Any], Any], ...]
 
 
 @cache
-def _update_of(
-    model: type[models.Model], names: tuple[str, ...], _vendor: str
-) -> tuple[str, tuple[Any, ...]]:
-    """Return an UPDATE of one row, and the fields whose values it takes: the key's last."""
-    quote = connection.ops.quote_name
-    fields = tuple(cast("Any", model._meta.get_field(name)) for name in names)
-    sets = ", ".join(f"{quote(field.column)} = %s" for field in fields)
-    table, key = quote(model._meta.db_table), cast("Any", model._meta.pk)
-    statement = f"UPDATE {table} SET {sets} WHERE {quote(key.column)} = %s"  # noqa: S608 -- names of columns
-    return statement, (*fields, key)
+def _change(
+    model: type[models.Model],
+    names: tuple[str, ...],
+    where: tuple[str, ...],
+    empty: tuple[str, ...],
+    _vendor: str,
+) -> _Change:
+    """Return the UPDATE that sets some columns where others hold values or, in `empty`, nothing."""
+    quote = _database().ops.quote_name
+    fields: dict[str, Any] = {
+        name: model._meta.pk if name == "pk" else model._meta.get_field(name)
+        for name in (*names, *where)
+    }
+    sets = ", ".join(f"{quote(fields[name].column)} = %s" for name in names)
+    found = " AND ".join(
+        quote(fields[name].column) + (" IS NULL" if name in empty else " = %s") for name in where
+    )
+    taken = (*names, *(name for name in where if name not in empty))
+    return _Change(
+        f"UPDATE {quote(model._meta.db_table)} SET {sets} WHERE {found}",  # noqa: S608 -- names of columns
+        tuple(_preparing(fields[name]) for name in taken),
+    )
 
 
-def _prepared(model: type[models.Model], name: str, value: object) -> tuple[str, Any]:
-    field = cast("Any", model._meta.pk if name == "pk" else model._meta.get_field(name))
-    prepared = field.get_db_prep_save(getattr(value, "pk", value), connection)
-    return connection.ops.quote_name(field.column), prepared
+def _preparing(field: Any) -> Callable[[Any, Any], Any]:
+    """Return what makes a parameter of a value: of a foreign key, what the key it names does."""
+    prepare = field.target_field.get_db_prep_save if field.is_relation else field.get_db_prep_save
+    return lambda value, database: None if value is None else prepare(value, connection=database)
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table's INSERT, in parts."""
+    """A table's INSERT, in parts, and its columns with what makes parameters of their values."""
 
-    fields: tuple[Any, ...]
+    fields: tuple[tuple[Any, Callable[[Any, Any], Any]], ...]
     insert: str
     marks: str
     key: str
@@ -244,13 +312,13 @@ class _Table:
 
 @cache
 def _table(model: type[models.Model], _vendor: str) -> _Table:
-    quote = connection.ops.quote_name
+    quote = _database().ops.quote_name
     fields: tuple[Any, ...] = tuple(
         field for field in model._meta.concrete_fields if not field.primary_key
     )
     columns = ", ".join(quote(field.column) for field in fields)
     return _Table(
-        fields,
+        tuple((field, _preparing(field)) for field in fields),
         f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ",  # noqa: S608 -- names of columns
         "(" + ", ".join(["%s"] * len(fields)) + ")",
         f" RETURNING {quote(str(model._meta.pk.column))}",

@@ -10,8 +10,9 @@ Source: docs/explanation/register.md
 from __future__ import annotations
 
 import ctypes
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 State = Literal["synchronised", "waiting", "unknown"]
 
@@ -33,11 +34,22 @@ _TIMEX_BYTES: Final = 512
 
 def kernel_state() -> int:
     """Return what adjtimex(2) returns: 5 while the clock is not synchronised, -1 if not told."""
+    adjtimex = _adjtimex()
+    return int(adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))) if adjtimex else -1
+
+
+@cache
+def _adjtimex() -> Any:
     try:
-        adjtimex = ctypes.CDLL(None).adjtimex
+        return ctypes.CDLL(None).adjtimex
     except (OSError, AttributeError):
-        return -1
-    return int(adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
+        return None
+
+
+@lru_cache(maxsize=4)
+def _marks(run: Path) -> tuple[Path, tuple[Path, ...]]:
+    """Return what says that the clock was set, and what says that a daemon is at work."""
+    return run / _TIMESYNCD_DONE, tuple(run / mark for mark in _DAEMONS)
 
 
 def state(*, run: Path = _RUN, kernel: int | None = None) -> State:
@@ -48,9 +60,10 @@ def state(*, run: Path = _RUN, kernel: int | None = None) -> State:
         kernel: The kernel's word, asked for when None.
     """
     said = kernel_state() if kernel is None else kernel
-    if 0 <= said != _TIME_ERROR or (run / _TIMESYNCD_DONE).exists():
+    done, daemons = _marks(run)
+    if 0 <= said != _TIME_ERROR or done.exists():
         return "synchronised"
-    if said == _TIME_ERROR and any((run / mark).exists() for mark in _DAEMONS):
+    if said == _TIME_ERROR and any(mark.exists() for mark in daemons):
         return "waiting"
     return "unknown"
 

@@ -18,7 +18,7 @@ from ferriage.core import audit
 from ferriage.core.compiled import update
 from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
-from ferriage.ledger.actions import TransferLine, post
+from ferriage.ledger.actions import Posting, TransferLine, post, post_all
 from ferriage.orders.actions import Refused, settle
 from ferriage.payments.models import Payment, Refund
 
@@ -41,31 +41,34 @@ class Captured:
 
 def post_receipt(payment: Payment, *, from_accounts: list[tuple[str, int]], now: datetime) -> None:
     """Post what was received to `liabilities:unallocated`, from the accounts that hold it."""
-    post(
-        source_code=payment.code,
-        kind="receipt",
-        transfers=[
-            TransferLine(account, "liabilities:unallocated", Money(minor, payment.currency))
-            for account, minor in from_accounts
-            if minor
-        ],
-        description=f"Payment {payment.code} by {payment.provider}",
-        now=now,
+    post_all([receipt_of(payment, from_accounts)], now=now)
+
+
+def receipt_of(payment: Payment, from_accounts: list[tuple[str, int]]) -> Posting:
+    """Return what is posted of money that came, by the accounts that hold it."""
+    lines = tuple(
+        TransferLine(account, "liabilities:unallocated", Money(minor, payment.currency))
+        for account, minor in from_accounts
+        if minor
     )
+    text = f"Payment {payment.code} by {payment.provider}"
+    return Posting(payment.code, "receipt", lines, text)
 
 
 def settle_or_refund(
     payment: Payment,
     *,
     refundable_minor: int,
+    receipt: Posting,
     payer_place: str = "",
     parked: frozenset[str] = frozenset(),
     now: datetime,
     actor: Actor,
 ) -> Captured:
-    """Settle the payment's order; what the order does not take is queued for refund.
+    """Post what was received, and settle the payment's order; what it does not take is queued.
 
     Args:
+        receipt: As `receipt_of` makes it; posted with the sale at once where there is one.
         payer_place: Where the means of payment presumes the payer; empty presumes nothing.
         parked: Reasons for which the money waits for staff instead.
     """
@@ -73,6 +76,7 @@ def settle_or_refund(
     result = settle(
         order=payment.order,
         refundable_minor=refundable_minor,
+        receipt=[receipt],
         payer_place=payer_place,
         now=now,
         actor=actor,

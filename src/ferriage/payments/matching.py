@@ -11,9 +11,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from ferriage.core.actors import Actor
+from ferriage.core.compiled import Compiled, update
 from ferriage.core.db import writing
 from ferriage.payments import disputes, inbox, refunding
-from ferriage.payments.capture import Captured, change_once, finish, post_receipt, settle_or_refund
+from ferriage.payments.capture import (
+    Captured,
+    change_once,
+    finish,
+    post_receipt,
+    receipt_of,
+    settle_or_refund,
+)
 from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.payments.providers import registry
 from ferriage.payments.providers.contract import Event, RefundResult
@@ -25,6 +33,24 @@ if TYPE_CHECKING:
     from ferriage.core.money import Money
     from ferriage.payments.models import ProviderAccount
 
+_BEGUN: Final = Payment.objects.select_related("order__subscription", "account")
+_KEPT: Final = Compiled(1, lambda pk: InboxEvent.objects.select_related("account").filter(pk=pk))
+_BY_CODE: Final = Compiled(
+    2, lambda account, code: _BEGUN.filter(account=account, code=code).order_by("pk")[:1]
+)
+_BY_REF: Final = Compiled(
+    2, lambda account, ref: _BEGUN.filter(account=account, provider_ref=ref).order_by("pk")[:1]
+)
+_BY_MONEY: Final = Compiled(
+    2,
+    lambda account, money: _BEGUN.filter(account=account, transaction_id=money).order_by("pk")[:1],
+)
+_BOOKED: Final = Compiled(
+    2,
+    lambda provider, money: Payment.objects.filter(
+        provider=provider, transaction_id=money
+    ).order_by("pk")[:1],
+)
 PROVIDER: Final = Actor("system", "provider")
 PARKED: Final = frozenset({"order-fulfilled", "order-expired", "order-cancelled"})
 """Why exact money waits for staff: the customer may want another order instead of a refund."""
@@ -41,13 +67,17 @@ def handle(*, event: InboxEvent, now: datetime) -> str:
     if said.kind == "look" and event.handled_at is None:
         look(event.account, find(event.account, said), now)
     with writing():
-        event = InboxEvent.objects.select_related("account").get(pk=event.pk)
+        event = _KEPT.get(event.pk)
         if event.handled_at is not None:
             return "duplicate"
         outcome, payment = _do(event, said, now)
         change_once(
-            InboxEvent.objects.filter(pk=event.pk, handled_at=None).update(
-                handled_at=now, outcome=outcome, payment=payment
+            update(
+                InboxEvent,
+                {"pk": event.pk, "handled_at": None},
+                handled_at=now,
+                outcome=outcome,
+                payment=payment,
             )
         )
     return outcome
@@ -64,14 +94,13 @@ def look(account: ProviderAccount, payment: Payment | None, now: datetime) -> No
 
 def find(account: ProviderAccount, said: Event) -> Payment | None:
     """Return the payment that an event speaks of: by our code, or by the provider's names."""
-    begun = Payment.objects.select_related("order__subscription", "account").filter(account=account)
-    if said.payment and (found := begun.filter(code=said.payment).first()):
+    if said.payment and (found := _BY_CODE.first(account, said.payment)):
         return found
-    if said.provider_ref and (found := begun.filter(provider_ref=said.provider_ref).first()):
+    if said.provider_ref and (found := _BY_REF.first(account, said.provider_ref)):
         return found
     if said.kind == "paid" or not said.transaction_id:
         return None
-    return begun.filter(transaction_id=said.transaction_id).first()
+    return _BY_MONEY.first(account, said.transaction_id)
 
 
 def _do(event: InboxEvent, said: Event, now: datetime) -> tuple[str, Payment | None]:
@@ -106,22 +135,23 @@ def _refunded(account: ProviderAccount, said: Event, now: datetime) -> str:
 
 def _capture(account: ProviderAccount, said: Event, now: datetime) -> Captured:
     assert said.money is not None  # noqa: S101 -- the contract holds it of `paid`
-    known = Payment.objects.filter(provider=account.slug, transaction_id=said.transaction_id)
-    if booked := known.first():
+    if booked := _BOOKED.first(account.slug, said.transaction_id):
         return Captured(booked, "duplicate", booked.reason)
     asked = find(account, said)
     exact = asked is not None and asked.order is not None and said.money == asked.order.due
     payment = _captured_row(account, asked if exact else None, asked, said, now)
-    post_receipt(payment, from_accounts=[(account.asset, said.money.amount_minor)], now=now)
+    lies_in = [(account.asset, said.money.amount_minor)]
     if exact:
         return settle_or_refund(
             payment,
             refundable_minor=said.money.amount_minor,
+            receipt=receipt_of(payment, lies_in),
             payer_place=said.payer_place,
             parked=PARKED,
             now=now,
             actor=PROVIDER,
         )
+    post_receipt(payment, from_accounts=lies_in, now=now)
     reason = _mismatch(asked, said.money)
     finish(payment, outcome="unallocated", now=now, actor=PROVIDER, reason=reason)
     return Captured(payment, "unallocated", reason)
@@ -138,15 +168,17 @@ def _captured_row(
     assert said.money is not None  # noqa: S101 -- the contract holds it of `paid`
     waiting = (*BEGUN, Payment.State.FAILED)
     if expected is not None and expected.state in waiting:
-        changed = Payment.objects.filter(pk=expected.pk, state__in=waiting).update(
-            state=Payment.State.CAPTURED,
-            transaction_id=said.transaction_id,
-            received_minor=said.money.amount_minor,
-            captured_at=now,
-            ask_at=None,
-        )
-        change_once(changed)
-        return Payment.objects.select_related("order").get(pk=expected.pk)
+        captured = {
+            "state": Payment.State.CAPTURED,
+            "transaction_id": said.transaction_id,
+            "received_minor": said.money.amount_minor,
+            "captured_at": now,
+            "ask_at": None,
+        }
+        change_once(update(Payment, {"pk": expected.pk, "state": expected.state}, **captured))
+        for name, value in captured.items():
+            setattr(expected, name, value)
+        return expected
     return Payment.objects.create(
         order=asked.order if asked else None,
         provider=account.slug,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from django.db.models import Subquery
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.approvals.models import Decision
 from ferriage.approvals.queries import (
     decision_content,
+    guarding,
     guarding_decision,
     inputs_digest,
     register_of,
@@ -23,13 +25,22 @@ from ferriage.core.errors import FerriageError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
     from ferriage.approvals.facts import LineFacts, Reason, Verdict
     from ferriage.approvals.queries import Register
 
 CLOCK_TOLERANCE: Final = timedelta(seconds=300)
-_HEAD: Final = Compiled(
-    0, lambda: Decision.objects.order_by("-sequence").values_list("sequence", "hash")[:1]
-)
+
+
+def _with_guard() -> QuerySet[Decision, tuple[int, str, datetime | None]]:
+    newest = Decision.objects.order_by("-sequence").annotate(
+        guard=Subquery(guarding().values("at"))
+    )
+    return newest.values_list("sequence", "hash", "guard")[:1]
+
+
+_HEAD: Final = Compiled(0, _with_guard)
 
 
 class ClockBehind(FerriageError):
@@ -55,7 +66,12 @@ def check_clock(*, now: datetime) -> None:
         ClockUnsynchronised: The host waits for its time daemon to set the clock.
     """
     latest = guarding_decision()
-    if latest is not None and now < latest.at - CLOCK_TOLERANCE:
+    _refuse_behind(latest.at if latest else None, now)
+    check_synchronised()
+
+
+def _refuse_behind(guard: datetime | None, now: datetime) -> None:
+    if guard is not None and now < guard - CLOCK_TOLERANCE:
         raise ClockBehind(
             _("The clock of this site is behind its own records, so nothing is opened or sold."),
             _(
@@ -63,7 +79,6 @@ def check_clock(*, now: datetime) -> None:
                 "what is open runs to its own end."
             ),
         )
-    check_synchronised()
 
 
 def check_synchronised() -> None:
@@ -102,7 +117,9 @@ def write_decision(
         ClockBehind: `now` is more than 300 s before the newest Decision.
     """
     with joining():
-        check_clock(now=now)
+        head = _HEAD.first()
+        _refuse_behind(head[2] if head else None, now)
+        check_synchronised()
         register = register or register_of(line)
         return append(
             Decision(
@@ -114,13 +131,18 @@ def write_decision(
                 allowed=verdict.allowed,
                 reasons=[_as_json(reason) for reason in verdict.reasons],
                 valid_until=verdict.valid_until,
-            )
+            ),
+            after=head,
         )
 
 
-def append(decision: Decision) -> Decision:
-    """Give a Decision its place in the chain and save it, inside the caller's transaction."""
-    last, decision.previous_hash = _HEAD.first() or (0, chain.GENESIS)
+def append(decision: Decision, *, after: tuple[Any, ...] | None = None) -> Decision:
+    """Give a Decision its place in the chain and save it, inside the caller's transaction.
+
+    Args:
+        after: Number and hash of the last one, where they were read in this transaction.
+    """
+    last, decision.previous_hash, *_guard = after or _HEAD.first() or (0, chain.GENESIS)
     decision.sequence = last + 1
     decision.hash = chain.link(decision.previous_hash, decision_content(decision))
     insert(decision)

@@ -12,16 +12,37 @@ from ferriage.ledger.models import ChainLink
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from django.db.models import QuerySet
+
     from ferriage.ledger.models import Closing, LedgerTransaction, Transfer
 
-_HEAD: Final = Compiled(
-    0, lambda: ChainLink.objects.order_by("-number").values_list("number", "hash")[:1]
-)
+
+def newest() -> QuerySet[ChainLink]:
+    """Return the last entry of the chain, if there is one."""
+    return ChainLink.objects.order_by("-number")[:1]
 
 
-def append(made: Sequence[LedgerTransaction], rows: Sequence[Sequence[Transfer]]) -> None:
-    """Append transactions with their transfers, in order, with one read and one insert."""
-    number, previous = _head()
+_HEAD: Final = Compiled(0, lambda: newest().values_list("number", "hash"))
+
+
+def head(read: tuple[int | None, str | None] | None = None) -> tuple[int, str]:
+    """Return number and hash of the last entry, as they were read, or read them."""
+    number, hash_ = read or _HEAD.first() or (None, None)
+    return (0, chain.GENESIS) if number is None or hash_ is None else (number, hash_)
+
+
+def append(
+    made: Sequence[LedgerTransaction],
+    rows: Sequence[Sequence[Transfer]],
+    *,
+    after: tuple[int, str],
+) -> None:
+    """Append transactions with their transfers, in order, with one insert.
+
+    Args:
+        after: Number and hash of the last entry, read in this transaction.
+    """
+    number, previous = after
     links = []
     for transaction, transfers in zip(made, rows, strict=True):
         number += 1
@@ -37,15 +58,11 @@ def append(made: Sequence[LedgerTransaction], rows: Sequence[Sequence[Transfer]]
 
 def append_closing(closing: Closing) -> ChainLink:
     """Append the closing of a month."""
-    number, previous = _head()
+    number, previous = head()
     link = _link(number + 1, previous, closing_content(closing, number + 1))
     link.closing = closing
     insert(link)
     return link
-
-
-def _head() -> tuple[int, str]:
-    return _HEAD.first() or (0, chain.GENESIS)
 
 
 def _link(number: int, previous: str, content: dict[str, Any]) -> ChainLink:

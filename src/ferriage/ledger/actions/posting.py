@@ -1,32 +1,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import cache, reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import IntegrityError
-from django.db.models import Q
+from django.db.models import Q, QuerySet, Subquery
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.compiled import Compiled, insert
-from ferriage.core.db import writing
+from ferriage.core.db import joining
 from ferriage.core.errors import FerriageError
-from ferriage.ledger.actions.chaining import append
+from ferriage.ledger.actions.chaining import append, head, newest
 from ferriage.ledger.actions.flows import add_up
 from ferriage.ledger.models import Closing, LedgerAccount, LedgerTransaction, Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import date, datetime
 
     from ferriage.core.money import Money
 
 
-_CLOSED: Final = Compiled(
-    1, lambda now: Closing.objects.filter(until__gt=now).order_by("until")[:1]
-)
-_TWO_ACCOUNTS: Final = Compiled(
-    2, lambda one, other: LedgerAccount.objects.filter(Q(name=one) | Q(name=other))
-)
+_FEW: Final = 8
+"""So many accounts one sale names at most; for more Django writes the SQL anew each time."""
 
 
 class AlreadyPosted(FerriageError):
@@ -106,9 +104,12 @@ def post_all(postings: Sequence[Posting], *, now: datetime) -> list[LedgerTransa
     """
     for posting in postings:
         _check(posting)
+    if not postings:
+        return []
     try:
-        with writing():
-            _refuse_closed(now)
+        with joining():
+            books = _books({name for one in postings for name in _names(one)}, now)
+            _refuse_closed(books)
             made = [
                 LedgerTransaction(
                     source_code=posting.source_code,
@@ -120,9 +121,9 @@ def post_all(postings: Sequence[Posting], *, now: datetime) -> list[LedgerTransa
                 for posting in postings
             ]
             insert(*made)
-            rows = _transfer(made, postings)
+            rows = _transfer(made, postings, books)
             add_up(rows, now)
-            append(made, rows)
+            append(made, rows, after=books.head)
     except IntegrityError as error:
         raise AlreadyPosted(_("This was posted before; nothing was written.")) from error
     return made
@@ -135,21 +136,80 @@ def _check(posting: Posting) -> None:
         raise PostingWrong(_("A posting moves its amount between two accounts."))
 
 
-def _refuse_closed(now: datetime) -> None:
+# --- what is asked of the books before ---------------------------------------------------------
+
+
+class _Books(NamedTuple):
+    """The accounts that are posted to; the head of the chain; the closed month, if it is one."""
+
+    accounts: list[LedgerAccount]
+    head: tuple[int, str]
+    closed: date | None
+
+
+def _books(names: set[str], now: datetime) -> _Books:
+    """Return what a posting needs to know, with one statement unless all its accounts are new."""
+    few = len(names) <= _FEW
+    found: list[Any] = _of_few(len(names))(now, *names) if few else list(_of_many(names, now))
+    if found:
+        return _Books(found, head((found[0].last_number, found[0].last_hash)), found[0].closed)
+    return _Books([], head(), _closing_over(now).values_list("month", flat=True).first())
+
+
+@cache
+def _of_few(count: int) -> Compiled[LedgerAccount]:
+    """Return the query of so many accounts by name."""
+
+    def build(now: Any, *names: Any) -> QuerySet[LedgerAccount]:
+        named = reduce(or_, (Q(name=name) for name in names))
+        return _with_books(LedgerAccount.objects.filter(named), now)
+
+    return Compiled(count + 1, build)
+
+
+def _of_many(names: set[str], now: datetime) -> QuerySet[LedgerAccount]:
+    # No chain of conditions: SQLite takes a thousand at most.
+    return _with_books(LedgerAccount.objects.filter(name__in=names), now)
+
+
+def _with_books(accounts: QuerySet[LedgerAccount], now: Any) -> QuerySet[LedgerAccount]:
+    """Return accounts with the head of the chain and the closing of the month beside each."""
+    return accounts.annotate(
+        last_number=Subquery(newest().values("number")),
+        last_hash=Subquery(newest().values("hash")),
+        closed=Subquery(_closing_over(now).values("month")),
+    )
+
+
+def _closing_over(now: Any) -> QuerySet[Closing]:
+    return Closing.objects.filter(until__gt=now).order_by("until")[:1]
+
+
+def _refuse_closed(books: _Books) -> None:
     """Refuse an instant of a closed month in words; a trigger does so to whoever does not ask."""
-    closed = _CLOSED.first(now)
-    if closed is not None:
+    if books.closed is not None:
         raise MonthClosed(
-            _("%(month)s is closed: nothing more can be posted in it.") % {"month": closed},
+            _("%(month)s is closed: nothing more can be posted in it.")
+            % {"month": f"{books.closed:%Y-%m}"},
             _("Post it today. If the host's clock is wrong, set it right first."),
         )
 
 
+def _names(posting: Posting) -> Iterator[str]:
+    for line in posting.transfers:
+        yield line.debit
+        yield line.credit
+
+
+# --- writing it --------------------------------------------------------------------------------
+
+
 def _transfer(
-    made: Sequence[LedgerTransaction], postings: Sequence[Posting]
+    made: Sequence[LedgerTransaction], postings: Sequence[Posting], books: _Books
 ) -> list[list[Transfer]]:
     """Write the transfers; return them by transaction."""
-    accounts = _accounts(line for posting in postings for line in posting.transfers)
+    lines = (line for posting in postings for line in posting.transfers)
+    accounts = _opened(lines, books.accounts)
     rows = [
         [
             Transfer(
@@ -167,14 +227,13 @@ def _transfer(
     return rows
 
 
-def _accounts(lines: Iterable[TransferLine]) -> dict[tuple[str, str], LedgerAccount]:
+def _opened(
+    lines: Iterable[TransferLine], known: Sequence[LedgerAccount]
+) -> dict[tuple[str, str], LedgerAccount]:
     """Return the accounts that lines name, opened where they are new."""
     wanted = dict.fromkeys(
         (name, line.money.currency) for line in lines for name in (line.debit, line.credit)
     )
-    names = {name for name, _currency in wanted}
-    two = len(names) == 2  # noqa: PLR2004 -- what most postings name
-    known = _TWO_ACCOUNTS(*names) if two else LedgerAccount.objects.filter(name__in=names)
     found = {(account.name, account.currency): account for account in known}
     new = [
         LedgerAccount(name=name, currency=cur) for name, cur in wanted if (name, cur) not in found

@@ -9,12 +9,12 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.approvals.actions import check_clock, write_decision
 from ferriage.core import audit
 from ferriage.core.compiled import Compiled
-from ferriage.core.db import writing
+from ferriage.core.db import joining, writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
-from ferriage.ledger.actions import TransferLine, post
+from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import balance
 from ferriage.orders.actions import fulfilling, papers, targets, topups
 from ferriage.orders.actions.coupons import give_back, take
@@ -35,6 +35,7 @@ from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ferriage.accounts.models import Account
@@ -190,7 +191,13 @@ def note_placed(order: Order, chosen: OfferView, *, now: datetime, actor: Actor)
 
 
 def settle(
-    *, order: Order, refundable_minor: int, payer_place: str = "", now: datetime, actor: Actor
+    *,
+    order: Order,
+    refundable_minor: int,
+    receipt: Sequence[Posting] = (),
+    payer_place: str = "",
+    now: datetime,
+    actor: Actor,
 ) -> Settled | Refused:
     """Fulfil an open order with what is due of it, which stands in `liabilities:unallocated`.
 
@@ -199,6 +206,8 @@ def settle(
 
     Args:
         refundable_minor: How much of what was due somebody really paid.
+        receipt: What put it there and is not posted yet. It is posted whatever the outcome; with
+            the sale at once where there is one.
         payer_place: Where the means of payment presumes the payer; empty presumes nothing.
 
     Raises:
@@ -206,41 +215,57 @@ def settle(
         ClockBehind: Nothing is settled or refused while the clock is wrong; the receipt waits in
             the inbox.
     """
-    with writing():
+    with joining():
         check_clock(now=now)
         order = _TO_SETTLE.get(order.pk)
         if order.kind == Order.Kind.TOPUP:
+            post_all(receipt, now=now)
             return topups.settle(order=order, payer_place=payer_place, now=now, actor=actor)
-        held = targets.target_of(order, now=now) if order.holder else None
-        refusal, chosen = _refusal(order, held, now)
-        if refusal or chosen is None or order.holder is None:
-            return _refused(order, refusal or "not-authorised", chosen, now)
-        if payer_place:
-            kind = Kind.PAYMENT_COUNTRY
-            keep(order=order, kind=kind, place=payer_place, now=now, actor=actor)
-        if found := _contradiction(order, payer_place, now):
-            return _refused(order, "place-contradicted", found[1], now, place=found[0])
-        _decide(order, chosen, now)
-        change(order, Order.State.OPEN, state=Order.State.PAID, paid_at=now)
-        _post_sale(order, now)
-        if order.kind == Order.Kind.GIFT:
-            return _gift_code_sold(order, refundable_minor, now, actor)
-        fulfilled = fulfilling.fulfil(order, held, now, actor)
-        extension = fulfilled.extension
-        change(
-            order,
-            Order.State.PAID,
-            state=Order.State.FULFILLED,
-            fulfilled_at=now,
-            subscription=extension.subscription,
-            period_starts_at=extension.starts_at,
-            period_ends_at=extension.ends_at,
-            paid_minor=refundable_minor,
-            refundable_minor=refundable_minor + order.credit_minor + fulfilled.value_minor,
-        )
-        papers.on_settled(order, now=now)
-        audit.record(now=now, actor=actor, action="order.settled", subject=order.code)
-        devices.refresh(subscription=extension.subscription, now=now, actor=actor)
+        result = _sell(order, refundable_minor, receipt, payer_place, now, actor)
+        if isinstance(result, Refused):
+            post_all(receipt, now=now)
+    return result
+
+
+def _sell(
+    order: Order,
+    refundable_minor: int,
+    receipt: Sequence[Posting],
+    payer_place: str,
+    now: datetime,
+    actor: Actor,
+) -> Settled | Refused:
+    """Settle an order that sells something; nothing is posted where it is refused."""
+    held = targets.target_of(order, now=now) if order.holder else None
+    refusal, chosen = _refusal(order, held, now)
+    if refusal or chosen is None or order.holder is None:
+        return _refused(order, refusal or "not-authorised", chosen, now)
+    if payer_place:
+        kind = Kind.PAYMENT_COUNTRY
+        keep(order=order, kind=kind, place=payer_place, now=now, actor=actor)
+    if found := _contradiction(order, payer_place, now):
+        return _refused(order, "place-contradicted", found[1], now, place=found[0])
+    _decide(order, chosen, now)
+    change(order, Order.State.OPEN, state=Order.State.PAID, paid_at=now)
+    _post_sale(order, receipt, now)
+    if order.kind == Order.Kind.GIFT:
+        return _gift_code_sold(order, refundable_minor, now, actor)
+    fulfilled = fulfilling.fulfil(order, held, now, actor)
+    extension = fulfilled.extension
+    change(
+        order,
+        Order.State.PAID,
+        state=Order.State.FULFILLED,
+        fulfilled_at=now,
+        subscription=extension.subscription,
+        period_starts_at=extension.starts_at,
+        period_ends_at=extension.ends_at,
+        paid_minor=refundable_minor,
+        refundable_minor=refundable_minor + order.credit_minor + fulfilled.value_minor,
+    )
+    papers.on_settled(order, now=now)
+    audit.record(now=now, actor=actor, action="order.settled", subject=order.code)
+    devices.refresh(subscription=extension.subscription, now=now, actor=actor)
     return Settled(order, extension)
 
 
@@ -351,19 +376,15 @@ def _release(order: Order) -> None:
     give_back(order=order)
 
 
-def _post_sale(order: Order, now: datetime) -> None:
+def _post_sale(order: Order, receipt: Sequence[Posting], now: datetime) -> None:
     """Move what the order is worth to what is owed in service: what came, and the balance's part.
 
     The balance's part was reserved while the order was open. A gift code's worth is owed as a
     voucher's.
     """
     owed = VOUCHERS if order.kind == Order.Kind.GIFT else UNEARNED
-    if order.due_minor:
-        post(
-            source_code=order.code,
-            kind="sale",
-            transfers=[TransferLine("liabilities:unallocated", owed, order.due)],
-            description=f"Order {order.code}: {order.term_months} months",
-            now=now,
-        )
+    line = TransferLine("liabilities:unallocated", owed, order.due)
+    text = f"Order {order.code}: {order.term_months} months"
+    sale = [Posting(order.code, "sale", (line,), text)] if order.due_minor else []
+    post_all([*receipt, *sale], now=now)
     balance.settle_reserved(order=order, against=owed, now=now)

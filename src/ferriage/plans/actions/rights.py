@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.core import audit
 from ferriage.core.compiled import insert
-from ferriage.core.db import writing
+from ferriage.core.db import joining, writing
 from ferriage.core.errors import FerriageError
 from ferriage.plans import queries, quota, several
 from ferriage.plans.actions import changes
@@ -102,7 +102,7 @@ def extend(
 
     Source: docs/explanation/terms.md
     """
-    with writing():
+    with joining():
         subscription = _fresh(subscription)
         _refuse_frozen(subscription)
         refuse_other_plan(subscription, plan, now)

@@ -13,7 +13,14 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.orders.models import Order
-from ferriage.payments.capture import Captured, change_once, finish, post_receipt, settle_or_refund
+from ferriage.payments.capture import (
+    Captured,
+    change_once,
+    finish,
+    post_receipt,
+    receipt_of,
+    settle_or_refund,
+)
 from ferriage.payments.inbox import keep
 from ferriage.payments.models import InboxEvent, Payment
 from ferriage.payments.providers.bank import reference as references
@@ -165,16 +172,17 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
     asked = named[0] if len(named) == 1 else None
     expected = asked is not None and asked.state == Payment.State.PENDING and money == _asked(asked)
     payment = _captured_row(asked if expected else None, asked, event.event_id, money, now)
-    lies_in = event.raw.get("account", ACCOUNT)
-    post_receipt(payment, from_accounts=[(lies_in, money.amount_minor)], now=now)
+    lies_in = [(event.raw.get("account", ACCOUNT), money.amount_minor)]
     if asked is not None and (expected or money == _asked(asked)):
         return settle_or_refund(
             payment,
             refundable_minor=money.amount_minor,
+            receipt=receipt_of(payment, lies_in),
             payer_place=event.raw.get("payer_place", ""),
             now=now,
             actor=actor,
         )
+    post_receipt(payment, from_accounts=lies_in, now=now)
     reason = _mismatch(asked, money) if asked else _unmatched(candidates, named)
     finish(payment, outcome="unallocated", now=now, actor=actor, reason=reason)
     return Captured(payment, "unallocated", reason)
