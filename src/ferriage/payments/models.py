@@ -306,16 +306,21 @@ class Dispute(models.Model):
     """A payment that its payer takes back through the bank or card scheme.
 
     While it is open the order's service is held. Lost, the money goes back and what was earned of
-    it with it; won, the service goes on.
+    it with it; won, the service goes on. A bank's recall has no `account`: it is named by the line
+    of the statement that took the money, which then lies in `assets:disputed`. `void` is one that
+    was of another payment, or none.
     """
 
     class State(models.TextChoices):
         OPEN = "open", _("open")
         WON = "won", _("won")
         LOST = "lost", _("lost")
+        VOID = "void", _("not of this payment")
 
     code = CodeField("dsp")
-    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(
+        ProviderAccount, on_delete=models.PROTECT, null=True, related_name="+"
+    )
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
     reference = models.CharField(max_length=200)
     amount_minor = models.BigIntegerField()
@@ -329,18 +334,29 @@ class Dispute(models.Model):
         db_table = "payments_dispute"
         constraints = [
             models.UniqueConstraint(fields=["account", "reference"], name="payments_dispute_once"),
+            models.UniqueConstraint(
+                fields=["reference"],
+                condition=Q(account=None) & ~Q(state="void"),
+                name="payments_dispute_recall_once",
+            ),
             models.CheckConstraint(
                 condition=Q(amount_minor__gt=0), name="payments_dispute_positive"
             ),
             models.CheckConstraint(
                 condition=Q(state="open", closed_at__isnull=True)
-                | Q(state__in=["won", "lost"], closed_at__isnull=False),
+                | Q(state__in=["won", "lost"], closed_at__isnull=False)
+                | Q(state="void", closed_at__isnull=False, account=None),
                 name="payments_dispute_closed_whole",
             ),
         ]
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def asset(self) -> str:
+        """The ledger account that the money leaves if it is lost."""
+        return self.account.asset if self.account else "assets:disputed"
 
 
 # Django finds the models of a room in this module; those of a provider stand with the provider.
