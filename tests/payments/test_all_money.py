@@ -10,10 +10,11 @@ import os
 from collections import Counter as Sums
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -36,7 +37,7 @@ from ferriage.fleet import actions as fleet
 from ferriage.fleet import tasks as fleet_tasks
 from ferriage.ledger import actions as ledger
 from ferriage.ledger import export, partners, queries, verify
-from ferriage.ledger.models import LedgerTransaction, Partner, Payout
+from ferriage.ledger.models import Closing, LedgerTransaction, MonthFlow, Partner, Payout
 from ferriage.ledger.reversing import reverse
 from ferriage.orders import actions as orders
 from ferriage.orders import addons, tax
@@ -48,7 +49,7 @@ from ferriage.orders.models import Balance, Document, Order
 from ferriage.orders.refunds import Rules, by_rules, quote
 from ferriage.payments import actions, disputes, gifts, recalls, settlement, tasks, topups
 from ferriage.payments.closing import close_month
-from ferriage.payments.models import Dispute, Payment, Refund, StatementLine, VoucherBatch
+from ferriage.payments.models import Dispute, Payment, Refund, StatementLine, Voucher, VoucherBatch
 from ferriage.payments.providers.bank import booking, files
 from ferriage.payments.providers.voucher import queries as vouchers
 from ferriage.payments.providers.voucher import resellers
@@ -759,6 +760,32 @@ class AllMoney(RuleBasedStateMachine):
         month = vouchers.month(self.kiosk, self.latest.year, self.latest.month)
         owed = vouchers.held(self.kiosk).owed_minor
         assert month.closing_minor == owed == queries.balance(self.kiosk.receivable, "CNY")
+
+    @invariant()
+    def partner_gets_a_third_of_what_was_earned(self) -> None:
+        """Counted month by month: net of tax and of what was taken back, losses carried on."""
+        flows = MonthFlow.objects.filter(
+            Q(debit__name="income:ferry")
+            | Q(credit__name="income:ferry")
+            | Q(debit__name__startswith="expenses:", credit__name="liabilities:partner:anna")
+        ).values_list("month", "debit__currency", "credit__name", "amount_minor")
+        earned, shared = Sums[Any](), Sums[Any]()
+        for month, currency, credit, minor in flows:
+            if credit == "liabilities:partner:anna":
+                shared[month, currency] += minor
+            else:
+                earned[month, currency] += minor if credit == "income:ferry" else -minor
+        for currency in ("CNY", "EUR"):
+            loss = 0
+            for month in Closing.objects.order_by("month").values_list("month", flat=True):
+                whole = earned[month, currency] + loss
+                loss = min(whole, 0)
+                assert abs(shared[month, currency] - Fraction(max(whole, 0) * 3333, 10_000)) < 1
+
+    @invariant()
+    def expired_codes_paid_nothing(self) -> None:
+        late = Voucher.objects.filter(used_at__gte=F("batch__expires_at"))
+        assert not late.exists()
 
     @invariant()
     def disputes_hold_while_they_are_open(self) -> None:
