@@ -83,6 +83,8 @@ EXPECTED: Final = {
     "staff-provider-use": ("", "o"),
     "staff-unallocated-credit": ("os", "os"),
     "staff-difference-noted": ("", "os"),
+    "staff-proposal-confirm": ("", "o"),
+    "staff-proposal-drop": ("", "os"),
     "staff-recall-won": ("o", "o"),
     "staff-recall-lost": ("o", "o"),
     "staff-recall-other": ("o", "o"),

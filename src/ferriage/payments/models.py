@@ -305,10 +305,8 @@ class Difference(models.Model):
 class Dispute(models.Model):
     """A payment that its payer takes back through the bank or card scheme.
 
-    While it is open the order's service is held. Lost, the money goes back and what was earned of
-    it with it; won, the service goes on. A bank's recall has no `account`: it is named by the line
-    of the statement that took the money, which then lies in `assets:disputed`. `void` is one that
-    was of another payment, or none.
+    While it is open the service is held. Lost, the money and what was earned of it goes back. A
+    bank's recall has no `account`: it is named by the statement's line, and `void` if it was none.
     """
 
     class State(models.TextChoices):
@@ -364,6 +362,7 @@ from ferriage.payments.providers.bank.models import (  # noqa: E402 -- they name
     BankAccount,
     BankStatement,
     HandReceipt,
+    Proposal,
     StatementFile,
     StatementLine,
 )
@@ -386,6 +385,7 @@ __all__ = [
     "HandReceipt",
     "InboxEvent",
     "Payment",
+    "Proposal",
     "ProviderAccount",
     "Refund",
     "RefusedCallbacks",

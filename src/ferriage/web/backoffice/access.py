@@ -131,6 +131,8 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-provider-use": _button(OWNER),
     "staff-unallocated-credit": _form(OWNER, SUPPORT),
     "staff-difference-noted": _button(OWNER, SUPPORT),
+    "staff-proposal-confirm": _button(OWNER),
+    "staff-proposal-drop": _button(OWNER, SUPPORT),
     "staff-recall-won": _form(OWNER),
     "staff-recall-lost": _form(OWNER),
     "staff-recall-other": _form(OWNER),

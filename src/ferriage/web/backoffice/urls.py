@@ -145,6 +145,12 @@ _pages: list[URLPattern] = [
     route("payments/<str:code>/use/", payments.use, "staff-provider-use"),
     route("payments/<str:code>/credit/", payments.credit, "staff-unallocated-credit"),
     route("payments/differences/<int:pk>/noted/", payments.noted, "staff-difference-noted"),
+    route(
+        "payments/proposals/<str:code>/confirm/",
+        receipts.confirm_proposal,
+        "staff-proposal-confirm",
+    ),
+    route("payments/proposals/<str:code>/drop/", receipts.drop_proposal, "staff-proposal-drop"),
     route("payments/recalls/<str:code>/won/", recalls.won, "staff-recall-won"),
     route("payments/recalls/<str:code>/lost/", recalls.lost, "staff-recall-lost"),
     route("payments/recalls/<str:code>/other/", recalls.other, "staff-recall-other"),

@@ -14,6 +14,8 @@ OUTCOMES: Final = {
     "duplicate": _("This receipt was booked before. Nothing was done."),
 }
 
+WAITS: Final = _("It waits for a second person, and does nothing until then.")
+
 EXPECTED: Final = {
     "known": _("was posted before"),
     "settles": _("pays its order"),
