@@ -149,7 +149,15 @@ def assert_sound() -> None:
     assert sum(row.balance_minor for row in ledger.trial_balance()) == 0
     captured = Payment.objects.filter(state=Payment.State.CAPTURED)
     assert not captured.exclude(
-        outcome__in=["settled", "refund", "unallocated", "credited", "charged-back"]
+        outcome__in=[
+            "settled",
+            "refund",
+            "unallocated",
+            "credited",
+            "returned",
+            "reseller",
+            "charged-back",
+        ]
     ).exists()
     assert received() == sum(
         payment.received_minor or 0 for payment in captured.filter(provider="bank", currency="CNY")

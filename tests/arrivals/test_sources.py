@@ -28,11 +28,11 @@ def test_v2board_comes_with_plans_ends_and_balances() -> None:
     assert source.plans == (
         OldPlan(
             "1",
-            "基础 'Basic', 10.00 for 1 month, 50.00 for 6 months, 90.00 for 12 months, "
+            "基础 'Basic', 100 GiB, 10.00 for 1 month, 50.00 for 6 months, 90.00 for 12 months, "
             "120.00 for 24 months",
         ),
-        OldPlan("2", "Traffic, once, 50.00 for once"),
-        OldPlan("3", "Old \\ gone, 1.00 for 1 month"),
+        OldPlan("2", "Traffic, once, 500 GiB, 50.00 for once"),
+        OldPlan("3", "Old \\ gone, 50 GiB, 1.00 for 1 month"),
     )
     assert source.customers == (
         OldCustomer("1", "boss@shop.example", shut="staff"),
@@ -64,8 +64,8 @@ def test_xboard_comes_with_prices_kept_as_json() -> None:
     source = read_source("xboard", DUMPS / "xboard.sql")
 
     assert source.plans == (
-        OldPlan("1", 'Five "devices", 10 for 1 month, 50.5 for 6 months'),
-        OldPlan("2", "Free"),
+        OldPlan("1", 'Five "devices", 100 GiB, 10 for 1 month, 50.5 for 6 months'),
+        OldPlan("2", "Free, 100 GiB"),
     )
     assert source.customers == XBOARD
 
@@ -223,5 +223,5 @@ def test_draft_is_a_mapping_file_with_nothing_answered() -> None:
         None,
     )
     assert {key: rule.to for key, rule in rules.plans.items()} == {"1": "", "2": "", "3": ""}
-    assert "# 基础 'Basic', 10.00 for 1 month" in draft(source)
+    assert "# 基础 'Basic', 100 GiB, 10.00 for 1 month" in draft(source)
     assert "# What their balances are in (ISO 4217, such as CNY). 4 have one." in draft(source)

@@ -229,7 +229,7 @@ def test_line_that_waits_is_booked_as_a_refund_or_with_a_reason(
     )
 
     refund.refresh_from_db()
-    assert "one of both" in neither.content.decode()
+    assert "one of them" in neither.content.decode()
     assert "Say what it was for" in no_reason.content.decode()
     assert refund.state == "paid"
     assert balance("expenses:other", "CNY") == 50000

@@ -69,6 +69,9 @@ def _mapped(board: Path, place: str) -> None:
 
 def test_import_takes_over_who_may_come_and_lists_the_numbers(board: Path) -> None:
     _mapped(board, "SE")
+    with contextlib.closing(sqlite3.connect(board / "data/ferriage.sqlite3")) as database:
+        database.execute("UPDATE plans_plan SET quota_bytes = 100000000000")
+        database.commit()
 
     report = ferriage(board, "import", "v2board", "dump.sql", "--report", "who.csv")
     done = ferriage(board, "import", "v2board", "dump.sql", "--apply")
@@ -85,6 +88,7 @@ def test_import_takes_over_who_may_come_and_lists_the_numbers(board: Path) -> No
         "outcome": "staff",
         "why": "are staff of the other shop",
     }
+    assert "get a plan with a quota, and a whole month of it" in report.stdout
     assert "come with a balance alone" in done.stdout
     assert "Balances that come: 22.49 SEK; the shop owes them from the start." in done.stdout
     assert "The numbers of those who came are in import-v2board-numbers.csv" in done.stdout

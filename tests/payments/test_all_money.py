@@ -10,10 +10,11 @@ import os
 from collections import Counter as Sums
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -36,7 +37,7 @@ from ferriage.fleet import actions as fleet
 from ferriage.fleet import tasks as fleet_tasks
 from ferriage.ledger import actions as ledger
 from ferriage.ledger import export, partners, queries, verify
-from ferriage.ledger.models import LedgerTransaction, Partner, Payout
+from ferriage.ledger.models import Closing, LedgerTransaction, MonthFlow, Partner, Payout
 from ferriage.ledger.reversing import reverse
 from ferriage.orders import actions as orders
 from ferriage.orders import addons, tax
@@ -46,12 +47,18 @@ from ferriage.orders.actions.refunds import refund_on_request, withdraw
 from ferriage.orders.earning import gone_back_of
 from ferriage.orders.models import Balance, Document, Order
 from ferriage.orders.refunds import Rules, by_rules, quote
-from ferriage.payments import actions, gifts, tasks, topups
+from ferriage.payments import actions, disputes, gifts, recalls, settlement, tasks, topups
 from ferriage.payments.closing import close_month
-from ferriage.payments.models import Dispute, Payment, Refund
+from ferriage.payments.models import Dispute, Payment, Refund, StatementLine, Voucher, VoucherBatch
+from ferriage.payments.providers.bank import booking, files
+from ferriage.payments.providers.voucher import queries as vouchers
+from ferriage.payments.providers.voucher import resellers
 from ferriage.plans import actions as plans
-from ferriage.plans.models import Subscription
+from ferriage.plans import queries as plan_queries
+from ferriage.plans import quota
+from ferriage.plans.models import Hold, Subscription
 from stand_in import StandIn
+from statement_files import Entry, camt
 from taxed import charge
 from till import THREE_DAYS, Till, assert_sound
 from yard import OWNER
@@ -62,15 +69,18 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from ferriage.payments.models import Reseller
     from ferriage.plans.models import Price
     from shop import Shop
 
+RESERVE: Final = 10**6
 EXAMPLES: Final = int(os.environ.get("FERRIAGE_TEST_EXAMPLES", "8"))
 _WHO = st.sampled_from([0, 1])
 _TERMS = st.sampled_from([1, 1, 6])
 _WHICH = st.integers(0, 5)
 _CURRENCIES = st.sampled_from(["CNY", "CNY", "CNY", "EUR"])
 _OFF = st.sampled_from([0, 0, 0, 0, 1, -1])
+_DAYS = st.sampled_from([None, None, 3, 40])
 _STEPS = st.sampled_from([3600, 86_400, 4 * 86_400, 20 * 86_400, 45 * 86_400])
 _BUGS: Final = {"already-posted", "posting-wrong", "books-wrong", "quote-changed"}
 """Refusals that no customer and no staff may ever meet here: they say that a room erred."""
@@ -88,7 +98,10 @@ def refused() -> Iterator[None]:
 
 
 class AllMoney(RuleBasedStateMachine):
-    """Two customers, two plans, two currencies; counts by itself what came in and went out."""
+    """Two customers, two plans, two currencies; counts by itself what came in and went out.
+
+    A reseller sells codes, a bank takes transfers back, a provider pays out on a statement.
+    """
 
     orders: Bundle[Any] = Bundle("orders")
     codes: Bundle[Any] = Bundle("codes")
@@ -114,6 +127,22 @@ class AllMoney(RuleBasedStateMachine):
         self.came: Sums[str] = Sums()
         self.lost = Sums[str]()
         self.number = 0
+        self.latest = shop.now
+        self.paid_out: set[int] = set()
+        for asset in ("assets:bank", f"assets:{StandIn.slug}"):
+            for currency in ("CNY", "EUR"):
+                self.pay_in(asset, Money(RESERVE, currency))
+        self.everyday = files.add_account(
+            name="Everyday", number="", currency="CNY", now=shop.now, actor=OWNER
+        )
+        self.kiosk = resellers.add_reseller(
+            slug="kiosk",
+            name="Kiosk",
+            currency="CNY",
+            discount_bp=2000,
+            now=shop.now,
+            actor=OWNER,
+        )
         word = orders.Grant(off_bps=3333, most_per_account=None, valid_from=shop.now)
         orders.make_coupon(word="THIRD", grant=word, note="", now=shop.now, actor=OWNER)
         ledger.add_partner(name="anna", now=shop.now, actor=OWNER)
@@ -135,6 +164,25 @@ class AllMoney(RuleBasedStateMachine):
             now=self.till.now,
             actor=OWNER,
         )
+
+    def pay_in(self, asset: str, money: Money) -> None:
+        """Bring a reserve in, so that a provider may take back more than it holds of sales."""
+        ledger.post(
+            source_code=self.next(),
+            kind="by-hand",
+            transfers=[ledger.TransferLine(asset, "equity:operator", money)],
+            description="Reserve",
+            now=self.till.now,
+        )
+        self.came[money.currency] += money.amount_minor
+
+    def state(self, *entries: Entry) -> list[StatementLine]:
+        """Import a statement; returns its lines as they were booked."""
+        data = camt(list(entries), currency="CNY", version="08", number=self.next(), opening=0)
+        how: dict[str, Any] = {"now": self.till.now, "actor": OWNER}
+        file = files.upload(account=self.everyday, name="m.xml", data=data, **how)
+        stored = booking.post_file(file=file, **how)
+        return list(StatementLine.objects.filter(statement__in=stored).order_by("pk"))
 
     def teardown(self) -> None:
         transaction.savepoint_rollback(self.savepoint)
@@ -297,13 +345,75 @@ class AllMoney(RuleBasedStateMachine):
             with suppress(FerriageError):
                 self.counter.tell(callbacks)
 
-    @rule(target=codes, months=_TERMS, paid=st.just(0) | st.integers(1, 2000))
-    def issue(self, months: int, paid: int) -> Any:
+    @rule(target=codes, months=_TERMS, paid=st.just(0) | st.integers(1, 2000), days=_DAYS)
+    def issue(self, months: int, paid: int, days: int | None) -> Any:
+        return self.issued(1, months, paid, days)
+
+    @rule(target=codes, count=st.integers(1, 3), months=_TERMS, days=_DAYS)
+    def reseller_takes_a_batch(self, count: int, months: int, days: int | None) -> Any:
+        worth = Money(self.till.shop.prices[months].amount_minor, "CNY")
+        paid = resellers.price_of(self.kiosk, worth).amount_minor
+        return self.issued(count, months, paid, days, self.kiosk)
+
+    def issued(
+        self, count: int, months: int, paid: int, days: int | None, to: Reseller | None = None
+    ) -> Any:
         with refused():
-            code = self.till.voucher(months, paid=paid)
-            self.came["CNY"] += paid
-            return code
+            made = actions.issue_vouchers(
+                name="Shelf",
+                plan=self.till.shop.plan,
+                term_months=months,
+                money=Money(self.till.shop.prices[months].amount_minor, "CNY"),
+                count=count,
+                kind="sold" if paid else "free",
+                paid_per_code=Money(paid, "CNY"),
+                reseller=to,
+                expires_at=days and self.till.now + timedelta(days=days),
+                now=self.till.now,
+                actor=OWNER,
+            )
+            # What a reseller owes is an asset too.
+            self.came["CNY"] += paid * count
+            return multiple(*made.codes)
         return multiple()
+
+    @rule(parts=st.integers(1, 3), by=st.sampled_from(["hand", "statement", "suspense"]))
+    def reseller_pays(self, parts: int, by: str) -> None:
+        owed = vouchers.held(self.kiosk).owed_minor
+        money = Money(-(-owed // parts), "CNY")
+        if owed <= 0:
+            return
+        how: dict[str, Any] = {"now": self.till.now, "actor": OWNER}
+        with refused():
+            if by == "hand":
+                resellers.book_payment(
+                    reseller=self.kiosk, money=money, transaction_id=self.next(), **how
+                )
+            elif by == "statement":
+                text = f"codes {self.kiosk.reference}"
+                (line,) = self.state(
+                    Entry(minor=money.amount_minor, text=text, reference=self.next())
+                )
+                assert line.outcome == "reseller"
+            else:
+                number = self.next()
+                self.said[number] = money
+                payment = self.till.receive("", money.amount_minor, number=number).payment
+                resellers.apply_unallocated(payment=payment, reseller=self.kiosk, **how)
+                self.lost["CNY"] += money.amount_minor
+
+    @rule(which=_WHICH, expired=st.booleans())
+    def codes_are_taken_back(self, which: int, expired: bool) -> None:  # noqa: FBT001 -- drawn
+        batches = list(VoucherBatch.objects.order_by("pk"))
+        if not batches:
+            return
+        how: dict[str, Any] = {"reason": "Unsold", "now": self.till.now, "actor": OWNER}
+        with refused():
+            if expired:
+                resellers.write_off(batch=batches[which % len(batches)], **how)
+                return
+            gone = resellers.void_codes(batch=batches[which % len(batches)], **how)
+            self.came["CNY"] -= gone.amount_minor
 
     @rule(target=codes, order=orders)
     def show_the_code(self, order: Order) -> Any:
@@ -433,6 +543,47 @@ class AllMoney(RuleBasedStateMachine):
                     money=money,
                 )
 
+    @rule(which=_WHICH, named=st.booleans())
+    def bank_takes_money_back(self, which: int, named: bool) -> None:  # noqa: FBT001 -- drawn
+        """Each payment once: by the mark and the reference, or as staff say of the line."""
+        rows = Payment.objects.filter(provider="bank", state="captured", currency="CNY")
+        came = [one for one in rows.order_by("pk") if not recalls.is_taken(one)]
+        if not came:
+            return
+        payment = came[which % len(came)]
+        text = payment.reference if named and payment.reference else "outgoing"
+        minor = -(payment.received_minor or 0)
+        entry = Entry(minor=minor, text=text or "", reference=self.next(), reversal=named)
+        (line,) = self.state(entry)
+        if line.state == "waits":
+            with refused():
+                booking.take_back_with(line=line, payment=payment, now=self.till.now, actor=OWNER)
+
+    @rule(which=_WHICH, how=st.sampled_from(["lost", "lost", "again", "suspense", "void", "move"]))
+    def recall_is_decided(self, which: int, how: str) -> None:
+        still = list(Dispute.objects.filter(account=None, state="open").order_by("pk"))
+        if not still:
+            return
+        dispute = still[which % len(still)]
+        money = Money(dispute.amount_minor, dispute.currency)
+        done: dict[str, Any] = {"dispute": dispute, "now": self.till.now, "actor": OWNER}
+        with refused():
+            if how == "lost":
+                disputes.lose(**done)
+            elif how in {"again", "suspense"}:
+                number = self.next()
+                self.said[number] = money
+                text = dispute.payment.reference if how == "again" else ""
+                came = self.till.receive(text, money.amount_minor, number=number)
+                if came.outcome == "unallocated":
+                    recalls.win(payment=came.payment, **done)
+            elif how == "void":
+                recalls.void(account="expenses:other", reason="A fine", **done)
+                self.lost[money.currency] += money.amount_minor
+            else:
+                others = Payment.objects.filter(provider="bank", state="captured")
+                recalls.move(payment=others.order_by("-pk")[0], **done)
+
     # --- what the shop does -------------------------------------------------------------------
 
     @rule(rate=st.sampled_from([0, 700, 1900]))
@@ -477,6 +628,27 @@ class AllMoney(RuleBasedStateMachine):
                     refund=refund, reference=self.next(), now=self.till.now, actor=OWNER
                 )
 
+    @rule(which=_WHICH, fee=st.integers(0, 30))
+    def provider_pays_out(self, which: int, fee: int) -> None:
+        """A provider's books tell charge and payout; then the bank's statement shows it."""
+        rows = Payment.objects.filter(
+            account__isnull=False, state="captured", currency="CNY", received_minor__gt=30
+        )
+        left = [one for one in rows.order_by("pk") if one.pk not in self.paid_out]
+        if not left:
+            return
+        payment = left[which % len(left)]
+        self.paid_out.add(payment.pk)
+        minor = (payment.received_minor or 0) - fee
+        row, payout = self.next(), f"po_{self.next()}"
+        self.counter.line(row, "charge", payment.transaction_id or "", minor + fee, fee)
+        self.counter.line(f"{row}-out", "payout", payout, -minor)
+        settlement.read_books(account=self.counter.account, now=self.till.now)
+        self.lost["CNY"] += fee
+        day = f"{self.till.now:%Y-%m-%d}"
+        (line,) = self.state(Entry(minor=minor, text=payout, reference=self.next(), day=day))
+        assert line.outcome == "payout"
+
     @rule()
     def close_the_month(self) -> None:
         month = queries.month_to_close(self.till.now)
@@ -520,6 +692,7 @@ class AllMoney(RuleBasedStateMachine):
     @rule(seconds=_STEPS)
     def time_passes(self, seconds: int) -> None:
         self.till.now += timedelta(seconds=seconds)
+        self.latest = max(self.latest, self.till.now)
         fleet_tasks.run(self.till.now)
         order_tasks.run(self.till.now)
         tasks.run(self.till.now)
@@ -541,7 +714,9 @@ class AllMoney(RuleBasedStateMachine):
 
         received + promotions + partners' shares + lost to disputes
             = unearned + refunds + unallocated + credits + vouchers + tax + partners' + earned
-              + what went: refunds paid, disputes lost, tax and shares paid over
+              + what went: refunds paid, disputes lost, tax and shares paid over, fees kept
+
+        What came again after a bank took it was received twice and had gone once.
         """
         held: Sums[tuple[str, str]] = Sums()
         for row in queries.trial_balance():
@@ -559,6 +734,7 @@ class AllMoney(RuleBasedStateMachine):
                 for rows in (
                     Refund.objects.filter(state="paid"),
                     Dispute.objects.filter(state="lost"),
+                    Dispute.objects.filter(state="won", account=None),
                     Payout.objects.filter(state="paid"),
                 )
             )
@@ -578,6 +754,69 @@ class AllMoney(RuleBasedStateMachine):
         assert not sums.filter(back__gt=F("received_minor")).exists()
         for order in Order.objects.filter(state="fulfilled"):
             assert 0 <= gone_back_of(order) <= order.refundable_minor
+
+    @invariant()
+    def resellers_owe_what_their_statement_says(self) -> None:
+        month = vouchers.month(self.kiosk, self.latest.year, self.latest.month)
+        owed = vouchers.held(self.kiosk).owed_minor
+        assert month.closing_minor == owed == queries.balance(self.kiosk.receivable, "CNY")
+
+    @invariant()
+    def partner_gets_a_third_of_what_was_earned(self) -> None:
+        """Counted month by month: net of tax and of what was taken back, losses carried on."""
+        flows = MonthFlow.objects.filter(
+            Q(debit__name="income:ferry")
+            | Q(credit__name="income:ferry")
+            | Q(debit__name__startswith="expenses:", credit__name="liabilities:partner:anna")
+        ).values_list("month", "debit__currency", "credit__name", "amount_minor")
+        earned, shared = Sums[Any](), Sums[Any]()
+        for month, currency, credit, minor in flows:
+            if credit == "liabilities:partner:anna":
+                shared[month, currency] += minor
+            else:
+                earned[month, currency] += minor if credit == "income:ferry" else -minor
+        for currency in ("CNY", "EUR"):
+            loss = 0
+            for month in Closing.objects.order_by("month").values_list("month", flat=True):
+                whole = earned[month, currency] + loss
+                loss = min(whole, 0)
+                assert abs(shared[month, currency] - Fraction(max(whole, 0) * 3333, 10_000)) < 1
+
+    @invariant()
+    def expired_codes_paid_nothing(self) -> None:
+        late = Voucher.objects.filter(used_at__gte=F("batch__expires_at"))
+        assert not late.exists()
+
+    @invariant()
+    def disputes_hold_while_they_are_open(self) -> None:
+        """Only what settled a subscription's order is held, and nothing once it is decided."""
+        about = Dispute.objects.filter(
+            payment__outcome="settled", payment__order__subscription__isnull=False
+        )
+        still = set(about.filter(state="open").values_list("code", flat=True))
+        held = Hold.objects.filter(ended_at=None, source_code__startswith="dsp_")
+        assert set(held.values_list("source_code", flat=True)) == still
+
+    @invariant()
+    def places_and_packs_in_force_are_paid_for(self) -> None:
+        now = self.till.now
+        counting = Order.objects.filter(kind="addon", state="fulfilled", cut_at=None)
+        for held in Subscription.objects.select_related("plan"):
+            mine = [
+                one
+                for one in counting.filter(subscription=held)
+                if one.frozen_from is None
+                and one.period_starts_at + one.frozen <= now < one.period_ends_at + one.frozen
+            ]
+            places = sum(not one.is_pack for one in mine)
+            stopped = held.lapses.filter(ended_at=None).exists()
+            if not stopped:
+                limit = plan_queries.device_limit(held, now=now)
+                assert limit == held.plan.device_limit + places
+                bytes_paid = sum(one.quota_bytes or 0 for one in mine)
+                used = Order.objects.filter(subscription=held, kind="addon", cut_at__isnull=False)
+                kept = used.aggregate(total=Sum("used_bytes"))["total"] or 0
+                assert bytes_paid <= quota.packs(held, now) <= bytes_paid + kept
 
     @invariant()
     def documents_say_what_orders_do(self) -> None:

@@ -225,13 +225,13 @@ def test_transfer_that_its_bank_takes_back_goes_from_suspense(
     assert_sound()
 
 
-def test_recall_of_money_that_settled_waits_for_staff(till: Till, account: BankAccount) -> None:
+def test_recall_of_money_that_settled_is_a_dispute(till: Till, account: BankAccount) -> None:
     _order, paid = wanted(till)
     recall = Entry(minor=-PRICE, text=paid.text, reference="REC-1", reversal=True)
 
     post(till, account, statement(paid, recall))
 
-    assert outcomes() == [(PRICE, "done", "settled"), (-PRICE, "waits", "")]
+    assert outcomes() == [(PRICE, "done", "settled"), (-PRICE, "done", "recalled")]
     assert_sound()
 
 

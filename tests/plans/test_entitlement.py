@@ -25,6 +25,7 @@ class Posted:
     kind: str
     first: int
     last: int | None
+    source_code: str = ""
 
     @property
     def starts_at(self) -> datetime:

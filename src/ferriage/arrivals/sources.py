@@ -174,7 +174,9 @@ def _board(tables: Tables) -> tuple[list[OldPlan], list[OldCustomer]]:
 
 
 def _board_title(row: Row) -> str:
-    """Return a plan's name with its prices: whole cents in V2Board, numbers in JSON in Xboard."""
+    """Return a plan's name, data and prices: whole cents in V2Board, numbers in JSON in Xboard."""
+    limit = _number(row, "transfer_enable", absent=0)
+    data = [f"{limit} GiB"] if limit else []
     prices = [
         f"{minor / 100:.2f} for {words}"
         for column, words in _PERIODS.items()
@@ -184,7 +186,7 @@ def _board_title(row: Row) -> str:
         listed = json.loads(row.get("prices") or "{}").items()
         prices += [f"{price} for {_XBOARD_PERIODS[key]}" for key, price in listed
                    if price and key in _XBOARD_PERIODS]  # fmt: skip
-    return ", ".join((_words(row, "name"), *prices))
+    return ", ".join((_words(row, "name"), *data, *prices))
 
 
 def _board_customer(row: Row) -> OldCustomer:

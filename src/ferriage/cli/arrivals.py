@@ -121,6 +121,14 @@ def _told(planned: Sequence[Planned], *, applied: bool) -> Iterator[str]:
             refused[one.plan.name, one.place, one.why] += 1
     for (plan, place, why), number in refused.items():
         yield f"\n{number} customers in {place} do not get {plan}: {why}"
+    counted = sum(
+        one.plan is not None and one.plan.quota_bytes is not None
+        for one in planned
+        if one.fate == "time"
+    )
+    if counted:
+        yield f"\n{counted} get a plan with a quota, and a whole month of it: what they used there"
+        yield "or had beyond their plan's data does not come."
     yield from _money(planned)
     if not applied:
         yield "\nNothing was changed. Add `--apply` to take over those who come."

@@ -106,7 +106,7 @@ class ShopConfig:
     support_grant_days: int = 31
     """How many days within a year support may give one customer; owners are not bound by it."""
     receipt_limit: int = 500
-    """Receipts typed by hand, and payouts, above so many units of a currency need two people."""
+    """Above so many units of a currency what staff do with money by hand needs two people."""
     refund_days: int = 14
     """How long a customer who asks gets the whole price back, in days from the payment."""
     refund_after: str = "pro_rata"

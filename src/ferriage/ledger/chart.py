@@ -41,6 +41,7 @@ ENTRIES: Final = (
     Entry("assets:receivable", "sold and not paid yet"),
     Entry("assets:receivable:<who>", "what a reseller owes"),
     Entry("assets:cash", "what was taken over the counter"),
+    Entry("assets:disputed", "what a bank took back, until it is known whether it comes again"),
     Entry("assets:<provider>", "what lies at the bank or a payment provider"),
     Entry("assets:<provider>:<which>", "the same of a second account, or of a test account"),
     Entry(UNEARNED, "service that was paid for and not given yet"),

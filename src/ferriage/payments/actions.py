@@ -18,7 +18,7 @@ from ferriage.orders.actions import Refused, settle
 from ferriage.orders.models import Order
 from ferriage.payments import queries
 from ferriage.payments.capture import Captured, change_once, owe_back
-from ferriage.payments.models import InboxEvent, Payment, Refund
+from ferriage.payments.models import Dispute, InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank.actions import (
     LONGEST_NUMBER,
     book_receipt,
@@ -44,6 +44,7 @@ __all__ = [
     "credit_unallocated",
     "issue_vouchers",
     "mark_refund_paid",
+    "paid_before",
     "queue_ended",
     "redeem_voucher",
     "refund_unallocated",
@@ -178,7 +179,8 @@ def mark_refund_paid(
         from_account: Where the money lay in the books; where the payment came to, if empty.
 
     Raises:
-        NotRefundable: No number of the payment.
+        NotRefundable: No number of the payment; or its payer is taking it back, and nothing says
+            that the money left.
         StaleState: It is noted as paid already, or a provider pays it.
     """
     if not 0 < len(reference.strip()) <= LONGEST_NUMBER:
@@ -186,6 +188,11 @@ def mark_refund_paid(
             _("Paying a refund needs the bank's number of your payment."), _("Nothing was noted.")
         )
     with writing():
+        if not from_account and refund.payment.disputes.filter(state=Dispute.State.OPEN).exists():
+            raise NotRefundable(
+                _("The payer is taking this payment back, so it may go back by that."),
+                _("Decide that first; nothing was noted."),
+            )
         change_once(
             Refund.objects.filter(queries.BY_HAND, pk=refund.pk).update(
                 state=Refund.State.PAID, paid_at=now, paid_reference=reference.strip()
@@ -199,7 +206,7 @@ def mark_refund_paid(
                 TransferLine("liabilities:refunds", from_account or _came_to(refund), money)
             ],
             description=f"Refund {refund.code} of payment {refund.payment.code}",
-            sequence=_paid_before(refund),
+            sequence=paid_before(refund),
             now=now,
         )
         audit.record(
@@ -217,7 +224,7 @@ def _came_to(refund: Refund) -> str:
     return "assets:bank"
 
 
-def _paid_before(refund: Refund) -> int:
+def paid_before(refund: Refund) -> int:
     """Return how often a refund was paid before, and came back."""
     return ledger.posted(source_codes=[refund.code], kind="refund-paid")[refund.code].count
 

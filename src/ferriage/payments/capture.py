@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ferriage.core.actors import Actor
 
-Outcome = Literal["settled", "refund", "unallocated", "credited", "duplicate"]
+Outcome = Literal["settled", "refund", "unallocated", "credited", "returned", "duplicate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,15 @@ Source: docs/decisions/0023-disputes.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.money import Money
-from ferriage.devices import actions as devices
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import actions as orders
-from ferriage.payments import actions, gifts
+from ferriage.payments import actions, disputed, gifts
 from ferriage.payments.models import Dispute, Payment, Refund
-from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from ferriage.payments.models import ProviderAccount
     from ferriage.payments.providers.contract import Event
 
-HELD: Final = "payment-disputed"
 State = Dispute.State
 
 
@@ -35,58 +32,30 @@ def take(
 
     Events may come out of order: one that tells the end opens it too, and what is closed stays.
     """
-    with writing():
-        dispute = _opened(account, payment, said, now, actor)
-        if said.kind == "dispute-won":
-            _close(dispute, State.WON, now, actor)
-        elif said.kind == "dispute-lost" and _close(dispute, State.LOST, now, actor):
-            _lose(dispute, now, actor)
-    return dispute
-
-
-def _opened(
-    account: ProviderAccount, payment: Payment, said: Event, now: datetime, actor: Actor
-) -> Dispute:
     money = said.money or Money(payment.received_minor or payment.amount_minor, payment.currency)
-    dispute, made = Dispute.objects.get_or_create(
-        account=account,
-        reference=said.dispute,
-        defaults={
-            "payment": payment,
-            "amount_minor": money.amount_minor,
-            "currency": money.currency,
-            "reason": said.reason[:200],
-            "opened_at": now,
-        },
-    )
-    if not made:
-        return dispute
-    audit.record(
-        now=now, actor=actor, action="dispute.opened", subject=dispute.code, payment=payment.code
-    )
-    subscription = payment.order.subscription if payment.order else None
-    if payment.outcome == "settled" and subscription is not None:
-        plans.hold(
-            subscription=subscription,
-            source_code=dispute.code,
-            reason=HELD,
+    with writing():
+        dispute, _new = disputed.opened(
+            payment=payment,
+            account=account,
+            reference=said.dispute,
+            money=money,
+            reason=said.reason,
             now=now,
             actor=actor,
         )
-        devices.refresh(subscription=subscription, now=now, actor=actor)
+        if said.kind == "dispute-won":
+            disputed.close(dispute=dispute, state=State.WON, now=now, actor=actor)
+        elif said.kind == "dispute-lost":
+            lose(dispute=dispute, now=now, actor=actor)
     return dispute
 
 
-def _close(dispute: Dispute, state: str, now: datetime, actor: Actor) -> bool:
-    """Close a dispute once, and release what it held; tells whether this was the first word."""
-    still = Dispute.objects.filter(pk=dispute.pk, state=State.OPEN)
-    if not still.update(state=state, closed_at=now):
-        return False
-    dispute.refresh_from_db()
-    audit.record(now=now, actor=actor, action=f"dispute.{state}", subject=dispute.code)
-    subscription = plans.release(source_code=dispute.code, now=now, actor=actor)
-    if subscription is not None:
-        devices.refresh(subscription=subscription, now=now, actor=actor)
+def lose(*, dispute: Dispute, now: datetime, actor: Actor) -> bool:
+    """Let the money be gone, unless the dispute is over; tells whether this was the first word."""
+    with writing():
+        if not disputed.close(dispute=dispute, state=State.LOST, now=now, actor=actor):
+            return False
+        _lose(dispute, now, actor)
     return True
 
 
@@ -104,7 +73,7 @@ def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
         orders.charge_back(
             order=payment.order,
             money=money,
-            asset=dispute.account.asset,
+            asset=dispute.asset,
             source_code=dispute.code,
             now=now,
             actor=actor,
@@ -129,8 +98,9 @@ def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor
         post(
             source_code=refund.code,
             kind="refund-paid",
-            transfers=[TransferLine("liabilities:refunds", dispute.account.asset, money)],
+            transfers=[TransferLine("liabilities:refunds", dispute.asset, money)],
             description=f"Refund {refund.code}, taken by dispute {dispute.code}",
+            sequence=actions.paid_before(refund),
             now=now,
         )
         audit.record(now=now, actor=actor, action="refund.disputed", subject=refund.code)
@@ -148,7 +118,7 @@ def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datet
     post(
         source_code=dispute.code,
         kind="dispute-lost",
-        transfers=[TransferLine(source, dispute.account.asset, money)],
+        transfers=[TransferLine(source, dispute.asset, money)],
         description=f"Dispute {dispute.code} of payment {payment.code}",
         now=now,
     )

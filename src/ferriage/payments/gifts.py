@@ -61,8 +61,8 @@ def reveal(*, order: Order, now: datetime, actor: Actor) -> str:
 
 def is_disputed(order: Order) -> bool:
     """Tell whether the payment of a gift is disputed or was taken back."""
-    disputes = Dispute.objects.filter(payment__order=order).exclude(state=Dispute.State.WON)
-    return disputes.exists()
+    held = [Dispute.State.OPEN, Dispute.State.LOST]
+    return Dispute.objects.filter(payment__order=order, state__in=held).exists()
 
 
 def end_code(*, order: Order, now: datetime) -> None:

@@ -305,17 +305,20 @@ class Difference(models.Model):
 class Dispute(models.Model):
     """A payment that its payer takes back through the bank or card scheme.
 
-    While it is open the order's service is held. Lost, the money goes back and what was earned of
-    it with it; won, the service goes on.
+    While it is open the service is held. Lost, the money and what was earned of it goes back. A
+    bank's recall has no `account`: it is named by the statement's line, and `void` if it was none.
     """
 
     class State(models.TextChoices):
         OPEN = "open", _("open")
         WON = "won", _("won")
         LOST = "lost", _("lost")
+        VOID = "void", _("not of this payment")
 
     code = CodeField("dsp")
-    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(
+        ProviderAccount, on_delete=models.PROTECT, null=True, related_name="+"
+    )
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
     reference = models.CharField(max_length=200)
     amount_minor = models.BigIntegerField()
@@ -329,12 +332,18 @@ class Dispute(models.Model):
         db_table = "payments_dispute"
         constraints = [
             models.UniqueConstraint(fields=["account", "reference"], name="payments_dispute_once"),
+            models.UniqueConstraint(
+                fields=["reference"],
+                condition=Q(account=None) & ~Q(state="void"),
+                name="payments_dispute_recall_once",
+            ),
             models.CheckConstraint(
                 condition=Q(amount_minor__gt=0), name="payments_dispute_positive"
             ),
             models.CheckConstraint(
                 condition=Q(state="open", closed_at__isnull=True)
-                | Q(state__in=["won", "lost"], closed_at__isnull=False),
+                | Q(state__in=["won", "lost"], closed_at__isnull=False)
+                | Q(state="void", closed_at__isnull=False, account=None),
                 name="payments_dispute_closed_whole",
             ),
         ]
@@ -342,12 +351,18 @@ class Dispute(models.Model):
     def __str__(self) -> str:
         return self.code
 
+    @property
+    def asset(self) -> str:
+        """The ledger account that the money leaves if it is lost."""
+        return self.account.asset if self.account else "assets:disputed"
+
 
 # Django finds the models of a room in this module; those of a provider stand with the provider.
 from ferriage.payments.providers.bank.models import (  # noqa: E402 -- they name the rows above
     BankAccount,
     BankStatement,
     HandReceipt,
+    Proposal,
     StatementFile,
     StatementLine,
 )
@@ -370,6 +385,7 @@ __all__ = [
     "HandReceipt",
     "InboxEvent",
     "Payment",
+    "Proposal",
     "ProviderAccount",
     "Refund",
     "RefusedCallbacks",

@@ -68,7 +68,12 @@ def worklist(now: datetime) -> Worklist:
             ).order_by("created_at")
         ),
         unallocated=list(payments.filter(outcome="unallocated").order_by("captured_at")),
-        refunds=list(refunds.filter(BY_HAND).order_by("created_at")),
+        refunds=list(
+            # What is disputed goes back by the dispute, or afterwards.
+            refunds.filter(BY_HAND)
+            .exclude(payment__disputes__state=Dispute.State.OPEN)
+            .order_by("created_at")
+        ),
         sent=list(refunds.exclude(BY_HAND).exclude(state=Refund.State.PAID).order_by("created_at")),
         unhandled=list(InboxEvent.objects.filter(handled_at=None).order_by("received_at")),
         disputes=list(
@@ -192,6 +197,9 @@ def _differences() -> Iterator[Finding]:
             held = -ledger.balance(account, currency)
             if held != minor:
                 yield Finding(f"{account} {currency}", f"holds {held}, should hold {minor}")
+        held, minor = ledger.balance("assets:disputed", currency), _recalled_minor(currency)
+        if held != minor:
+            yield Finding(f"assets:disputed {currency}", f"holds {held}, should hold {minor}")
     yield from _receivables()
 
 
@@ -206,6 +214,12 @@ def _receivables() -> Iterator[Finding]:
 def _unallocated_minor(currency: str) -> int:
     waiting = Payment.objects.filter(outcome="unallocated", currency=currency)
     return waiting.aggregate(total=Sum("received_minor"))["total"] or 0
+
+
+def _recalled_minor(currency: str) -> int:
+    """Return what banks took back and may send again."""
+    still = Dispute.objects.filter(account=None, state=Dispute.State.OPEN, currency=currency)
+    return still.aggregate(total=Sum("amount_minor"))["total"] or 0
 
 
 def _owed_minor(currency: str) -> int:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _TAKE: Final = frozenset({"cut", "freeze"})
 """Kinds that change what was posted before them."""
 
-_NO_TIME: Final = frozenset({"slot", "pack"})
-"""Kinds that give something for a stretch of a subscription's time, and no time."""
+_NO_TIME: Final = frozenset({"slot", "pack", "revoke"})
+"""Kinds that give something for a stretch of a subscription's time, or take it, and no time."""
 
 
 class Stretch(Protocol):
@@ -36,6 +36,10 @@ class Stretch(Protocol):
     @property
     def ends_at(self) -> datetime | None:
         """Return the exclusive end; None is without end."""
+
+    @property
+    def source_code(self) -> str:
+        """Return what it was posted for; a `revoke` takes from what was posted for the same."""
 
 
 class Ruling(Protocol):
@@ -96,6 +100,8 @@ def where_now(periods: Iterable[Stretch], one: Stretch) -> list[tuple[datetime, 
             found = [(posted.starts_at, posted.ends_at)]
         elif posted.kind in _TAKE:
             found = _changed(found, posted)
+        elif posted.kind == "revoke" and posted.source_code == one.source_code:
+            found = _without(found, posted.starts_at, posted.ends_at)
     return found
 
 

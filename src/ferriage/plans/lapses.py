@@ -176,7 +176,7 @@ def to_freeze(group: Group, *, lapsed_at: datetime, now: datetime, limit: int) -
 def _running(group: Group, lapsed_at: datetime) -> QuerySet[Subscription]:
     """Return those that may hold something at the instant, as far as the database can tell."""
     mine = Period.objects.filter(subscription=OuterRef("pk")).order_by()
-    giving = mine.exclude(kind__in=["cut", "freeze", "slot", "pack"])
+    giving = mine.exclude(kind__in=["cut", "freeze", "slot", "pack", "revoke"])
     newest = mine.order_by("-pk")
     stood_still = (
         mine.filter(kind="freeze", ends_at__isnull=False)

@@ -185,7 +185,8 @@ class Period(models.Model):
     without end. `freeze` is posted twice: without an end when days begin to stand still, and again
     with the same start when they go on. `slot` gives no time but a place for one more device; cuts
     and freezes that are posted later move it as they move the rest. `pack` gives none either, but
-    `quota_bytes` on top of the plan's quota, for what is left of a month of it.
+    `quota_bytes` on top of the plan's quota, for what is left of a month of it. `revoke` takes its
+    stretch away from the slot or pack with the same `source_code`, and from nothing else.
     """
 
     class Kind(models.TextChoices):
@@ -196,6 +197,7 @@ class Period(models.Model):
         FREEZE = "freeze"
         SLOT = "slot"
         PACK = "pack"
+        REVOKE = "revoke"
 
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="periods")
     kind = models.CharField(max_length=8, choices=Kind)

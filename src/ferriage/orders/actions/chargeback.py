@@ -5,7 +5,7 @@ Source: docs/decisions/0023-disputes.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext_lazy as _
 
@@ -16,7 +16,8 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import balance, queries
-from ferriage.orders.actions import papers
+from ferriage.orders.actions import packs, papers
+from ferriage.orders.actions.service import cut_these
 from ferriage.orders.earning import gone_back_of, own_time
 from ferriage.orders.models import Order
 from ferriage.orders.tax import tax_part
@@ -41,8 +42,9 @@ def charge_back(
     What is not earned goes first, then what was: so the books show income lower, and so do the
     shares that are counted from it. What was paid from the balance stays earned, and what was
     refunded before the payer took it back a second time is a loss. A part of the price that is
-    taken back is a loss too, and the term goes on. A top-up gives up what is left on the balance. A
-    gift's code stays good for whoever was given it, and what was paid for it is a loss.
+    taken back is a loss too, and the term goes on. A place and what is unused of a pack end; what
+    other money added to a term that ends is owed back. A top-up gives up what is left on the
+    balance. A gift's code stays good for whoever was given it, and what was paid for it is a loss.
 
     Args:
         asset: The account of the books that the money leaves.
@@ -136,17 +138,21 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
     )
     if changed != 1:
         raise StaleState(_("This order was changed just now."), _("Look again."))
+    if since >= ends_at:
+        return
+    how = {"reason": "The payment was taken back", "now": now, "actor": actor}
+    taken: dict[str, Any] = {"starts_at": since, "ends_at": ends_at, **how}
     # A term and a change are stretches of the subscription; an addition lies within one.
-    if order.kind in {Order.Kind.TERM, Order.Kind.CHANGE} and since < ends_at:
-        plans.take_back(
-            subscription=order.subscription,
-            starts_at=since,
-            ends_at=ends_at,
-            source_code=source_code,
-            reason="The payment was taken back",
-            now=now,
-            actor=actor,
-        )
+    if order.kind == Order.Kind.ADDON:
+        plans.revoke(subscription=order.subscription, source_code=order.code, **taken)
+        if order.is_pack:
+            packs.keep_used(order.subscription, [order], at=since, now=now, actor=actor)
+        return
+    plans.take_back(subscription=order.subscription, source_code=source_code, **taken)
+    # What was added to the term goes with it, and other money paid for that.
+    running = queries.running([order.subscription], at=now)
+    added = [one for one in running if one.with_term_id == order.pk and one.cut_at is None]
+    cut_these(order.subscription, added, now, as_value=False, now=now, actor=actor)
 
 
 def _postings(

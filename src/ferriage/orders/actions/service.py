@@ -24,7 +24,7 @@ from ferriage.orders.tax import net_earned_of
 from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from ferriage.core.actors import Actor
@@ -126,6 +126,22 @@ def cut_all(
         Each order with what of it went on.
     """
     running = queries.running([subscription], at=at)
+    return cut_these(
+        subscription, running, at, as_value=as_value, whole=whole, now=now, actor=actor
+    )
+
+
+def cut_these(
+    subscription: Subscription,
+    running: Sequence[Order],
+    at: datetime,
+    *,
+    as_value: bool,
+    whole: frozenset[str] = frozenset(),
+    now: datetime,
+    actor: Actor,
+) -> list[tuple[Order, int]]:
+    """Do for some orders of a subscription what `cut_all` does for all that run at an instant."""
     used = [order for order in running if order.is_pack and order.cut_at is None]
     books = queries.books_of(running)
     postings: list[Posting] = []

@@ -1,6 +1,12 @@
 """Everything that changes what is sold and who holds it."""
 
-from ferriage.plans.actions.addons import add_pack, add_slot, end_addon_price, set_addon_price
+from ferriage.plans.actions.addons import (
+    add_pack,
+    add_slot,
+    end_addon_price,
+    revoke,
+    set_addon_price,
+)
 from ferriage.plans.actions.arrivals import FirstGrant, grant_first
 from ferriage.plans.actions.catalogue import (
     add_offer,
@@ -84,6 +90,7 @@ __all__ = [
     "refuse_other_plan",
     "release",
     "rename_plan",
+    "revoke",
     "set_addon_price",
     "set_limits",
     "set_price",

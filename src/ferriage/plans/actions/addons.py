@@ -144,6 +144,31 @@ def add_pack(
     return pack
 
 
+def revoke(
+    *,
+    subscription: Subscription,
+    starts_at: datetime,
+    ends_at: datetime,
+    source_code: str,
+    reason: str,
+    now: datetime,
+    actor: Actor,
+) -> Period:
+    """Take a slot or a pack away for a stretch; all else that the subscription has stays.
+
+    Args:
+        source_code: The order that gave it.
+
+    Raises:
+        StaleState: Another writer changed the subscription first.
+    """
+    taken = Period(kind=Period.Kind.REVOKE, starts_at=starts_at, ends_at=ends_at, reason=reason)
+    with writing():
+        _post(taken, subscription, source_code, now)
+        audit.record(now=now, actor=actor, action="addon.revoked", subject=source_code)
+    return taken
+
+
 def _post(addon: Period, subscription: Subscription, source_code: str, now: datetime) -> None:
     change_once(Subscription.objects.filter(pk=subscription.pk).update(version=F("version") + 1))
     addon.subscription, addon.source_code, addon.posted_at = subscription, source_code, now

@@ -10,8 +10,11 @@ OUTCOMES: Final = {
     "settled": _("Booked: the order is paid and fulfilled."),
     "refund": _("Booked; the order could not take it, so a refund is queued."),
     "unallocated": _("Booked as money without an order."),
+    "returned": _("Booked: a bank had taken it back, and the service goes on."),
     "duplicate": _("This receipt was booked before. Nothing was done."),
 }
+
+WAITS: Final = _("It waits for a second person, and does nothing until then.")
 
 EXPECTED: Final = {
     "known": _("was posted before"),
@@ -22,6 +25,7 @@ EXPECTED: Final = {
     "payout": _("a provider's payout, booked from its own books"),
     "unallocated": _("names no order: suspense"),
     "refund": _("a refund"),
+    "recall": _("takes a payment back: its service is held"),
     "fee": _("the bank's fee"),
     "waits": _("waits for you"),
 }
@@ -37,6 +41,8 @@ LINE_OUTCOMES: Final = {
     "payout": _("a provider's payout, booked from its own books"),
     "refund-paid": _("paid a refund"),
     "refund-returned": _("a refund that came back; it is queued again"),
+    "recalled": _("took a payment back; its service is held until you decide"),
+    "returned": _("came again after the bank had taken it back"),
     "fee": _("the bank's fee"),
     "other": _("booked by staff"),
     "noted": _("was booked on another page already"),

@@ -13,6 +13,7 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.orders.models import Order
+from ferriage.payments import recalls
 from ferriage.payments.capture import (
     Captured,
     change_once,
@@ -85,7 +86,8 @@ def book_receipt(
     """Book money that came to the bank account: kept first, matched and posted second.
 
     Whatever is wrong with it, it is never dropped: what matches an open order exactly settles
-    it; what an order cannot take any more is queued for refund; the rest waits unallocated.
+    it; what a bank had taken back and sends again ends the recall; what an order cannot take any
+    more is queued for refund; the rest waits unallocated.
 
     Args:
         reference: As the payer wrote it, with whatever stands around it.
@@ -173,6 +175,10 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
     expected = asked is not None and asked.state == Payment.State.PENDING and money == _asked(asked)
     payment = _captured_row(asked if expected else None, asked, event.event_id, money, now)
     lies_in = [(event.raw.get("account", ACCOUNT), money.amount_minor)]
+    recall = recalls.answering(asked, money) if asked is not None and not expected else None
+    if recall is not None:
+        post_receipt(payment, from_accounts=lies_in, now=now)
+        return recalls.come_again(dispute=recall, payment=payment, now=now, actor=actor)
     if asked is not None and (expected or money == _asked(asked)):
         return settle_or_refund(
             payment,

@@ -4,6 +4,7 @@
     what a provider paid out ──> nothing: the provider's own books posted it
     money that went ──> a queued refund by its code, the bank's fee; else it waits for staff
     money that came back ──> the refund that could not be delivered is queued again
+    money that a bank took back ──> from where it waits; else a recall, which staff decide
 
 Source: docs/decisions/0027-bank-statements.md
 """
@@ -24,11 +25,12 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.payments import actions as payments
+from ferriage.payments import recalls
 from ferriage.payments.bounced import bounce_refund
 from ferriage.payments.capture import change_once
 from ferriage.payments.models import InboxEvent, Payment, Refund, Reseller
 from ferriage.payments.providers.bank import actions as bank
-from ferriage.payments.providers.bank import files, payouts
+from ferriage.payments.providers.bank import files, payouts, returns
 from ferriage.payments.providers.bank import reference as references
 from ferriage.payments.providers.bank.models import StatementFile, StatementLine
 from ferriage.payments.providers.voucher import resellers
@@ -204,11 +206,11 @@ def _booked_by_hand(line: StatementLine) -> Payment | None:
 
 
 def _went(line: StatementLine, now: datetime, actor: Actor) -> None:
-    if line.is_return:
-        refund = _sent_back(line, now, actor)
-    else:
-        refund = _named_refund(line, Refund.State.QUEUED)
-    if refund is not None:
+    taken = returns.payment_taken_back(line) if line.is_return else None
+    refund = None if line.is_return else _named_refund(line, Refund.State.QUEUED)
+    if taken is not None:
+        _taken_back(line, taken, now, actor)
+    elif refund is not None:
         _pay(line, refund, now, actor)
     elif line.is_fee:
         _post(line, "expenses:fees", now)
@@ -233,20 +235,30 @@ def _named_refund(line: StatementLine, state: str) -> Refund | None:
     return named[0] if len(named) == 1 else None
 
 
-def _sent_back(line: StatementLine, now: datetime, actor: Actor) -> Refund | None:
-    """Return the refund of a payment that its bank took back, queued now if it waited."""
-    named = Payment.objects.filter(
-        reference__in=references.found_in(line.text),
-        received_minor=-line.amount_minor,
-        currency=line.currency,
-        outcome__in=["unallocated", "refund"],
-    )[:2]
-    if len(named) != 1:
-        return None
-    payment = named[0]
-    if payment.outcome == "unallocated":
-        return payments.refund_unallocated(payment=payment, now=now, actor=actor)
-    return Refund.objects.filter(payment=payment, state=Refund.State.QUEUED).first()
+def _taken_back(line: StatementLine, payment: Payment, now: datetime, actor: Actor) -> None:
+    """Book what a bank took: from the refund that waits for it, or as a recall."""
+    money = Money(-line.amount_minor, line.currency)
+    refund = Refund.objects.filter(
+        payment=payment,
+        state=Refund.State.QUEUED,
+        kind__in=[Refund.Kind.NOT_SETTLED, Refund.Kind.UNALLOCATED],
+        amount_minor=money.amount_minor,
+    ).first()
+    whole = money == Money(payment.received_minor or 0, payment.currency)
+    if payment.outcome == "unallocated" and whole:
+        refund = payments.refund_unallocated(payment=payment, now=now, actor=actor)
+    if refund is not None:
+        _pay(line, refund, now, actor)
+        return
+    recalls.take_back(
+        payment=payment,
+        money=money,
+        reference=line.number,
+        from_account=line.account.book_account,
+        now=now,
+        actor=actor,
+    )
+    _done(line, "recalled", now)
 
 
 def _pay(line: StatementLine, refund: Refund, now: datetime, actor: Actor) -> None:
@@ -276,6 +288,28 @@ def pay_with(*, line: StatementLine, refund: Refund, now: datetime, actor: Actor
             raise LineWrong(_("The refund is of another amount."), _("Nothing was booked."))
         _pay(line, refund, now, actor)
         _record(line, actor, now, refund=refund.code)
+    line.refresh_from_db()
+    return line
+
+
+def take_back_with(
+    *, line: StatementLine, payment: Payment, now: datetime, actor: Actor
+) -> StatementLine:
+    """Say that a line that waits took a payment back: its service is held until it is decided.
+
+    Raises:
+        LineWrong: Money that came, or a payment that no bank transfer brought.
+        RecallWrong: More than the payment brought.
+        StaleState: The line was booked.
+    """
+    with writing():
+        line = _waiting(line)
+        if line.amount_minor > 0 or payment.provider != bank.PROVIDER or not payment.outcome:
+            raise LineWrong(
+                _("This line did not take that payment back."), _("Nothing was booked.")
+            )
+        _taken_back(line, payment, now, actor)
+        _record(line, actor, now, payment=payment.code)
     line.refresh_from_db()
     return line
 

@@ -226,3 +226,58 @@ class HandReceipt(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+
+class Proposal(models.Model):
+    """What a member of staff wants to do with money above the limit; another one confirms it.
+
+    `subject` is the posting that is to be undone, or the payment that is to be credited or sent
+    back; `order` says whose balance it is credited to. What was proposed never changes.
+    """
+
+    class Kind(models.TextChoices):
+        CORRECTION = "correction", _("undo a posting")
+        CREDIT = "credit", _("credit money to a balance")
+        REFUND = "refund", _("send money back")
+
+    code = CodeField("prp")
+    kind = models.CharField(max_length=10, choices=Kind)
+    subject = models.CharField(max_length=24)
+    order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, null=True, related_name="+")
+    reason = models.CharField(max_length=200, blank=True)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    entered_by = models.CharField(max_length=150)
+    entered_at = models.DateTimeField()
+    confirmed_by = models.CharField(max_length=150, blank=True)
+    confirmed_at = models.DateTimeField(null=True)
+    dropped_by = models.CharField(max_length=150, blank=True)
+    dropped_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "payments_proposal"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject"],
+                condition=Q(dropped_at=None, confirmed_at=None),
+                name="payments_proposal_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0)
+                & ~Q(entered_by="")
+                & (Q(kind="credit", order__isnull=False) | ~Q(kind="credit")),
+                name="payments_proposal_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(confirmed_by="", confirmed_at__isnull=True)
+                | (
+                    ~Q(confirmed_by="")
+                    & ~Q(Exact(Lower(F("confirmed_by")), Lower(F("entered_by"))))
+                    & Q(confirmed_at__isnull=False, dropped_at__isnull=True)
+                ),
+                name="payments_proposal_two_people",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code

@@ -194,7 +194,17 @@ def _expected(
         return PreviewLine(line, "payout")
     if line.amount_minor > 0 and not line.is_return:
         return _expected_in(line, payments, resellers)
-    return _expected_out(line, refunds)
+    taken = _taken_back(line, payments)
+    return PreviewLine(line, "recall", payment=taken) if taken else _expected_out(line, refunds)
+
+
+def _taken_back(line: Line, payments: dict[str, Payment]) -> Payment | None:
+    """Return the settled payment of exactly this amount that a bank says it took back."""
+    if line.amount_minor > 0 or not line.is_return:
+        return None
+    found = [payments[name] for name in references.found_in(line.text) if name in payments]
+    same = [one for one in found if one.received_minor == -line.amount_minor]
+    return same[0] if len(same) == 1 and same[0].outcome == "settled" else None
 
 
 def _expected_in(line: Line, payments: dict[str, Payment], resellers: set[str]) -> PreviewLine:

@@ -15,12 +15,12 @@ from ferriage.approvals import site
 from ferriage.approvals.actions import EvidenceFile
 from ferriage.core.money import Money
 from ferriage.orders.models import Order
-from ferriage.payments import actions, queries
+from ferriage.payments import actions, queries, seconds
 from ferriage.payments.models import HandReceipt, InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank import receipts, suggesting
 from ferriage.web.backoffice.fields import AmountForm, PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
-from ferriage.web.backoffice.words import OUTCOMES
+from ferriage.web.backoffice.words import OUTCOMES, WAITS
 from ferriage.web.shared.tags import sold_as
 from ferriage.web.shared.words import REASONS
 
@@ -143,8 +143,7 @@ def book(request: StaffRequest) -> HttpResponse:
             actor=request.staff.actor,
         )
         if isinstance(entered, HandReceipt):
-            text = _("It waits for a second person, and does nothing until then.")
-            return said(request, text, "staff-statements")
+            return said(request, str(WAITS), "staff-statements")
         return said(request, told(entered), "staff-bank")
 
     typed = {
@@ -192,7 +191,14 @@ def refund_unallocated(request: StaffRequest, code: str) -> HttpResponse:
     found = row(Payment, code)
 
     def act(_typed: dict[str, Any]) -> HttpResponse:
-        actions.refund_unallocated(payment=found, now=request.now, actor=request.staff.actor)
+        waits = seconds.send_back(
+            payment=found,
+            limit=settings.FERRIAGE.shop.receipt_limit,
+            now=request.now,
+            actor=request.staff.actor,
+        )
+        if waits:
+            return said(request, str(WAITS), "staff-payments")
         return said(request, _("The refund is queued."), _list_of(found))
 
     return form_page(

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ferriage.ledger import reversing
 from ferriage.ledger.models import LedgerTransaction
+from ferriage.payments import seconds
 from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
+from ferriage.web.backoffice.words import WAITS
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -31,12 +34,15 @@ def reverse_posting(request: StaffRequest, code: str) -> HttpResponse:
     found = row(LedgerTransaction, code)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
-        reversing.reverse(
+        waits = seconds.correct(
             transaction=found,
             reason=typed["reason"],
+            limit=settings.FERRIAGE.shop.receipt_limit,
             now=request.now,
             actor=request.staff.actor,
         )
+        if waits:
+            return said(request, str(WAITS), "staff-payments")
         return said(request, _("The posting is undone."), "staff-ledger-source", found.code)
 
     rows = found.transfers.select_related("debit", "credit").order_by("pk")

@@ -19,11 +19,12 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from ferriage.core.money import Money
 from ferriage.orders.models import Order
-from ferriage.payments import accounts, actions, inbox, queries, settlement
+from ferriage.payments import accounts, inbox, queries, seconds, settlement
 from ferriage.payments.models import Difference, Payment, ProviderAccount
 from ferriage.payments.providers import registry
 from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
+from ferriage.web.backoffice.words import WAITS
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -96,6 +97,7 @@ def worklist(request: StaffRequest) -> HttpResponse:
     since = request.now.date() - timedelta(days=REFUSED_DAYS)
     context = {
         "work": queries.worklist(request.now),
+        "proposals": seconds.waiting(),
         "accounts": ProviderAccount.objects.order_by("-enabled", "-pk"),
         "kinds": [(slug, kind.kind) for slug, kind in sorted(registry.KINDS.items())],
         "refused": inbox.refused_since(since),
@@ -175,10 +177,15 @@ def credit(request: StaffRequest, code: str) -> HttpResponse:
     found = get_object_or_404(Payment.objects.select_related("order"), code=code)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
-        account = typed["order"].account
-        actions.credit_unallocated(
-            payment=found, account=account, now=request.now, actor=request.staff.actor
+        waits = seconds.credit(
+            payment=found,
+            order=typed["order"],
+            limit=settings.FERRIAGE.shop.receipt_limit,
+            now=request.now,
+            actor=request.staff.actor,
         )
+        if waits:
+            return said(request, str(WAITS), "staff-payments")
         return said(request, _("It is in the customer's balance now."), "staff-payments")
 
     known = {"order": found.order.code} if found.order else {}

@@ -11,13 +11,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ferriage.core.money import Money
 from ferriage.payments.models import (
     BankAccount,
     BankStatement,
-    Refund,
     StatementFile,
-    StatementLine,
 )
 from ferriage.payments.providers.bank import (
     booking,
@@ -30,7 +27,7 @@ from ferriage.payments.providers.bank import (
 from ferriage.payments.providers.bank.statement import LARGEST_BYTES, StatementUnreadable
 from ferriage.web.backoffice.fields import row, usual_currency
 from ferriage.web.backoffice.pages import form_page, said
-from ferriage.web.backoffice.words import EXPECTED, LINE_OUTCOMES, OTHER_ACCOUNTS
+from ferriage.web.backoffice.words import EXPECTED, LINE_OUTCOMES
 
 if TYPE_CHECKING:
     from django.core.files.uploadedfile import UploadedFile
@@ -62,50 +59,6 @@ class UploadForm(forms.Form):
         label=gettext_lazy("Statement"),
         help_text=gettext_lazy("camt.053 (XML) or CSV, up to 10 MiB. Nothing is posted yet."),
     )
-
-
-if TYPE_CHECKING:
-    _RefundChoice = forms.ModelChoiceField[Refund]
-else:
-    _RefundChoice = forms.ModelChoiceField
-
-
-class RefundField(_RefundChoice):
-    """A queued refund, said with its amount and the day it was queued."""
-
-    def label_from_instance(self, obj: Refund) -> str:
-        """Return what the choice says."""
-        return f"{obj.code} · {Money(obj.amount_minor, obj.currency)} · {obj.created_at:%Y-%m-%d}"
-
-
-class LineForm(forms.Form):
-    """What a line was: the payment of a refund, or something else with a reason."""
-
-    refund = RefundField(
-        Refund.objects.none(),
-        label=gettext_lazy("It paid this refund"),
-        required=False,
-        empty_label=gettext_lazy("none of them"),
-    )
-    account = forms.ChoiceField(
-        label=gettext_lazy("Or it was"),
-        choices=[("", "–"), *((name, OTHER_ACCOUNTS[name]) for name in booking.OTHER_ACCOUNTS)],
-        required=False,
-    )
-    reason = forms.CharField(label=gettext_lazy("What for"), max_length=200, required=False)
-
-    def __init__(self, *args: Any, line: StatementLine, **options: Any) -> None:
-        super().__init__(*args, **options)
-        field = self.fields["refund"]
-        assert isinstance(field, RefundField)  # noqa: S101 -- declared above
-        field.queryset = queries.refunds_that_fit(line)
-
-    def clean(self) -> dict[str, Any]:
-        """Ask for one of both."""
-        cleaned: dict[str, Any] = super().clean() or {}
-        if bool(cleaned.get("refund")) == bool(cleaned.get("account")):
-            raise forms.ValidationError(_("Choose a refund or what else it was, one of both."))
-        return cleaned
 
 
 class LayoutForm(forms.Form):
@@ -368,31 +321,3 @@ def statement(request: StaffRequest, code: str) -> HttpResponse:
         ],
     }
     return render(request, "backoffice/statement.html", context)
-
-
-def line(request: StaffRequest, code: str) -> HttpResponse:
-    """Say what a line was that nobody could tell by itself."""
-    found = row(StatementLine, code)
-
-    def act(typed: dict[str, Any]) -> HttpResponse:
-        how: dict[str, Any] = {"now": request.now, "actor": request.staff.actor}
-        if typed["refund"]:
-            booking.pay_with(line=found, refund=typed["refund"], **how)
-        else:
-            booking.post_other(line=found, account=typed["account"], reason=typed["reason"], **how)
-        return said(request, _("The line is booked."), "staff-statements")
-
-    return form_page(
-        request,
-        LineForm(request.POST if request.method == "POST" else None, line=found),
-        title=_("What was this?"),
-        submit=_("Book"),
-        back=reverse("staff-statements"),
-        act=act,
-        intro=_("%(day)s, %(money)s: %(text)s")
-        % {
-            "day": found.booked_on,
-            "money": Money(found.amount_minor, found.currency),
-            "text": found.text or "–",
-        },
-    )

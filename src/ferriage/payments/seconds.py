@@ -1,0 +1,191 @@
+"""What one member of staff may not do alone with money above the limit: it waits for another one.
+
+Undoing a posting, crediting money to a balance, sending money back. Receipts and payouts have the
+same rule where they are entered.
+
+Source: docs/decisions/0058-second-person-for-corrections.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError
+from django.db.models import Max
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.core import audit
+from ferriage.core.db import writing
+from ferriage.core.errors import StaleState
+from ferriage.core.money import Money, exponent
+from ferriage.ledger.models import LedgerTransaction, Transfer
+from ferriage.ledger.reversing import reverse
+from ferriage.payments import actions
+from ferriage.payments.capture import change_once
+from ferriage.payments.models import Payment, Proposal
+from ferriage.payments.providers.bank.receipts import SecondPersonNeeded
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.core.actors import Actor
+    from ferriage.orders.models import Order
+
+Kind = Proposal.Kind
+
+
+def correct(
+    *, transaction: LedgerTransaction, reason: str, limit: int, now: datetime, actor: Actor
+) -> Proposal | None:
+    """Undo a posting; above the limit only propose it.
+
+    Args:
+        limit: Whole units of each currency that it moves.
+
+    Raises:
+        NotReversible: As `reverse`, at once or when it is confirmed.
+        StaleState: It was proposed before, and waits.
+    """
+    largest = _largest(transaction, limit)
+    if largest is None:
+        reverse(transaction=transaction, reason=reason, now=now, actor=actor)
+        return None
+    return _propose(Kind.CORRECTION, transaction.code, largest, now, actor, reason=reason.strip())
+
+
+def credit(
+    *, payment: Payment, order: Order, limit: int, now: datetime, actor: Actor
+) -> Proposal | None:
+    """Give money that no order took to the balance of an order's account, or propose it.
+
+    Raises:
+        StaleState: It is not unallocated any more, or it was proposed before.
+    """
+    money = _received(payment)
+    if _is_above(money, limit):
+        return _propose(Kind.CREDIT, payment.code, money, now, actor, order=order)
+    _credit(payment, order, now, actor)
+    return None
+
+
+def send_back(*, payment: Payment, limit: int, now: datetime, actor: Actor) -> Proposal | None:
+    """Queue the refund of money that no order took, or propose it.
+
+    Raises:
+        StaleState: It is not unallocated any more, or it was proposed before.
+    """
+    money = _received(payment)
+    if _is_above(money, limit):
+        return _propose(Kind.REFUND, payment.code, money, now, actor)
+    actions.refund_unallocated(payment=payment, now=now, actor=actor)
+    return None
+
+
+def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
+    """Do what was proposed, as another member of staff; refused whole where it cannot be done.
+
+    Raises:
+        SecondPersonNeeded: The actor proposed it, or is no member of staff.
+        StaleState: It was confirmed or dropped, or the money waits no more.
+        NotReversible: The posting cannot be undone.
+    """
+    if actor.kind != "staff" or actor.code.casefold() == proposal.entered_by.casefold():
+        raise SecondPersonNeeded(
+            _("This is confirmed by another person than the one who proposed it."),
+            _("Ask a second member of staff. Nothing was booked."),
+        )
+    with writing():
+        waits = Proposal.objects.filter(pk=proposal.pk, confirmed_at=None, dropped_at=None)
+        change_once(waits.update(confirmed_by=actor.code, confirmed_at=now))
+        if proposal.kind == Kind.CORRECTION:
+            posted = LedgerTransaction.objects.get(code=proposal.subject)
+            reverse(transaction=posted, reason=proposal.reason, now=now, actor=actor)
+        else:
+            payment = Payment.objects.get(code=proposal.subject)
+            if proposal.order is not None:
+                _credit(payment, proposal.order, now, actor)
+            else:
+                actions.refund_unallocated(payment=payment, now=now, actor=actor)
+        _record(proposal, "confirmed", now, actor)
+
+
+def drop(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
+    """Drop what waits; any one member of staff may.
+
+    Raises:
+        StaleState: It was confirmed or dropped.
+    """
+    with writing():
+        waits = Proposal.objects.filter(pk=proposal.pk, confirmed_at=None, dropped_at=None)
+        change_once(waits.update(dropped_by=actor.code, dropped_at=now))
+        _record(proposal, "dropped", now, actor)
+
+
+def waiting() -> list[Proposal]:
+    """Return what waits for a second person, oldest first."""
+    still = Proposal.objects.filter(confirmed_at=None, dropped_at=None)
+    return list(still.select_related("order").order_by("pk"))
+
+
+def _propose(
+    kind: str,
+    subject: str,
+    money: Money,
+    now: datetime,
+    actor: Actor,
+    *,
+    order: Order | None = None,
+    reason: str = "",
+) -> Proposal:
+    try:
+        with writing():
+            proposal = Proposal.objects.create(
+                kind=kind,
+                subject=subject,
+                order=order,
+                reason=reason,
+                amount_minor=money.amount_minor,
+                currency=money.currency,
+                entered_by=actor.code,
+                entered_at=now,
+            )
+            _record(proposal, "entered", now, actor)
+    except IntegrityError as error:
+        raise StaleState(
+            _("Something was proposed for this before, and waits."),
+            _("Look at the list of payments; nothing was entered."),
+        ) from error
+    return proposal
+
+
+def _credit(payment: Payment, order: Order, now: datetime, actor: Actor) -> None:
+    change_once(int(order.account is not None))
+    assert order.account is not None  # noqa: S101 -- the line before
+    actions.credit_unallocated(payment=payment, account=order.account, now=now, actor=actor)
+
+
+def _largest(transaction: LedgerTransaction, limit: int) -> Money | None:
+    """Return the largest amount of a posting that lies above the limit, if one does."""
+    rows = Transfer.objects.filter(transaction=transaction).values_list("currency").order_by()
+    found = [Money(minor, currency) for currency, minor in rows.annotate(Max("amount_minor"))]
+    return next((money for money in found if _is_above(money, limit)), None)
+
+
+def _is_above(money: Money, limit: int) -> bool:
+    return bool(money.amount_minor > limit * 10 ** exponent(money.currency))
+
+
+def _received(payment: Payment) -> Money:
+    return Money(payment.received_minor or 0, payment.currency)
+
+
+def _record(proposal: Proposal, verb: str, now: datetime, actor: Actor) -> None:
+    audit.record(
+        now=now,
+        actor=actor,
+        action=f"proposal.{verb}",
+        subject=proposal.code,
+        kind=proposal.kind,
+        of=proposal.subject,
+        amount=str(Money(proposal.amount_minor, proposal.currency)),
+    )

@@ -1,0 +1,133 @@
+"""What a bank took back, on the pages: said of a line, then decided in one of three ways."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from django.urls import reverse
+
+from ferriage.core.actors import CUSTOMER
+from ferriage.core.money import Money
+from ferriage.orders import actions as orders
+from ferriage.payments import actions as payments
+from ferriage.payments.models import Dispute, Payment, StatementLine
+from ferriage.payments.providers.bank import booking, files
+from statement_files import IBAN, Entry, camt
+from yard import OWNER
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.http import HttpResponse
+    from django.test import Client
+
+    from shop import Shop
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def paid(shop: Shop, now: datetime) -> Payment:
+    """A month that was paid by transfer."""
+    order = orders.place(
+        account=shop.account(),
+        price=shop.prices[1],
+        place="XD",
+        now=now,
+        expires_at=now + timedelta(hours=72),
+        actor=CUSTOMER,
+    )
+    reference = payments.start_bank(order=order, now=now, actor=CUSTOMER).reference
+    return received(reference or "", now)
+
+
+def received(reference: str, now: datetime, number: str = "N-1") -> Payment:
+    return payments.book_receipt(
+        reference=reference,
+        transaction_id=number,
+        money=Money(1000, "CNY"),
+        now=now,
+        actor=OWNER,
+    ).payment
+
+
+def take(now: datetime, text: str, *, reversal: bool) -> StatementLine:
+    account = files.add_account(name="E", number=IBAN, currency="CNY", now=now, actor=OWNER)
+    entry = Entry(minor=-1000, text=text, reference="REC-1", reversal=reversal)
+    data = camt([entry], currency="CNY", opening=1000)
+    file = files.upload(account=account, name="m.xml", data=data, now=now, actor=OWNER)
+    booking.post_file(file=file, now=now, actor=OWNER)
+    return StatementLine.objects.get()
+
+
+@pytest.fixture
+def recall(paid: Payment, now: datetime) -> Dispute:
+    take(now, paid.reference or "", reversal=True)
+    return Dispute.objects.get()
+
+
+def decide(olga: Client, how: str, dispute: Dispute, **typed: object) -> HttpResponse:
+    address = reverse(f"staff-recall-{how}", args=[dispute.code])
+    assert olga.get(address).status_code == 200
+    return cast("HttpResponse", olga.post(address, typed, follow=True))
+
+
+def test_recall_is_listed_with_its_three_ways_out(olga: Client, recall: Dispute) -> None:
+    shown = olga.get(reverse("staff-payments")).content.decode()
+
+    ways = [reverse(f"staff-recall-{how}", args=[recall.code]) for how in ("won", "lost", "other")]
+    assert [way in shown for way in ways] == [True, True, True]
+    assert "taken back by its bank" in shown
+
+
+def test_money_is_gone_after_asking_once_more(olga: Client, recall: Dispute, paid: Payment) -> None:
+    decide(olga, "lost", recall)
+    again = decide(olga, "lost", recall)
+
+    recall.refresh_from_db()
+    assert recall.state == "lost"
+    assert paid.order is not None
+    assert again.status_code == 200
+    assert str(paid.order.code) not in olga.get(reverse("staff-payments")).content.decode()
+
+
+def test_money_that_came_again_is_chosen_from_what_waits(
+    olga: Client, recall: Dispute, now: datetime
+) -> None:
+    nothing = decide(olga, "won", recall)
+    waits = received("", now, "N-2")
+
+    decide(olga, "won", recall, payment=waits.pk)
+
+    recall.refresh_from_db()
+    waits.refresh_from_db()
+    assert nothing.status_code == 422
+    assert (recall.state, waits.outcome) == ("won", "returned")
+
+
+def test_other_payment_or_other_account_is_named_and_one_of_both(
+    olga: Client, recall: Dispute
+) -> None:
+    neither = decide(olga, "other", recall)
+    unknown = decide(olga, "other", recall, payment="pay_nobody")
+    wordless = decide(olga, "other", recall, account="expenses:other")
+    decide(olga, "other", recall, account="expenses:other", reason="A fine")
+
+    recall.refresh_from_db()
+    assert [page.status_code for page in (neither, unknown, wordless)] == [422, 422, 422]
+    assert recall.state == "void"
+
+
+def test_staff_say_of_a_line_which_payment_it_took_back(
+    olga: Client, paid: Payment, now: datetime
+) -> None:
+    line = take(now, "outgoing", reversal=False)
+    address = reverse("staff-bank-line", args=[line.code])
+
+    wrong = olga.post(address, {"payment": "ABC"})
+    olga.post(address, {"payment": paid.reference})
+
+    assert wrong.status_code == 422
+    assert Dispute.objects.get().payment == paid

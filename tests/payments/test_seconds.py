@@ -1,0 +1,179 @@
+"""Money above the limit that one member of staff may not move alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import DatabaseError, transaction
+
+from ferriage.core.actors import CUSTOMER, Actor
+from ferriage.core.errors import StaleState
+from ferriage.core.models import AuditEntry
+from ferriage.core.money import Money
+from ferriage.ledger.actions import TransferLine, post
+from ferriage.ledger.reversing import NotReversible
+from ferriage.orders import actions as orders
+from ferriage.orders import balance
+from ferriage.payments import actions, seconds
+from ferriage.payments.models import Payment, Proposal, Refund
+from ferriage.payments.providers.bank.receipts import SecondPersonNeeded
+from till import assert_sound, books
+
+if TYPE_CHECKING:
+    from ferriage.ledger.models import LedgerTransaction
+    from ferriage.orders.models import Order
+    from till import Till
+
+OLGA, PAUL = Actor("staff", "olga"), Actor("staff", "paul")
+LIMIT = 9
+"""Whole units: the plan's month costs 10."""
+
+
+@pytest.fixture
+def late(till: Till) -> tuple[Payment, Order]:
+    """Money of an amount that nobody asked for, and an order of the customer who sent it."""
+    order = till.order()
+    payment = till.receive(till.transfer(order).reference, 1001).payment
+    orders.cancel(order=order, now=till.now, actor=CUSTOMER)
+    return payment, order
+
+
+def posted(till: Till, minor: int = 1000) -> LedgerTransaction:
+    line = TransferLine("assets:bank", "equity:owner", Money(minor, "CNY"))
+    return post(
+        source_code=f"own_{minor}", kind="own", transfers=[line], description="Own", now=till.now
+    )
+
+
+def test_credit_above_the_limit_waits_for_another_person(
+    till: Till, late: tuple[Payment, Order]
+) -> None:
+    payment, order = late
+
+    proposal = seconds.credit(payment=payment, order=order, limit=LIMIT, now=till.now, actor=OLGA)
+    assert proposal is not None
+    assert order.account is not None
+    waited = (balance.balance(order.account, "CNY"), seconds.waiting())
+    with pytest.raises(SecondPersonNeeded):
+        seconds.confirm(proposal=proposal, now=till.now, actor=Actor("staff", "OLGA"))
+    with pytest.raises(SecondPersonNeeded):
+        seconds.confirm(proposal=proposal, now=till.now, actor=CUSTOMER)
+    seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+    with pytest.raises(StaleState):
+        seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+
+    assert waited == (0, [proposal])
+    assert balance.balance(order.account, "CNY") == 1001
+    assert seconds.waiting() == []
+    told = AuditEntry.objects.filter(subject=proposal.code).order_by("sequence")
+    assert list(told.values_list("action", flat=True)) == [
+        "proposal.entered",
+        "proposal.confirmed",
+    ]
+    assert_sound()
+
+
+def test_up_to_the_limit_everything_is_done_at_once(
+    till: Till, late: tuple[Payment, Order]
+) -> None:
+    payment, _order = late
+
+    assert seconds.send_back(payment=payment, limit=11, now=till.now, actor=OLGA) is None
+    undone = seconds.correct(
+        transaction=posted(till, 900), reason="Typo", limit=LIMIT, now=till.now, actor=OLGA
+    )
+
+    assert undone is None
+    assert Refund.objects.get().amount_minor == 1001
+    assert books() == {"assets:bank": 1001, "liabilities:refunds": 1001}
+    assert not Proposal.objects.exists()
+    assert_sound()
+
+
+def test_refund_is_queued_when_it_is_confirmed(till: Till, late: tuple[Payment, Order]) -> None:
+    payment, _order = late
+    proposal = seconds.send_back(payment=payment, limit=LIMIT, now=till.now, actor=OLGA)
+    assert proposal is not None
+    before = Refund.objects.count()
+
+    seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+
+    assert (before, Refund.objects.get().amount_minor) == (0, 1001)
+    assert_sound()
+
+
+def test_correction_above_the_limit_waits(till: Till) -> None:
+    one = posted(till)
+    proposal = seconds.correct(
+        transaction=one, reason="Typo", limit=LIMIT, now=till.now, actor=OLGA
+    )
+    assert proposal is not None
+    waited = books()
+
+    seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+
+    assert waited == {"assets:bank": 1000, "equity:owner": 1000}
+    assert books() == {}
+    assert_sound()
+
+
+def test_what_cannot_be_done_any_more_stays_unconfirmed(
+    till: Till, late: tuple[Payment, Order]
+) -> None:
+    payment, order = late
+    proposal = seconds.credit(payment=payment, order=order, limit=LIMIT, now=till.now, actor=OLGA)
+    assert proposal is not None
+    actions.refund_unallocated(payment=payment, now=till.now, actor=OLGA)
+
+    with pytest.raises(StaleState):
+        seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+    seconds.drop(proposal=proposal, now=till.now, actor=OLGA)
+    with pytest.raises(StaleState):
+        seconds.drop(proposal=proposal, now=till.now, actor=OLGA)
+
+    assert seconds.waiting() == []
+    assert_sound()
+
+
+def test_correction_of_what_follows_an_order_is_refused_when_it_is_confirmed(till: Till) -> None:
+    till.sell()
+    sale = posted(till)
+    proposal = seconds.correct(transaction=sale, reason=" ", limit=LIMIT, now=till.now, actor=OLGA)
+    assert proposal is not None
+
+    with pytest.raises(NotReversible):
+        seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+
+    assert seconds.waiting() == [proposal]
+
+
+def test_one_proposal_waits_for_one_thing(till: Till, late: tuple[Payment, Order]) -> None:
+    payment, order = late
+    seconds.send_back(payment=payment, limit=LIMIT, now=till.now, actor=OLGA)
+
+    with pytest.raises(StaleState):
+        seconds.credit(payment=payment, order=order, limit=LIMIT, now=till.now, actor=PAUL)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"confirmed_by": "Olga", "confirmed_at": "now"},
+        {"confirmed_at": "now"},
+        {"amount_minor": 1},
+        {"entered_by": "paul"},
+        {"subject": "pay_other"},
+    ],
+)
+def test_database_refuses_one_person_and_other_words(
+    till: Till, late: tuple[Payment, Order], values: dict[str, object]
+) -> None:
+    payment, _order = late
+    seconds.send_back(payment=payment, limit=LIMIT, now=till.now, actor=OLGA)
+    given = {name: till.now if value == "now" else value for name, value in values.items()}
+
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Proposal.objects.update(**given)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Proposal.objects.all()._raw_delete("default")
