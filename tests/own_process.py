@@ -44,7 +44,7 @@ def own_process(config: Config, command: str, url: str = "") -> Iterator[subproc
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=2) as response:  # noqa: S310 -- loopback
+        with urllib.request.urlopen(f"{url}/healthz", timeout=20) as response:  # noqa: S310 -- loopback
             return bool(response.status == 200)
     except urllib.error.URLError:
         return False
