@@ -78,7 +78,7 @@ class OpenShop:
         }
         program = [sys.executable, str(Path(__file__).with_name("office.py")), *arguments]
         done = subprocess.run(
-            program, env=environment, capture_output=True, text=True, check=True, timeout=60
+            program, env=environment, capture_output=True, text=True, check=True, timeout=300
         )
         return json.loads(done.stdout)
 
