@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import pytest
 from django.utils import translation
 from hypothesis import HealthCheck, settings
 
+from backwards import backwards
 from ferriage.core.actors import Actor
 
 if TYPE_CHECKING:
@@ -28,6 +31,13 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
     with django_db_blocker.unblock():
         lawbook.accept(*lawbook.everyday())
+
+
+@pytest.fixture(autouse=True)
+def _rows_backwards() -> Iterator[None]:
+    """With `FERRIAGE_TEST_BACKWARDS=1`, find what leans on an order that it did not ask for."""
+    with backwards() if os.environ.get("FERRIAGE_TEST_BACKWARDS") else nullcontext():
+        yield
 
 
 @pytest.fixture(autouse=True)

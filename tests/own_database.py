@@ -49,7 +49,7 @@ def template_database(
             "FERRIAGE_DATABASE_URL": config.database.url,
         }
         migrate = [sys.executable, "-W", "ignore", "-m", "django", "migrate", "--verbosity=0"]
-        subprocess.run(migrate, env=environment, check=True, timeout=120)
+        subprocess.run(migrate, env=environment, check=True, timeout=600)
         yield config
 
 

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +18,8 @@ from ferriage.agent.errors import Declined
 from ferriage.core import clock
 from ferriage.fleet import actions, feed
 from ferriage.fleet.models import Gateway, Pool, PoolGateway
-from support import eventually
+from own_process import own_process
+from running_hub import free_port
 from yard import OWNER, Yard, device, report_of, status
 
 if TYPE_CHECKING:
@@ -38,47 +33,10 @@ if TYPE_CHECKING:
     from ferriage.config import Config
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=2) as response:  # noqa: S310 -- loopback
-            return bool(response.status == 200)
-    except urllib.error.URLError:
-        return False
-
-
-@contextmanager
-def _process(config: Config, command: str, url: str) -> Iterator[None]:
-    environment = {
-        **os.environ,
-        "FERRIAGE_CONFIG": str(config.path),
-        "FERRIAGE_DATABASE_URL": config.database.url,
-        "FERRIAGE_SITE_DATA_DIR": str(config.data_dir),
-        "FERRIAGE_SITE_URL": config.site.url,
-        "FERRIAGE_SITE_LISTEN": config.site.listen[0],
-        "FERRIAGE_HUB_LISTEN": config.hub.listen,
-        "FERRIAGE_HUB_URL": config.hub.url,
-    }
-    arguments = [sys.executable, "-m", "ferriage", command]
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        eventually(lambda: _answers(url), within=20, every=0.1)
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 @pytest.fixture
 def config(own_database: Config, settings: SettingsWrapper, tmp_path: Path) -> Config:
     """One shop's settings, for the site's processes and for the agent."""
-    site, hub = (f"127.0.0.1:{_free_port()}" for _ in range(2))
+    site, hub = (f"127.0.0.1:{free_port()}" for _ in range(2))
     settings.FERRIAGE = replace(
         own_database,
         site=replace(own_database.site, url=f"http://{site}", listen=(site,)),
@@ -97,8 +55,8 @@ def pool(config: Config, make_yard: Callable[[datetime], Yard]) -> Pool:  # noqa
 @pytest.fixture
 def processes(config: Config, pool: Pool) -> Iterator[None]:  # noqa: ARG001 -- the hub needs a shop
     with ExitStack() as stack:
-        stack.enter_context(_process(config, "site", config.site.url))
-        stack.enter_context(_process(config, "hub", config.hub.url))
+        stack.enter_context(own_process(config, "site", config.site.url))
+        stack.enter_context(own_process(config, "hub", config.hub.url))
         yield
 
 

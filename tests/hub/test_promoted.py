@@ -17,14 +17,24 @@ from django.db.utils import load_backend
 
 import lawbook
 from ferriage import wire
+from ferriage.cli.demo.browser import Browser
 from ferriage.config import Config, DatabaseConfig
 from ferriage.core import clock
-from ferriage.core.models import AuditEntry
+from ferriage.core.models import AuditEntry, WorkerRun
+from ferriage.core.money import Money
+from ferriage.devices.models import Device
 from ferriage.fleet import feed
 from ferriage.fleet.models import Pool
+from ferriage.orders.models import Order
+from ferriage.payments import actions as payments
+from ferriage.payments import queries
+from ferriage.payments.models import Voucher
+from own_process import own_process
 from postgres_pair import Pair, postgres_pair
-from running_hub import Answer, Asker, Replica, running_hub
-from yard import device
+from running_hub import Answer, Asker, Replica, free_port, running_hub
+from shop import open_shop
+from support import eventually
+from yard import OWNER, device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +43,8 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import SettingsWrapper
     from pytest_django.plugin import DjangoDbBlocker
 
+    from ferriage.cli.demo.browser import Page
+    from shop import Shop
     from yard import Yard
 
 pytestmark = pytest.mark.long
@@ -151,3 +163,101 @@ def test_gateways_notice_no_more_than_a_late_answer(pair: Pair, config: Config, 
         whole.apply(asker.snapshot(pool.code))
         assert (whole.rev, whole.devices) == (held.rev, held.devices)
         assert AuditEntry.objects.count() == audited, "what was acknowledged is there"
+
+
+@pytest.fixture
+def served(config: Config, yard: Yard) -> Iterator[Config]:  # noqa: ARG001 -- the hub needs a shop
+    """Let site, hub and worker run on the two servers, each a process of its own."""
+    site, hub = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    config = replace(
+        config,
+        site=replace(config.site, url=f"http://{site}", listen=(site,)),
+        hub=replace(config.hub, url=f"http://{hub}", listen=hub),
+    )
+    with (
+        own_process(config, "site", config.site.url),
+        own_process(config, "hub", config.hub.url),
+        own_process(config, "worker"),
+    ):
+        yield config
+
+
+def sold_vouchers(shop: Shop, count: int) -> list[str]:
+    worth = Money(shop.prices[1].amount_minor, "CNY")
+    return payments.issue_vouchers(
+        name="test",
+        plan=shop.plan,
+        term_months=1,
+        money=worth,
+        count=count,
+        kind="sold",
+        paid_per_code=worth,
+        now=clock.now(),
+        actor=OWNER,
+    ).codes
+
+
+def ordered(browser: Browser, shop: Shop) -> Page:
+    opened = browser.submit(browser.get("/"), "/open/", price=shop.prices[1].code)
+    return browser.submit(opened, "/orders/", place="XD", consent="yes")
+
+
+def paid(browser: Browser, order: Page, voucher: str) -> bool:
+    """Type a voucher as a customer does who reloads a page that was not there, and look."""
+    browser.submit(order, "/voucher/", code=voucher)
+    return "To my devices" in browser.get(order.url).text
+
+
+def add_device(browser: Browser) -> None:
+    answer = browser.submit(browser.get("/account/"), "/devices/", name="laptop")
+    assert answer.status == 200
+
+
+def test_site_says_that_it_cannot_sell_and_then_sells_and_records(
+    pair: Pair, served: Config, yard: Yard
+) -> None:
+    shop = open_shop(yard)
+    shop.approve_for_years()
+    key = wire.public_key(served.read_secret(served.feed_key_path))
+    first, second, third = sold_vouchers(shop, 3)
+    alice, bob, charlie = (Browser(served.site.url) for _ in range(3))
+    assert paid(alice, ordered(alice, shop), first)
+    add_device(alice)
+    waiting = ordered(bob, shop)
+    asker, pool = Asker(served.hub.url, shop.gateway, key), shop.pool.code
+    held = Replica()
+    held.apply(asker.snapshot(pool))
+    assert len(held.devices) == 1
+    audited = AuditEntry.objects.count()
+    answers: list[Answer] = []
+
+    def watch() -> None:
+        answers.append(asker.watch(pool, epoch=held.epoch, after=held.rev, wait=LONGEST_WAIT))
+
+    late = threading.Thread(target=watch)
+    late.start()
+
+    pair.lose_primary()
+    refused = bob.submit(waiting, "/voucher/", code=second)
+    assert refused.status >= 500
+    lost_at = clock.now()
+    pair.promote_replica()
+    close_old_connections()
+    assert (AuditEntry.objects.count(), Voucher.objects.exclude(used_at=None).count()) == (
+        audited,
+        1,
+    ), "what was acknowledged is there, and nothing of what was refused"
+
+    eventually(lambda: paid(bob, waiting, second), within=20)
+    add_device(bob)
+    late.join(LONGEST_WAIT + 10)
+    (answer,) = answers
+    assert answer.status == 200
+    held.apply(wire.open_batch(key, answer.body))
+    assert set(held.devices) == set(Device.objects.values_list("code", flat=True))
+    assert len(held.devices) == 2
+    assert paid(charlie, ordered(charlie, shop), third)
+    eventually(lambda: WorkerRun.objects.filter(ran_at__gt=lost_at, failure="").exists(), within=40)
+    assert Order.objects.filter(state="fulfilled").count() == 3
+    assert Voucher.objects.exclude(used_at=None).count() == 3
+    assert queries.check() == []

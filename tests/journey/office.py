@@ -4,6 +4,10 @@ python office.py vouchers 3      sell vouchers for a month, print their codes
 python office.py books           print what does not agree, and how much was fulfilled
 python office.py metered 60      open a service with a quota whose month ends in 60 s; print a file
 python office.py used CODE       print what a subscription used of it, and what is wrong with that
+python office.py packed          sell a plan with a small quota and packs to it; print its price
+python office.py narrow          let the line's pools take one device more, then open a sibling
+python office.py wide            let them take as many as ever
+python office.py places          print how many devices lie in each pool, the oldest pool first
 """
 
 from __future__ import annotations
@@ -28,13 +32,17 @@ from ferriage.devices.keys import new_keypair  # noqa: E402 -- the same
 from ferriage.devices.models import Device, UsageMonth  # noqa: E402 -- the same
 from ferriage.devices.queries import placements  # noqa: E402 -- the same
 from ferriage.fleet import alarmwords  # noqa: E402 -- the same
+from ferriage.fleet.actions import set_size_limit  # noqa: E402 -- the same
 from ferriage.fleet.alarming import open_alarms  # noqa: E402 -- the same
+from ferriage.fleet.models import Pool  # noqa: E402 -- the same
 from ferriage.orders.actions import end_subscription  # noqa: E402 -- the same
 from ferriage.orders.models import Order  # noqa: E402 -- the same
 from ferriage.payments.models import Payment, Voucher  # noqa: E402 -- the same
 from ferriage.payments.queries import check  # noqa: E402 -- the same
 from ferriage.plans import actions as plans  # noqa: E402 -- the same
-from ferriage.plans.models import Plan, Subscription  # noqa: E402 -- the same
+from ferriage.plans.models import AddOnPrice, Plan, Subscription  # noqa: E402 -- the same
+
+_WIDE = 60_000
 
 
 def main(verb: str, *arguments: str) -> None:
@@ -46,6 +54,12 @@ def main(verb: str, *arguments: str) -> None:
         answer = _metered(int(arguments[0]))
     elif verb == "used":
         answer = _used(arguments[0])
+    elif verb == "packed":
+        answer = _packed()
+    elif verb in {"narrow", "wide"}:
+        answer = _size(_WIDE if verb == "wide" else max(_places()) + 1)
+    elif verb == "places":
+        answer = _places()
     elif verb == "end":
         answer = _end(arguments[0], int(arguments[1]))
     else:
@@ -104,6 +118,39 @@ def _metered(seconds: int) -> dict[str, object]:
     (placement,) = placements(device)
     conf = files.conf(device=device, private_key=pair.private, placement=placement)
     return {"subscription": subscription.code, "conf": conf}
+
+
+def _packed() -> dict[str, str]:
+    """Sell a month with a quota of a million bytes, and packs of as much again."""
+    line = shop.month_price().plan.offers.get().line
+    now, million = clock.now(), 1_000_000
+    service = plans.create_service(slug="packed", name="Packed", now=now, actor=shop.OLGA)
+    plan = plans.create_plan(
+        service=service, name="Little", quota_bytes=million, now=now, actor=shop.OLGA
+    )
+    plans.add_offer(plan=plan, line=line, now=now, actor=shop.OLGA)
+    money = Money(500, shop.CURRENCY)
+    price = plans.set_price(plan=plan, term_months=1, money=money, now=now, actor=shop.OLGA)
+    pack = plans.set_addon_price(
+        plan=plan,
+        kind=AddOnPrice.Kind.QUOTA_PACK,
+        quota_bytes=million,
+        money=Money(200, shop.CURRENCY),
+        now=now,
+        actor=shop.OLGA,
+    )
+    return {"price": price.code, "pack": pack.code}
+
+
+def _places() -> list[int]:
+    line = shop.month_price().plan.offers.get().line
+    return list(Pool.objects.filter(line=line).order_by("pk").values_list("placed", flat=True))
+
+
+def _size(limit: int) -> int:
+    line = shop.month_price().plan.offers.get().line
+    set_size_limit(line=line, limit=limit, now=clock.now(), actor=shop.OLGA)
+    return limit
 
 
 def _used(code: str) -> dict[str, object]:

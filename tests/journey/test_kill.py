@@ -9,9 +9,9 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from world import WORLD4
+from world import WORLD4, device_file, order
 
-from ferriage.cli.demo.browser import Browser, Page
+from ferriage.cli.demo.browser import Browser
 from ferriage.cli.demo.telling import StepFailed
 from support import eventually
 
@@ -20,27 +20,17 @@ if TYPE_CHECKING:
 
     from world import Newcomer, OpenShop
 
+    from ferriage.cli.demo.browser import Page
+
 pytestmark = pytest.mark.tunnel
 
 
-def _order(browser: Browser) -> Page:
-    home = browser.get("/")
-    price = next(form for form in home.forms if "/open/" in form.action).choices["price"][0]
-    opened = browser.submit(home, "/open/", price=price)
-    return browser.submit(opened, "/orders/", place="XD", consent="yes")
-
-
-def _device(browser: Browser) -> str:
-    device = browser.submit(browser.get("/account/"), "/devices/", name="laptop")
-    return browser.submit(device, "/file/").text
-
-
-def _pay(browser: Browser, order: Page, voucher: str) -> None:
+def _pay(browser: Browser, placed: Page, voucher: str) -> None:
     """Pay as often as it takes, like a customer who reloads a page that does not answer."""
 
     def paid() -> bool:
-        browser.submit(order, "/voucher/", code=voucher)
-        return "To my devices" in browser.get(order.url).text
+        browser.submit(placed, "/voucher/", code=voucher)
+        return "To my devices" in browser.get(placed.url).text
 
     eventually(paid, within=40, every=0.5)
 
@@ -49,9 +39,9 @@ def _pay(browser: Browser, order: Page, voucher: str) -> None:
 def live(demo: OpenShop, newcomer: Callable[[], Newcomer]) -> Newcomer:
     """A customer who is connected."""
     browser = Browser(demo.url)
-    _pay(browser, _order(browser), demo.vouchers(1)[0])
+    _pay(browser, order(browser), demo.vouchers(1)[0])
     one = newcomer()
-    one.connect(_device(browser))
+    one.connect(device_file(browser))
     eventually(lambda: one.laptop.ping(WORLD4), within=15)
     return one
 
@@ -66,16 +56,16 @@ def test_killed_process_loses_no_order_and_no_packet(
     def sell_while_it_dies() -> None:
         for number, voucher in enumerate(vouchers):
             browser = Browser(demo.url)
-            order = _order(browser)
+            open_order = order(browser)
             victim = demo.part(part)
             delay = 0.03 * number
             killer = threading.Timer(delay, os.kill, (victim, signal.SIGKILL))
             killer.start()
             with contextlib.suppress(StepFailed, OSError):
-                browser.submit(order, "/voucher/", code=voucher)
+                browser.submit(open_order, "/voucher/", code=voucher)
             killer.join()
             eventually(lambda gone=victim: demo.part(part) != gone, within=30)
-            _pay(browser, order, voucher)
+            _pay(browser, open_order, voucher)
 
     sent, received = live.pinging(sell_while_it_dies)
 
@@ -91,12 +81,12 @@ def test_killed_agent_loses_no_packet_and_its_successor_serves_new_devices(
     demo: OpenShop, live: Newcomer, newcomer: Callable[[], Newcomer]
 ) -> None:
     browser = Browser(demo.url)
-    _pay(browser, _order(browser), demo.vouchers(1)[0])
+    _pay(browser, order(browser), demo.vouchers(1)[0])
     other = newcomer()
 
     def replace_the_agent() -> None:
         os.kill(demo.agent(), signal.SIGKILL)
-        conf = _device(browser)
+        conf = device_file(browser)
         other.connect(conf)
         assert other.laptop.ping(WORLD4, wait=0.5) == 0
         demo.start_agent()

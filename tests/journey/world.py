@@ -27,6 +27,8 @@ from support import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ferriage.cli.demo.browser import Browser, Page
+
 WORLD4, WORLD6 = "203.0.113.9", "2001:db8:2::9"
 _PART = re.compile(r"^up: (\w+)(?: \S+)? started, process (\d+)$", re.MULTILINE)
 
@@ -76,7 +78,7 @@ class OpenShop:
         }
         program = [sys.executable, str(Path(__file__).with_name("office.py")), *arguments]
         done = subprocess.run(
-            program, env=environment, capture_output=True, text=True, check=True, timeout=60
+            program, env=environment, capture_output=True, text=True, check=True, timeout=300
         )
         return json.loads(done.stdout)
 
@@ -126,6 +128,33 @@ def open_shop(directory: Path) -> OpenShop:
         number=_found(r"customer's number (\S+)", text),
         staff_link=_found(r"back office, once: (\S+)", text),
     )
+
+
+def order(browser: Browser, price: str = "") -> Page:
+    """Open an account and place an order: of a price, or of the first that is shown."""
+    home = browser.get("/")
+    first = next(form for form in home.forms if "/open/" in form.action).choices["price"][0]
+    opened = browser.submit(home, "/open/", price=price or first)
+    return browser.submit(opened, "/orders/", place="XD", consent="yes")
+
+
+def device_file(browser: Browser) -> str:
+    """Add a device and take its file."""
+    device = browser.submit(browser.get("/account/"), "/devices/", name="laptop")
+    return browser.submit(device, "/file/").text
+
+
+def pay_by_card(browser: Browser, placed: Page) -> None:
+    """Pay on the sandbox's page, and wait until the shop has heard of it."""
+    leaving = browser.submit(placed, "/pay/stripe/")
+    way = re.search(r'href="(http://127\.0\.0\.1:\d+/page/stripe/\w+)"', leaving.text)
+    assert way, leaving.text
+    browser.submit(browser.get(way[1]), "/page/stripe/", act="pay", means="card", place="")
+    eventually(lambda: is_paid(browser, placed), within=20, every=0.2)
+
+
+def is_paid(browser: Browser, placed: Page) -> bool:
+    return "To my devices" in browser.get(placed.url).text
 
 
 def _found(pattern: str, text: str) -> str:
@@ -181,6 +210,27 @@ class Newcomer:
         file.touch(mode=0o600)
         file.write_text(conf, encoding="utf-8")
         self.laptop.connect(file)
+
+    @property
+    def tunnel(self) -> str:
+        return f"fj{os.getpid()}n{self._number}"
+
+    def handshake(self) -> str:
+        """Return when the last handshake was, as WireGuard prints it."""
+        return self.space.run("wg", "show", self.tunnel, "latest-handshakes")
+
+    def public_key(self) -> str:
+        return self.space.run("wg", "show", self.tunnel, "public-key").strip()
+
+    def pings(self, count: int, size: int) -> int:
+        """Send pings of so many bytes each, headers included; return how many came back."""
+        out = self.space.run(
+            *("ping", "-n", "-c", str(count), "-i", "0.005", "-W", "1"),
+            *("-s", str(size - 28), WORLD4),
+            check=False,
+        )
+        found = re.search(r"(\d+) received", out)
+        return int(found[1]) if found else 0
 
     def pinging(self, doing: Callable[[], object]) -> tuple[int, int]:
         """Ping every 50 ms while something is done; return how many were sent and came back."""

@@ -9,6 +9,8 @@ from datetime import UTC, date, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db.models import Prefetch
+
 from ferriage.core.chain import GENESIS
 from ferriage.core.money import Money
 from ferriage.ledger import verify
@@ -59,7 +61,7 @@ def beancount() -> Iterator[str]:
         yield f"{first} open {name}"
     for transaction in (
         LedgerTransaction.objects.order_by("posted_at", "pk")
-        .prefetch_related("transfers")
+        .prefetch_related(Prefetch("transfers", queryset=Transfer.objects.order_by("pk")))
         .iterator(chunk_size=_CHUNK)
     ):
         yield ""

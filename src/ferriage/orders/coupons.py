@@ -11,8 +11,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Prefetch
+
 from ferriage.core.codes import normalise
 from ferriage.orders.models import Coupon
+from ferriage.plans.models import Plan
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -47,4 +50,5 @@ def coupon_by_word(text: str) -> Coupon | None:
 
 def coupons() -> QuerySet[Coupon]:
     """Return all coupons, newest first, with the plans that they are for."""
-    return Coupon.objects.prefetch_related("plans__service").order_by("-pk")
+    plans = Plan.objects.select_related("service").order_by("service__position", "pk")
+    return Coupon.objects.prefetch_related(Prefetch("plans", queryset=plans)).order_by("-pk")

@@ -96,7 +96,9 @@ def _seller() -> Row:
 
 
 def _line(now: datetime) -> Row:
-    lines = list(Line.objects.exclude(state=Line.State.CLOSED).select_related("party"))
+    lines = list(
+        Line.objects.exclude(state=Line.State.CLOSED).select_related("party").order_by("pk")
+    )
     register = load_register()
     verdicts = [(line, register.judge(line=line_facts(line), at=now)) for line in lines]
     open_now = [
@@ -163,7 +165,8 @@ def _paid() -> Row:
 
 def _gateway(now: datetime) -> Row:
     gateways = Gateway.objects.exclude(state=Gateway.State.CLOSED)
-    seen = list(gateways.filter(last_seen_at__gt=now - SILENT_AFTER).values_list("name", flat=True))
+    reporting = gateways.filter(last_seen_at__gt=now - SILENT_AFTER).order_by("name")
+    seen = list(reporting.values_list("name", flat=True))
     silent = _("No gateway has reported within the last minute.")
     none = _("Add a gateway and run the agent on its host.")
     return Row(

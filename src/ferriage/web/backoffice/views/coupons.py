@@ -73,7 +73,9 @@ class CouponForm(forms.Form):
         help_text=gettext_lazy("Of the amount; with per cent, empty is every currency."),
     )
     plans = PlansField(
-        Plan.objects.filter(withdrawn_at=None).select_related("service"),
+        Plan.objects.filter(withdrawn_at=None)
+        .select_related("service")
+        .order_by("service__position", "pk"),
         label=gettext_lazy("Plans"),
         required=False,
         help_text=gettext_lazy("None chosen is all."),

@@ -7,13 +7,14 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
+from django.db.models import Prefetch
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ferriage.approvals import actions, site
-from ferriage.approvals.models import Determination
+from ferriage.approvals.models import Determination, Evidence
 from ferriage.approvals.queries import questions_left
 from ferriage.fleet.models import Line
 from ferriage.fleet.queries import line_facts
@@ -82,7 +83,8 @@ class OpinionForm(EvidenceForm):
 
 def index(request: StaffRequest) -> HttpResponse:
     """List all determinations, newest first."""
-    rows = Determination.objects.select_related("party").prefetch_related("evidence")
+    files = Prefetch("evidence", queryset=Evidence.objects.order_by("pk"))
+    rows = Determination.objects.select_related("party").prefetch_related(files)
     rows = rows.order_by("-pk")
     return render(request, "backoffice/determinations.html", {"determinations": rows})
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.paginator import Paginator
+from django.db.models import Prefetch
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from ferriage.orders import actions, places
 from ferriage.orders.models import Order
-from ferriage.payments.models import Payment
+from ferriage.payments.models import Payment, Refund
 from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -50,7 +51,8 @@ def index(request: StaffRequest) -> HttpResponse:
 def order(request: StaffRequest, code: str) -> HttpResponse:
     """Show one order with its payments, refunds, and what says where the customer is."""
     found = row(Order, code)
-    payments = Payment.objects.filter(order=found).prefetch_related("refunds").order_by("pk")
+    refunds = Prefetch("refunds", queryset=Refund.objects.order_by("pk"))
+    payments = Payment.objects.filter(order=found).prefetch_related(refunds).order_by("pk")
     evidence = places.evidence_of(found)
     context = {"order": found, "payments": payments, "place_evidence": evidence}
     context |= {"kinds": places.agreeing_kinds(found), "enough": places.ENOUGH}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
 from django.conf import settings
+from django.db.models import Prefetch
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -16,7 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from ferriage.core.money import Money, exponent
 from ferriage.ledger import actions, partners
-from ferriage.ledger.models import Agreement, Partner, Payout
+from ferriage.ledger.models import Agreement, Partner, Payout, Share
 from ferriage.plans.models import Service
 from ferriage.reports.tables import as_csv as csv_lines
 from ferriage.web.backoffice.access import PARTNER
@@ -124,7 +125,8 @@ def index(request: StaffRequest) -> HttpResponse:
         "agreements": None,
     }
     if request.staff.role != PARTNER:
-        agreements = Agreement.objects.prefetch_related("shares__partner")
+        shares = Share.objects.select_related("partner").order_by("pk")
+        agreements = Agreement.objects.prefetch_related(Prefetch("shares", queryset=shares))
         context["agreements"] = agreements.order_by("service", "-valid_from", "-pk")
     return render(request, "backoffice/partners.html", context)
 

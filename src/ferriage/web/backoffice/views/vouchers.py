@@ -54,7 +54,10 @@ class BatchForm(AmountForm):
 
     name = forms.CharField(label=gettext_lazy("Name of the batch"), max_length=60)
     plan = PlanField(
-        Plan.objects.filter(withdrawn_at=None).select_related("service"), label=gettext_lazy("Plan")
+        Plan.objects.filter(withdrawn_at=None)
+        .select_related("service")
+        .order_by("service__position", "pk"),
+        label=gettext_lazy("Plan"),
     )
     term_months = forms.TypedChoiceField(label=gettext_lazy("Term"), choices=TERMS, coerce=int)
     count = forms.IntegerField(
