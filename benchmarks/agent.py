@@ -31,6 +31,7 @@ from ferriage.agent.backend import Link, links, uapi
 from ferriage.agent.backend.userspace import SOCKETS, Userspace
 from ferriage.agent.clock import SiteClock
 from ferriage.agent.engine import Engine
+from ferriage.agent.feed import Change
 from ferriage.agent.identity import Identity
 from ferriage.agent.nft import Nft
 from ferriage.agent.quota import Quotas
@@ -95,12 +96,15 @@ class Filled:
             devices = [self.device(number) for number in part]
             self.total += sum(map(wire.record_hash, devices))
             store.save_batch(
-                self.begin("snapshot"),
-                puts=devices,
-                gone=(),
-                deferred=(),
+                Change(
+                    begin=self.begin("snapshot"),
+                    puts={device.id: device for device in devices},
+                    gone=frozenset(),
+                    deferred=frozenset(),
+                    permit=(wire.open_permit(self.permit_key, signed), signed),
+                ),
                 leaving=(),
-                permit=(wire.open_permit(self.permit_key, signed), signed),
+                stands_rev=0,
             )
         store.close()
 
