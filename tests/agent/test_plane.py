@@ -186,7 +186,34 @@ def test_open_and_lines_are_asked_before_anything_established() -> None:
     up = text.index("iifname @lines iifname . meta mark @open goto up_open")
     down = text.index("oifname @lines oifname . meta mark @open ct state established,related")
     assert "established" not in text[text.index("chain through {\n") : up]
-    assert text[text.index("chain down {\n") : down].count("established") == 2  # only of the shop
+    assert "established" not in text[text.index("chain down {\n") : down]
+
+
+def _chain(name: str) -> str:
+    return (
+        _layout().split("flush table inet t_guard")[1].split(f"chain {name} {{\n")[1].split("}")[0]
+    )
+
+
+@pytest.mark.parametrize("routes", [(), ("10.8.0.0/16",), ("fd00:8::/64",)])
+def test_device_is_in_world_or_has_routes_and_never_both(routes: tuple[str, ...]) -> None:
+    """The rules ask for `world` first, and then not for routes any more."""
+    elements = plane.of_device(feed.device(1, public_key="K", hold_at=9, routes=routes), 0, "fer0")
+
+    assert bool(routes) == bool(elements.keys() & {"routes4", "routes6"})
+    assert bool(routes) == ("world" not in elements)
+
+
+def test_packet_is_asked_once_in_each_chain_whether_it_comes_out_of_a_tunnel() -> None:
+    chains = ("slots", "steer", "to_gateway", "through", "up", "down")
+
+    asked = {name: _chain(name).count("iifname @inner") for name in chains}
+    assert asked == {"slots": 1, "steer": 0, "to_gateway": 0, "through": 1, "up": 0, "down": 0}
+    assert [_chain(name).count("iifname != @inner") for name in chains] == [0, 1, 1, 0, 0, 0]
+
+
+def test_tunnel_to_tunnel_is_refused_before_anything_is_counted() -> None:
+    assert _chain("up").split()[:4] == ["oifname", "@inner", "goto", "refused"]
 
 
 def test_each_accept_towards_the_internet_counts() -> None:

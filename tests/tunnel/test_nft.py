@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -126,6 +127,27 @@ def test_counters_alone_read_as_the_whole_does(tables: Nft) -> None:
             "use_up": {1001: 0, 1002: 0, 1009: 0},
         }
     )
+
+
+def test_counters_are_what_nft_prints(tables: Nft, host: Namespace) -> None:
+    numbers = range(1, 3000)
+    elements = ", ".join(f"{n} counter packets {n} bytes {n << 33 | 7}" for n in numbers)
+    script = f"add element inet ferriage use_up {{ {elements} }}\n"
+    nftlib.Changer()(script)
+
+    found = tables.counters()["use_up"]
+
+    printed = json.loads(host.run("nft", "-j", "list", "set", "inet", "ferriage", "use_up"))
+    listed = printed["nftables"][1]["set"]["elem"]
+    assert found == {each["elem"]["val"]: each["elem"]["counter"]["bytes"] for each in listed}
+    assert found == {n: n << 33 | 7 for n in numbers} | {1009: 0}
+
+
+def test_counters_of_a_set_that_is_gone_are_not_read_as_none(tables: Nft) -> None:
+    tables.remove()
+
+    with pytest.raises(DataPlaneError, match="cannot be read"):
+        tables.counters()
 
 
 @pytest.mark.parametrize("library", ["libnftables.so.1", "no-such-library.so"])

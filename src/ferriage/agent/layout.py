@@ -9,8 +9,10 @@ Hold is absence from `open` or `lines`; both are asked before anything about est
 so an element's time-out cuts running flows by itself. Real DNS is asked about at every packet
 too, since a flow keeps the port it was first sent to; a held device has it by UDP only, where a
 packet is one question and can be counted. An open device reaches what its `routes` list, or, being
-in `world`, the internet: it has to be in one of them. The only `accept` outwards is the one that
-counts. Verdicts here bind nobody else's tables: what another table drops stays dropped.
+in `world`, the internet: it has to be in one of them, and no device is in both. The only `accept`
+outwards is the one that counts. Each question costs every packet, so what most packets need is
+asked first, and nothing twice. Verdicts here bind nobody else's tables: what another table drops
+stays dropped.
 
 Source: docs/explanation/gateway.md
 """
@@ -88,9 +90,11 @@ table inet {table} {{
     chain nat_out {{ type nat hook postrouting priority srcnat; policy accept; }}
     chain to_gateway {{ type filter hook input priority filter; policy accept; }}
     chain through {{ type filter hook forward priority filter; policy accept; }}
+    chain slots_up {{ }}
     chain held_dns_up {{ }}
     chain up {{ }}
     chain up_open {{ }}
+    chain up_world {{ }}
     chain count_up {{ }}
     chain down {{ }}
     chain count_dl {{ }}
@@ -111,8 +115,10 @@ table inet {table} {{
         udp sport @wgport notrack
     }}
     chain slots {{
-        iifname != @inner ct mark and 0xffff0000 == {way_mark} meta mark set ct mark
-        iifname != @inner return
+        iifname @inner goto slots_up
+        ct mark and 0xffff0000 == {way_mark} meta mark set ct mark
+    }}
+    chain slots_up {{
         ct state new ct mark set iifname map @way
         meta mark set 0
         meta mark set ip saddr map @dev4
@@ -154,22 +160,24 @@ table inet {table} {{
         accept
     }}
     chain through {{
-        iifname @inner oifname @inner goto refused
-        oifname @inner tcp flags syn / syn,rst tcp option maxseg size set rt mtu
-        iifname @inner tcp flags syn / syn,rst tcp option maxseg size set rt mtu
         iifname @inner goto up
         oifname @inner goto down
     }}
     chain up {{
+        oifname @inner goto refused
+        tcp flags syn / syn,rst tcp option maxseg size set rt mtu
         ip daddr . tcp dport @shop4 goto count_up
         ip6 daddr . tcp dport @shop6 goto count_up
         iifname @lines iifname . meta mark @open goto up_open
         goto refused
     }}
     chain up_open {{
+        meta mark @world goto up_world
         meta mark . ip daddr @routes4 goto count_up
         meta mark . ip6 daddr @routes6 goto count_up
-        meta mark != @world goto refused
+        goto refused
+    }}
+    chain up_world {{
 {allowed}
         ip daddr {{ {denied4} }} goto refused
         ip6 daddr {{ {denied6} }} goto refused
@@ -183,12 +191,13 @@ table inet {table} {{
         drop
     }}
     chain down {{
+        tcp flags syn / syn,rst tcp option maxseg size set rt mtu
         meta mark set 0
         meta mark set ip daddr map @dev4
         meta mark set ip6 daddr map @dev6
+        oifname @lines oifname . meta mark @open ct state established,related goto count_dl
         ip saddr . tcp sport @shop4 ct state established goto count_dl
         ip6 saddr . tcp sport @shop6 ct state established goto count_dl
-        oifname @lines oifname . meta mark @open ct state established,related goto count_dl
         drop
     }}
     chain count_dl {{
@@ -203,8 +212,8 @@ table inet {table} {{
 }}
 table inet {table}_guard {{
     chain through {{
-        iifname @inner meta mark 0 drop
-        oifname @inner meta mark 0 drop
+        meta mark 0 iifname @inner drop
+        meta mark 0 oifname @inner drop
     }}
 }}
 """

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ferriage.agent import layout, netlink, plane
+from ferriage.agent import counters, layout, netlink, plane
 from ferriage.agent.errors import DataPlaneError
 from ferriage.agent.nftlib import Changer
 from ferriage.agent.system import run
@@ -32,11 +31,9 @@ _LIMIT: Final = re.compile(r"rate over (\d+) (\w+)/second burst (\d+) (\w+)")
 _BYTES: Final = {"bytes": 1, "kbytes": 1 << 10, "mbytes": 1 << 20, "gbytes": 1 << 30}
 _COUNTER: Final = re.compile(r"counter packets \d+ bytes (\d+)")
 
-_NETFILTER: Final = 12
 _GET_GENERATION: Final = 10 << 8 | 16
 _GENERATION_ID: Final = 1
 _GENERATIONS: Final = 1 << 32
-_FAMILY_HEAD: Final = struct.Struct(">BBH")
 
 
 class Observed(NamedTuple):
@@ -53,10 +50,12 @@ def generation() -> int:
     Raises:
         OSError: The kernel has no nftables.
     """
-    with netlink.Conversation(_NETFILTER) as kernel:
-        answers = kernel.exchange(_GET_GENERATION, netlink.ACK, _FAMILY_HEAD.pack(0, 0, 0))
+    with netlink.Conversation(counters.NETFILTER) as kernel:
+        answers = kernel.exchange(_GET_GENERATION, netlink.ACK, counters.FAMILY_HEAD.pack(0, 0, 0))
         for answer in answers:
-            for kind, begin, end in netlink.attributes(answer, _FAMILY_HEAD.size, len(answer)):
+            for kind, begin, end in netlink.attributes(
+                answer, counters.FAMILY_HEAD.size, len(answer)
+            ):
                 if kind == _GENERATION_ID:
                     return int.from_bytes(answer[begin:end], "big")
     raise netlink.Malformed("the kernel names no generation of its rules")
@@ -140,9 +139,9 @@ class Nft:
             return None
         elements = {name: elements for name, (elements, _) in found.items()}
         elements["inner"] = {name: None for name in elements["inner"] if name in guarded[0]}
-        counters = {name: found[name][1] for name in plane.USE}
+        counted = {name: found[name][1] for name in plane.USE}
         self._known = before if generation() == before else None
-        return Observed(comment[1] if comment else "", elements, counters)
+        return Observed(comment[1] if comment else "", elements, counted)
 
     def counters(self) -> dict[str, dict[int, int]]:
         """Read the counting elements alone: bytes by slot, for each counting set.
@@ -150,7 +149,7 @@ class Nft:
         Raises:
             DataPlaneError: They are not there.
         """
-        return {name: self._set(name, 0)[1] for name in plane.USE}
+        return {name: counters.read(self.table, name) for name in plane.USE}
 
     def _set(self, name: str, now: float) -> tuple[dict[Key, Value], dict[int, int]]:
         kind = "map" if name in plane.MAPS else "set"

@@ -11,8 +11,10 @@ import base64
 import ipaddress
 import socket
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from ferriage.agent.backend import Peer
 from ferriage.agent.netlink import LONGEST, Malformed, attribute, attributes, nest
@@ -231,7 +233,7 @@ class Reading:
     def _add(self, peer: Peer) -> None:
         begun = self.peers.get(peer.public_key)
         if begun is not None:
-            peer = replace(begun, allowed_ips=begun.allowed_ips | peer.allowed_ips)
+            peer = msgspec.structs.replace(begun, allowed_ips=begun.allowed_ips | peer.allowed_ips)
         self.peers[peer.public_key] = peer
 
 
