@@ -36,7 +36,7 @@ from ferriage.agent.logs import configure_log
 from ferriage.agent.nft import Nft
 from ferriage.agent.quota import Quotas
 from ferriage.agent.resolver import Resolver
-from ferriage.agent.store import Store
+from ferriage.agent.store import CLOCK_SECONDS, Store
 from ferriage.agent.usage import Meter
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_CLOCK_SECONDS = 60.0
 _PAUSE_FACTOR = 7.0
 _GLANCE_SECONDS = 0.3
 _MEND_PAUSE_SECONDS = 2.0
@@ -271,6 +270,7 @@ class Agent:
 
         def take_over() -> None:
             self._lease.granted(answer)
+            self._keep_clock()
             if not self._started:
                 self._start()
                 self._due.set()
@@ -361,9 +361,14 @@ class Agent:
         self._held.change(pools, *taken, site_offset=self._offset())
         self._resolver.ensure(pools)
 
+    def _keep_clock(self) -> None:
+        """Remember what the site has set right at once, or a restart would take it back."""
+        if abs(self._clock.now() - self._store.clock()) > 1:
+            self._store.save_clock(self._clock.now())
+
     async def _clock_loop(self) -> None:
         while True:
-            await asyncio.sleep(_CLOCK_SECONDS)
+            await asyncio.sleep(CLOCK_SECONDS)
             await self._guarded("clock", lambda: self._store.save_clock(self._clock.now()))
 
 

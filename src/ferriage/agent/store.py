@@ -108,6 +108,9 @@ class Element(msgspec.Struct, frozen=True):
         return self.seen_down + self.seen_up
 
 
+CLOCK_SECONDS: Final = 60.0
+"""How often the clock is remembered."""
+
 NOTHING: Final = MappingProxyType[int, wire.Usage]({})
 
 
@@ -153,10 +156,11 @@ class Store:
     def clock(self) -> float:
         """Return site time now, as far as this file can know it.
 
-        After a reboot the time the host was off is missing; the site's next answer adds it.
+        After a reboot the time the host was off is missing; the site's next answer adds it. It is
+        never before what it was when the host went down, or what had ended would open again.
         """
         boot, marked, site_time = self.get("clock", "- 0 0").split()
-        since = float(marked) if boot == boot_id() else 0.0
+        since = float(marked) if boot == boot_id() else -CLOCK_SECONDS
         return float(site_time) + boot_seconds() - since
 
     # --- pools and their devices
