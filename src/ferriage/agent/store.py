@@ -359,13 +359,13 @@ class Store:
             self._db.execute("DELETE FROM swept WHERE pool = ?", (usage.pool,))
             self.save_counter(usage.pool, fresh)
 
-    def finals(self, sequence: int) -> list[wire.Usage]:
+    def finals(self, sequence: int, pools: Iterable[str]) -> list[wire.Usage]:
         """Return final values not yet acknowledged, and note the report that carries them."""
         with self._transaction():
-            return remembered.finals(self._db, sequence)
+            return remembered.finals(self._db, sequence, pools)
 
     def acknowledge(self, sequence: int) -> None:
-        """Put away final values that the site has taken over, to be told again if it forgets."""
+        """Put away the final values of a report that was taken, to be told again if need be."""
         with self._transaction():
             remembered.acknowledge(self._db, sequence, int(self.clock()))
 

@@ -13,9 +13,11 @@ from ferriage.fleet import actions, watch
 from ferriage.fleet.bundle import bundle, digest_of
 from ferriage.fleet.models import Gateway
 from ferriage.web.api.signed import (
+    Malformed,
     NotSigned,
     answered,
     check_signature,
+    check_size,
     decoded,
     format_of,
     outward_address,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 @answered
 def enrol(request: HttpRequest, now: datetime) -> wire.EnrolAnswer:
     """Take in a host that brings a one-time token; it signs with the key it brings."""
+    check_size(request)
     spoken = format_of(request)
     if spoken not in wire.SPOKEN:
         raise actions.FormatRefused(spoken)
@@ -46,6 +49,13 @@ def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
     gateway = signing.filter(code=code).first()
     if gateway is None:
         raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
+    try:
+        check_size(request)
+    except Malformed:
+        # Not read, so not known to be signed; but the answer is for this gateway alone, and true.
+        if gateway.state == Gateway.State.CLOSED:
+            raise actions.closed() from None
+        raise
     check_signature(request, gateway.signing_key, now)
     if gateway.state == Gateway.State.CLOSED:
         raise actions.closed()
