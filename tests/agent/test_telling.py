@@ -134,6 +134,20 @@ def test_report_that_was_refused_is_not_put_away_by_the_next_one(store: Store) -
     assert gateway.told(9) == []
 
 
+def test_device_is_told_of_in_its_other_pool_when_one_was_left(store: Store) -> None:
+    gateway = Gateway(store)
+    gateway.show(700)
+    assert gateway.told(1, POOL, OTHER) == [(POOL, 700, False)]
+    gateway.telling.taken(1)
+
+    gateway.show(900, OTHER)
+
+    assert gateway.told(2, OTHER) == [(OTHER, 900, False)]
+    gateway.start()  # and after a restart, whatever was on the disk
+    gateway.show(950, OTHER)
+    assert gateway.told(3, OTHER) == [(OTHER, 950, False)]
+
+
 def test_final_values_of_a_pool_that_was_left_wait_until_it_is_ours_again(store: Store) -> None:
     gateway = Gateway(store)
     gateway.show(700)

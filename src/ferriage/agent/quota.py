@@ -94,6 +94,7 @@ class Quotas:
         for slot, record in self._records.items():
             if before.get(slot) != record:  # what it may use may be another now: ask
                 self._told.pop(slot, None)
+        self._follow()
         gone = self._leave(counts)
         begun = set()
         for slot in self._records.keys() & counts.keys():
@@ -112,6 +113,13 @@ class Quotas:
             self._store.save_elements({slot: self._elements[slot] for slot in begun}, gone=gone)
         if now - self._saved_at >= SAVE_SECONDS:
             self.save(now)
+
+    def _follow(self) -> None:
+        """Count a device on in another of its pools, where the gateway has left the one before."""
+        for slot, (pool, held) in self._records.items():
+            element = self._elements.get(slot)
+            if element is not None and element.device == held.id and element.pool != pool:
+                self._elements[slot] = msgspec.structs.replace(element, pool=pool)
 
     def _leave(self, counts: Counts) -> dict[int, wire.Usage]:
         """Let go of those that are not counted any more; return what is final of them.
