@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferriage.agent.clock import SiteClock
+from ferriage.agent.clock import SiteClock, boot_id, boot_seconds
+from ferriage.agent.store import CLOCK_SECONDS, Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Boot:
@@ -51,3 +57,26 @@ def test_answers_pin_the_offset_within_a_second(
         clock.learn(now=signed, sent=sent, received=boot.seconds)
 
     assert abs(clock.now() - (boot.seconds + offset)) <= 0.71
+
+
+def _remembered(tmp_path: Path, clock: str) -> float:
+    """Return site time as a file knows it that says this of the clock."""
+    store = Store(tmp_path / "state.sqlite3")
+    try:
+        store.put("clock", clock)
+        return store.clock()
+    finally:
+        store.close()
+
+
+def test_restart_goes_on_where_the_boot_clock_is(tmp_path: Path) -> None:
+    found = _remembered(tmp_path, f"{boot_id()} {boot_seconds() - 50} 5000")
+
+    assert 5050 <= found < 5051
+
+
+def test_reboot_takes_site_time_back_behind_nothing_that_had_ended(tmp_path: Path) -> None:
+    found = _remembered(tmp_path, "another-boot 12345.0 5000")
+
+    # The host may have run on for almost a minute after that was written down.
+    assert 0 <= found - (5000 + CLOCK_SECONDS + boot_seconds()) + 1 <= 1

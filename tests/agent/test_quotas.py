@@ -45,7 +45,7 @@ def _look(quotas: Quotas, down: int, at: float, record: wire.Device = RECORD) ->
 
 
 def _told(quotas: Quotas, store: Store) -> list[tuple[str, int, bool, int]]:
-    rows = [*store.finals(1), *quotas.usage([POOL])]
+    rows = [*store.finals(1, [POOL]), *quotas.usage([POOL], 1, most=10)[0]]
     return [(row.incarnation, row.bytes_down, row.final, row.resets_at) for row in rows]
 
 

@@ -230,24 +230,24 @@ def test_finals_that_a_restored_site_forgot_are_told_again(gateway: Gateway) -> 
     store = gateway.store
     gateway.snapshot(ONE, TWO)
     store.save_elements({}, gone={number: usage(number) for number in range(3)})
-    assert store.finals(1) == [usage(number) for number in range(3)]
+    assert store.finals(1, [feed.POOL]) == [usage(number) for number in range(3)]
     store.acknowledge(1)
-    assert store.finals(2) == []
+    assert store.finals(2, [feed.POOL]) == []
 
     gateway.snapshot(ONE, TWO, epoch=BACKUP)
 
-    assert store.finals(3) == [usage(number) for number in range(3)]
+    assert store.finals(3, [feed.POOL]) == [usage(number) for number in range(3)]
     store.acknowledge(3)
-    assert store.finals(4) == []
+    assert store.finals(4, [feed.POOL]) == []
 
 
 def test_finals_are_told_in_parts_that_one_report_has_room_for(gateway: Gateway) -> None:
     store = gateway.store
     store.save_elements({}, gone={number: usage(number) for number in range(2500)})
 
-    first = store.finals(1)
-    assert store.finals(2) == first  # not acknowledged
-    store.acknowledge(1)
-    rest = store.finals(3)
+    first = store.finals(1, [feed.POOL])
+    assert store.finals(2, [feed.POOL]) == first  # not acknowledged
+    store.acknowledge(2)
+    rest = store.finals(3, [feed.POOL])
 
     assert (len(first), len(rest)) == (2000, 500)

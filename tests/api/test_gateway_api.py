@@ -11,6 +11,7 @@ from ferriage.agent.errors import Unreachable
 from ferriage.core import clock
 from ferriage.fleet import actions, site
 from ferriage.fleet.models import Gateway, PoolGateway
+from ferriage.web.api.signed import LARGEST_BYTES
 from yard import OWNER, EnrolledGateway, Yard, enrolment, report_of, signed_headers, status
 
 if TYPE_CHECKING:
@@ -210,6 +211,19 @@ def test_nobody_else_is_told_what_was_decided(client: Client, gateway: EnrolledG
 
     assert answer.status_code == 401
     assert _verified(answer, headers, wire.Problem).slug == "signature"
+
+
+@pytest.mark.parametrize("body", [b"null", b"x" * (LARGEST_BYTES + 1)], ids=["odd", "large"])
+def test_closed_gateway_is_told_whatever_it_sends(
+    client: Client, gateway: EnrolledGateway, now: datetime, body: bytes
+) -> None:
+    known, _headers = _post(client, gateway.signing_key, gateway.row.code, "report", body)
+    actions.close_gateway(gateway=gateway.row, now=now, actor=OWNER)
+
+    answer, headers = _post(client, gateway.signing_key, gateway.row.code, "report", body)
+
+    assert known.status_code == 400
+    assert _verified(answer, headers, wire.Problem).slug == "gateway-closed"
 
 
 _DEEP = b'{"format":5,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"

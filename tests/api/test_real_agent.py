@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
@@ -92,10 +92,8 @@ def _call[T](
     return asyncio.run(run())
 
 
-def _snapshot(config: Config, who: identity.Identity, pool: Pool, **options: Any) -> wire.Batch:
-    data = _call(
-        who, lambda c: c.snapshot(config.hub.url, key=who.feed_key, pool=pool.code), **options
-    )
+def _snapshot(config: Config, who: identity.Identity, pool: Pool) -> wire.Batch:
+    data = _call(who, lambda c: c.snapshot(config.hub.url, key=who.feed_key, pool=pool.code))
     return wire.open_batch(who.feed_key, data)
 
 
@@ -109,7 +107,14 @@ def test_agent_with_a_wild_clock_enrols_and_reads_its_open_permit(
 ) -> None:
     who = _enrolled(config, _token(pool))
 
-    batch = _snapshot(config, who, pool, off=9e8)
+    async def asked(client: Client) -> bytes:
+        with pytest.raises(Declined, match="away from the site's"):
+            await client.snapshot(config.hub.url, key=who.feed_key, pool=pool.code)
+        report = report_of(instance=who.instance)
+        await client.report(who.site_url, key=who.permit_key, report=report)
+        return await client.snapshot(config.hub.url, key=who.feed_key, pool=pool.code)
+
+    batch = wire.open_batch(who.feed_key, _call(who, asked, off=9e8))
 
     item = batch.items[0]
     assert isinstance(item, wire.PermitItem)

@@ -9,6 +9,8 @@ names, a request twice) and tests/api/test_gateway_api.py (reports for others).
 from __future__ import annotations
 
 import hashlib
+import re
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +20,7 @@ import feed
 from ferriage import wire
 from proxy import Passed, Proxy, honest
 from support import eventually
-from tunnel_world import SITE4, private_key
+from tunnel_world import INTERNET4, SITE4, private_key, steady_ping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,6 +152,40 @@ def _moved(passed: Passed, world: World) -> Passed:
         world.site.feed_key, passed.asked, status=200, body=body, now=int(world.site.now())
     )
     return passed._replace(body=body, headers=headers)
+
+
+@pytest.mark.parametrize("shift", [-100_000, 100_000])
+def test_hubs_key_moves_no_end(world: World, proxy: Proxy, shift: int) -> None:
+    world.permit(seconds=12)
+    line_ends = time.time() + 12
+    world.start_agent()
+    alice, bob = world.client(hold_in=9), world.client()
+    world.applied()
+    assert (alice.ping(INTERNET4), bob.ping(INTERNET4)) == (1, 1)
+
+    # The site is kept away too, since its next answer would set right what the hub's did.
+    def lying(passed: Passed) -> Passed:
+        lies = passed.path == WATCH and proxy.altered.count(WATCH) < 3
+        return _at(passed, world, shift) if lies else passed._replace(status=502, headers={})
+
+    proxy.alter = lying
+    world.site.put(feed.device(900, public_key=private_key(), hold_at=world.site.now() + 3600))
+    eventually(lambda: proxy.altered.count(WATCH) > 3, within=10)
+    with steady_ping(bob, INTERNET4, world.directory) as lines:
+        eventually(lambda: time.time() > line_ends - 1.5, within=20)
+    eventually(lambda: time.time() > line_ends + 3, within=20)
+
+    assert re.search(r" 0% packet loss", "\n".join(lines)), "nobody is cut early"
+    assert (alice.ping(INTERNET4, wait=0.3), bob.ping(INTERNET4, wait=0.3)) == (0, 0)
+    assert world.elements("lines") == []
+
+
+def _at(passed: Passed, world: World, shift: int) -> Passed:
+    """Return that nothing is new, as the hub's key signs it in another time."""
+    headers = wire.answer_headers(
+        world.site.feed_key, passed.asked, status=204, body=b"", now=int(world.site.now()) + shift
+    )
+    return passed._replace(status=204, body=b"", headers=headers)
 
 
 def _altered(signed: wire.SignedPermit | None) -> wire.SignedPermit:

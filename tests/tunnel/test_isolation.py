@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,6 +77,93 @@ def test_packets_under_anothers_name_reach_nobody(world: World) -> None:
         assert alice.ping(INTERNET4) == 1
 
     assert sorted(arrived) == ["2001:db8:2::1"] * 3 + ["203.0.113.1"] * 3
+
+
+_FLAGS = {"rst": 0x04, "syn-ack": 0x12, "fin": 0x01, "null": 0x00}
+
+
+@pytest.mark.parametrize("what", [*_FLAGS, "echo-reply"])
+def test_packet_of_no_connection_does_not_leave_under_the_inner_address(
+    world: World, what: str
+) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    assert alice.ping(INTERNET4) == 1
+    with world.internet.entered():
+        sniffing = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+
+    with sniffing:
+        protocol, packet = _of_nothing(alice.record.ip4, what)
+        with alice.space.entered():
+            sending = socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
+        with sending:
+            sending.sendto(packet, (INTERNET4, 0))
+        assert alice.ping(INTERNET4) == 1  # so what was sent before has come, or will not
+        sources = _sources(sniffing)
+
+    assert sources == {"203.0.113.1"}
+
+
+def _of_nothing(source: str, what: str) -> tuple[int, bytes]:
+    """Return protocol and bytes of a packet that no connection began with."""
+    if what == "echo-reply":
+        head = struct.pack("!BBHHH", 0, 0, 0, 7, 7)
+        return socket.IPPROTO_ICMP, head[:2] + _checksum(head) + head[4:]
+    head = struct.pack("!HHIIBBHHH", 40000, PORT, 1, 1, 5 << 4, _FLAGS[what], 1000, 0, 0)
+    addresses = socket.inet_aton(source) + socket.inet_aton(INTERNET4)
+    whole = addresses + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(head)) + head
+    return socket.IPPROTO_TCP, head[:16] + _checksum(whole) + head[18:]
+
+
+def _checksum(data: bytes) -> bytes:
+    """Return the checksum of IP's protocols over an even number of bytes."""
+    found = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    found = (found >> 16) + (found & 0xFFFF)
+    return struct.pack("!H", ~(found + (found >> 16)) & 0xFFFF)
+
+
+def _sources(sniffing: socket.socket) -> set[str]:
+    """Return the source addresses of what came meanwhile."""
+    sniffing.setblocking(False)
+    found = set()
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            packet = sniffing.recv(2000)
+            if packet[9] in {socket.IPPROTO_TCP, socket.IPPROTO_ICMP}:
+                found.add(socket.inet_ntoa(packet[12:16]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("family", "host"), [(socket.AF_INET, INTERNET4), (socket.AF_INET6, INTERNET6)]
+)
+def test_flow_from_the_tunnels_own_port_has_its_answers(
+    world: World, family: socket.AddressFamily, host: str
+) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    with world.internet.entered():
+        server = socket.socket(family, socket.SOCK_DGRAM)
+        server.bind((host, PORT))
+    with alice.space.entered():
+        asking = socket.socket(family, socket.SOCK_DGRAM)
+        asking.bind((alice.record.ip4 if family == socket.AF_INET else alice.record.ip6, 51820))
+
+    with server, asking:
+        for each in (server, asking):
+            each.settimeout(3)
+        for _ in range(3):
+            asking.sendto(b"question", (host, PORT))
+            question, seen = server.recvfrom(100)
+            server.sendto(b"answer", seen)
+            assert (question, asking.recv(100)) == (b"question", b"answer")
+
+    assert 61000 <= seen[1] <= 65535
+    assert alice.ping(host) == 1
 
 
 def test_nobody_outside_begins_a_flow_to_a_customer(world: World) -> None:

@@ -1,7 +1,7 @@
 """Calls to site and hub: every request signed, every answer verified before it is looked at.
 
-Site time is learned from verified answers alone. An answer that does not verify is as good as
-none: the caller keeps what runs.
+Site time is learned from the site's verified answers alone: the hub's key, stolen, moves no end.
+An answer that does not verify is as good as none: the caller keeps what runs.
 
 Source: docs/explanation/gateway.md
 """
@@ -40,7 +40,7 @@ _NOT_SPOKEN: Final = {
 _SHORT = aiohttp.ClientTimeout(total=20, connect=5)
 _LONG = aiohttp.ClientTimeout(total=WATCH_SECONDS + 15, connect=5)
 _OK: Final = 200
-_NO_CONTENT: Final = 204
+_TAKEN: Final = frozenset({_OK, 204})
 _BY_SNAPSHOT: Final = frozenset({"compacted", "epoch", "ahead"})
 """Refusals of a watch that a snapshot answers."""
 
@@ -82,6 +82,18 @@ class Answer:
             return wire.decode(self.body, wire.Problem)
         except wire.WireError:
             return wire.Problem(slug="unreadable", message=f"Status {self.status}, no reason.")
+
+
+def _taken(answer: Answer) -> Answer:
+    """Return an answer that is no refusal.
+
+    Raises:
+        Declined: It is one.
+    """
+    if answer.status not in _TAKEN:
+        problem = answer.problem()
+        raise Declined(answer.status, problem.slug, problem.message)
+    return answer
 
 
 async def _send(
@@ -160,25 +172,25 @@ class Client:
         self._clock = clock
         self._to_site, self._to_hub = Tongue(clock.mark), Tongue(clock.mark)
 
-    async def call(self, method: str, url: URL, *, key: str, body: bytes = b"") -> Answer:
-        """Return a verified answer; a request refused for its clock is repeated once, healed.
+    async def _of_site(self, url: URL, *, key: str, body: bytes) -> Answer:
+        """Return the site's answer, and learn its time; refused for our clock we ask once more."""
+        answer = await self._once("POST", url, key=key, body=body, teaches=True)
+        if answer.status not in _TAKEN and answer.problem().slug == wire.CLOCK_REFUSED:
+            answer = await self._once("POST", url, key=key, body=body, teaches=True)
+        return _taken(answer)
+
+    async def _once(
+        self, method: str, url: URL, *, key: str, body: bytes = b"", teaches: bool = False
+    ) -> Answer:
+        """Return a verified answer.
 
         Args:
             key: Who must have signed the answer: the permit key (site) or feed key (hub).
+            teaches: Whether site time is learned from it, as from the site's answers only.
 
         Raises:
             Unreachable: No answer, or none that verifies.
-            Declined: A verified refusal.
         """
-        answer = await self._once(method, url, key=key, body=body)
-        if answer.status not in {_OK, _NO_CONTENT} and answer.problem().slug == "clock":
-            answer = await self._once(method, url, key=key, body=body)
-        if answer.status not in {_OK, _NO_CONTENT}:
-            problem = answer.problem()
-            raise Declined(answer.status, problem.slug, problem.message)
-        return answer
-
-    async def _once(self, method: str, url: URL, *, key: str, body: bytes) -> Answer:
         headers, nonce = _signed_headers(
             self._signing_key,
             self._gateway,
@@ -190,9 +202,9 @@ class Client:
         sent = self._clock.mark()
         answer = await _send(self._session, method, url, body, headers)
         received = self._clock.mark()
-        self._clock.learn(
-            now=answer.verified(key, self._gateway, nonce), sent=sent, received=received
-        )
+        now = answer.verified(key, self._gateway, nonce)
+        if teaches:
+            self._clock.learn(now=now, sent=sent, received=received)
         return answer
 
     async def watch(
@@ -201,8 +213,9 @@ class Client:
         """Wait for the next delta and return its bytes, or None when there was none.
 
         Raises:
-            Declined: Slug compacted, epoch or ahead: ask for a snapshot.
-            Unreachable: As `call`.
+            Declined: Slug compacted, epoch or ahead: ask for a snapshot. Slug clock: report, for
+                only the site's answer sets ours right.
+            Unreachable: No answer, or none that verifies.
         """
         query = {"pool": pool, "epoch": epoch, "after": str(after), "wait": str(WATCH_SECONDS)}
         answer = await self._of_hub(f"{hub_url}/gateway/v1/watch", query, key)
@@ -212,14 +225,14 @@ class Client:
         """Return a pool's snapshot.
 
         Raises:
-            Declined, Unreachable: As `call`.
+            Declined, Unreachable: As `watch`.
         """
         return (await self._of_hub(f"{hub_url}/gateway/v1/snapshot", {"pool": pool}, key)).body
 
     async def _of_hub(self, place: str, query: dict[str, str], key: str) -> Answer:
         async def ask(spoken: int) -> Answer:
             url = URL(place).with_query({**query, "format": str(spoken)})
-            return await self.call("GET", url, key=key)
+            return _taken(await self._once("GET", url, key=key))
 
         return await self._to_hub.ask(ask)
 
@@ -240,7 +253,7 @@ class Client:
             on_ahead: Called where more is held than the site knows of.
 
         Raises:
-            Declined, Unreachable: As `call`.
+            Declined, Unreachable: As `watch`.
         """
         if not epoch:
             return await self.snapshot(hub_url, key=key, pool=pool)
@@ -258,13 +271,13 @@ class Client:
 
         Raises:
             Declined: Slug lease: another instance holds this gateway's lease.
-            Unreachable: As `call`, or an answer that is not one.
+            Unreachable: No answer, none that verifies, or one that is none.
         """
         url = URL(f"{site_url}/gateway/v1/report")
 
         async def ask(spoken: int) -> Answer:
             said = msgspec.structs.replace(report, format=spoken)
-            return await self.call("POST", url, key=key, body=wire.encode_for(said, spoken))
+            return await self._of_site(url, key=key, body=wire.encode_for(said, spoken))
 
         return _decoded((await self._to_site.ask(ask)).body, wire.ReportAnswer)
 
@@ -272,13 +285,13 @@ class Client:
         """Return what the site's staff have decided about this gateway.
 
         Raises:
-            Declined, Unreachable: As `call`; a site of the release before knows no such question.
+            Declined, Unreachable: As `report`; a site of the release before knows no such question.
         """
         url = URL(f"{site_url}/gateway/v1/standing")
 
         async def ask(spoken: int) -> Answer:
             body = wire.encode(wire.StandingRequest(format=spoken))
-            return await self.call("POST", url, key=key, body=body)
+            return await self._of_site(url, key=key, body=body)
 
         return _decoded((await self._to_site.ask(ask)).body, wire.Standing)
 
@@ -319,7 +332,7 @@ async def _ask_to_enrol(
         headers, nonce = _signed_headers(signing_key, "", method="POST", url=url, body=body, at=at)
         answer = await _send(session, "POST", url, body, headers)
         claimed = answer.unverified_now()
-        if answer.status == _OK or answer.problem().slug != "clock" or claimed is None:
+        if answer.status == _OK or answer.problem().slug != wire.CLOCK_REFUSED or claimed is None:
             break
         at = claimed  # only this request's time stamp follows it; nothing is judged by it
     if answer.status != _OK:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from yarl import URL
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from ferriage.agent.identity import Identity
     from ferriage.config import AgentConfig, Config
+
+_KNOWN: Final = "the site knows this gateway"
 
 
 def examine(config: Config) -> Iterator[Finding]:
@@ -93,13 +95,15 @@ async def _known(client: Client, hub: str, who: Identity, pool: str) -> Finding:
     try:
         await client.snapshot(hub, key=who.feed_key, pool=pool)
     except Declined as error:
+        if error.slug == wire.CLOCK_REFUSED:  # said only to who signs with the right key
+            return Finding("identity", _KNOWN)
         remedy = "same-release" if error.slug == wire.FORMAT_REFUSED else "enrol-anew"
         said = f"the site refuses this gateway: {error}"
         return Finding("identity", said, "failed", remedy=remedy)
     except Unreachable as error:
         said = f"the hub was not reached: {error}"
         return Finding("hub", said, "failed", value=hub, remedy="reach-hub")
-    return Finding("identity", "the site knows this gateway")
+    return Finding("identity", _KNOWN)
 
 
 async def _reached(session: aiohttp.ClientSession, site_url: str) -> Finding:

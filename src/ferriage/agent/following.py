@@ -6,7 +6,7 @@ Source: docs/explanation/gateway.md
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.2
+_HINTS: Final = frozenset({wire.GATEWAY_CLOSED, wire.CLOCK_REFUSED})
+"""What the hub may say but only the site may make true."""
 
 
 class Follower(Protocol):
@@ -84,8 +86,8 @@ class Following:
             except (Unreachable, Declined, BatchRefused) as error:
                 log.warning("watch.failed", pool=code, reason=str(error))
                 self._warnings[f"watch {code}"] = str(error)
-                if getattr(error, "slug", "") == wire.GATEWAY_CLOSED:
-                    self._follower.ask_site()  # the hub only hints
+                if getattr(error, "slug", "") in _HINTS:
+                    self._follower.ask_site()
                 await asyncio.sleep(backoff.pause())
 
     async def _follow(self, code: str) -> None:

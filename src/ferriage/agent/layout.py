@@ -10,7 +10,8 @@ so an element's time-out cuts running flows by itself. Real DNS is asked about a
 too, since a flow keeps the port it was first sent to; a held device has it by UDP only, where a
 packet is one question and can be counted. An open device reaches what its `routes` list, or, being
 in `world`, the internet: it has to be in one of them, and no device is in both. The only `accept`
-outwards is the one that counts. Each question costs every packet, so what most packets need is
+outwards is the one that counts. A packet of no connection goes nowhere: not being translated it
+would leave under its inner address. Each question costs every packet, so what most packets need is
 asked first, and nothing twice. Verdicts here bind nobody else's tables: what another table drops
 stays dropped.
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 WAY_MARK: Final = 0x0FE10000
 """A connection's mark is this plus the number of the interface it came in by: all pools share the
 gateway's inner network, so an address alone does not say which tunnel an answer goes into."""
+
+SPARE_PORTS: Final = "61000-65535"
+"""Where a customer's flow from a tunnel's own port goes out: answers to that are the tunnel's."""
 
 HELD_DNS_PORT: Final = 5354
 """Where the resolver answers only the shop's names: to a line that is not open, to TCP in hold."""
@@ -119,6 +123,7 @@ table inet {table} {{
         ct mark and 0xffff0000 == {way_mark} meta mark set ct mark
     }}
     chain slots_up {{
+        ct state invalid drop
         ct state new ct mark set iifname map @way
         meta mark set 0
         meta mark set ip saddr map @dev4
@@ -139,6 +144,7 @@ table inet {table} {{
         tcp dport 80 redirect to :{hold_port}
     }}
     chain nat_out {{
+        iifname @inner oifname != @inner udp sport @wgport masquerade to :{spare_ports} random
         iifname @inner oifname != @inner masquerade
     }}
     chain to_gateway {{
@@ -231,6 +237,7 @@ def text(*, table: str, comment: str, hold_port: int, allow_networks: Iterable[s
         comment=comment,
         hold_port=hold_port,
         held_dns_port=HELD_DNS_PORT,
+        spare_ports=SPARE_PORTS,
         way_mark=f"{WAY_MARK:#010x}",
         allowed="\n".join(_allow(network) for network in allow_networks),
         denied4=", ".join(map(str, _DENIED4)),

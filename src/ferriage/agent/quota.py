@@ -9,6 +9,7 @@ Source: docs/explanation/quotas.md
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,7 +19,7 @@ from ferriage import wire
 from ferriage.agent.store import Element
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from ferriage.agent.store import Store
     from ferriage.agent.usage import Counts
@@ -41,7 +42,7 @@ class Quotas:
         self._elements = store.elements()
         self._expected: dict[int, tuple[str, wire.Device]] = {}
         self._told: dict[int, Element] = {}
-        self._asked: dict[int, Element] = {}
+        self._asked: tuple[int, dict[int, Element]] = (0, {})
         self._saved_at = 0.0
         self._records: dict[int, tuple[str, wire.Device]] = {}
 
@@ -93,6 +94,7 @@ class Quotas:
         for slot, record in self._records.items():
             if before.get(slot) != record:  # what it may use may be another now: ask
                 self._told.pop(slot, None)
+        self._follow()
         gone = self._leave(counts)
         begun = set()
         for slot in self._records.keys() & counts.keys():
@@ -111,6 +113,13 @@ class Quotas:
             self._store.save_elements({slot: self._elements[slot] for slot in begun}, gone=gone)
         if now - self._saved_at >= SAVE_SECONDS:
             self.save(now)
+
+    def _follow(self) -> None:
+        """Count a device on in another of its pools, where the gateway has left the one before."""
+        for slot, (pool, held) in self._records.items():
+            element = self._elements.get(slot)
+            if element is not None and element.device == held.id and element.pool != pool:
+                self._elements[slot] = msgspec.structs.replace(element, pool=pool)
 
     def _leave(self, counts: Counts) -> dict[int, wire.Usage]:
         """Let go of those that are not counted any more; return what is final of them.
@@ -165,21 +174,36 @@ class Quotas:
         """Say whether any device has a quota."""
         return bool(self._elements)
 
-    def usage(self, pools: Iterable[str]) -> tuple[wire.Usage, ...]:
-        """Return what changed since the site last took a report over."""
-        pools = set(pools)
-        self._asked = {
-            slot: element
-            for slot, element in self._elements.items()
-            if element.pool in pools and self._told.get(slot) != _as_told(element)
-        }
-        return tuple(_usage(element, final=False) for element in self._asked.values())
+    def usage(
+        self, pools: Iterable[str], sequence: int, *, most: int
+    ) -> tuple[tuple[wire.Usage, ...], bool]:
+        """Return what the site does not know yet, and whether there is more than `most` of it.
 
-    def acknowledged(self) -> None:
-        """Note that the site took over what `usage` returned last."""
-        self._told |= {slot: _as_told(element) for slot, element in self._asked.items()}
-        self._told = {slot: told for slot, told in self._told.items() if slot in self._elements}
-        self._asked = {}
+        Those that it was never told of come first, then those of whom it heard longest ago.
+        """
+        waiting = list(islice(self._waiting(frozenset(pools)), most + 1))
+        asked = dict(waiting[:most])
+        self._asked = sequence, asked
+        rows = tuple(_usage(element, final=False) for element in asked.values())
+        return rows, len(waiting) > most
+
+    def _waiting(self, pools: Container[str]) -> Iterator[tuple[int, Element]]:
+        new = (slot for slot in self._elements if slot not in self._told)
+        for slot in chain(new, self._told):
+            element = self._elements.get(slot)
+            if element is None or element.pool not in pools:
+                continue
+            if self._told.get(slot) != _as_told(element):
+                yield slot, element
+
+    def acknowledged(self, sequence: int) -> None:
+        """Note that the site took over the report with this number; another one's is not meant."""
+        number, asked = self._asked
+        if number != sequence:
+            return
+        told = {s: told for s, told in self._told.items() if s in self._elements and s not in asked}
+        self._told = told | {slot: _as_told(element) for slot, element in asked.items()}
+        self._asked = (0, {})
 
     def _begin(
         self, slot: int, pool: str, held: wire.Device, base: tuple[int, int], now: float

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from ferriage import wire
 from ferriage.agent.rewound import KEPT_SECONDS, Stand
 
@@ -27,8 +29,8 @@ CREATE TABLE IF NOT EXISTS sent (
     incarnation TEXT PRIMARY KEY, pool TEXT NOT NULL, usage TEXT NOT NULL,
     at INTEGER NOT NULL) STRICT;
 """
-_MOST_AT_ONCE: Final = 2000
-"""Final values in one report: the site takes none above 2 MiB."""
+MOST_FINALS: Final = 2000
+"""Final values in one report."""
 
 
 def save_head(db: sqlite3.Connection, begin: wire.Begin) -> None:
@@ -77,27 +79,32 @@ def stands(db: sqlite3.Connection, pool: str) -> tuple[dict[str, Stand], int]:
     return found, max((rev for *_, rev in rows), default=0)
 
 
-def finals(db: sqlite3.Connection, sequence: int) -> list[wire.Usage]:
-    """Return final values not yet acknowledged, and note the report that carries them."""
+def finals(db: sqlite3.Connection, sequence: int, pools: Iterable[str]) -> list[wire.Usage]:
+    """Return final values of these pools not yet acknowledged, and note which report has them.
+
+    The site takes none of a pool that was left: those wait until it is ours again.
+    """
     rows = db.execute(
-        "SELECT incarnation, usage FROM final ORDER BY reported = 0, incarnation LIMIT ?",
-        (_MOST_AT_ONCE,),
+        "SELECT incarnation, usage FROM final"
+        " WHERE json_extract(usage, '$.pool') IN (SELECT value FROM json_each(?))"
+        " ORDER BY reported = 0, incarnation LIMIT ?",
+        (msgspec.json.encode(tuple(pools)).decode(), MOST_FINALS),
     ).fetchall()
     db.executemany(
-        "UPDATE final SET reported = ? WHERE reported = 0 AND incarnation = ?",
+        "UPDATE final SET reported = ? WHERE incarnation = ?",
         [(sequence, incarnation) for incarnation, _ in rows],
     )
     return [wire.decode(usage, wire.Usage) for _, usage in rows]
 
 
 def acknowledge(db: sqlite3.Connection, sequence: int, at: int) -> None:
-    """Put away for 35 days the final values that the site has taken over."""
+    """Put away for 35 days the final values that this report carried, now that it was taken."""
     db.execute(
         "INSERT OR REPLACE INTO sent SELECT incarnation, json_extract(usage, '$.pool'), usage, ?"
-        " FROM final WHERE reported BETWEEN 1 AND ?",
+        " FROM final WHERE reported = ?",
         (at, sequence),
     )
-    db.execute("DELETE FROM final WHERE reported BETWEEN 1 AND ?", (sequence,))
+    db.execute("DELETE FROM final WHERE reported = ?", (sequence,))
     db.execute("DELETE FROM sent WHERE at < ?", (at - KEPT_SECONDS,))
 
 

@@ -36,7 +36,8 @@ from ferriage.agent.logs import configure_log
 from ferriage.agent.nft import Nft
 from ferriage.agent.quota import Quotas
 from ferriage.agent.resolver import Resolver
-from ferriage.agent.store import Store
+from ferriage.agent.store import CLOCK_SECONDS, Store
+from ferriage.agent.telling import Telling
 from ferriage.agent.usage import Meter
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_CLOCK_SECONDS = 60.0
 _PAUSE_FACTOR = 7.0
 _GLANCE_SECONDS = 0.3
 _MEND_PAUSE_SECONDS = 2.0
@@ -67,8 +67,9 @@ class Agent:
         self._store = Store(state_dir / "state.sqlite3")
         self._clock = SiteClock(site_time=self._store.clock())
         least = int(boot_seconds() * 1000)
-        self._meter = Meter(self._store, boot_id(), least=least)
+        meter = Meter(self._store, boot_id(), least=least)
         self._quotas = Quotas(self._store, boot_id(), least=least)
+        self._telling = Telling(self._store, meter, self._quotas)
         self.engine = Engine(
             config=config,
             identity=self._identity,
@@ -76,7 +77,7 @@ class Agent:
             clock=self._clock,
             backend=backend.choose(config.agent),
             nft=Nft(config.agent),
-            meter=self._meter,
+            meter=meter,
             quotas=self._quotas,
         )
         self._figures = Figures(self.engine, self._clock, config.agent.run_dir)
@@ -271,11 +272,12 @@ class Agent:
 
         def take_over() -> None:
             self._lease.granted(answer)
+            if abs(self._clock.now() - self._store.clock()) > 1:  # or a restart would take it back
+                self._store.save_clock(self._clock.now())
             if not self._started:
                 self._start()
                 self._due.set()
-            self._store.acknowledge(answer.acknowledged)
-            self._quotas.acknowledged()
+            self._telling.taken(answer.acknowledged)
             self._quotas.allow(answer.allowances)
             if self._quotas.used_up() != self.engine.cut:
                 self._sample()
@@ -285,7 +287,8 @@ class Agent:
             self.engine.admit_probe(answer.probe_key)
 
         try:
-            await self._guarded("assign", take_over)
+            if await self._guarded("assign", take_over) and self._telling.more:
+                self._due.set()
         except FenceBehind as error:
             self._warnings["lease"] = str(error)
             log.error("report.refused", slug="fence", reason=str(error))  # noqa: TRY400 -- told, not traced
@@ -318,7 +321,7 @@ class Agent:
         least, pools = int(self._clock.now() * 1000), self.engine.pools
         try:
             number = self._store.next_number("sequence", least=least)
-            usage = () if bare else self._meter.usage(pools, number) + self._quotas.usage(pools)
+            usage = () if bare else self._telling.rows(pools, number)
         except sqlite3.Error as error:
             self._warnings["store"] = str(error)
             return least, ()
@@ -363,7 +366,7 @@ class Agent:
 
     async def _clock_loop(self) -> None:
         while True:
-            await asyncio.sleep(_CLOCK_SECONDS)
+            await asyncio.sleep(CLOCK_SECONDS)
             await self._guarded("clock", lambda: self._store.save_clock(self._clock.now()))
 
 

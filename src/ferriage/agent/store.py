@@ -108,6 +108,9 @@ class Element(msgspec.Struct, frozen=True):
         return self.seen_down + self.seen_up
 
 
+CLOCK_SECONDS: Final = 60.0
+"""How often the clock is remembered."""
+
 NOTHING: Final = MappingProxyType[int, wire.Usage]({})
 
 
@@ -153,10 +156,11 @@ class Store:
     def clock(self) -> float:
         """Return site time now, as far as this file can know it.
 
-        After a reboot the time the host was off is missing; the site's next answer adds it.
+        After a reboot the time the host was off is missing; the site's next answer adds it. It is
+        never before what it was when the host went down, or what had ended would open again.
         """
         boot, marked, site_time = self.get("clock", "- 0 0").split()
-        since = float(marked) if boot == boot_id() else 0.0
+        since = float(marked) if boot == boot_id() else -CLOCK_SECONDS
         return float(site_time) + boot_seconds() - since
 
     # --- pools and their devices
@@ -355,13 +359,13 @@ class Store:
             self._db.execute("DELETE FROM swept WHERE pool = ?", (usage.pool,))
             self.save_counter(usage.pool, fresh)
 
-    def finals(self, sequence: int) -> list[wire.Usage]:
+    def finals(self, sequence: int, pools: Iterable[str]) -> list[wire.Usage]:
         """Return final values not yet acknowledged, and note the report that carries them."""
         with self._transaction():
-            return remembered.finals(self._db, sequence)
+            return remembered.finals(self._db, sequence, pools)
 
     def acknowledge(self, sequence: int) -> None:
-        """Put away final values that the site has taken over, to be told again if it forgets."""
+        """Put away the final values of a report that was taken, to be told again if need be."""
         with self._transaction():
             remembered.acknowledge(self._db, sequence, int(self.clock()))
 

@@ -108,8 +108,7 @@ class Meter:
             for pool in pools
             if (counter := self._store.counter(pool))
         ]
-        finals = [usage for usage in self._store.finals(sequence) if usage.pool in pools]
-        return (*finals, *running)
+        return (*self._store.finals(sequence, pools), *running)
 
     def _close(self, pool: str, shown: Bytes) -> None:
         counter = self._store.counter(pool)

@@ -80,6 +80,7 @@ from ferriage.wire.records import (
     WireError,
 )
 from ferriage.wire.signing import (
+    CLOCK_REFUSED,
     HEADER_GATEWAY,
     HEADER_NONCE,
     HEADER_NOW,
@@ -101,6 +102,7 @@ from ferriage.wire.signing import (
 )
 
 __all__ = [
+    "CLOCK_REFUSED",
     "CLOCK_TOLERANCE_SECONDS",
     "DIGEST_ZERO",
     "ENDPOINT_MISSING",

@@ -23,6 +23,9 @@ HEADER_NONCE: Final = "Ferriage-Nonce"
 HEADER_SIGNATURE: Final = "Ferriage-Signature"
 HEADER_NOW: Final = "Ferriage-Now"
 
+CLOCK_REFUSED: Final = "clock"
+"""The slug of a refusal that says only that the asker's time is wrong: the signature was right."""
+
 _PLAIN: Final = re.compile(r"[0-9A-Za-z]{16,64}")
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
 
@@ -128,7 +131,9 @@ def check_request(
     except WireError as error:
         raise Unauthentic("signature", "The request is not signed by this gateway.") from error
     if abs(int(at) - now) > CLOCK_TOLERANCE_SECONDS:
-        raise Unauthentic("clock", "The request's time is more than 300 s away from the site's.")
+        raise Unauthentic(
+            CLOCK_REFUSED, "The request's time is more than 300 s away from the site's."
+        )
     return nonce
 
 

@@ -132,6 +132,14 @@ def check_signature(request: HttpRequest, key: str, now: datetime) -> None:
 def _check_form(request: HttpRequest) -> None:
     if request.method != "POST":
         raise Malformed("Only POST is answered here.")
+
+
+def check_size(request: HttpRequest) -> None:
+    """Refuse a body that no agent sends, before it is read.
+
+    Raises:
+        Malformed: It is too large.
+    """
     if int(request.headers.get("Content-Length") or 0) > LARGEST_BYTES:
         raise Malformed("The body is larger than 2 MiB.")
 

@@ -14,9 +14,11 @@ from ferriage.fleet.bundle import bundle, digest_of
 from ferriage.fleet.models import Gateway
 from ferriage.fleet.queries import signing_gateway, standing_of
 from ferriage.web.api.signed import (
+    Malformed,
     NotSigned,
     answered,
     check_signature,
+    check_size,
     decoded,
     format_of,
     outward_address,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 @answered
 def enrol(request: HttpRequest, now: datetime) -> wire.EnrolAnswer:
     """Take in a host that brings a one-time token; it signs with the key it brings."""
+    check_size(request)
     spoken = format_of(request)
     if spoken not in wire.SPOKEN:
         raise actions.FormatRefused(spoken)
@@ -72,6 +75,13 @@ def _asking(request: HttpRequest, now: datetime) -> Gateway:
     gateway = signing_gateway(code)
     if gateway is None:
         raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
+    try:
+        check_size(request)
+    except Malformed:
+        # Not read, so not known to be signed; but the answer is for this gateway alone, and true.
+        if gateway.state == Gateway.State.CLOSED:
+            raise actions.closed() from None
+        raise
     check_signature(request, gateway.signing_key, now)
     return gateway
 
