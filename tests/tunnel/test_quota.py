@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+import feed
 from ferriage import wire
+from ferriage.agent.store import Store
 from support import eventually
 from tunnel_world import INTERNET4, steady_ping
 
@@ -136,3 +138,31 @@ def test_lost_table_ends_the_incarnation_and_nothing_is_counted_twice(world: Wor
     assert _ping(alice, 10) == 10
 
     _used(world, alice, 42 * SIZE)
+
+
+def test_what_one_report_has_no_room_for_follows_at_once(world: World) -> None:
+    seldom = world.config_path.read_text().replace("report_seconds = 1", "report_seconds = 60")
+    world.config_path.write_text(seldom)
+    store = Store(world.directory / "state" / "state.sqlite3")
+    store.save_elements({}, gone={number: _final(number) for number in range(15_000)})
+    store.close()
+
+    world.start_agent()
+
+    eventually(lambda: sum(_finals(world)) == 15_000, within=20)
+    assert [count for count in _finals(world) if count] == [2000] * 7 + [1000]
+
+
+def _final(number: int) -> wire.Usage:
+    return wire.Usage(
+        pool=feed.POOL,
+        incarnation=f"boot.e{number}",
+        device=f"dev_{number:016d}",
+        bytes_down=1,
+        bytes_up=1,
+        final=True,
+    )
+
+
+def _finals(world: World) -> list[int]:
+    return [sum(row.final for row in report.usage) for report in world.site.reports]
