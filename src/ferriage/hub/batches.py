@@ -38,6 +38,10 @@ class Cache:
             self._kept.popitem(last=False)
         return self._kept[key]
 
+    def kept(self, key: tuple[str | int, ...]) -> bytes | None:
+        """Return what is kept under a key, if anything is."""
+        return self._kept.get(key)
+
 
 class Batches:
     """Reads and signs batches. Belongs to one thread, like its reader."""
@@ -60,12 +64,21 @@ class Batches:
             Refusal: 410 when only a snapshot can help, 404 when the pool is not the gateway's, 409
                 when the gateway was closed.
         """
+        asked = (pool, epoch, after)
+        head = self._head(gateway, pool)
+        _check_reachable(head, epoch, after)
+        if after == head.revision:
+            return None
+        kept = self._deltas.kept((*asked, head.revision, spoken))
+        if kept is not None:
+            return kept
+        # Nearly all get no further: one look is one moment, so it costs no transaction.
         with self._reader.reading():
             head = self._head(gateway, pool)
             _check_reachable(head, epoch, after)
             if after == head.revision:
                 return None
-            key = (pool, epoch, after, head.revision, spoken)
+            key = (*asked, head.revision, spoken)
             return self._deltas.get(key, lambda: self._make_delta(pool, head, after, spoken))
 
     def snapshot(
