@@ -107,7 +107,8 @@ def test_money_that_does_not_fit_waits_for_staff(
     payment = counter.begin(counter.till.order())
     become(counter, payment)
     terms = Period.objects.count()
-    minor, currency, reason = WRONG[kind]
+    minor, currency, mismatch = WRONG[kind]
+    reason = "order-fulfilled" if become is fulfilled else mismatch
 
     counter.tell(counter.world.pay(payment, counter.now, minor=minor, currency=currency))
 

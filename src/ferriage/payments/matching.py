@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
+from ferriage.orders.models import Order
 from ferriage.payments import disputes, inbox, refunding
 from ferriage.payments.capture import Captured, change_once, finish, post_receipt, settle_or_refund
 from ferriage.payments.models import InboxEvent, Payment, Refund
@@ -168,3 +169,5 @@ def _mismatch(asked: Payment | None, money: Money) -> str:
     if due.currency != money.currency:
         return "other-currency"
     return "too-little" if money.amount_minor < due.amount_minor else "too-much"
+    if asked.order.state == Order.State.FULFILLED:
+        return "order-fulfilled"
