@@ -97,6 +97,19 @@ def by_net(begun: Order, counter: Counter) -> Order:
     return begun
 
 
+def test_begun_payment_says_that_it_was_declined_where_the_provider_says_so(
+    alice: Customer, begun: Order, counter: Counter
+) -> None:
+    def notices() -> list[bool]:
+        page = alice.client.get(f"/orders/{begun.code}/").content.decode()
+        return ["A payment was begun." in page, "your payment was declined" in page]
+
+    before = notices()
+    counter.say("declined", Payment.objects.get(), "evt_declined")
+
+    assert (before, notices()) == ([True, False], [False, True])
+
+
 def test_provider_over_the_net(alice: Customer, by_net: Order) -> None:
     assert paid(alice, by_net.code)[-1] == "Stand-in"
 

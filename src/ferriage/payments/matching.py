@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ferriage.payments.models import ProviderAccount
 
 PROVIDER: Final = Actor("system", "provider")
+DECLINED: Final = "declined"
+"""Reason of a payment that is begun and whose payer was refused by the provider."""
 PARKED: Final = frozenset({"order-fulfilled", "order-expired", "order-cancelled"})
 """Why exact money waits for staff: the customer may want another order instead of a refund."""
 
@@ -89,6 +91,9 @@ def _do(event: InboxEvent, said: Event, now: datetime) -> tuple[str, Payment | N
         # Money that came before or comes later stands above a failure that is told late.
         begun = Payment.objects.filter(pk=payment.pk, state__in=BEGUN)
         begun.update(state=Payment.State.FAILED)
+    elif said.kind == "declined":
+        # The payer may try again there: it stays begun, and is asked about as before.
+        Payment.objects.filter(pk=payment.pk, state__in=BEGUN).update(reason=DECLINED)
     elif said.kind.startswith("dispute-") and said.dispute:
         disputes.take(account=event.account, payment=payment, said=said, now=now, actor=PROVIDER)
     return "noted", payment
@@ -165,9 +170,9 @@ def _captured_row(
 def _mismatch(asked: Payment | None, money: Money) -> str:
     if asked is None or asked.order is None:
         return "unknown-order"
+    if asked.order.state == Order.State.FULFILLED:
+        return "order-fulfilled"
     due = asked.order.due
     if due.currency != money.currency:
         return "other-currency"
     return "too-little" if money.amount_minor < due.amount_minor else "too-much"
-    if asked.order.state == Order.State.FULFILLED:
-        return "order-fulfilled"

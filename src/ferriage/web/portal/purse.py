@@ -19,6 +19,7 @@ from ferriage.orders import balance, lots
 from ferriage.orders.actions import fulfilling, targets
 from ferriage.orders.models import Buyer, Document
 from ferriage.orders.tax import setup_now
+from ferriage.payments.matching import DECLINED
 from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.payments.providers.bank.models import HandReceipt
 from ferriage.payments.providers.bank.provider import TITLE as BANK
@@ -33,6 +34,8 @@ from ferriage.web.shared.papers import LANGUAGES
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from django.db.models import QuerySet
 
     from ferriage.accounts.models import Account
     from ferriage.orders.models import Order
@@ -126,8 +129,17 @@ def ways(order: Order, *, now: datetime, language: str) -> tuple[Way, ...]:
 
 def waits_for_word(order: Order) -> bool:
     """Tell whether a payment over the net was begun whose outcome nobody knows yet."""
+    return _begun(order).exclude(reason=DECLINED).exists()
+
+
+def was_declined(order: Order) -> bool:
+    """Tell whether a means of payment was refused over the net, and nothing else is waited for."""
+    return not waits_for_word(order) and _begun(order).filter(reason=DECLINED).exists()
+
+
+def _begun(order: Order) -> QuerySet[Payment]:
     begun = Payment.objects.filter(order=order, account__isnull=False)
-    return begun.filter(state=Payment.State.PENDING).exists()
+    return begun.filter(state=Payment.State.PENDING)
 
 
 def waiting(orders: Sequence[Order]) -> tuple[Payment, ...]:
