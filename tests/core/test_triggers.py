@@ -20,6 +20,8 @@ def rows(sql: str, *params: str) -> list[tuple[str, ...]]:
 
 def unguarded() -> list[tuple[str, str, str]]:
     """Return table, event and column of every unique column that a trigger does not ask for."""
+    if connection.vendor != "sqlite":
+        return []
     found = []
     triggers: dict[str, list[str]] = {}
     for table, sql in rows("SELECT tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"):
@@ -48,12 +50,35 @@ def unique_columns(table: str) -> set[str]:
     }
 
 
-def test_every_table_whose_rows_stay_asks_for_each_unique_column() -> None:
-    """PostgreSQL has no OR REPLACE; its `MERGE` and `ON CONFLICT` update, which is asked for."""
+STAY = {
+    "ledger_monthflow",
+    "ledger_payout",
+    "orders_balance",
+    "orders_balancehold",
+    "orders_coupon",
+    "orders_order",
+    "payments_dispute",
+    "payments_handreceipt",
+    "payments_payment",
+    "payments_proposal",
+    "payments_refund",
+    "payments_statementline",
+}
+"""Where `rows_stay` was said. A migration that rebuilds one on SQLite has to keep its triggers."""
+
+
+def test_tables_of_money_keep_their_rows() -> None:
     if connection.vendor == "sqlite":
-        # The sum of a month is added to on conflict; a closed month is guarded by its own rule.
-        upserted = {("ledger_monthflow", "INSERT", name) for name in ("debit_id", "credit_id")}
-        assert set(unguarded()) == upserted
+        found = rows("SELECT tbl_name FROM sqlite_master WHERE name LIKE '%%same_row'")
     else:
-        kept = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%%rows_stay'"
-        assert rows(kept)[0][0] == 12, "one a table of rows_stay"
+        found = rows(
+            "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE '%%rows_stay'"
+        )
+    assert {table for (table,) in found} == STAY
+
+
+def test_every_table_whose_rows_stay_asks_for_each_unique_column() -> None:
+    """PostgreSQL has no OR REPLACE: what stands in the way is updated, which is refused."""
+    # The sum of a month is added to on conflict; a closed month is guarded by its own rule.
+    upserted = {("ledger_monthflow", "INSERT", name) for name in ("debit_id", "credit_id")}
+    assert set(unguarded()) == (upserted if connection.vendor == "sqlite" else set())
