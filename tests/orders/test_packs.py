@@ -10,7 +10,8 @@ from django.db import DatabaseError, transaction
 
 from dearer import GB, held_by, open_dearer, order_pack, sell_packs, use
 from ferriage.core.actors import CUSTOMER
-from ferriage.orders import actions, addons, refunds, tasks, values
+from ferriage.core.money import Money
+from ferriage.orders import actions, addons, balance, refunds, tasks, values
 from ferriage.orders.actions.refunds import refund_on_request, withdraw
 from ferriage.orders.models import Order
 from ferriage.plans import quota
@@ -210,7 +211,8 @@ def test_what_was_used_of_a_pack_does_not_count_against_the_next_plan(till: Till
 
     pack.refresh_from_db()
     assert worth["CNY"] == 1000 + 200
-    assert change.value_minor == 1200
+    assert change.value_minor == 1000
+    assert balance.balance(held_by(sold).account, "CNY") == 200
     assert quota.allowed(held_by(change), till.now) == 310 * GB
     assert quota.stretch_of(held_by(change), till.now)[0] == sold.period_starts_at
     assert_sound()
@@ -221,11 +223,30 @@ def test_change_that_was_quoted_holds_though_more_of_a_pack_was_used(till: Till)
     packs = sell_packs(till)
     sold = till.sell()
     bought(till, packs, sold)
+    quoted = values.quote(held_by(sold), dearer.prices[12], now=till.now)
     change = dearer.change(held_by(sold))
     use(held_by(sold), 120 * GB, till.now)
     actions.count_use(now=till.now)
 
     assert dearer.pay(change) == "settled"
+    assert (quoted.worth, quoted.packs) == (Money(1000, "CNY"), (Money(400, "CNY"),))
+    assert change.refundable_minor == change.due_minor + 1000
+    assert balance.balance(held_by(sold).account, "CNY") == 0
+    assert_sound()
+
+
+def test_packs_do_not_make_up_for_time_that_passed_until_a_change_was_paid(till: Till) -> None:
+    dearer = open_dearer(till)
+    packs = sell_packs(till)
+    sold = till.sell()
+    bought(till, packs, sold)
+    change = dearer.change(held_by(sold))
+    till.now += DAY
+
+    dearer.pay(change)
+
+    assert balance.balance(held_by(sold).account, "CNY") == 400
+    assert books()["expenses:promotions"] == 1000 * 1 // 31
     assert_sound()
 
 

@@ -131,7 +131,8 @@ def test_money_that_does_not_fit_waits_on_the_worklist(
     if become:
         become(till, order)
     terms = Period.objects.count()
-    minor, currency, reason = MISMATCHES[kind]
+    minor, currency, mismatch = MISMATCHES[kind]
+    reason = "order-fulfilled" if become is fulfilled else mismatch
 
     captured = till.receive(payment.reference, minor, currency=currency)
 

@@ -107,7 +107,8 @@ def test_money_that_does_not_fit_waits_for_staff(
     payment = counter.begin(counter.till.order())
     become(counter, payment)
     terms = Period.objects.count()
-    minor, currency, reason = WRONG[kind]
+    minor, currency, mismatch = WRONG[kind]
+    reason = "order-fulfilled" if become is fulfilled else mismatch
 
     counter.tell(counter.world.pay(payment, counter.now, minor=minor, currency=currency))
 
@@ -264,3 +265,18 @@ def test_nothing_is_posted_for_what_is_no_money(counter: Counter) -> None:
 
     assert LedgerTransaction.objects.count() == 0
     assert InboxEvent.objects.filter(handled_at=None).count() == 0
+
+
+def test_declined_payment_says_so_and_can_still_be_paid(counter: Counter) -> None:
+    payment = counter.begin(counter.till.order())
+
+    outcomes = counter.say("declined", payment, "evt_declined")
+    payment.refresh_from_db()
+    assert (outcomes, payment.state, payment.reason) == (["noted"], "pending", "declined")
+    assert books() == {}
+    counter.tell(counter.world.pay(payment, counter.now))
+    counter.say("declined", payment, "evt_declined_late")
+
+    payment.refresh_from_db()
+    assert (payment.state, payment.outcome, payment.reason) == ("captured", "settled", "")
+    assert_sound()

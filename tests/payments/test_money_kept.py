@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from django.db import DatabaseError, connection, transaction
 
 from ferriage.core.errors import FerriageError
-from ferriage.ledger.models import Transfer
+from ferriage.ledger.models import MonthFlow, Transfer
+from ferriage.orders.models import Balance, Order
 from ferriage.payments import actions
 from ferriage.payments.models import Payment, Refund
 from ferriage.plans.models import Period
 from till import Till, assert_sound, books
 from yard import OWNER
 
-if TYPE_CHECKING:
-    from ferriage.orders.models import Order
-
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def sold(till: Till) -> Order:
-    """One order is paid, and money that no order took is queued to go back."""
+    """One order is paid, one is not, and money that no order took is queued to go back."""
     order = till.sell(6)
+    till.transfer(till.order())
+    for currency in ("CNY", "EUR"):
+        Balance.objects.create(account=order.holder, currency=currency)
     waits = till.receive("nobody's", 700).payment
     actions.refund_unallocated(payment=waits, now=till.now, actor=OWNER)
     return order
 
 
+KEPT = (Payment, Refund, Transfer, Order, Balance, MonthFlow)
 ATTEMPTS = [
     "UPDATE payments_payment SET received_minor = received_minor + 1",
     "UPDATE payments_payment SET received_minor = NULL, state = 'pending', captured_at = NULL",
@@ -41,12 +41,55 @@ ATTEMPTS = [
     "UPDATE payments_refund SET amount_minor = amount_minor - 1",
     "UPDATE payments_refund SET payment_id = (SELECT min(id) FROM payments_payment)",
     "DELETE FROM payments_refund",
+    "UPDATE payments_payment SET id = id + 1000 WHERE state = 'captured'",
+    "UPDATE payments_refund SET id = id + 1000",
+    "UPDATE orders_order SET id = id + 1000 WHERE state = 'fulfilled'",
+    "DELETE FROM orders_order WHERE state = 'fulfilled'",
+    "UPDATE orders_balance SET id = id + 1000",
+    "DELETE FROM orders_balance",
+    "UPDATE ledger_monthflow SET id = id + 1000",
+    "DELETE FROM ledger_monthflow",
     "UPDATE ledger_transfer SET amount_minor = 1",
     "DELETE FROM ledger_chainlink",
     "UPDATE ledger_transaction SET posted_at = posted_at",
     (
         "INSERT INTO ledger_transfer (transaction_id, debit_id, credit_id, amount_minor, currency)"
         " SELECT transaction_id, credit_id, debit_id, 1, currency FROM ledger_transfer"
+    ),
+]
+NAMES = {
+    "first": "(SELECT min(id) FROM payments_payment WHERE state = 'captured')",
+    "last": "(SELECT max(id) FROM payments_payment WHERE state = 'captured')",
+    "sold": "(SELECT min(id) FROM orders_order)",
+}
+REPLACING = [
+    "UPDATE OR REPLACE payments_payment SET id = {last} WHERE id = {first}",
+    "UPDATE OR REPLACE payments_payment SET id = {first} WHERE state <> 'captured'",
+    (
+        "UPDATE OR REPLACE payments_payment SET code ="
+        " (SELECT code FROM payments_payment WHERE id = {last}) WHERE state <> 'captured'"
+    ),
+    (
+        "UPDATE OR REPLACE payments_payment SET reference ="
+        " (SELECT reference FROM payments_payment WHERE id = {first}) WHERE state <> 'captured'"
+    ),
+    (
+        "UPDATE OR REPLACE payments_payment SET state = 'captured', outcome = 'settled',"
+        " order_id = {sold}, received_minor = 1, captured_at = created_at"
+        " WHERE state <> 'captured'"
+    ),
+    "UPDATE OR REPLACE orders_order SET id = {sold} WHERE state = 'open'",
+    ("UPDATE OR REPLACE orders_order SET code = (SELECT code FROM orders_order WHERE id = {sold})"),
+    "REPLACE INTO orders_order SELECT * FROM orders_order",
+    "UPDATE OR REPLACE orders_balance SET id = (SELECT max(id) FROM orders_balance)",
+    (
+        "UPDATE OR REPLACE orders_balance SET currency = 'CNY',"
+        " account_id = (SELECT account_id FROM orders_balance WHERE currency = 'CNY')"
+    ),
+    "UPDATE OR REPLACE ledger_monthflow SET id = (SELECT max(id) FROM ledger_monthflow)",
+    (
+        "REPLACE INTO ledger_monthflow SELECT id, month, 1, 1, 1, 1, credit_id, debit_id"
+        " FROM ledger_monthflow"
     ),
 ]
 ON_POSTGRES = [
@@ -64,6 +107,7 @@ ON_POSTGRES = [
     "WITH gone AS (DELETE FROM payments_refund RETURNING 1) SELECT count(*) FROM gone",
 ]
 ON_SQLITE = [
+    *(statement.format(**NAMES) for statement in REPLACING),
     "REPLACE INTO payments_refund SELECT * FROM payments_refund",
     "REPLACE INTO payments_payment SELECT * FROM payments_payment",
     "REPLACE INTO ledger_transfer SELECT * FROM ledger_transfer",
@@ -95,7 +139,7 @@ def refused(statement: str) -> None:
 
 
 def rows() -> list[object]:
-    return [list(model.objects.order_by("pk").values()) for model in (Payment, Refund, Transfer)]
+    return [list(model.objects.order_by("pk").values()) for model in KEPT]
 
 
 def test_a_payment_that_only_was_begun_may_change(till: Till) -> None:

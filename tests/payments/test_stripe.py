@@ -454,8 +454,27 @@ def test_debit_that_fails_fails_the_payment(
     stripe_world.sandbox.control("POST", "/stripe/clear", session=row.provider_ref, fails=True)
 
     failed = [provider.verify(raw) for raw in stripe_world.callbacks()]
-    assert [event.kind for (event,) in failed] == ["other", "other", "failed"]
+    assert [event.kind for (event,) in failed] == ["other", "declined", "failed"]
     assert [event.kind for event in provider.ask(row)] == ["failed"]
+
+
+def test_declined_card_is_told_and_another_one_pays(
+    stripe_world: StripeWorld, provider: Provider, till: Till
+) -> None:
+    order = till.order()
+    row = _row(order, till)
+    started = provider.start(row, order, URLS, till.now)
+    row.pay_url, row.provider_ref = started.url, started.provider_ref
+
+    stripe_world.sandbox.act(row.pay_url, "decline", means="card", place="SE")
+
+    told = [event for raw in stripe_world.callbacks() for event in provider.verify(raw)]
+    declined = [event for event in told if event.kind == "declined"]
+    assert [(event.payment, event.reason) for event in declined] == [(row.code, "card_declined")]
+    assert {event.kind for event in told} == {"other", "declined"}
+    assert [event.kind for event in provider.ask(row)] == ["declined"]
+    stripe_world.pay(row, till.now)
+    assert [event.kind for event in provider.ask(row)] == ["paid"]
 
 
 def test_refund_is_made_once_and_followed(

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from counter import open_counter
+from counter import Counter, open_counter
 from ferriage.approvals.actions import EvidenceFile
 from ferriage.core import clock
 from ferriage.core.money import Money
+from ferriage.orders import actions as orders
 from ferriage.orders.models import Order
-from ferriage.payments.models import Payment
+from ferriage.payments.models import Payment, ProviderAccount
 from ferriage.payments.providers.bank import receipts
+from ferriage.web.portal import purse
 from till import Till
 from yard import OWNER
 
@@ -53,6 +55,12 @@ def test_transfer(till: Till, alice: Customer) -> None:
 
 def test_cash(till: Till, alice: Customer) -> None:
     order = till.order(account=alice.account)
+    pay_in_cash(till, order)
+
+    assert paid(alice, order.code)[-1] == "In cash"
+
+
+def pay_in_cash(till: Till, order: Order) -> None:
     receipts.enter(
         kind="cash",
         reference=till.transfer(order).reference or "",
@@ -65,16 +73,98 @@ def test_cash(till: Till, alice: Customer) -> None:
         actor=OWNER,
     )
 
-    assert paid(alice, order.code)[-1] == "In cash"
 
-
-def test_provider_over_the_net(
-    shop: Shop, alice: Customer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def counter(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counter:
     shop.approve_for_years()
-    counter = open_counter(Till(shop, clock.now()), tmp_path / "standin.db", monkeypatch)
+    return open_counter(Till(shop, clock.now()), tmp_path / "standin.db", monkeypatch)
+
+
+@pytest.fixture
+def begun(shop: Shop, alice: Customer, counter: Counter) -> Order:
+    """A term whose payment over the net was begun."""
+    assert counter.account.enabled
     code = alice.order(shop)
     alice.client.post(f"/orders/{code}/pay/standin/", {"choice": ""})
-    counter.tell(counter.world.pay(Payment.objects.get(), clock.now()))
+    return Order.objects.get(code=code)
 
-    assert paid(alice, code)[-1] == "Stand-in"
+
+@pytest.fixture
+def by_net(begun: Order, counter: Counter) -> Order:
+    """A term that was paid over the net."""
+    counter.tell(counter.world.pay(Payment.objects.get(), clock.now()))
+    begun.refresh_from_db()
+    return begun
+
+
+def test_begun_payment_says_that_it_was_declined_where_the_provider_says_so(
+    alice: Customer, begun: Order, counter: Counter
+) -> None:
+    def notices() -> list[bool]:
+        page = alice.client.get(f"/orders/{begun.code}/").content.decode()
+        return ["A payment was begun." in page, "your payment was declined" in page]
+
+    before = notices()
+    counter.say("declined", Payment.objects.get(), "evt_declined")
+
+    assert (before, notices()) == ([True, False], [False, True])
+
+
+def test_provider_over_the_net(alice: Customer, by_net: Order) -> None:
+    assert paid(alice, by_net.code)[-1] == "Stand-in"
+
+
+def owed(customer: Customer, order: Order) -> str:
+    """End what an order bought, and return where the account's page says that money goes."""
+    assert order.subscription is not None
+    now = clock.now()
+    orders.end_subscription(
+        subscription=order.subscription, at=now, reason="we stop", now=now, actor=OWNER
+    )
+    page = customer.client.get("/account/").content.decode()
+    found = re.search(r"We owe you .*?</p>\s*<p[^>]*>(.*?)</p>", page, re.DOTALL)
+    return re.sub(r"<[^>]+>", "", found[1]).replace(order.code, "").strip() if found else ""
+
+
+def test_owed_money_of_a_provider_goes_the_way_it_came(alice: Customer, by_net: Order) -> None:
+    said = "It goes back the way you paid: Stand-in. You need to do nothing."
+    assert owed(alice, by_net) == said
+
+
+IN_CASH = "You paid in cash. Tell the shop how you want it back, with the code of your order."
+TO_BANK = "It goes back to the bank account that it came from. You need to do nothing."
+VOUCHER = (
+    "You paid with a voucher, so we do not know where to send it. Tell the shop, with the code of"
+    " your order."
+)
+
+
+def test_owed_money_of_a_transfer_goes_to_the_bank(till: Till, alice: Customer) -> None:
+    assert owed(alice, till.sell(1, account=alice.account)) == TO_BANK
+
+
+def test_owed_money_that_was_paid_in_cash(till: Till, alice: Customer) -> None:
+    order = till.order(account=alice.account)
+    pay_in_cash(till, order)
+    order.refresh_from_db()
+
+    assert owed(alice, order) == IN_CASH
+
+
+def test_owed_money_of_a_voucher(till: Till, alice: Customer) -> None:
+    order = till.order(account=alice.account)
+    till.redeem(order, till.voucher(paid=1000))
+    order.refresh_from_db()
+
+    assert owed(alice, order) == VOUCHER
+
+
+def test_bitcoin_is_claimed_on_the_page_of_the_order() -> None:
+    account = ProviderAccount(slug="btcpay", label="Bitcoin")
+
+    said = purse.way_back(Payment(provider="btcpay", account=account), in_cash=False)
+
+    assert said == (
+        "You paid with bitcoin. As soon as it can be claimed, the page of the order asks you for"
+        " the address to send it to."
+    )

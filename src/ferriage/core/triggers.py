@@ -1,11 +1,13 @@
-"""Append-only tables, enforced by the database itself on SQLite and PostgreSQL.
+"""Tables whose rows stay, enforced by the database itself on SQLite and PostgreSQL.
 
-Use in a hand-written migration: `operations = [append_only("core_auditentry")]`.
+Use in a hand-written migration: `operations = [append_only("core_auditentry")]`, or
+`rows_stay("payments_refund", why="it stays")` where rows change, but none may go or become another.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.db import migrations
 
@@ -25,6 +27,40 @@ BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END
 """
 _UNIQUE_INDEXES = 'SELECT name FROM pragma_index_list(%s) WHERE "unique" AND NOT partial'
 _INDEX_COLUMNS = "SELECT name FROM pragma_index_info(%s) ORDER BY seqno"
+_PARTIAL_INDEXES = """
+SELECT index_list.name, master.sql FROM pragma_index_list(%s) AS index_list
+JOIN sqlite_master AS master ON master.name = index_list.name
+WHERE index_list."unique" AND index_list.partial ORDER BY index_list.name
+"""
+_MEETS = "EXISTS (SELECT 1 FROM {table} WHERE {kept} AND ({met}))"
+_ID = '"id" = NEW."id"'
+_SQLITE_STAYS = """
+CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} WHEN {condition}
+BEGIN SELECT RAISE({how}); END
+"""
+_POSTGRES_STAYS = (
+    """
+CREATE OR REPLACE FUNCTION {table}_row_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        RAISE EXCEPTION '{why}' USING ERRCODE = 'check_violation';
+    END IF;
+    IF ({kept}) AND (TG_OP = 'DELETE' OR NEW.id <> OLD.id) THEN
+        RAISE EXCEPTION '{why}' USING ERRCODE = 'check_violation';
+    END IF;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    RETURN NEW;
+END $$
+""",
+    """
+CREATE TRIGGER {table}_row_stays BEFORE UPDATE OF id OR DELETE ON {table}
+FOR EACH ROW EXECUTE FUNCTION {table}_row_stays()
+""",
+    """
+CREATE TRIGGER {table}_rows_stay BEFORE TRUNCATE ON {table}
+FOR EACH STATEMENT EXECUTE FUNCTION {table}_row_stays()
+""",
+)
 _TRIGGERS = """
 SELECT name, sql FROM sqlite_master
 WHERE type = 'trigger' AND (tbl_name = %s OR instr(sql, %s)) ORDER BY name
@@ -56,6 +92,40 @@ def append_only(table: str, *, once: str = "") -> migrations.RunPython:
             statements = _sqlite(table, _same_row(table, once, editor))
         else:
             statements = _postgres(table)
+        for statement in statements:
+            editor.execute(statement, params=None)
+
+    return migrations.RunPython(forwards)
+
+
+def rows_stay(
+    table: str,
+    *,
+    why: str,
+    kept: str = "1 = 1",
+    on_insert: Literal["refuse", "skip", "same id"] = "refuse",
+) -> migrations.RunPython:
+    """Return an operation after which no row goes, takes another's id, or stands in one's place.
+
+    For tables whose rows change; what of a row may change is for other triggers to say. SQLite's
+    OR REPLACE deletes the row in its way without asking a trigger for DELETE, by every unique
+    constraint, in an UPDATE too.
+
+    Args:
+        why: What the refusal says.
+        kept: SQL that is true of the rows that stay, with each column's name in double quotes.
+        on_insert: What an INSERT on SQLite comes to that would meet a row by a unique constraint.
+            It is refused before the statement's own ON CONFLICT is asked. So say `skip` where the
+            code writes OR IGNORE; and `same id` where it updates on conflict: only rows of the
+            same id are kept from it.
+    """
+
+    def forwards(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+        if editor.connection.vendor == "sqlite":
+            statements = _sqlite_stays(table, why, kept, on_insert, editor)
+        else:
+            of_old = _of("OLD", kept)
+            statements = [one.format(table=table, why=why, kept=of_old) for one in _POSTGRES_STAYS]
         for statement in statements:
             editor.execute(statement, params=None)
 
@@ -128,3 +198,69 @@ def _postgres(table: str) -> list[str]:
         _POSTGRES.format(table=table),
         _POSTGRES_TRUNCATE.format(table=table),
     ]
+
+
+def _sqlite_stays(
+    table: str, why: str, kept: str, on_insert: str, editor: BaseDatabaseSchemaEditor
+) -> list[str]:
+    """Return the triggers of `rows_stay`, which take the place of those of the same name."""
+    columns, met = _met(table, editor)
+    inserted = _ID if on_insert == "same id" else met
+    refuse = f"ABORT, '{why}'"
+    rules = [
+        ("same_row", "UPDATE OF id", f"({_of('OLD', kept)}) AND NEW.id <> OLD.id", refuse),
+        (
+            "no_replacing",
+            f"UPDATE OF {', '.join(columns)}",
+            _MEETS.format(table=table, kept=f'({kept}) AND "id" <> OLD."id"', met=met),
+            refuse,
+        ),
+        (
+            "no_replace",
+            "INSERT",
+            _MEETS.format(table=table, kept=f"({kept})", met=inserted),
+            "IGNORE" if on_insert == "skip" else refuse,
+        ),
+        ("no_delete", "DELETE", _of("OLD", kept), refuse),
+    ]
+    return [
+        statement
+        for name, event, condition, how in rules
+        for statement in (
+            f"DROP TRIGGER IF EXISTS {table}_{name}",
+            _SQLITE_STAYS.format(table=table, name=name, event=event, condition=condition, how=how),
+        )
+    ]
+
+
+def _met(table: str, editor: BaseDatabaseSchemaEditor) -> tuple[list[str], str]:
+    """Return the columns that make rows unique, and SQL that is true of a row that `NEW` meets."""
+    whole, columns = [["id"]], {"id"}
+    met = []
+    with editor.connection.cursor() as cursor:
+        cursor.execute(_UNIQUE_INDEXES, [table])
+        for (index,) in cursor.fetchall():
+            cursor.execute(_INDEX_COLUMNS, [index])
+            whole.append([name for (name,) in cursor.fetchall()])
+        cursor.execute(_PARTIAL_INDEXES, [table])
+        for index, sql in cursor.fetchall():
+            where = sql.partition(" WHERE ")[2]
+            cursor.execute(_INDEX_COLUMNS, [index])
+            names = [name for (name,) in cursor.fetchall()]
+            met.append(f"{_same(names)} AND ({where}) AND ({_of('NEW', where)})")
+            columns.update(names, _COLUMN.findall(where))
+    for names in whole:
+        columns.update(names)
+    return sorted(columns), " OR ".join(f"({one})" for one in (*map(_same, whole), *met))
+
+
+_COLUMN = re.compile(r'"(\w+)"')
+
+
+def _same(names: list[str]) -> str:
+    return " AND ".join(f'"{name}" = NEW."{name}"' for name in names)
+
+
+def _of(row: str, condition: str) -> str:
+    """Return a condition on columns as one on the columns of `NEW` or `OLD`."""
+    return _COLUMN.sub(rf'{row}."\1"', condition)

@@ -1,7 +1,8 @@
 """What an account holds with the shop: money that came and no order took yet.
 
 The ledger holds all of it in `liabilities:credits`; whose it is say the moves of each balance.
-An order that is to be paid from it reserves its part, so that two orders cannot spend the same.
+An order that is to be paid from it reserves its part, so that two orders cannot spend the same,
+and so does a dispute over what brought it.
 
 Source: docs/explanation/money.md
 """
@@ -17,7 +18,7 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
-from ferriage.orders.models import Balance, BalanceMove, Order
+from ferriage.orders.models import Balance, BalanceHold, BalanceMove, Order
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,8 +55,9 @@ def available(account: Account, currency: str) -> int:
 
 
 def balances_of(account: Account) -> QuerySet[Balance]:
-    """Return what an account holds in each currency."""
-    return Balance.objects.filter(account=account, moves__isnull=False).distinct().order_by("pk")
+    """Return what an account holds in each currency, with what disputes hold of it."""
+    mine = Balance.objects.filter(account=account, moves__isnull=False).distinct()
+    return mine.prefetch_related("holds").order_by("pk")
 
 
 def moves_of(account: Account) -> QuerySet[BalanceMove]:
@@ -186,6 +188,30 @@ def settle_reserved(*, order: Order, against: str, now: datetime) -> None:
         _reserve(head, -order.credit_minor)
         _post(order.code, SPENT, TransferLine(CREDITS, against, money), now)
         _move(head, -order.credit_minor, order.code, SPENT, now)
+
+
+def hold(*, account: Account, money: Money, source_code: str, now: datetime) -> None:
+    """Let as much of an amount as is not reserved be spent by nobody, until it is let go.
+
+    Args:
+        source_code: The dispute; one holds once.
+    """
+    with writing():
+        head = _head(account, money.currency)
+        minor = min(head.amount_minor - head.reserved_minor, money.amount_minor)
+        if minor > 0:
+            _reserve(head, minor)
+            BalanceHold.objects.create(
+                balance=head, amount_minor=minor, source_code=source_code, made_at=now
+            )
+
+
+def let_go(*, source_code: str, now: datetime) -> None:
+    """Give back to its balance what a dispute held, in the caller's transaction; once."""
+    held = BalanceHold.objects.select_related("balance").filter(source_code=source_code).first()
+    still = BalanceHold.objects.filter(source_code=source_code, released_at=None)
+    if held is not None and still.update(released_at=now):
+        _reserve(held.balance, -held.amount_minor)
 
 
 def give_back_unused(*, order: Order, minor: int, against: str, now: datetime) -> None:

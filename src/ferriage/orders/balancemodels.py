@@ -12,7 +12,7 @@ class Balance(models.Model):
     """What an account holds with the shop in one currency, to pay orders with.
 
     `amount_minor` is the sum of its moves, kept so by the database; `reserved_minor` is the part
-    that open orders are going to be paid with.
+    that open orders are going to be paid with, and what is held for disputed payments.
     """
 
     account = models.ForeignKey("accounts.Account", on_delete=models.PROTECT, related_name="+")
@@ -38,7 +38,13 @@ class Balance(models.Model):
     @property
     def reserved(self) -> Money:
         """What open orders are going to be paid with."""
-        return Money(self.reserved_minor, self.currency)
+        return Money(self.reserved_minor - self.held.amount_minor, self.currency)
+
+    @property
+    def held(self) -> Money:
+        """What disputes hold; read `holds` ahead for many balances."""
+        still = (hold for hold in self.holds.all() if hold.released_at is None)
+        return Money(sum(hold.amount_minor for hold in still), self.currency)
 
 
 class BalanceMove(models.Model):
@@ -67,3 +73,24 @@ class BalanceMove(models.Model):
     def money(self) -> Money:
         """The amount, below 0 where it left."""
         return Money(self.amount_minor, self.balance.currency)
+
+
+class BalanceHold(models.Model):
+    """A part of a balance that nobody can spend while the payment that brought it is disputed.
+
+    It is in the balance's `reserved_minor` until it is released. `source_code` is the dispute's.
+    """
+
+    balance = models.ForeignKey(Balance, on_delete=models.PROTECT, related_name="holds")
+    amount_minor = models.BigIntegerField()
+    source_code = models.CharField(max_length=24, unique=True)
+    made_at = models.DateTimeField()
+    released_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "orders_balancehold"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0), name="orders_balancehold_positive"
+            )
+        ]

@@ -8,7 +8,7 @@ from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from ferriage.ledger.queries import Finding
-from ferriage.orders.models import Balance, Coupon, Order
+from ferriage.orders.models import Balance, BalanceHold, Coupon, Order
 
 GIVEN_BACK: Final = [Order.State.EXPIRED, Order.State.CANCELLED]
 """States of orders that gave back what they had taken."""
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check() -> Iterator[Finding]:
-    """Yield where a balance reserves, or a coupon counts, something else than its orders say."""
+    """Yield where a balance reserves, or a coupon counts, something else than was taken of it."""
     reserved = (
         Order.objects.filter(
             state=Order.State.OPEN, account=OuterRef("account"), currency=OuterRef("currency")
@@ -28,7 +28,16 @@ def check() -> Iterator[Finding]:
         .annotate(total=Sum("credit_minor"))
         .values("total")
     )
-    heads = Balance.objects.annotate(wanted=Coalesce(Subquery(reserved), 0))
+    held = (
+        BalanceHold.objects.filter(balance=OuterRef("pk"), released_at=None)
+        .order_by()
+        .values("balance")
+        .annotate(total=Sum("amount_minor"))
+        .values("total")
+    )
+    heads = Balance.objects.annotate(
+        wanted=Coalesce(Subquery(reserved), 0) + Coalesce(Subquery(held), 0)
+    )
     for head in heads.exclude(reserved_minor=F("wanted")):
         yield Finding(
             f"balance {head.pk} {head.currency}",

@@ -1,7 +1,8 @@
 """What the database itself refuses of orders, in SQL; migrations write it.
 
 SQLite drops the triggers of a table that Django rebuilds, so every migration that adds a
-constraint to `orders_order`, or a column that is not null, ends with `rules_of_orders()`.
+constraint to `orders_order`, or a column that is not null, does it within `rebuilding()`, which
+keeps those of `rows_stay()` too, or ends with `rules_of_orders()` and says that again.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from ferriage.plans import terms
 from ferriage.plans.queries import held_now, price_for, subscription_end
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime, timedelta
 
     from ferriage.plans.models import Plan, Price, Subscription
@@ -27,12 +28,15 @@ class Quote:
     """What a change to another plan costs at an instant.
 
     `worth` is what is left of the present plan, in the price's currency, and `others` in other
-    ones. `free` tells that days are left that nobody paid for: they end.
+    ones. `packs` is what quota packs are worth now: they can be used until the change is paid, so
+    what is left of them then goes to the balance, and nothing of it pays the price. `free` tells
+    that days are left that nobody paid for: they end.
     """
 
     price: Price
     worth: Money
     others: tuple[Money, ...]
+    packs: tuple[Money, ...]
     free: bool
     ends_at: datetime
 
@@ -59,24 +63,27 @@ def left_of(order: Order, at: datetime) -> int:
     return max(unused_of(order, at)[0] - gone_back_of(order), 0)
 
 
-def _could_be_left(order: Order, at: datetime) -> int:
-    """Return the most that can have been left; of a pack it is not known what was used by then."""
-    whole = order.is_pack and order.cut_at is None
-    return max(order.refundable_minor - gone_back_of(order), 0) if whole else left_of(order, at)
-
-
 def worth(subscription: Subscription, *, at: datetime) -> Counter[str]:
     """Return what is left of a subscription at an instant, in minor units by currency."""
+    return _worth_of(running([subscription], at=at), at)
+
+
+def _worth_of(orders: Iterable[Order], at: datetime) -> Counter[str]:
     left: Counter[str] = Counter()
-    for order in running([subscription], at=at):
+    for order in orders:
         left[order.currency] += left_of(order, at)
     return left
+
+
+def _moneys(left: Counter[str]) -> tuple[Money, ...]:
+    return tuple(Money(minor, currency) for currency, minor in sorted(left.items()) if minor)
 
 
 def quote(subscription: Subscription, price: Price, *, now: datetime) -> Quote:
     """Return what changing a subscription to a price's plan and term costs now."""
     orders = running([subscription], at=now)
-    left = worth(subscription, at=now)
+    left = _worth_of((order for order in orders if not order.is_pack), now)
+    packs = _worth_of((order for order in orders if order.is_pack), now)
     mine = left.pop(price.currency, 0)
     end = subscription_end(subscription).at
     bought = [order.ends_really_at for order in orders if order.kind != Order.Kind.ADDON]
@@ -85,7 +92,8 @@ def quote(subscription: Subscription, price: Price, *, now: datetime) -> Quote:
     return Quote(
         price=price,
         worth=Money(mine, price.currency),
-        others=tuple(Money(minor, currency) for currency, minor in sorted(left.items()) if minor),
+        others=_moneys(left),
+        packs=_moneys(packs),
         free=given or (end is not None and end > last),
         ends_at=terms.boundary(now, price.term_months),
     )
@@ -127,7 +135,7 @@ def still_holds(order: Order, held: Subscription, *, now: datetime) -> bool:
     """Tell whether a change that was ordered can still be made as it was quoted.
 
     Time that passed is no hindrance, nor is a renewal. It does not hold when what the quote
-    counted on was refunded, ended, or used up by another change meanwhile.
+    counted on was refunded, ended, or used up by another change meanwhile. It counts on no pack.
     """
     end = subscription_end(held)
     if held_now([held.pk]):  # its payment is disputed
@@ -140,5 +148,5 @@ def still_holds(order: Order, held: Subscription, *, now: datetime) -> bool:
         currency=order.currency,
         fulfilled_at__lte=order.created_at,
     )
-    left = sum(_could_be_left(one, order.created_at) for one in counted_on)
+    left = sum(left_of(one, order.created_at) for one in counted_on if not one.is_pack)
     return left >= order.value_minor

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ferriage.core import audit
+from ferriage.core.money import Money
 from ferriage.devices import actions as devices
+from ferriage.orders import actions as orders
 from ferriage.payments.models import Dispute
 from ferriage.plans import actions as plans
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.core.actors import Actor
-    from ferriage.core.money import Money
     from ferriage.payments.models import Payment, ProviderAccount
 
 HELD: Final = "payment-disputed"
@@ -61,8 +62,13 @@ def opened(
 
 
 def _hold(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> None:
-    subscription = payment.order.subscription if payment.order else None
-    if payment.outcome == "settled" and subscription is not None:
+    order = payment.order
+    if payment.outcome != "settled" or order is None:
+        return
+    money = Money(dispute.amount_minor, dispute.currency)
+    orders.hold(order=order, money=money, source_code=dispute.code, now=now, actor=actor)
+    subscription = order.subscription
+    if subscription is not None:
         plans.hold(
             subscription=subscription,
             source_code=dispute.code,
@@ -83,6 +89,7 @@ def close(*, dispute: Dispute, state: str, now: datetime, actor: Actor) -> bool:
         return False
     dispute.refresh_from_db()
     audit.record(now=now, actor=actor, action=f"dispute.{state}", subject=dispute.code)
+    orders.let_go(source_code=dispute.code, now=now)
     subscription = plans.release(source_code=dispute.code, now=now, actor=actor)
     if subscription is not None:
         devices.refresh(subscription=subscription, now=now, actor=actor)

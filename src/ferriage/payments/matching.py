@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from ferriage.core.actors import Actor
 from ferriage.core.compiled import Compiled, update
 from ferriage.core.db import writing
+from ferriage.orders.models import Order
 from ferriage.payments import disputes, inbox, refunding
 from ferriage.payments.capture import (
     Captured,
@@ -52,6 +53,8 @@ _BOOKED: Final = Compiled(
     ).order_by("pk")[:1],
 )
 PROVIDER: Final = Actor("system", "provider")
+DECLINED: Final = "declined"
+"""Reason of a payment that is begun and whose payer was refused by the provider."""
 PARKED: Final = frozenset({"order-fulfilled", "order-expired", "order-cancelled"})
 """Why exact money waits for staff: the customer may want another order instead of a refund."""
 
@@ -117,6 +120,9 @@ def _do(event: InboxEvent, said: Event, now: datetime) -> tuple[str, Payment | N
         # Money that came before or comes later stands above a failure that is told late.
         begun = Payment.objects.filter(pk=payment.pk, state__in=BEGUN)
         begun.update(state=Payment.State.FAILED)
+    elif said.kind == "declined":
+        # The payer may try again there: it stays begun, and is asked about as before.
+        Payment.objects.filter(pk=payment.pk, state__in=BEGUN).update(reason=DECLINED)
     elif said.kind.startswith("dispute-") and said.dispute:
         disputes.take(account=event.account, payment=payment, said=said, now=now, actor=PROVIDER)
     return "noted", payment
@@ -196,6 +202,8 @@ def _captured_row(
 def _mismatch(asked: Payment | None, money: Money) -> str:
     if asked is None or asked.order is None:
         return "unknown-order"
+    if asked.order.state == Order.State.FULFILLED:
+        return "order-fulfilled"
     due = asked.order.due
     if due.currency != money.currency:
         return "other-currency"

@@ -9,7 +9,7 @@ from ferriage.orders.actions.changes import (
     plan_change,
     switch_due,
 )
-from ferriage.orders.actions.chargeback import charge_back
+from ferriage.orders.actions.chargeback import charge_back, hold, let_go
 from ferriage.orders.actions.coupons import (
     CouponNotUsable,
     CouponWrong,
@@ -64,6 +64,8 @@ __all__ = [
     "freeze_due",
     "give",
     "grant_until",
+    "hold",
+    "let_go",
     "make_coupon",
     "move",
     "note_shown",

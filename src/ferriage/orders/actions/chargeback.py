@@ -75,6 +75,34 @@ def charge_back(
             devices.refresh(subscription=order.subscription, now=now, actor=actor)
 
 
+def hold(*, order: Order, money: Money, source_code: str, now: datetime, actor: Actor) -> None:
+    """Let nobody spend what losing a dispute would take from the balance, while it is open.
+
+    What was spent before, and what open orders reserve, is not held.
+
+    Args:
+        source_code: The dispute.
+    """
+    minor = money.amount_minor
+    if order.kind != Order.Kind.TOPUP:
+        minor = min(minor, _on_balance(order))
+    if order.account is None or order.state != Order.State.FULFILLED or minor <= 0:
+        return
+    with writing():
+        balance.hold(
+            account=order.account,
+            money=Money(minor, money.currency),
+            source_code=source_code,
+            now=now,
+        )
+        audit.record(now=now, actor=actor, action="balance.held", subject=source_code)
+
+
+def let_go(*, source_code: str, now: datetime) -> None:
+    """Give back to the balance what a dispute held, in the transaction that ends it."""
+    balance.let_go(source_code=source_code, now=now)
+
+
 def _take_from_balance(
     order: Order, money: Money, asset: str, source_code: str, now: datetime
 ) -> None:
@@ -112,14 +140,19 @@ def _take_what_moved_on(order: Order, money: Money, taken: int, asset: str, now:
     """Take from the balance what an order's value put there when its plan was changed."""
     if order.account is None:
         return 0
-    # What was paid from the balance went back there, and is the customer's own.
-    paid = order.paid_minor - order.refund_due_minor - order.charged_back_minor
     left = balance.available(order.account, money.currency)
-    minor = min(left, order.moved_minor, paid, money.amount_minor - taken)
+    minor = min(left, _on_balance(order), money.amount_minor - taken)
     if minor <= 0:
         return 0
     balance.take_back(order=order, money=Money(minor, money.currency), against=asset, now=now)
     return minor
+
+
+def _on_balance(order: Order) -> int:
+    """Return how much of an order's payment a change of plan put on the balance, at most."""
+    # What was paid from the balance went back there, and is the customer's own.
+    paid = order.paid_minor - order.refund_due_minor - order.charged_back_minor
+    return min(order.moved_minor, paid)
 
 
 def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:

@@ -19,6 +19,7 @@ from ferriage.plans import actions as plans
 from ferriage.plans import terms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from ferriage.core.actors import Actor
@@ -38,11 +39,14 @@ def change(
 
     The value is what is left at this instant. What it is more than the quote counted on goes to
     the account's balance; what it is less, since time passed until the payment, is the shop's.
+    What is left of quota packs goes to the balance too: the quote cannot count on them.
     """
     assert order.account is not None  # noqa: S101 -- an order without an account is not settled
-    at, left = end_for_change(held, f"Changed by {order.code}", now=now, actor=actor)
+    at, moved = end_for_change(held, f"Changed by {order.code}", now=now, actor=actor)
     plans.give_up_planned(subscription=held, now=now)
-    paid_minor = min(left[order.currency], order.value_minor)
+    left = _by_currency(moved)
+    counted = _by_currency((one, minor) for one, minor in moved if not one.is_pack)
+    paid_minor = min(counted[order.currency], order.value_minor)
     lines = ((UNALLOCATED, paid_minor), (PROMOTIONS, order.value_minor - paid_minor))
     transfers = [
         TransferLine(source, UNEARNED, Money(minor, order.currency))
@@ -82,8 +86,9 @@ def move_by_value(
 
     It is sold as an order, so that it is earned, frozen and refunded as every other one.
     """
-    at, left = end_for_change(held, "Moved to a dearer plan", now=now, actor=actor)
+    at, moved = end_for_change(held, "Moved to a dearer plan", now=now, actor=actor)
     plans.give_up_planned(subscription=held, now=now)
+    left = _by_currency(moved)
     price, minor = found.price, left[found.price.currency]
     ends_at = at + (terms.boundary(at, price.term_months) - at) * minor // price.amount_minor
     order = Order.objects.create(
@@ -137,11 +142,11 @@ def move_by_value(
 
 def end_for_change(
     held: Subscription, reason: str, *, now: datetime, actor: Actor
-) -> tuple[datetime, Counter[str]]:
+) -> tuple[datetime, list[tuple[Order, int]]]:
     """End what a subscription holds so that its value goes on; days that stand still go on first.
 
     Returns:
-        The instant, and what was left in `liabilities:unallocated`, by currency.
+        The instant, and what each order put into `liabilities:unallocated`.
     """
     lapse = freezing.notice(subscription=held, now=now, actor=actor)
     at = now
@@ -150,7 +155,11 @@ def end_for_change(
         assert lapse.ended_at is not None  # noqa: S101 -- set by the line before
         at = lapse.ended_at
     plans.end_at(subscription=held, at=at, reason=reason, now=now, actor=actor)
+    return at, cut_all(held, at, as_value=True, now=now, actor=actor)
+
+
+def _by_currency(moved: Iterable[tuple[Order, int]]) -> Counter[str]:
     left: Counter[str] = Counter()
-    for one, moved in cut_all(held, at, as_value=True, now=now, actor=actor):
-        left[one.currency] += moved
-    return at, left
+    for one, minor in moved:
+        left[one.currency] += minor
+    return left

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 EventKind = Literal[
     "paid",
     "failed",
+    "declined",
     "look",
     "refunded",
     "refund-failed",
@@ -37,7 +38,8 @@ EventKind = Literal[
     "dispute-lost",
     "other",
 ]
-"""`paid` is money that came, and the only kind that can settle an order. `look` says that
+"""`paid` is money that came, and the only kind that can settle an order. `failed` is
+the end of what was begun, and `declined` is not: the payer may try again there. `look` says that
 something changed and `ask` knows what. `other` is kept and does nothing."""
 
 

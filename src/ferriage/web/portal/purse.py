@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
-from django.db.models import Q, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
@@ -19,6 +19,7 @@ from ferriage.orders import balance, lots
 from ferriage.orders.actions import fulfilling, targets
 from ferriage.orders.models import Buyer, Document
 from ferriage.orders.tax import setup_now
+from ferriage.payments.matching import DECLINED
 from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.payments.providers.bank.models import HandReceipt
 from ferriage.payments.providers.bank.provider import TITLE as BANK
@@ -33,6 +34,8 @@ from ferriage.web.shared.papers import LANGUAGES
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from django.db.models import QuerySet
 
     from ferriage.accounts.models import Account
     from ferriage.orders.models import Order
@@ -126,8 +129,17 @@ def ways(order: Order, *, now: datetime, language: str) -> tuple[Way, ...]:
 
 def waits_for_word(order: Order) -> bool:
     """Tell whether a payment over the net was begun whose outcome nobody knows yet."""
+    return _begun(order).exclude(reason=DECLINED).exists()
+
+
+def was_declined(order: Order) -> bool:
+    """Tell whether a means of payment was refused over the net, and nothing else is waited for."""
+    return not waits_for_word(order) and _begun(order).filter(reason=DECLINED).exists()
+
+
+def _begun(order: Order) -> QuerySet[Payment]:
     begun = Payment.objects.filter(order=order, account__isnull=False)
-    return begun.filter(state=Payment.State.PENDING).exists()
+    return begun.filter(state=Payment.State.PENDING)
 
 
 def waiting(orders: Sequence[Order]) -> tuple[Payment, ...]:
@@ -162,18 +174,34 @@ def refunds(order: Order) -> tuple[Refund, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """Money that the shop still owes for an order, and by what way it came."""
+    """Money that the shop still owes for an order, and in a sentence where it goes."""
 
     order: Order
     money: Money
-    provider: str
+    goes: str
+
+
+_GOES: Final = {
+    "bank": _("It goes back to the bank account that it came from. You need to do nothing."),
+    "btcpay": _(
+        "You paid with bitcoin. As soon as it can be claimed, the page of the order asks you for"
+        " the address to send it to."
+    ),
+    "cash": _("You paid in cash. Tell the shop how you want it back, with the code of your order."),
+    "voucher": _(
+        "You paid with a voucher, so we do not know where to send it. Tell the shop, with the code"
+        " of your order."
+    ),
+}
 
 
 def owed(orders: Sequence[Order]) -> tuple[Owed, ...]:
     """Return what is still owed of orders that ended early, with one query."""
     due = [order for order in orders if order.refund_due_minor]
-    settling = Payment.objects.filter(order__in=due, outcome="settled").annotate(
-        back=Coalesce(Sum("refunds__amount_minor", filter=_PAID_BACK), 0)
+    settled = Payment.objects.filter(order__in=due, outcome="settled").select_related("account")
+    settling = settled.annotate(
+        back=Coalesce(Sum("refunds__amount_minor", filter=_PAID_BACK), 0),
+        in_cash=Exists(HandReceipt.objects.filter(payment=OuterRef("pk"), kind="cash")),
     )
     payments = {payment.order_id: payment for payment in settling}
     found = []
@@ -181,8 +209,19 @@ def owed(orders: Sequence[Order]) -> tuple[Owed, ...]:
         payment = payments[order.pk]
         left = order.refund_due_minor - payment.back
         if left > 0:
-            found.append(Owed(order, Money(left, order.currency), payment.provider))
+            goes = way_back(payment, in_cash=payment.in_cash)
+            found.append(Owed(order, Money(left, order.currency), goes))
     return tuple(found)
+
+
+def way_back(payment: Payment, *, in_cash: bool) -> str:
+    """Return where money that is owed back goes: the way it came, where that has a way back."""
+    if payment.account is None:
+        return str(_GOES["cash" if in_cash else payment.provider])
+    if payment.provider in _GOES:
+        return str(_GOES[payment.provider])
+    way = _("It goes back the way you paid: %(means)s. You need to do nothing.")
+    return way % {"means": payment.account.label}
 
 
 def papers(order: Order) -> dict[str, object]:

@@ -28,6 +28,8 @@ REASONS: Final[Mapping[str, object]] = {
     "other-currency": _("the money is of another currency"),
     "too-little": _("it is less than the order asks for"),
     "too-much": _("it is more than the order asks for"),
+    # why a payment that was begun brought nothing yet
+    "declined": _("it was declined"),
     # why a subscription is held
     "payment-disputed": _("a payment is disputed"),
     # why money goes back

@@ -246,6 +246,8 @@ def _captured_row(
 
 
 def _mismatch(asked: Payment, money: Money) -> str:
+    if asked.order is not None and asked.order.state == Order.State.FULFILLED:
+        return "order-fulfilled"
     if asked.currency != money.currency:
         return "other-currency"
     return "too-little" if money.amount_minor < _asked(asked).amount_minor else "too-much"

@@ -80,6 +80,17 @@ def ended(event_id: str, session: Object) -> Event:
     )
 
 
+def declined(event_id: str, intent: Object) -> Event:
+    """Return that a means of payment was refused; the session stays open for another one."""
+    code = _metadata(intent).get(PAYMENT, "")
+    return Event(
+        event_id=event_id,
+        kind="declined" if code else "other",
+        payment=code,
+        reason=(intent["last_payment_error"] or {}).get("code") or "",
+    )
+
+
 def disputed(event_id: str, dispute: Object) -> Event:
     """Return where a dispute stands. A question of the bank's alone takes no money."""
     kinds: dict[str, EventKind] = {
@@ -139,6 +150,7 @@ _READERS: Final[dict[str, Callable[[str, Object], Event]]] = {
     "checkout.session.async_payment_succeeded": _look,
     "checkout.session.async_payment_failed": ended,
     "checkout.session.expired": ended,
+    "payment_intent.payment_failed": declined,
     "refund.created": _refunded,
     "refund.updated": _refunded,
     "refund.failed": _refunded,

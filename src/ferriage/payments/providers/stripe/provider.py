@@ -152,14 +152,17 @@ class StripeProvider:
         if session is None:
             return []
         said = session.to_dict()
-        charge = (said["payment_intent"] or {}).get("latest_charge")
+        intent = said["payment_intent"] or {}
+        charge = intent.get("latest_charge")
         found = []
         if charge and said["payment_status"] == "paid":
             found.append(events.charged(f"{charge['id']}:asked", charge))
             if charge["disputed"]:
-                found += self._disputes(said["payment_intent"]["id"])
+                found += self._disputes(intent["id"])
         elif said["status"] == "expired" or _came_to_nothing(said):
             found.append(events.ended(f"{said['id']}:asked", said))
+        elif charge and intent.get("last_payment_error"):
+            found.append(events.declined(f"{charge['id']}:declined", intent))
         return found
 
     def refund(self, refund: Refund) -> RefundResult:

@@ -248,6 +248,7 @@ def order_page(
         "waiting": purse.waiting([mine]),
         "disputed": purse.disputed([mine]),
         "waits_for_word": purse.waits_for_word(mine),
+        "was_declined": purse.was_declined(mine),
         "paid_by": purse.paid_by(mine),
         "refunds": purse.refunds(mine),
         "why_refused": purse.why_refused(mine, language) if mine.recipient_id is None else (),
