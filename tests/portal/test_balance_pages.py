@@ -13,6 +13,7 @@ from ferriage.core.money import Money
 from ferriage.orders import actions, balance
 from ferriage.orders.actions import Grant
 from ferriage.orders.models import Order
+from ferriage.payments import recalls
 from ferriage.payments.models import Payment, Refund
 from till import Till, assert_sound
 from yard import OWNER
@@ -151,6 +152,29 @@ def test_balance_pays_an_order_at_once_and_in_part(till: Till, alice: Customer) 
     assert "With a voucher" not in page
     alice.client.post(f"/orders/{second}/balance/", {"use": "none"})
     assert balance.available(alice.account, "CNY") == 500
+    assert_sound()
+
+
+def test_pages_say_what_cannot_be_spent_while_a_top_up_is_disputed(
+    till: Till, alice: Customer
+) -> None:
+    order = till.top_up(alice.account, 2000)
+
+    recalls.take_back(
+        payment=Payment.objects.get(order=order, outcome="settled"),
+        money=Money(2000, "CNY"),
+        reference="REC-1",
+        from_account="assets:bank",
+        now=till.now,
+        actor=OWNER,
+    )
+
+    held = "20.00 CNY of it cannot be spent now: a payment that brought it is being taken back."
+    assert held in alice.client.get("/balance/").content.decode()
+    page = alice.client.get(f"/orders/{order.code}/").content.decode()
+    assert "what is left of it on your balance cannot be spent" in page
+    assert "devices are on hold" not in page
+    assert "Send" not in page
     assert_sound()
 
 
