@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ferriage.agent import checks
+from ferriage.cli import doctor
+
+if TYPE_CHECKING:
+    from ferriage import wire
 
 OURS = {"ferriage", "ferriage_guard"}
 
@@ -50,3 +55,32 @@ def test_builds_of_2022_are_called_slow(version: str, *, slow: bool) -> None:
     found = checks.of_build(version)
 
     assert ("slow" in found.said, bool(found.remedy), found.failed) == (slow, slow, False)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "reached", "state", "value"),
+    [
+        ((), False, "unknown", ""),
+        (("10.0.0.5", "203.0.113.5"), False, "unknown", "10.0.0.5 203.0.113.5"),
+        (("10.0.0.5", "203.0.113.5"), True, "ok", "10.0.0.5 203.0.113.5"),
+        (("1.2.3.4",), False, "ok", "1.2.3.4"),
+    ],
+)
+def test_outside_names_every_address_of_the_host(
+    addresses: tuple[str, ...],
+    state: str,
+    value: str,
+    *,
+    reached: bool,
+) -> None:
+    found = checks.of_outside(addresses, (), reached=reached)
+
+    assert (found.state, found.value) == (state, value)
+
+
+@pytest.mark.parametrize(
+    ("state", "remedy", "mark"),
+    [("ok", "", "✓"), ("ok", "no-ipv6", "!"), ("unknown", "", "?"), ("failed", "no-route", "✗")],
+)
+def test_doctor_marks_as_the_page_does(state: wire.CheckState, remedy: str, mark: str) -> None:
+    assert doctor._mark(checks.Finding("x", "said", state, remedy=remedy)) == mark

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-ONLY_ON_THE_HOST = {"reach-site", "reach-hub", "enrol-anew"}
+ONLY_ON_THE_HOST = {"reach-site", "reach-hub", "enrol-anew", "closed", "draining"}
 """What the doctor says when the site cannot be told."""
 
 
@@ -114,3 +114,17 @@ def test_old_gateway_does_not_load_itself_again(olga: Client, yard: Yard, now: d
     Gateway.objects.update(enrolled_at=now - timedelta(hours=2))
 
     assert "Refresh" not in _page(olga, gateway).headers
+
+
+def test_what_works_with_a_remark_has_the_doctors_sign(
+    olga: Client, yard: Yard, now: datetime
+) -> None:
+    gateway = yard.gateway(yard.open_line())
+    found = wire.Check(slug="ipv6", state="ok", value="none", remedy="no-ipv6")
+    actions.take_report(gateway=gateway.row, report=report_of(checks=(found,)), now=now)
+
+    text = _page(olga, gateway).content.decode()
+
+    shown = text.partition('data-step="ipv6"')[2].partition("</li>")[0]
+    assert '<span aria-hidden="true">!</span>' in shown
+    assert "works, with a remark" in shown

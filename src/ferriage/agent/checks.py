@@ -21,7 +21,7 @@ from ferriage.agent.errors import AgentError, DataPlaneError
 from ferriage.agent.system import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ferriage.config import AgentConfig
 
@@ -30,6 +30,8 @@ _TUN: Final = Path("/dev/net/tun")
 _SETTINGS: Final = Path("/proc/sys/net")
 _WRONG_CLOCK_SECONDS: Final = 60
 _DNS_SECONDS: Final = 5
+_MOST_ADDRESSES: Final = 4
+"""As many as a value has room for."""
 _ROOT_SERVERS: Final = b"\0\7\1\0\0\1\0\0\0\0\0\0\0\0\2\0\1"
 """A query for the name servers of the root, which every resolver knows."""
 _ANSWERS: Final = {0, 3}
@@ -56,12 +58,12 @@ REMEDIES: Final = {
     "slow-build": (
         "A kernel with WireGuard is best; else Debian 13's wireguard-go is five times faster."
     ),
-    "no-route": "Give this host a default route.",
+    "no-route": "Give this host a default route, or agent.uplink a route through it.",
     "no-ipv6": "Customers' IPv6 stays in the tunnel and is rejected; nothing leaks.",
     "accept-ra": "Restart the agent, which sets accept_ra to 2; without it IPv6 is lost.",
-    "nat": (
-        "This host is behind NAT. Forward these UDP ports to it there, and name the outside "
-        "address in the back office."
+    "not-public": (
+        "Only networks that lead to it get through. Behind NAT: forward these UDP ports to it "
+        "there, and name the outside address in the back office."
     ),
     "no-tunnel": "No tunnel interface is up. Start the agent: `ferriage agent run`.",
     "no-handshake": ("Connect a device. If it gets no answer, open the UDP port before this host."),
@@ -121,10 +123,11 @@ class Facts:
 def look(facts: Facts) -> Iterator[Finding]:
     """Look at everything that needs no question to the site, in the order of a new gateway."""
     yield from of_wireguard(facts.config)
-    yield of_outside(host.outward_address(), facts.assignments)
+    addresses = host.own_addresses(facts.config.interface_prefix)
+    yield of_outside(addresses, facts.assignments, reached=facts.handshake)
     if facts.assignments:
         yield of_tunnels(facts)
-    yield from of_uplinks(host.uplinks(facts.config.uplink))
+    yield from of_uplinks(facts.config.uplink)
     yield from of_forwarding(facts.config)
     yield from _of_resolver(facts)
     yield of_clock(round(time.time() - facts.site_time))
@@ -174,38 +177,47 @@ def of_build(version: str) -> Finding:
     return Finding("wireguard", f"WireGuard is {name} (about 2 Gbit/s)", value=name)
 
 
-def of_uplinks(uplinks: Iterable[str]) -> Iterator[Finding]:
-    """Say whether there is a way out by IPv4 and IPv6, and whether the latter will stay."""
+def of_uplinks(configured: str) -> Iterator[Finding]:
+    """Say whether there is a way out by IPv4 and IPv6, and whether the latter will stay.
+
+    Args:
+        configured: The uplink that the settings name; empty where they leave it to the routes.
+    """
     for slug, name, family in (("ipv4", "IPv4", "-4"), ("ipv6", "IPv6", "-6")):
-        routes = json.loads(run("ip", "-j", family, "route", "show", "default") or "[]")
-        if routes:
-            link = routes[0].get("dev", "several links")
+        link = host.leaves_by(family, configured)
+        if link:
             yield Finding(slug, f"{name} leaves by {link}", value=link)
         elif slug == "ipv4":
             yield Finding(slug, "no IPv4 exit", "failed", remedy="no-route")
         else:
             yield Finding(slug, "no IPv6 exit", value="none", remedy="no-ipv6")
-    for name in sorted(uplinks):
+    for name in sorted(host.uplinks(configured)):
         forwarding = _setting("ipv6/conf/all/forwarding") == "1"
         if forwarding and _setting(f"ipv6/conf/{name}/accept_ra") == "1":
             said = f"{name} will lose its IPv6 router"
             yield Finding("ipv6", said, "failed", value=name, remedy="accept-ra")
 
 
-def of_outside(address: str, assignments: Iterable[wire.PoolAssignment]) -> Finding:
+def of_outside(
+    addresses: Sequence[str], assignments: Iterable[wire.PoolAssignment], *, reached: bool
+) -> Finding:
     """Say where this host believes to be reached; what really is so is seen from outside only.
 
     Args:
-        address: The one with which packets leave this host for the internet.
+        addresses: Its own, and first the one with which packets leave for the internet. The site
+            takes an address that is not among them for NAT.
+        reached: A customer's tunnel has come up, so whatever is between lets it through.
     """
+    address = addresses[0] if addresses else ""
+    value = " ".join(addresses[:_MOST_ADDRESSES])
     ports = ", ".join(str(assignment.listen_port) for assignment in assignments)
     said = f"outside address {address or 'unknown'}, UDP ports {ports or 'none yet'}"
     if not address:
         return Finding("outside", said, "unknown")
-    if ipaddress.ip_address(address).is_global:
-        return Finding("outside", said, value=address)
+    if reached or ipaddress.ip_address(address).is_global:
+        return Finding("outside", said, value=value)
     said = f"{address} is no public address (UDP ports {ports or 'none yet'})"
-    return Finding("outside", said, "unknown", value=address, remedy="nat")
+    return Finding("outside", said, "unknown", value=value, remedy="not-public")
 
 
 def of_tunnels(facts: Facts) -> Finding:

@@ -253,6 +253,10 @@ class Engine:
 
     # --- batches
 
+    def permitted(self) -> dict[str, str]:
+        """Return by pool what its permit says of the line."""
+        return {code: pool.permit.state for code, pool in self.pools.items() if pool.permit}
+
     def take(self, batch: wire.Batch) -> Taken:
         """Judge, persist and apply a batch; return what it touched.
 

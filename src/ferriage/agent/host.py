@@ -113,6 +113,41 @@ def outward_address() -> str:
     return ""
 
 
+def own_addresses(prefix: str) -> tuple[str, ...]:
+    """Return the addresses of this host that others may see, the outward one first.
+
+    Args:
+        prefix: What the names of our own interfaces begin with; their addresses are customers'.
+    """
+    links = json.loads(run("ip", "-j", "address", "show", "up") or "[]")
+    found = [
+        entry["local"]
+        for link in links
+        if not link["ifname"].startswith(prefix)
+        for entry in link["addr_info"]
+        if entry.get("scope") == "global" and "local" in entry
+    ]
+    first = outward_address()
+    return tuple(dict.fromkeys([first, *found] if first else found))
+
+
+def leaves_by(family: str, configured: str) -> str:
+    """Return the interface by which packets of a family leave; empty without one.
+
+    Where the settings name the uplink, any route through it counts: a line may lead into attached
+    networks only. Otherwise only a default route leads to the internet.
+
+    Args:
+        family: `-4` or `-6`.
+    """
+    narrowed = ("dev", configured) if configured else ("default",)
+    routes = json.loads(run("ip", "-j", family, "route", "show", *narrowed, check=False) or "[]")
+    leading = [route for route in routes if not route["dst"].startswith("fe80:")]
+    if not leading:
+        return ""
+    return configured or str(leading[0].get("dev", "several links"))
+
+
 def missing(interfaces: Iterable[str]) -> bool:
     """Say whether one of these interfaces is not there; cheap enough to ask all the time."""
     try:

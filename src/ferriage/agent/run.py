@@ -358,7 +358,10 @@ class Agent:
         if self._lease.frozen:
             return
         began = self._clock.mark()
+        permitted = self.engine.permitted()
         taken = self.engine.take(batch)
+        if self.engine.permitted() != permitted:
+            self._examiner.hurry()
         self._figures.applied(batch.begin.pool, self._clock.mark() - began)
         pools = self.engine.pools.values()
         self._held.change(pools, *taken, site_offset=self._offset())

@@ -14,6 +14,8 @@ from ferriage.cli.words import CommandError, Exit, say, tell
 if TYPE_CHECKING:
     import argparse
 
+    from ferriage.agent.checks import Finding
+
 
 def run(_: argparse.Namespace) -> int:
     """Print what was found; refused when something keeps customers from being served."""
@@ -26,10 +28,15 @@ def run(_: argparse.Namespace) -> int:
     structlog.configure(wrapper_class=quiet)
     failed = False
     for finding in doctor.examine(house.load()):
-        noted = finding.remedy or finding.state == "unknown"
-        mark = "✗" if finding.failed else "!" if noted else "✓"
-        say(f"{mark} {finding.said}")
+        say(f"{_mark(finding)} {finding.said}")
         if finding.to_do:
             tell(f"    {finding.to_do}")
         failed |= finding.failed
     return Exit.REFUSED if failed else Exit.DONE
+
+
+def _mark(finding: Finding) -> str:
+    """Return the sign that the gateway's page in the back office shows too."""
+    if finding.state == "ok":
+        return "!" if finding.remedy else "✓"
+    return "✗" if finding.failed else "?"

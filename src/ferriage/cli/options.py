@@ -176,6 +176,9 @@ def _staff(commands: Commands) -> None:
 
 def _database(commands: Commands) -> None:
     database = group(commands, "db", "where the shop's rows are kept")
+    backup = "copy the database of a running shop, and name what belongs beside it"
+    kept = command(database, "backup", "backup:run", backup, example="db backup shop.sqlite3")
+    kept.add_argument("file", metavar="FILE", help="a file that is not there yet")
     move = command(
         database,
         "migrate-to",

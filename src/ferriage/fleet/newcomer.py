@@ -100,14 +100,16 @@ def _checked(gateway: Gateway, slug: str) -> Iterator[Step]:
 
 def _outside(gateway: Gateway, *, reached: bool) -> Step:
     own = next(_checked(gateway, "outside"))
-    address = gateway.outward_address or own.value
-    inner = own.value if own.value not in {"", address} else ""
-    if own.state == "waiting" or not address:
+    if own.state == "waiting" or not (gateway.outward_address or own.value):
         return own
+    inside = own.value.split()
+    address = gateway.outward_address or inside[0]
+    # Only an address that no interface of the host has is another one's.
+    inner = inside[0] if inside and address not in inside else ""
     if reached:
         return Step("outside", "ok", address, inner=inner)
-    if inner or own.remedy == "nat":
-        return Step("outside", "unknown", address, "nat", inner)
+    if inner or own.remedy:
+        return Step("outside", "unknown", address, "nat" if inner else own.remedy, inner)
     if _is_address(gateway.endpoint_host) and gateway.endpoint_host != address:
         return Step("outside", "unknown", address, "endpoint-differs")
     return Step("outside", "ok", address)

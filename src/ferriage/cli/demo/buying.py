@@ -72,6 +72,9 @@ def connect(scene: Scene) -> None:
     _see_the_world(scene)
     found = laptop.resolve(machines.NAME)
     teller.claim(found == scene.world[0], f"the tunnel's DNS: {machines.NAME} is {found}")
+    # It ends with an error where something keeps customers from being served.
+    said = scene.lab.ferriage("agent", "doctor", config=scene.lab.directory / "gateway.toml")
+    teller.claim("✗" not in said, "the gateway's doctor finds nothing to mend")
 
 
 def _see_the_world(scene: Scene) -> None:

@@ -53,7 +53,8 @@ server:
     use-syslog: no
     do-daemonize: no
     module-config: "iterator"
-    local-zone: "." refuse
+    local-zone: "." static
+    local-data: ". NS {name}."
     local-data: "{name}. A {world}"
     local-data: "{name}. AAAA {world6}"
 remote-control:
@@ -203,6 +204,8 @@ def _cable(lab: Lab) -> None:
     spaces.join(lab.gateway, lab.internet, names=("wan", "world"))
     lab.gateway.address("wan", f"{lab.at.world.rpartition('.')[0]}.1/24", "2001:db8:2::1/64")
     lab.internet.address("world", f"{lab.at.world}/24", f"{WORLD6}/64")
+    lab.gateway.run("ip", "route", "add", "default", "via", lab.at.world)
+    lab.gateway.run("ip", "-6", "route", "add", "default", "via", WORLD6)
     spaces.join(lab.gateway, lab.client, names=("customers", "out"))
     lab.gateway.address("customers", f"{lab.at.endpoint}/30")
     lab.client.address("out", f"{_neighbour(lab.at.endpoint)}/30")

@@ -50,6 +50,10 @@ REMEDIES: Final = {
         "The host is behind NAT. Forward its UDP ports to it there, and let its address here be "
         "the outside one."
     ),
+    "not-public": gettext_lazy(
+        "It is no public address: only networks that lead to it get through. Behind NAT, forward "
+        "its UDP ports to it there, and let its address here be the outside one."
+    ),
     "endpoint-differs": gettext_lazy(
         "Customers' files name another address. That is right if it leads here too."
     ),
@@ -67,7 +71,9 @@ REMEDIES: Final = {
         "The site could not send a handshake there: its name is not known here, or UDP does not "
         "leave the shop's host. The first customer's device will show it."
     ),
-    "no-route": gettext_lazy("Give the host a default route."),
+    "no-route": gettext_lazy(
+        "Give the host a default route, or the agent.uplink that its settings name a route."
+    ),
     "no-ipv6": gettext_lazy("Customers' IPv6 stays in the tunnel and is rejected; nothing leaks."),
     "accept-ra": gettext_lazy("Restart the agent there; otherwise the host loses its IPv6 router."),
     "forwarding-off": gettext_lazy("The agent turns it on: see that it runs."),
@@ -86,6 +92,7 @@ REMEDIES: Final = {
 
 _STATES: Final = {
     "ok": ("✓", "tag-good", gettext_lazy("right")),
+    "noted": ("!", "tag-warn", gettext_lazy("works, with a remark")),
     "failed": ("✗", "tag-bad", gettext_lazy("to be mended")),
     "unknown": ("?", "tag-warn", gettext_lazy("not known")),
     "waiting": ("○", "", gettext_lazy("waiting")),
@@ -119,7 +126,7 @@ def rows(found: Iterable[Step], port: int) -> list[Row]:
             TITLES[step.slug],
             _detail(step, port),
             REMEDIES.get(step.remedy, ""),
-            *_STATES[step.state],
+            *_STATES["noted" if step.state == "ok" and step.remedy else step.state],
         )
         for step in found
     ]
