@@ -365,7 +365,7 @@ def test_bill_is_entered_paid_and_ended_on_its_pages(olga: Client, shop: Shop) -
 
     bill.refresh_from_db()
     page = _page(olga, "staff-hosting")
-    assert f"<td>{shop.gateway.row.name}</td>" in page
+    assert f'<td data-label="Gateway">{shop.gateway.row.name}</td>' in page
     assert bill.gateway not in page
     assert (bill.booked, bill.paid, bill.last_month) == (1, 1, date(2026, 3, 1))
     assert "each month from 2026-03 to 2026-03" in page

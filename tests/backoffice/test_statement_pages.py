@@ -96,7 +96,7 @@ def test_upload_shows_what_it_would_do_and_posting_does_it(
     assert order.state == "fulfilled"
     assert balance("assets:bank", "CNY") == 90000 + 1000 - 390
     assert "Rent March" in index
-    assert '<td class="num">none</td>' in index
+    assert '<td class="num" data-label="Difference">none</td>' in index
 
 
 def test_uploading_it_again_says_that_it_was_posted(olga: Client, account: BankAccount) -> None:
