@@ -109,12 +109,12 @@ def test_every_figure_is_the_sum_of_the_entries_behind_its_link(olga: Client) ->
     links = set(
         re.findall(r'href="\S+entries/\?figure=([\w:%]+)&month=([\d-]+)&currency=CNY"', page)
     )
-    before = 0
+    before = dict.fromkeys(income.LEFT, 0)
     figures: dict[tuple[str, str], int] = {}
     for row in income.months("CNY"):
         for name, minor in row.figures.items():
-            figures[name, f"{row.month:%Y-%m}"] = minor - before if name == "unearned" else minor
-        before = row.figures["unearned"]
+            figures[name, f"{row.month:%Y-%m}"] = minor - before.get(name, 0)
+        before = {name: row.figures[name] for name in income.LEFT}
 
     for figure, month in ((name.replace("%3A", ":"), month) for name, month in links):
         found = income.entries(figure, month=date.fromisoformat(f"{month}-01"), currency="CNY")
@@ -123,7 +123,26 @@ def test_every_figure_is_the_sum_of_the_entries_behind_its_link(olga: Client) ->
             for row in found.rows
         )
         assert total == figures.get((figure, month), 0), (figure, month)
-    assert len(links) == 2 * (4 + 1 + 2 + 1)
+    assert len(links) == 2 * (8 + 1 + 2 + 1)
+
+
+def test_what_was_received_is_explained_by_the_other_figures(olga: Client) -> None:
+    _sell(1)
+    _post("ord_2", "receipt", "assets:bank", "liabilities:unallocated", 700)
+    _post("vch_1", "paid", "assets:bank", "liabilities:vouchers", 500)
+    _post("acc_1", "topped-up", "assets:bank", "liabilities:credits", 300)
+    _post("ord_1", "sorry", "liabilities:unearned", "liabilities:refunds", 400, days=32)
+    _post("ord_1", "tax", "liabilities:unearned", "liabilities:tax:SE", 90, days=32)
+
+    shown = [row.figures for row in income.months("CNY")]
+    page = _page(olga, "staff-income")
+
+    assert shown[0]["received"] == 11_500 == 3000 + 2000 + 5000 + 700 + 800
+    assert [shown[1].get(name, 0) for name in income.WHOLE] == [0, 0, 0, 90, 4510, 700, 800, 400]
+    moved = {name: sum(row.get(name, 0) for row in shown) for name in income.WHOLE}
+    left = sum(shown[-1][name] for name in income.LEFT)
+    assert moved["received"] == moved["earned"] + moved["refunded"] + moved["other"] + left
+    assert "It adds up" in page
 
 
 def test_entries_behind_a_figure_come_a_page_at_a_time(olga: Client) -> None:
@@ -346,6 +365,8 @@ def test_bill_is_entered_paid_and_ended_on_its_pages(olga: Client, shop: Shop) -
 
     bill.refresh_from_db()
     page = _page(olga, "staff-hosting")
+    assert f'<td data-label="Gateway">{shop.gateway.row.name}</td>' in page
+    assert bill.gateway not in page
     assert (bill.booked, bill.paid, bill.last_month) == (1, 1, date(2026, 3, 1))
     assert "each month from 2026-03 to 2026-03" in page
     assert queries.balance(f"expenses:hosting:{bill.gateway}", "CNY") == 3000

@@ -214,6 +214,17 @@ def test_plan_is_made_faster_and_given_more_but_not_less(olga: Client, shop: Sho
     assert "<dt>Quota</dt><dd>150.5 GB a month</dd>" in page
 
 
+def test_quota_of_nothing_is_refused_in_plain_words(olga: Client, shop: Shop) -> None:
+    made = {"service": shop.service.pk, "name": "None", "device_limit": "2"}
+
+    answer = olga.post(reverse("staff-plan-new"), {**made, "down": "50", "up": "20", "quota": "0"})
+
+    asked = answer.context["form"].errors
+    assert asked == {
+        "quota": ["Type at least 0.001 (1 MB), or leave it empty for any amount of data."]
+    }
+
+
 def test_pack_is_sold_only_with_a_quota(olga: Client, shop: Shop) -> None:
     address = reverse("staff-addon-price-set", args=[shop.plan.code])
     typed = {"kind": "quota_pack", "quota": "20", "amount": "3", "currency": "CNY"}
@@ -225,6 +236,8 @@ def test_pack_is_sold_only_with_a_quota(olga: Client, shop: Shop) -> None:
 
     price = AddOnPrice.objects.get()
     assert (without.status_code, empty.status_code) == (422, 422)
+    asked = empty.context["form"].errors
+    assert asked == {"quota": ["Say how many GB a pack adds to the month."]}
     assert (price.quota_bytes, price.amount_minor) == (20 * 10**9, 300)
     page = olga.get(reverse("staff-plan", args=[shop.plan.code])).content.decode()
     assert "more data for a month: 20 GB" in page

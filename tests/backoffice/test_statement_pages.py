@@ -96,7 +96,7 @@ def test_upload_shows_what_it_would_do_and_posting_does_it(
     assert order.state == "fulfilled"
     assert balance("assets:bank", "CNY") == 90000 + 1000 - 390
     assert "Rent March" in index
-    assert '<td class="num">none</td>' in index
+    assert '<td class="num" data-label="Difference">none</td>' in index
 
 
 def test_uploading_it_again_says_that_it_was_posted(olga: Client, account: BankAccount) -> None:
@@ -168,6 +168,33 @@ def test_layout_of_a_csv_is_set_on_the_page_and_kept(
     account.refresh_from_db()
     assert order.state == "fulfilled"
     assert account.layout["date_format"] == "%d.%m.%Y"
+
+
+def test_csv_whose_words_were_not_read_warns_before_it_is_posted(
+    olga: Client, shop: Shop, now: datetime, account: BankAccount
+) -> None:
+    _order, reference = ordered(shop, now)
+    data = f"Date;Wording;Amount;Balance;Reference\n2026-03-02;{reference};10.00;100.00;7\n"
+
+    warned = text(upload(olga, account, data.encode(), "m.csv"))
+    read = text(upload(olga, account, data.replace("Wording", "Text").encode(), "m.csv"))
+
+    assert "No line names an order. These columns were not read:" in warned
+    assert "column 2 “Wording”" in warned
+    assert "Take the opening balance of 90.00 CNY into the books" in warned
+    assert "No line names an order" not in read
+    assert "pays its order" in read
+
+
+def test_layout_is_asked_for_in_words(olga: Client, account: BankAccount) -> None:
+    upload(olga, account, china_csv([Entry(minor=1000, text="x", reference="1")]), "m.csv")
+
+    address = reverse("staff-statement-layout", args=[StatementFile.objects.get().code])
+    form = text(olga.get(address))  # type: ignore[arg-type]
+
+    assert '<option value="%d.%m.%Y">day.month.year: 31.03.2026</option>' in form
+    assert '<option value="utf-8-sig">UTF-8</option>' in form
+    assert "Balance after the line" in form
 
 
 def test_wrong_layout_says_which_row_is_wrong(olga: Client, account: BankAccount) -> None:

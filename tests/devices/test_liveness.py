@@ -10,6 +10,8 @@ from ferriage.devices.liveness import Live, Refusal, liveness
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import PoolCurrent, PoolGateway
 from ferriage.plans import actions as plans
+from ferriage.plans.models import Plan
+from metered import QUOTA, Agent
 from yard import OWNER
 
 if TYPE_CHECKING:
@@ -47,6 +49,22 @@ def test_device_waits_then_is_live_then_held(shop: Shop) -> None:
         ("waiting", 2, 3),
         ("waiting", 2, 3),
     ]
+
+
+def test_device_whose_data_is_used_up_is_held(shop: Shop) -> None:
+    device = shop.device(shop.holder())
+    _apply()
+    Plan.objects.update(quota_bytes=QUOTA)
+    shop.plan.refresh_from_db()
+    agent = Agent(shop)
+    agent.tell(agent.row(device, QUOTA - 1), at=shop.now + timedelta(minutes=1))
+    _apply()
+    before = _live(shop, device, days=1).state
+
+    agent.tell(agent.row(device, QUOTA), at=shop.now + timedelta(minutes=2))
+    _apply()
+
+    assert (before, _live(shop, device, days=1).state) == ("live", "held")
 
 
 def test_device_of_a_held_line_is_held(shop: Shop) -> None:

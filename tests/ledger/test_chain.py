@@ -153,6 +153,8 @@ def test_program_runs_by_itself_and_compares_with_an_older_export(tmp_path: Path
     older.write_text("".join(_lines()))
     _post(3)
     newer, forged = tmp_path / "newer.jsonl", tmp_path / "forged.jsonl"
+    touched = tmp_path / "touched.jsonl"
+    touched.write_text("".join(_lines()).replace('"number":1,', '"number":1,"more":1,'))
     newer.write_text("".join(_lines()))
     forged.write_text("".join(_rewritten(_lines())))
     program = tmp_path / "verify.py"
@@ -177,6 +179,10 @@ def test_program_runs_by_itself_and_compares_with_an_older_export(tmp_path: Path
     assert run(older, "--since", newer) == (
         1,
         "The older export holds entry 3; this one ends before it.",
+    )
+    assert run(newer, "--since", touched) == (
+        1,
+        "In the older export: Entry 1 was altered: it is not what its hash was made of.",
     )
     assert run(newer, "--head", "0" * 64)[0] == 1
     assert run(tmp_path / "none")[0] == 2

@@ -135,6 +135,20 @@ def test_month_is_not_left_out() -> None:
         _close(MARCH)
 
 
+def test_no_month_before_the_books_began_is_closed() -> None:
+    with pytest.raises(actions.MonthNotClosable, match="Nothing is posted yet"):
+        _close(JANUARY)
+    line = TransferLine("assets:bank", "liabilities:unearned", Money(5, "CNY"))
+    post(source_code="x", kind="x", transfers=[line], description="", now=_in(FEBRUARY))
+
+    with pytest.raises(actions.MonthNotClosable, match="The books begin in 2026-02"):
+        _close(JANUARY)
+    with pytest.raises(actions.MonthNotClosable, match="2026-02 is to be closed first"):
+        _close(MARCH)
+
+    assert Closing.objects.count() == 0
+
+
 def test_month_whose_books_are_wrong_stays_open() -> None:
     line = TransferLine("liabilities:refunds", "assets:bank", Money(5, "CNY"))
     post(source_code="x", kind="x", transfers=[line], description="", now=_in(JANUARY))

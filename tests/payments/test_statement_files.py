@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ferriage.payments.providers.bank import camt as camt_files
 from ferriage.payments.providers.bank import csvfile
 from ferriage.payments.providers.bank.reference import found_in, new_reference
-from ferriage.payments.providers.bank.statement import StatementUnreadable
+from ferriage.payments.providers.bank.statement import Balance, StatementUnreadable
 from statement_files import (
     FEE,
     IBAN,
@@ -206,6 +206,57 @@ def test_layout_of_a_banks_csv_is_found(flavour: str) -> None:
     assert GIVEN in found_in(statement.lines[0].text)
     assert spent.text in statement.lines[1].text
     assert csvfile.Layout.from_json(layout.as_json()) == layout
+
+
+@pytest.mark.parametrize(
+    "heading", ["Text", "Details", "Purpose", "Verwendungszweck", "Remittance Information", "附言"]
+)
+def test_words_of_the_payer_are_read_beside_a_reference(heading: str) -> None:
+    data = (
+        f"Date;{heading};Amount;Balance;Reference\n2026-03-02;ferry {GIVEN};10.00;110.00;B-1\n"
+    ).encode()
+
+    [line] = csvfile.read(data, csvfile.guess(data), account="", currency="EUR").lines
+
+    assert line.text == f"ferry {GIVEN} B-1"
+
+
+def test_column_with_words_that_was_not_read_is_named() -> None:
+    data = b"Date;Wording;Amount;Reference;Kind;Valid\n2026-03-02;ferry fare;10.00;7;;2026-03-02\n"
+
+    assert csvfile.unread(data, csvfile.guess(data)) == [(1, "Wording")]
+
+
+BALANCED = ["2026-03-01;a;10.00;110.00", "2026-03-02;b;-30.00;80.00", "2026-03-02;c;5.00;85.00"]
+
+
+@pytest.mark.parametrize("rows", [BALANCED, BALANCED[::-1]], ids=["oldest first", "newest first"])
+def test_column_of_balances_says_what_the_account_held(rows: list[str]) -> None:
+    data = "\n".join(["Date;Text;Amount;Balance (EUR)", *rows, ""]).encode()
+
+    statement = csvfile.read(data, csvfile.guess(data), account="", currency="EUR")
+
+    assert statement.opening == Balance(on=date(2026, 3, 1), amount_minor=10000)
+    assert statement.closing == Balance(on=date(2026, 3, 2), amount_minor=8500)
+    assert statement.adds_up
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [BALANCED[0], BALANCED[2]],
+        ["2026-03-01;a;10.00;", "2026-03-01;a;10.00;110.00"],
+        # Read from either end it is whole, and says another thing.
+        ["2026-03-01;a;10.00;110.00", "2026-03-01;a;-10.00;100.00"],
+    ],
+    ids=["a row is missing", "a cell is empty", "either way"],
+)
+def test_balances_that_do_not_follow_each_other_are_not_believed(rows: list[str]) -> None:
+    data = "\n".join(["Date;Text;Amount;Balance", *rows, ""]).encode()
+
+    statement = csvfile.read(data, csvfile.guess(data), account="", currency="EUR")
+
+    assert (statement.opening, statement.closing) == (None, None)
 
 
 def test_kept_layout_reads_the_next_file() -> None:

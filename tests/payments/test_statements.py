@@ -438,6 +438,39 @@ def test_opening_balance_is_taken_once_and_the_bank_and_the_books_agree(
     assert (told.book_minor, told.bank_minor, told.difference_minor) == (70611, 70611, 0)
 
 
+def test_opening_balance_is_taken_from_the_first_statement_that_has_one(
+    till: Till, account: BankAccount
+) -> None:
+    _order, paid = wanted(till)
+    bare = f"date;amount;text\n2026-02-27;-5.00;pens\n2026-02-27;10.00;{paid.text}\n".encode()
+    post(till, account, bare)
+    # The bank held 695.00 before, and 700.00 after the two lines.
+    post(till, account, statement(FEE, opening=70000), take_opening=True)
+
+    told = comparison(account)
+
+    assert books()["equity:opening"] == 70000 - PRICE + 500
+    assert (told.waiting_minor, told.bank_minor, told.difference_minor) == (-500, 69610, 0)
+
+
+def test_balances_of_a_csv_agree_with_the_books_and_overlaps_are_no_gap(
+    till: Till, account: BankAccount
+) -> None:
+    head = "date;amount;text;balance"
+    rows = ["2026-03-01;5.00;a;105.00", "2026-03-02;5.00;b;110.00", "2026-03-03;5.00;c;115.00"]
+    rows += ["2026-03-05;5.00;e;125.00"]
+    for some in (rows[:2], rows[1:3]):
+        post(till, account, "\n".join([head, *some]).encode(), take_opening=True)
+    overlapping = comparison(account)
+    post(till, account, "\n".join([head, *rows[3:]]).encode())
+
+    told = comparison(account)
+
+    assert (overlapping.difference_minor, overlapping.gaps) == (0, ())
+    assert books()["equity:opening"] == 10000
+    assert (told.difference_minor, len(told.gaps)) == (-500, 1)
+
+
 def test_what_waits_and_what_is_missing_shows_as_difference(
     till: Till, account: BankAccount
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.test import Client
 
+from dearer import open_dearer
 from ferriage.core.money import Money
 from ferriage.orders import actions, balance
 from ferriage.orders.actions import Grant
@@ -258,6 +259,16 @@ def test_gift_code_is_bought_shown_once_and_used_by_another(
     assert "Somebody used the code." in text(alice.client.get(f"/orders/{order}/"))
     assert alice.client.post(f"/orders/{order}/gift/").status_code == 409
     assert_sound()
+
+
+def test_gift_page_offers_the_other_plans(till: Till, alice: Customer) -> None:
+    other = open_dearer(till)
+
+    page = text(alice.client.get(f"/gift/{till.shop.prices[1].code}/"))
+    back = text(alice.client.get(f"/gift/{other.prices[1].code}/"))
+
+    assert f'href="/gift/{other.prices[1].code}/">Ferry · Ten devices · 1 month' in page
+    assert f'href="/gift/{till.shop.prices[1].code}/"' in back
 
 
 def test_gift_to_a_number_says_nothing_of_its_owner(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import time_machine
+from django.template.loader import render_to_string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,6 +101,10 @@ def test_notice_is_there_exactly_in_the_last_14_days(left: timedelta) -> None:
     assert bool(found) == (timedelta(0) < left <= 14 * DAY)
     assert all(notice.days - 1 < left / DAY <= notice.days for notice in found)
     assert all(left <= notice.step * DAY for notice in found)
+    for notice in found:
+        hours, minutes = -(-left // timedelta(hours=1)), -(-left // timedelta(minutes=1))
+        assert notice.hours == (hours if left < DAY else 0)
+        assert notice.minutes == (minutes if left < timedelta(hours=1) else 0)
 
 
 def test_account_and_device_page_say_it(shop: Shop, client: Client) -> None:
@@ -117,6 +122,23 @@ def test_account_and_device_page_say_it(shop: Shop, client: Client) -> None:
         assert text.count("The line XD public may be open for 6 days more.") == 1
         assert text.count("2027-03-01 00:00 UTC") >= 1
         assert "notice-warn" in text
+
+
+@pytest.mark.parametrize(
+    ("left", "says"),
+    [
+        (timedelta(minutes=15), "Your term ends in 15 minutes."),
+        (timedelta(seconds=50), "Your term ends in 1 minute."),
+        (timedelta(hours=5), "Your term ends in 5 hours."),
+        (timedelta(days=1, hours=5), "Your term ends in 2 days."),
+    ],
+)
+def test_last_hours_and_minutes_are_told_as_such(left: timedelta, says: str) -> None:
+    told = list(notices.coming([], ends_at=LAPSE, now=LAPSE - left))
+
+    page = render_to_string("portal/notices.html", {"notices": told})
+
+    assert says in page
 
 
 def test_account_far_from_any_end_is_told_nothing(shop: Shop, client: Client) -> None:

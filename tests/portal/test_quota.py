@@ -155,6 +155,13 @@ def test_refund_says_what_of_it_is_for_a_pack(
     assert "for the data not used" in page
     assert "3.00 CNY" in page
 
+    use(held, 120 * GB, clock.now())
+    orders.count_use(now=clock.now())
+    used = page_of(alice, f"/account/{held.code}/refund/")
+
+    assert "its data is used: nothing is left to give back" in used
+    assert "for a data pack while none of it was used" in used
+
 
 def test_change_to_a_smaller_quota_says_that_devices_would_be_held(
     shop: Shop, alice: Customer, held: Subscription, now: datetime

@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from django.template.loader import render_to_string
 from django.test import Client
 
 from ferriage.orders.models import Buyer, Document, Order, Withdrawal
+from ferriage.orders.refunds import Part, Quote
 from ferriage.web.portal.customer import COOKIE
 from taxed import charge, confirm, set_up
 
@@ -55,6 +57,10 @@ def test_refund_page_shows_the_amount_that_confirming_books(
     answer = alice.client.post(f"{path}confirm/", form)
 
     paid.refresh_from_db()
+    told = alice.client.get("/account/").content.decode()
+    assert "That is 15 minutes after this page was made" in page
+    assert "It ends at the instant that was shown, 2026-03-21 12:15 UTC." in told
+    assert "Your term ends in 5 minutes." in told
     assert (answer.status_code, answer["Location"]) == (302, "/account/")
     assert form["quoted"] == f"{paid.refund_due_minor}CNY"
     assert f"{paid.refund_due_minor / 100:.2f} CNY" in page
@@ -94,6 +100,7 @@ def test_withdrawal_takes_two_steps_and_hands_out_its_acknowledgement(
     done = Withdrawal.objects.get()
     assert f'href="/withdraw/{subscription}/">Withdraw from contract here' in first
     assert "Confirm withdrawal here" in second
+    assert "whole, whatever was used of it" in second
     assert answer["Location"] == f"/withdrawn/{done.code}/"
     text = alice.client.get(f"/withdrawn/{done.code}.txt").content.decode()
     for said in (done.code, paid.code, "10.00 CNY", "2026-03-01 12:0"):
@@ -101,6 +108,17 @@ def test_withdrawal_takes_two_steps_and_hands_out_its_acknowledgement(
     pdf = alice.client.get(f"/withdrawn/{done.code}.pdf?language=de")
     assert (pdf["Content-Type"], pdf.content[:4]) == ("application/pdf", b"%PDF")
     assert done.code in alice.client.get("/withdraw/").content.decode()
+
+
+def test_withdrawal_that_gives_back_all_says_so_whatever_the_rule(
+    paid: Order, now: datetime
+) -> None:
+    part = Part(paid, "pro_rata", paid.amount_minor)
+
+    page = render_to_string("shared/quote.html", {"quote": Quote(now, (part,))})
+
+    assert "the whole price" in page
+    assert "for the time not used" not in page
 
 
 def test_withdrawal_needs_the_account_number_and_nothing_else(alice: Customer, paid: Order) -> None:

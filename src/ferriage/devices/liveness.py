@@ -6,10 +6,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from django.db.models import F
+
 from ferriage import wire
 from ferriage.core.models import SiteState
+from ferriage.devices import usage
+from ferriage.devices.models import UsageMonth
 from ferriage.fleet.models import Gateway, Line, PoolCurrent, PoolGateway
 from ferriage.fleet.queries import is_open, newest_permits
+from ferriage.plans.models import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +35,8 @@ class Refusal:
 class Live:
     """On how many of its gateways what was last written of a device is applied, and not refused.
 
-    `held` says that they let it reach the shop alone: its right ended, or no line of it is open.
+    `held` says that they let it reach the shop alone: its right ended, its data is used up, or no
+    line of it is open.
     """
 
     on: int
@@ -59,7 +65,7 @@ def liveness(devices: Sequence[Device], *, now: datetime) -> dict[str, Live]:
     """Tell by code how many gateways really run what was last written of each device.
 
     A gateway counts once, and only if it has applied the record in each pool that the device has
-    there. Five queries, however many devices.
+    there. Six queries, however many devices, and two more where data is used up.
     """
     rows = PoolCurrent.objects.filter(subject__in=[d.code for d in devices], kind="put")
     written: dict[str, list[_Written]] = defaultdict(list)
@@ -69,13 +75,24 @@ def liveness(devices: Sequence[Device], *, now: datetime) -> dict[str, Live]:
     members = _members(pools)
     open_pools = _open_pools(pools, now)
     epoch = SiteState.objects.values_list("epoch", flat=True).first() or ""
+    used_up = _used_up({device.subscription_id for device in devices}, now)
     found = {}
     for device in devices:
         own = written[device.code]
         stopped = device.hold_at is not None and device.hold_at <= now
+        stopped |= device.subscription_id in used_up
         held = stopped or not any(each.pool in open_pools for each in own)
         found[device.code] = _live(device.code, own, members, epoch, held=held)
     return found
+
+
+def _used_up(subscriptions: Iterable[int], now: datetime) -> set[int]:
+    """Return the subscriptions whose data is used up; packs are asked for where the plan's is."""
+    months = UsageMonth.objects.filter(subscription__in=subscriptions, ends_at__gt=now)
+    full = months.filter(bytes_used__gte=F("subscription__plan__quota_bytes"))
+    found = Subscription.objects.filter(pk__in=full.values_list("subscription_id", flat=True))
+    loaded = found.select_related("plan").prefetch_related("periods")
+    return {pk for pk, one in usage.standings(loaded, now).items() if one.is_used_up}
 
 
 def _members(pools: Iterable[int]) -> dict[int, list[PoolGateway]]:

@@ -12,6 +12,8 @@ from typing import Final
 UNALLOCATED: Final = "liabilities:unallocated"
 UNEARNED: Final = "liabilities:unearned"
 REFUNDS: Final = "liabilities:refunds"
+CREDITS: Final = "liabilities:credits"
+VOUCHERS: Final = "liabilities:vouchers"
 BANK: Final = "assets:bank"
 PAYABLE: Final = "liabilities:payable:hosting"
 
@@ -47,8 +49,8 @@ ENTRIES: Final = (
     Entry(UNEARNED, "service that was paid for and not given yet"),
     Entry(REFUNDS, "what is owed back to customers"),
     Entry(UNALLOCATED, "money that belongs to no order yet"),
-    Entry("liabilities:credits", "what customers' accounts hold"),
-    Entry("liabilities:vouchers", "what was paid for codes that nobody used yet"),
+    Entry(CREDITS, "what customers' accounts hold"),
+    Entry(VOUCHERS, "what was paid for codes that nobody used yet"),
     Entry("liabilities:disputes", "what a provider holds back until a dispute is over"),
     Entry("liabilities:tax:<place>", "tax that was taken and is to be paid over"),
     Entry("liabilities:partner:<name>", "a partner's shares that were not paid out yet"),

@@ -24,14 +24,17 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 type Sign = int
-"""1 when a movement adds to a figure, -1 when it takes from it, 0 when it is none of it."""
+"""1 when a movement adds to a figure, -1 when it takes from it, 0 when it is none of it.
+
+What `other` counts of a movement may be more than one time its amount.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
     """The figures of one month, by name: `received`, `earned`, `service:home`, `partner:anna`.
 
-    All are what moved in the month, but `unearned` is what was left at its end.
+    All are what moved in the month, but those of `LEFT` are what was left at its end.
     """
 
     month: date
@@ -62,17 +65,38 @@ def _earned(debit: str, credit: str) -> Sign:
     return credit.startswith("income:") - debit.startswith("income:")
 
 
-def _unearned(debit: str, credit: str) -> Sign:
-    return (credit == chart.UNEARNED) - (debit == chart.UNEARNED)
+def _in(*accounts: str) -> Callable[[str, str], Sign]:
+    return lambda debit, credit: (credit in accounts) - (debit in accounts)
+
+
+_LEFT: Final[Mapping[str, Callable[[str, str], Sign]]] = {
+    "unearned": _in(chart.UNEARNED),
+    "unallocated": _in(chart.UNALLOCATED),
+    "held": _in(chart.CREDITS, chart.VOUCHERS),
+    "queued": _in(chart.REFUNDS),
+}
+LEFT: Final = frozenset(_LEFT)
+"""The figures that are what was left at the end of a month."""
+
+
+def _other(debit: str, credit: str) -> Sign:
+    """Return what of a movement no other figure explains, such as tax or the owner's money."""
+    explained = (_earned, _refunded, *_LEFT.values())
+    return _received(debit, credit) - sum(figure(debit, credit) for figure in explained)
 
 
 WHOLE: Final[Mapping[str, Callable[[str, str], Sign]]] = {
     "received": _received,
     "earned": _earned,
-    "unearned": _unearned,
     "refunded": _refunded,
+    "other": _other,
+    **_LEFT,
 }
-"""The figures of the shop as a whole."""
+"""The figures of the shop as a whole.
+
+What was received since the first month is all that was earned, refunded and other, and what is left
+of each figure in `LEFT`.
+"""
 
 
 _KINDS: Final = {
@@ -127,10 +151,10 @@ def months(currency: str) -> list[Month]:
         for figure in figures_of(debit, credit):
             if direction := sign(figure, debit, credit):
                 sums[figure] += direction * minor
-    unearned, found = 0, []
+    left, found = dict.fromkeys(_LEFT, 0), []
     for month, sums in by_month.items():
-        unearned += sums["unearned"]
-        found.append(Month(month, {**sums, "unearned": unearned}))
+        left = {name: minor + sums[name] for name, minor in left.items()}
+        found.append(Month(month, {**sums, **left}))
     return found
 
 

@@ -137,10 +137,15 @@ def closed_until() -> datetime | None:
 
 def month_to_close(now: datetime) -> date | None:
     """Return the first month that is over and not closed; none when there is none."""
+    month = next_to_close()
+    return month if month is not None and ends_at(month) <= now else None
+
+
+def next_to_close() -> date | None:
+    """Return the month after the last closed one, or the first with an entry; none without any."""
     closed = Closing.objects.order_by("-month").values_list("month", flat=True).first()
     first = MonthFlow.objects.order_by("month").values_list("month", flat=True).first()
-    month = next_month(closed) if closed else first
-    return month if month is not None and ends_at(month) <= now else None
+    return next_month(closed) if closed else first
 
 
 def check() -> list[Finding]:

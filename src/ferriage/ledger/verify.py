@@ -7,7 +7,7 @@
 FILE is what `ferriage ledger export --format chain FILE` wrote: one line an entry, oldest first.
 Each hash covers the entry's bytes and the hash before, so one altered byte anywhere is found. Who
 writes every line from one on anew makes a chain that is sound in itself: compare it with an OLDER
-export, or its last hash with one that was noted elsewhere.
+export, or its last hash with one that was noted elsewhere. The OLDER export is checked first.
 
 Exit code 0: the books are whole. 1: the findings say what is not. 2: a file cannot be read.
 """
@@ -172,12 +172,22 @@ def findings(path: Path, books: Books, *, older: Path | None = None, head: str =
     """
     with path.open("rb") as file:
         found = list(islice(read(file, books), MOST_FINDINGS))
-    if older is not None:
+    if older is not None and (unsound := _unsound(older)):
+        # What it says of its hashes is worth nothing then, so nothing is compared with it.
+        found += unsound
+    elif older is not None:
         with path.open("rb") as new, older.open("rb") as old:
             found += since(new, old)
     if head and head != books.head:
         found.append(f"The books end with {books.head}, not with the hash that was noted.")
     return found
+
+
+def _unsound(older: Path) -> list[str]:
+    """Return what is wrong with the older export in itself."""
+    with older.open("rb") as file:
+        found = list(islice(read(file, Books()), MOST_FINDINGS))
+    return [f"In the older export: {finding}" for finding in found]
 
 
 def main() -> int:

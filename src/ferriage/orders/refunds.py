@@ -64,6 +64,11 @@ class Part:
         """What is owed."""
         return Money(self.owed_minor, self.order.currency)
 
+    @property
+    def is_whole_price(self) -> bool:
+        """Tell whether all that was to be paid is owed, by whichever rule."""
+        return 0 < self.owed_minor == self.order.amount_minor
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:

@@ -19,7 +19,7 @@ from ferriage.ledger import queries
 from ferriage.ledger.actions.chaining import append_closing
 from ferriage.ledger.actions.shares import settle
 from ferriage.ledger.models import Closing
-from ferriage.ledger.months import ends_at, last_instant, next_month
+from ferriage.ledger.months import ends_at, last_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,15 @@ def refuse_unless_next(month: date, now: datetime) -> None:
     last = Closing.objects.order_by("-month").first()
     if last is not None and month <= last.month:
         raise MonthNotClosable(_("%(month)s is closed already.") % {"month": f"{month:%Y-%m}"})
-    if last is not None and month != next_month(last.month):
+    following = queries.next_to_close()
+    if following is None:
+        raise MonthNotClosable(_("Nothing is posted yet: there is no month to close."))
+    if month < following:
         raise MonthNotClosable(
-            _("%(month)s is to be closed first.") % {"month": f"{next_month(last.month):%Y-%m}"}
+            _("The books begin in %(month)s.") % {"month": f"{following:%Y-%m}"},
+            _("Months before that hold nothing to close."),
+        )
+    if month != following:
+        raise MonthNotClosable(
+            _("%(month)s is to be closed first.") % {"month": f"{following:%Y-%m}"}
         )

@@ -98,6 +98,11 @@ def services(*, now: datetime, language: str) -> tuple[ServiceCard, ...]:
     return tuple(ServiceCard(service, tuple(group)) for service, group in by_service)
 
 
+def plans_on_sale(*, now: datetime, language: str) -> list[PlanCard]:
+    """Return the plans of which the public can buy something, in the shop's order."""
+    return [card for card in _plan_cards(now=now, language=language) if card.on_sale]
+
+
 def plan_card(plan: Plan, *, now: datetime, language: str) -> PlanCard | None:
     """Return one plan as the public may see it, or None."""
     cards = _plan_cards(now=now, language=language)

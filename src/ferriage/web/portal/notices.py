@@ -25,19 +25,24 @@ STEPS: Final = (14, 7, 1)
 """Days before the end at which a notice appears, grows more pressing, and is the last."""
 
 _DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
+_MINUTE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """Something of a customer's that ends soon: a line they use, or their term.
 
-    `step` is the last of `STEPS` that has come; `days` counts the begun ones.
+    `step` is the last of `STEPS` that has come; `days` counts the begun ones. On the last
+    day `hours` counts those that begun, and in the last hour `minutes`; else they are 0.
     """
 
     about: Literal["line", "term"]
     at: datetime
     days: int
     step: int
+    hours: int = 0
+    minutes: int = 0
     line: str = ""
 
 
@@ -79,4 +84,16 @@ def _notice(
     steps = [step for step in STEPS if timedelta(0) < left <= step * _DAY]
     if not steps:
         return None
-    return Notice(about=about, at=at, days=-(-left // _DAY), step=min(steps), line=line)
+    return Notice(
+        about=about,
+        at=at,
+        days=_begun(left, _DAY),
+        step=min(steps),
+        hours=_begun(left, _HOUR) if left < _DAY else 0,
+        minutes=_begun(left, _MINUTE) if left < _HOUR else 0,
+        line=line,
+    )
+
+
+def _begun(left: timedelta, unit: timedelta) -> int:
+    return -(-left // unit)

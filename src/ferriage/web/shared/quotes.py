@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from django.http import QueryDict
 
     from ferriage.plans.models import Subscription
+
+_MINUTE: Final = timedelta(minutes=1)
 
 
 def refund_rules() -> Rules:
@@ -35,6 +37,7 @@ def shown(subscription: Subscription, now: datetime) -> dict[str, object]:
         "quoted": " ".join(f"{money.amount_minor}{money.currency}" for money in found.owed),
         "at": at.isoformat(),
         "rules": rules,
+        "held_minutes": actions.QUOTE_HOLDS // _MINUTE if found.ends_at == at else 0,
     }
 
 

@@ -14,16 +14,19 @@ import re
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from charset_normalizer import from_bytes
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.money import Money
+from ferriage.payments.providers.bank.headings import columns_named
 from ferriage.payments.providers.bank.statement import (
     LARGEST_BYTES,
     MOST_LINES,
     MOST_MINOR,
+    Balance,
     Line,
     Statement,
     StatementUnreadable,
@@ -49,27 +52,15 @@ DATE_FORMATS: Final = (
     "%Y年%m月%d日",
 )
 DECIMALS: Final = (",", ".")
-_HEADINGS: Final = {
-    "day": (
-        "buchungstag|buchungsdatum|booking date|transaction date|date|交易日期|记账日期|交易时间"
-    ),
-    "amount": "betrag|betrag (eur)|betrag (€)|umsatz|amount|交易金额|金额|发生额",
-    "incoming": "haben|gutschrift|credit|paid in|收入金额|收入|贷方发生额|贷方金额|存入金额",
-    "outgoing": "soll|lastschrift|debit|paid out|支出金额|支出|借方发生额|借方金额|支取金额",
-    "currency": "währung|waehrung|currency|币种|货币",
-    "text": (
-        "verwendungszweck|buchungstext|description|reference|payment reference|details|remittance"
-        "|end-to-end-referenz|kundenreferenz (end-to-end)|附言|摘要|备注|用途|交易附言|商品说明"
-    ),
-    "reference": (
-        "bankreferenz|transaktions-id|transaction id|bank reference|流水号|交易流水号|交易订单号"
-    ),
-}
 _PENDING: Final = frozenset(
     {"umsatz vorgemerkt", "vorgemerkt", "ausstehend", "pending", "处理中", "等待付款", "交易关闭"}
 )
 """What banks put into a column of a row that is not booked yet, or never will be."""
 _MOST_PREAMBLE: Final = 40
+_NO_COLUMN: Final = frozenset(
+    {"encoding", "delimiter", "heading", "date_format", "decimal", "text"}
+)
+_WORD: Final = re.compile(r"[^\W\d_]{2}")
 _SIGNS: Final = str.maketrans(
     {"−": "-", "–": "-", "+": "", "\u00a0": "", "¥": "", "￥": "", "€": ""}
 )
@@ -83,6 +74,7 @@ class Layout:
         heading: Number of the row that names the columns; lines follow below it.
         text: Columns of what the payer wrote, in order.
         currency_column: None: every line is in the account's currency.
+        balance: What the account held after the line.
     """
 
     encoding: str
@@ -97,6 +89,7 @@ class Layout:
     currency_column: int | None = None
     text: tuple[int, ...] = ()
     reference: int | None = None
+    balance: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what is kept with the account."""
@@ -146,7 +139,7 @@ def guess(data: bytes) -> Layout:
     encoding, delimiter = guess_writing(data)
     table = rows(data, encoding, delimiter)
     for number, row in enumerate(table[:_MOST_PREAMBLE]):
-        columns = _columns(row)
+        columns = columns_named(row)
         if columns.get("day") is not None and _has_amount(columns):
             layout = Layout(
                 encoding=encoding,
@@ -188,7 +181,8 @@ def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Stateme
     if not _has_amount(asdict(layout)):
         raise StatementUnreadable(_("No column holds the amount."))
     table = rows(data, layout.encoding, layout.delimiter)
-    lines = []
+    lines: list[Line] = []
+    held: list[int | None] = []
     passed_over = 0
     for number, row in enumerate(table[layout.heading + 1 :], start=layout.heading + 2):
         if not re.search(r"\d", _cell(row, layout.day)) or _is_pending(row):
@@ -196,6 +190,7 @@ def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Stateme
             continue
         try:
             line = _line(row, layout, currency)
+            after = _held(row, layout, currency)
         except ValueError as error:
             raise StatementUnreadable(
                 _("Row %(row)d: %(why)s.") % {"row": number, "why": error},
@@ -203,8 +198,10 @@ def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Stateme
             ) from error
         if line.amount_minor:
             lines.append(line)
+            held.append(after)
     if not lines:
         raise StatementUnreadable(_("There is no line in this file."))
+    opening, closing = _balances(lines, held)
     # Two files that overlap must number equal lines of a day alike, whichever way they are sorted;
     # equal lines are equal, so their order among each other does not matter.
     return Statement(
@@ -212,8 +209,26 @@ def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Stateme
         account=account,
         currency=currency,
         lines=with_keys(sorted(lines, key=lambda line: line.booked_on)),
+        opening=opening,
+        closing=closing,
         passed_over=passed_over,
     )
+
+
+def unread(data: bytes, layout: Layout) -> list[tuple[int, str]]:
+    """Return number and name of each column with words in it that the layout does not read.
+
+    Args:
+        layout: One that reads the file.
+    """
+    table = rows(data, layout.encoding, layout.delimiter)[layout.heading :]
+    used = {value for name, value in asdict(layout).items() if name not in _NO_COLUMN}
+    used |= set(layout.text)
+    return [
+        (column, name)
+        for column, name in enumerate(table[0] if table else [])
+        if column not in used and any(_WORD.search(_cell(row, column)) for row in table[1:])
+    ]
 
 
 def _is_pending(row: Sequence[str]) -> bool:
@@ -241,6 +256,40 @@ def _minor(row: Sequence[str], layout: Layout, currency: str) -> int:
     came = _parsed(_cell(row, layout.incoming), layout.decimal, currency)
     went = _parsed(_cell(row, layout.outgoing), layout.decimal, currency)
     return abs(came) - abs(went)
+
+
+def _held(row: Sequence[str], layout: Layout, currency: str) -> int | None:
+    cell = _cell(row, layout.balance)
+    return _parsed(cell, layout.decimal, currency) if cell else None
+
+
+def _balances(
+    lines: Sequence[Line], held: Sequence[int | None]
+) -> tuple[Balance | None, Balance | None]:
+    """Return what the account held before and after, if each line's balance follows the last.
+
+    Banks put the newest line first or last. Where both ways fit and say different things, as with
+    a line and its return on one day, neither is believed.
+    """
+    paired = list(zip(lines, held, strict=True))
+    told = {ends for way in (paired, paired[::-1]) if (ends := _ends(way))}
+    return told.pop() if len(told) == 1 else (None, None)
+
+
+def _ends(paired: Sequence[tuple[Line, int | None]]) -> tuple[Balance, Balance] | None:
+    """Return what stood before the first and after the last of lines; None if they do not run."""
+    (first, after_first), (last, after_last) = paired[0], paired[-1]
+    if after_first is None or after_last is None:
+        return None
+    for (before, stood), (line, stands) in pairwise(paired):
+        if stood is None or stands != stood + line.amount_minor:
+            return None
+        if line.booked_on < before.booked_on:
+            return None
+    return (
+        Balance(on=first.booked_on, amount_minor=after_first - first.amount_minor),
+        Balance(on=last.booked_on, amount_minor=after_last),
+    )
 
 
 def _parsed(text: str, decimal: str, currency: str) -> int:
@@ -292,22 +341,6 @@ def _regular(table: list[list[str]]) -> int:
     """Say how much a file looks like a table: rows of the commonest width, times that width."""
     widths = Counter(len(row) for row in table if len(row) > 1)
     return max((width * count for width, count in widths.items()), default=0)
-
-
-def _columns(row: Sequence[str]) -> dict[str, Any]:
-    """Return which column holds what, by its heading; all that look like text are text."""
-    plain = [cell.strip("\t \"'").casefold() for cell in row]
-    found: dict[str, Any] = {}
-    for name, headings in _HEADINGS.items():
-        known = headings.split("|")
-        columns = sorted(
-            (known.index(cell), number) for number, cell in enumerate(plain) if cell in known
-        )
-        if name == "text":
-            found[name] = tuple(sorted(number for _rank, number in columns))
-        elif columns:
-            found["currency_column" if name == "currency" else name] = columns[0][1]
-    return found
 
 
 def _has_amount(columns: dict[str, Any]) -> bool:

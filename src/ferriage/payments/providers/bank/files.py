@@ -12,6 +12,7 @@ import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Sum
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core import audit
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
     from ferriage.core.actors import Actor
-    from ferriage.payments.providers.bank.statement import Line, Statement
+    from ferriage.payments.providers.bank.statement import Balance, Line, Statement
 
 FORGOTTEN: Final = timedelta(days=30)
 _CHUNK: Final = 500
@@ -190,7 +193,8 @@ def store(
     """Store the lines of a draft, each once, and empty the file. Booking them is the next step.
 
     Args:
-        take_opening: Post what the account held before its first statement as equity.
+        take_opening: Post what the account held before the first statement with a balance as
+            equity.
         presumed_place: Country of payers' banks where a line does not say it; empty presumes none.
 
     Raises:
@@ -244,9 +248,10 @@ def content(file: StatementFile) -> bytes:
     return bytes(file.content or b"")
 
 
-def is_first(account: BankAccount) -> bool:
-    """Tell whether no statement of the account was posted yet."""
-    return not BankStatement.objects.filter(account=account).exists()
+def opening_offered(account: BankAccount, found: Sequence[Statement]) -> Balance | None:
+    """Return what the books may take over: from the first statement that carries a balance."""
+    told = BankStatement.objects.filter(account=account, opening_minor__isnull=False)
+    return found[0].opening if found and not told.exists() else None
 
 
 def _check_account(account: BankAccount, found: Sequence[Statement]) -> None:
@@ -319,10 +324,17 @@ def _place(line: Line, presumed: str) -> str:
 
 
 def _take_opening(account: BankAccount, statement: Statement, now: datetime) -> None:
-    """Post what the bank held before, as far as the books do not say so already."""
-    if statement.opening is None or not is_first(account):
+    """Post what the bank held before, as far as books and stored lines do not say so already."""
+    opening = opening_offered(account, [statement])
+    if opening is None:
         return
-    minor = statement.opening.amount_minor - ledger.balance(account.book_account, account.currency)
+    first_on = min((line.booked_on for line in statement.lines), default=opening.on)
+    stored = StatementLine.objects.filter(account=account)
+    waiting = stored.exclude(state=StatementLine.State.DONE)
+    # Lines from that day on came after the balance, whether they are booked or wait.
+    later = stored.filter(booked_on__gte=first_on)
+    held = ledger.balance(account.book_account, account.currency) + _sum(waiting) - _sum(later)
+    minor = opening.amount_minor - held
     if minor == 0:
         return
     sides = (account.book_account, "equity:opening")
@@ -331,9 +343,13 @@ def _take_opening(account: BankAccount, statement: Statement, now: datetime) -> 
         source_code=account.code,
         kind="opening",
         transfers=[TransferLine(debit, credit, Money(abs(minor), account.currency))],
-        description=f"Held by {account.code} before its first statement",
+        description=f"Held by {account.code} before its first balance",
         now=now,
     )
+
+
+def _sum(lines: QuerySet[StatementLine]) -> int:
+    return lines.aggregate(total=Sum("amount_minor"))["total"] or 0
 
 
 def _finish(file: StatementFile, state: str, now: datetime, actor: Actor) -> None:

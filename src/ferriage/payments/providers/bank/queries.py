@@ -10,12 +10,13 @@ from django.db.models import Sum
 from ferriage.core import codes
 from ferriage.ledger import queries as ledger
 from ferriage.payments.models import Payment, Refund, Reseller
-from ferriage.payments.providers.bank import files, payouts
+from ferriage.payments.providers.bank import csvfile, files, payouts
 from ferriage.payments.providers.bank import reference as references
 from ferriage.payments.providers.bank.models import BankStatement, StatementLine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from django.db.models import QuerySet
 
@@ -95,14 +96,21 @@ def _gaps(closed: Sequence[BankStatement]) -> list[BankStatement]:
     """Return the statements before which one is missing.
 
     Statements may overlap, so one may open with any balance that was opened or closed with before.
+    A CSV begins at any line: one that begins within the days of another is no sign of a gap.
     """
     seen: set[int | None] = {None}
     missing = []
     for number, statement in enumerate(closed):
-        if number and statement.opening_minor not in seen:
+        within = statement.format == "csv" and _reaches(closed[:number], statement.first_on)
+        if number and statement.opening_minor not in seen and not within:
             missing.append(statement)
         seen |= {statement.opening_minor, statement.closing_minor}
     return missing
+
+
+def _reaches(before: Sequence[BankStatement], day: date | None) -> bool:
+    last = max((one.last_on for one in before if one.last_on), default=None)
+    return last is not None and day is not None and day <= last
 
 
 def waiting_lines() -> QuerySet[StatementLine]:
@@ -157,6 +165,19 @@ def preview(file: StatementFile) -> list[Preview]:
         )
         for statement in found
     ]
+
+
+def unread_columns(file: StatementFile, previews: Sequence[Preview]) -> list[tuple[int, str]]:
+    """Return the columns of a draft's CSV that may hold what payers wrote, and were not read.
+
+    Empty where a line names an order or a reseller: then the right column is read.
+    """
+    expected = [
+        shown.expected for one in previews for shown in one.lines if shown.line.amount_minor > 0
+    ]
+    if file.layout is None or set(expected) - {"unallocated", "known"} or not expected:
+        return []
+    return csvfile.unread(files.content(file), csvfile.Layout.from_json(file.layout))
 
 
 def _known(account: BankAccount, lines: Sequence[Line]) -> set[str]:

@@ -35,9 +35,18 @@ class AddOnForm(AmountForm):
         min_value=Decimal("0.001"),
         max_value=Decimal(1_000_000),
         decimal_places=3,
+        error_messages={"min_value": gettext_lazy("A pack adds at least 0.001 GB (1 MB).")},
         help_text=gettext_lazy("Only for more data on a plan with a quota."),
     )
     field_order = ["kind", "quota", "amount", "currency"]
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for the size of a pack where it is missing."""
+        typed: dict[str, Any] = super().clean() or self.cleaned_data
+        is_pack = typed.get("kind") == AddOnPrice.Kind.QUOTA_PACK
+        if is_pack and typed.get("quota") is None and "quota" not in self.errors:
+            self.add_error("quota", _("Say how many GB a pack adds to the month."))
+        return typed
 
 
 def set_price(request: StaffRequest, code: str) -> HttpResponse:

@@ -58,7 +58,9 @@ class BillForm(AmountForm):
 def index(request: StaffRequest) -> HttpResponse:
     """List the bills, newest first."""
     bills = HostingBill.objects.order_by("-pk")
-    return render(request, "backoffice/hosting.html", {"bills": bills})
+    names = dict(Gateway.objects.values_list("code", "name"))
+    shown = [(bill, names.get(bill.gateway, bill.gateway)) for bill in bills]
+    return render(request, "backoffice/hosting.html", {"bills": shown})
 
 
 def new(request: StaffRequest) -> HttpResponse:

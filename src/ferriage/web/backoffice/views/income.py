@@ -10,6 +10,7 @@ from django.http import Http404
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
+from ferriage.fleet.models import Gateway
 from ferriage.ledger import income
 from ferriage.web.shared import barchart
 
@@ -25,8 +26,12 @@ _DRAWN: Final = ("received", "earned", "refunded")
 NAMES: Final = {
     "received": _("Received"),
     "earned": _("Earned"),
-    "unearned": _("Unearned"),
     "refunded": _("Refunded"),
+    "other": _("Other"),
+    "unearned": _("Unearned"),
+    "unallocated": _("Money without an order"),
+    "held": _("Vouchers and balances"),
+    "queued": _("Refunds queued"),
 }
 _KINDS: Final = (
     ("service", _("Earned by service")),
@@ -49,8 +54,8 @@ class Table:
 
     title: object
     heads: Sequence[object]
-    rows: list[tuple[date, list[Cell]]]
-    sums: list[int | None]
+    rows: list[tuple[date, list[tuple[object, Cell]]]]
+    sums: list[tuple[object, int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +141,21 @@ def _table(
     title: object, shown: list[Month], names: Sequence[str], heads: Sequence[object]
 ) -> Table:
     rows = [
-        (row.month, [Cell(name, minor) for name, minor in _figures(row, names)]) for row in shown
+        (
+            row.month,
+            [
+                (head, Cell(name, minor))
+                for head, (name, minor) in zip(heads, _figures(row, names), strict=True)
+            ],
+        )
+        for row in shown
     ]
     sums = [
-        None if name == "unearned" else sum(row.figures.get(name, 0) for row in shown)
-        for name in names
+        (
+            head,
+            None if name in income.LEFT else sum(row.figures.get(name, 0) for row in shown),
+        )
+        for head, name in zip(heads, names, strict=True)
     ]
     return Table(title, heads, rows, sums)
 
@@ -148,10 +163,12 @@ def _table(
 def _named_tables(shown: list[Month]) -> list[Table]:
     """Return a table for each kind of names that has any."""
     tables = []
+    called = dict(Gateway.objects.values_list("code", "name"))
     for kind, title in _KINDS:
         names = sorted({name for row in shown for name in row.figures if _kind(name) == kind})
         if names:
-            tables.append(_table(title, shown, names, [_name(name) for name in names]))
+            heads = [called.get(_name(name), _name(name)) for name in names]
+            tables.append(_table(title, shown, names, heads))
     return tables
 
 

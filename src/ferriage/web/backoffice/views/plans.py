@@ -73,6 +73,11 @@ class LimitsForm(forms.Form):
         min_value=Decimal("0.001"),
         max_value=Decimal(1_000_000),
         decimal_places=3,
+        error_messages={
+            "min_value": gettext_lazy(
+                "Type at least 0.001 (1 MB), or leave it empty for any amount of data."
+            )
+        },
         help_text=gettext_lazy(
             "Both ways and all devices of a subscription together; when it is used up they are "
             "held until the month is over. Left empty, it is any amount, and nothing is counted."

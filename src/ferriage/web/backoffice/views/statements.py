@@ -37,6 +37,25 @@ if TYPE_CHECKING:
 
 _NEWEST: Final = 50
 _DELIMITERS: Final = [(";", ";"), (",", ","), ("\t", gettext_lazy("tabulator")), ("|", "|")]
+_ENCODINGS: Final = {
+    "utf-8-sig": "UTF-8",
+    "utf-16": "UTF-16",
+    "gb18030": gettext_lazy("Chinese (GB 18030)"),
+    "cp1252": gettext_lazy("Western Europe (Windows-1252)"),
+    "big5": gettext_lazy("Chinese, traditional (Big5)"),
+    "iso-8859-15": gettext_lazy("Western Europe (ISO 8859-15)"),
+}
+_DATE_FORMATS: Final = {
+    "%Y-%m-%d": gettext_lazy("year-month-day: 2026-03-31"),
+    "%d.%m.%Y": gettext_lazy("day.month.year: 31.03.2026"),
+    "%d.%m.%y": gettext_lazy("day.month.year: 31.03.26"),
+    "%d/%m/%Y": gettext_lazy("day/month/year: 31/03/2026"),
+    "%m/%d/%Y": gettext_lazy("month/day/year: 03/31/2026"),
+    "%Y/%m/%d": gettext_lazy("year/month/day: 2026/03/31"),
+    "%Y.%m.%d": gettext_lazy("year.month.day: 2026.03.31"),
+    "%Y%m%d": gettext_lazy("year, month, day: 20260331"),
+    "%Y年%m月%d日": gettext_lazy("year, month, day: 2026年3月31日"),
+}
 
 
 class AccountForm(forms.Form):
@@ -65,7 +84,8 @@ class LayoutForm(forms.Form):
     """How a CSV is written. Columns are offered by what the heading says of them."""
 
     encoding = forms.ChoiceField(
-        label=gettext_lazy("Encoding"), choices=[(name, name) for name in csvfile.ENCODINGS]
+        label=gettext_lazy("Encoding"),
+        choices=[(name, _ENCODINGS.get(name, name)) for name in csvfile.ENCODINGS],
     )
     delimiter = forms.ChoiceField(
         label=gettext_lazy("Between the columns stands"), choices=_DELIMITERS
@@ -75,7 +95,7 @@ class LayoutForm(forms.Form):
     )
     date_format = forms.ChoiceField(
         label=gettext_lazy("Days are written"),
-        choices=[(form, form) for form in csvfile.DATE_FORMATS],
+        choices=[(form, _DATE_FORMATS[form]) for form in csvfile.DATE_FORMATS],
     )
     decimal = forms.ChoiceField(
         label=gettext_lazy("Decimals stand behind"),
@@ -97,6 +117,9 @@ class LayoutForm(forms.Form):
     currency_column = forms.TypedChoiceField(
         label=gettext_lazy("Currency"), coerce=int, required=False, empty_value=None
     )
+    balance = forms.TypedChoiceField(
+        label=gettext_lazy("Balance after the line"), coerce=int, required=False, empty_value=None
+    )
     reference = forms.TypedChoiceField(
         label=gettext_lazy("The bank's number of the line"),
         coerce=int,
@@ -114,7 +137,7 @@ class LayoutForm(forms.Form):
     def __init__(self, *args: Any, columns: list[str], **options: Any) -> None:
         super().__init__(*args, **options)
         offered = [(number, f"{number + 1}: {name}") for number, name in enumerate(columns)]
-        for name in ("amount", "incoming", "outgoing", "currency_column", "reference"):
+        for name in ("amount", "incoming", "outgoing", "currency_column", "balance", "reference"):
             self._choices(name, [("", "–"), *offered])
         self._choices("day", offered)
         self._choices("text", offered)
@@ -216,11 +239,13 @@ def _previewed(found: StatementFile) -> dict[str, Any]:
         return {"refusal": refusal, "previews": []}
     except files.StatementRefused as refusal:
         return {"refusal": refusal, "previews": _worded(previews)}
-    first = previews[0].statement if files.is_first(found.account) else None
     return {
         "previews": _worded(previews),
         "can_post": True,
-        "opening": first.opening if first else None,
+        "opening": files.opening_offered(
+            found.account, [preview.statement for preview in previews]
+        ),
+        "unread": [(number + 1, name) for number, name in queries.unread_columns(found, previews)],
     }
 
 

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.shortcuts import redirect, render
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST, require_safe
 
@@ -22,6 +22,7 @@ from ferriage.core.hashing import hash_secret
 from ferriage.orders import actions as orders
 from ferriage.orders.models import Order
 from ferriage.payments import gifts
+from ferriage.web.portal import catalogue
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.orders import order_page, own_order, price_in_force, purchase
 from ferriage.web.shared.refusals import status_of
@@ -120,6 +121,12 @@ def _page(
     request: CustomerRequest, code: str, *, status: int = 200, **context: Any
 ) -> HttpResponse:
     context = purchase(request, code) | {"chosen": request.customer.place} | context
+    context["others"] = [
+        (card.plan, term)
+        for card in catalogue.plans_on_sale(now=request.now, language=get_language() or "en")
+        if card.plan != context["card"].plan
+        for term in [next(term for term in card.terms if not term.too_long)]
+    ]
     return render(request, "portal/gift.html", context, status=status)
 
 

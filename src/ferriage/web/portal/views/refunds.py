@@ -46,7 +46,7 @@ def refund_confirm(request: CustomerRequest, code: str) -> HttpResponse:
     mine = _own(request, code)
     try:
         at, quoted = quotes.sent(request.POST)
-        actions.refund_on_request(
+        done = actions.refund_on_request(
             subscription=mine,
             at=at,
             quoted=quoted,
@@ -56,7 +56,12 @@ def refund_confirm(request: CustomerRequest, code: str) -> HttpResponse:
         )
     except FerriageError as refusal:
         return _refund_page(request, mine, refusal)
-    messages.success(request, _("It ends as you asked. The amount is owed to you."))
+    ends_at = f"{done.ends_at:%Y-%m-%d %H:%M} UTC"
+    messages.success(
+        request,
+        _("It ends at the instant that was shown, %(at)s. The amount is owed to you.")
+        % {"at": ends_at},
+    )
     return redirect("account")
 
 
