@@ -17,7 +17,7 @@ from test_all_money import AllMoney
 
 from ferriage.core.errors import FerriageError
 from ferriage.ledger import partners
-from ferriage.ledger.actions import post, shares
+from ferriage.ledger.actions import shares
 from ferriage.orders.actions import chargeback, service
 from ferriage.orders.earning import earned_of
 from ferriage.payments import actions, disputed, recalls, settlement
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ferriage.orders.models import Order
-    from ferriage.payments.models import Payment
     from shop import Shop
 
     Story = Callable[[AllMoney], None]
@@ -149,25 +148,8 @@ def refund_is_not_posted(patch: pytest.MonkeyPatch) -> None:
 
 
 def receipt_is_posted_twice(patch: pytest.MonkeyPatch) -> None:
-    real = bank.post_receipt
-
-    def twice(payment: Payment, **how: Any) -> None:
-        real(payment, **how)
-        post(
-            source_code=payment.code,
-            kind="receipt",
-            sequence=1,
-            transfers=[
-                recalls.TransferLine(
-                    account, "liabilities:unallocated", recalls.Money(minor, "CNY")
-                )
-                for account, minor in how["from_accounts"]
-            ],
-            description="Again",
-            now=how["now"],
-        )
-
-    patch.setattr(bank, "post_receipt", twice)
+    real = bank.receipt_of
+    patch.setattr(bank, "receipt_of", lambda payment, sources: real(payment, sources * 2))
 
 
 def tax_is_earned(patch: pytest.MonkeyPatch) -> None:
