@@ -22,9 +22,13 @@ pytestmark = pytest.mark.tunnel
 
 
 def _peer_facts(world: World) -> list[str]:
-    """Return endpoint and handshake of every peer on the gateway."""
+    """Return endpoint and handshake of every peer on the gateway, by key.
+
+    The device itself lists its peers in no order.
+    """
     out = world.gateway.run("wg", "show", world.interface, "dump")
-    return ["\t".join(line.split("\t")[i] for i in (0, 2, 3, 4)) for line in out.splitlines()[1:]]
+    peers = sorted(out.splitlines()[1:])
+    return ["\t".join(peer.split("\t")[i] for i in (0, 2, 3, 4)) for peer in peers]
 
 
 def _sum(world: World) -> tuple[str, int, int]:
