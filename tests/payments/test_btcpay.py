@@ -156,7 +156,7 @@ def test_too_much_settles_and_the_rest_waits(
 
     order.refresh_from_db()
     assert order.state == "fulfilled"
-    assert came() == [(500, "unallocated", "too-little"), (1000, "settled", "")]
+    assert came() == [(500, "unallocated", "order-fulfilled"), (1000, "settled", "")]
     assert_sound()
 
 
