@@ -184,6 +184,7 @@ class Site:
         app = web.Application(client_max_size=64 << 20)
         app.router.add_post("/gateway/v1/enrol", self._signed(self._enrol, self.permit_key))
         app.router.add_post("/gateway/v1/report", self._signed(self._report, self.permit_key))
+        app.router.add_post("/gateway/v1/standing", self._signed(_standing, self.permit_key))
         app.router.add_get("/gateway/v1/watch", self._signed(self._watch, self.feed_key))
         app.router.add_get("/gateway/v1/snapshot", self._signed(self._snapshot, self.feed_key))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0, handler_cancellation=True)
@@ -365,6 +366,11 @@ class Site:
 
 def _closed() -> tuple[int, bytes]:
     return _problem(409, wire.GATEWAY_CLOSED, "This gateway is closed for good.")
+
+
+async def _standing(_: web.Request, body: bytes) -> tuple[int, bytes]:
+    wire.decode(body, wire.StandingRequest)
+    return 200, wire.encode(wire.Standing(state="serving"))
 
 
 def _problem(status: int, slug: str, message: str) -> tuple[int, bytes]:
