@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ferriage.devices.actions import NotAllowed
     from ferriage.devices.models import Device
     from ferriage.devices.queries import Placement
+    from ferriage.fleet.actions import NewGateway
     from ferriage.fleet.models import Gateway
     from ferriage.plans.models import Plan, Subscription
 
@@ -30,40 +31,59 @@ _LABEL: Final = "operator"
 def add_gateway(parsed: argparse.Namespace) -> int:
     """Record a gateway, let it serve a line, and print how its host enrols."""
     house.enter()
+    from ferriage.cli.gateways import line_named
     from ferriage.core import clock
-    from ferriage.core.db import writing
     from ferriage.fleet import actions
-    from ferriage.fleet.bundle import NoBundle, block
-    from ferriage.fleet.models import Line
 
-    actor = Actor("command", "gateway add")
-    line = Line.objects.filter(code=parsed.line).first()
-    if parsed.line and line is None:
-        raise CommandError(f"There is no line {parsed.line}. `ferriage list` names all.")
-    # Both or neither: a gateway that was recorded alone would keep its name, and its token unsaid.
-    with writing():
-        new = actions.create_gateway(
-            name=parsed.name,
-            place=parsed.place,
-            endpoint_host=parsed.endpoint_host,
-            endpoint_port=parsed.endpoint_port,
-            now=clock.now(),
-            actor=actor,
-        )
-        if line is not None:
-            actions.assign(gateway=new.gateway, line=line, now=clock.now(), actor=actor)
-    say(f"Gateway {new.gateway.code}. On its host, as root and within one hour:\n")
-    tell(f"  ferriage agent enrol {new.token}")
-    with contextlib.suppress(NoBundle):  # set up from a wheel alone: the token is enough
-        pasted = block(new.token)
-        say("\nOn a bare Debian 12 or 13 host paste this instead; it fetches its agent here:\n")
-        say(pasted.rstrip())
+    new = actions.create_gateway(
+        name=parsed.name,
+        place=parsed.place.upper(),
+        endpoint_host=parsed.endpoint_host,
+        endpoint_port=parsed.endpoint_port,
+        line=line_named(parsed.line) if parsed.line else None,
+        now=clock.now(),
+        actor=Actor("command", "gateway add"),
+    )
+    _say_how_to_enrol(new)
     say(f"\nLet UDP {_ports(new.gateway)} reach that host. Each further line that it serves, and")
     say("each further pool of a line, takes the next port by itself: better open those too.")
     if not parsed.endpoint_host:
         say("\nCustomers' files will name the address with which that host reaches the internet.")
         say("If tunnels reach it at another, add --endpoint-host and the name or address.")
+    if not parsed.line:
+        _say_that_it_serves_nothing(new.gateway)
     return Exit.DONE
+
+
+def _say_how_to_enrol(new: NewGateway) -> None:
+    from ferriage.fleet.bundle import NoBundle, OnlyHere, block
+
+    host, pasted, refusal = "its host", "", None
+    try:
+        pasted = block(new.token)
+    except NoBundle:  # set up from a wheel alone: the token is enough
+        pass
+    except OnlyHere as error:
+        host, refusal = "the shop's own machine", error
+    say(f"Gateway {new.gateway.code}. On {host}, as root and within one hour:\n")
+    tell(f"  ferriage agent enrol {new.token}")
+    if pasted:
+        say("\nOn a bare Debian 12 or 13 host paste this instead; it fetches its agent here:\n")
+        say(pasted.rstrip())
+    if refusal is not None:
+        say(f"\n{refusal.message}\n{refusal.remedy}")
+
+
+def _say_that_it_serves_nothing(gateway: Gateway) -> None:
+    from ferriage.fleet.queries import lines_to_serve
+
+    say(f"\n{gateway.name} serves nothing until it is given a line. That is done by “Serve a line”")
+    say("on its page in the back office, or by")
+    codes = [line.code for line in lines_to_serve(gateway.place)]
+    for code in codes or ["LINE"]:
+        tell(f"  ferriage gateway serve {shlex.quote(gateway.name)} {code}")
+    if not codes:
+        say(f"once there is a line that enters in {gateway.place}: make one there, under Lines.")
 
 
 def set_endpoint(parsed: argparse.Namespace) -> int:
