@@ -261,7 +261,9 @@ def test_check_ticks_what_is_there_and_warns_of_gateways_nobody_reaches(shop: Pa
 
 
 def test_check_names_a_port_that_another_program_holds(shop: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    # Bound and not listening: who is asked there is refused at once.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         site = ferriage(shop, "check", FERRIAGE_SITE_LISTEN=listen)
         hub = ferriage(shop, "check", FERRIAGE_HUB_LISTEN=listen)
