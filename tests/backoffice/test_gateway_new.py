@@ -125,7 +125,7 @@ def test_block_that_leads_nowhere_is_not_shown(
     page = olga.post(reverse("staff-gateway-new"), TYPED).content.decode()
 
     names = ", ".join(re.findall(r"(\w+\.url) =", wrong))
-    assert f"No block to paste on another host is shown: there, {wrong}" in page
+    assert f"would mean that host itself: {wrong}" in page
     assert f"where other hosts reach the shop ({names})" in page
     assert "gateway.sh" not in page
     assert "On the shop's own machine, as root:" in unescape(page)

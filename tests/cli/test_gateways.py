@@ -97,7 +97,7 @@ def test_block_that_leads_nowhere_is_not_printed(
     done = ferriage(shop, "gateway", "add", "one", "--place", "SE", **said)
 
     assert done.returncode == 0, done.stderr
-    assert f"No block to paste on another host is shown: there, {wrong}" in done.stdout
+    assert f"would mean that host itself: {wrong}" in done.stdout
     assert "On the shop's own machine, as root and within one hour:" in done.stdout
     assert "agent enrol fe1." in done.stdout
     assert "gateway.sh" not in done.stdout

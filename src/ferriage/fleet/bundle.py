@@ -109,7 +109,10 @@ def _refuse_only_here(wrong: Mapping[str, str]) -> None:
     if wrong:
         said = ", ".join(f"{name} = {url}" for name, url in wrong.items())
         raise OnlyHere(
-            _("No block to paste on another host is shown: there, %s means that host itself.")
+            _(
+                "No block to paste on another host is shown. There, an address of this shop "
+                "would mean that host itself: %s."
+            )
             % said,
             _(
                 "Write into the settings file where other hosts reach the shop (%s), start it "
