@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ferriage.cli import house, reach
-from ferriage.cli.words import CommandError, Exit, complain, say, tell
+from ferriage.cli.words import CommandError, Exit, as_called, complain, say, tell
 from ferriage.config import config_path
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def hub(_: argparse.Namespace) -> int:
     """Answer gateways' long-polls; no Django."""
     from ferriage.hub import server
 
-    return server.main(house.load())
+    return server.main(house.load(), spelled=as_called)
 
 
 def hold(_: argparse.Namespace) -> int:
@@ -81,7 +81,7 @@ def agent(_: argparse.Namespace) -> int:
     """Run the agent of an enrolled gateway."""
     from ferriage.agent import run
 
-    return run.main(house.load())
+    return run.main(house.load(), spelled=as_called)
 
 
 def enrol(parsed: argparse.Namespace) -> int:
