@@ -130,7 +130,13 @@ def test_owner_sees_what_a_restored_backup_forgot_and_lets_devices_on(
     assert PoolChange.objects.filter(pool=pool, kind="allow").count() == 1
 
 
-def test_gateway_token_is_shown_once(olga: Client, yard: Yard) -> None:  # noqa: ARG001 -- its law
+def test_gateway_token_is_shown_once(
+    olga: Client,
+    yard: Yard,  # noqa: ARG001 -- its law
+    settings: SettingsWrapper,
+) -> None:
+    config = settings.FERRIAGE
+    settings.FERRIAGE = replace(config, hub=replace(config.hub, url="http://hub.example:8001"))
     typed = {"name": "beta", "place": "XD", "endpoint_host": "192.0.2.9", "endpoint_port": "51820"}
 
     made = olga.post(reverse("staff-gateway-new"), typed)

@@ -373,10 +373,13 @@ class Agent:
             await self._guarded("clock", lambda: self._store.save_clock(self._clock.now()))
 
 
-def main(config: Config) -> int:
+def main(config: Config, *, spelled: Callable[[str], str] = str) -> int:
     """Run the agent until SIGTERM or SIGINT and return the exit code, having said why.
 
     Once: to a person in words, to a log as an event like the others.
+
+    Args:
+        spelled: Spells commands in a text so that whoever started this can type them.
     """
     configure_log()
     state_dir = config.resolve(config.agent.state_dir)
@@ -386,7 +389,7 @@ def main(config: Config) -> int:
         asyncio.run(_serve(config, state_dir))
     except AgentError as error:
         if sys.stderr.isatty():
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(f"{spelled(str(error))}\n")
         else:
             log.critical("agent.failed", reason=str(error))
         return error.exit_code
