@@ -10,8 +10,10 @@ from django.urls import reverse
 from people import logged_in, make_staff
 
 from ferriage.fleet import actions
-from ferriage.fleet.models import Alarm, Gateway, PoolGateway
+from ferriage.fleet.models import Alarm, Gateway, PoolChange, PoolGateway
+from ferriage.web.backoffice.tags import lasting
 from ferriage.web.backoffice.views import gateways as gateway_pages
+from yard import OWNER
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -125,3 +127,28 @@ def test_gateway_page_says_how_far_each_line_is(olga: Client, yard: Yard, now: d
     assert "runs something else" in olga.get(address).content.decode()
     PoolGateway.objects.update(applied_rev=0, applied_digest="")
     assert f"{member.pool.revision} behind for" in olga.get(address).content.decode()
+    PoolChange.objects.all().delete()
+    beyond = f"{member.pool.revision} behind for more than 7 days"
+    assert beyond in olga.get(address).content.decode()
+    actions.begin_history(witnesses={}, now=now, actor=OWNER)
+    text = olga.get(address).content.decode()
+    assert "has not taken up the restored records yet" in text
+    assert "behind for" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 seconds"),
+        (1, "1 second"),
+        (119, "119 seconds"),
+        (120, "2 minutes"),
+        (7_199, "119 minutes"),
+        (7_200, "2 hours"),
+        (172_799, "47 hours"),
+        (172_800, "2 days"),
+        (604_800, "7 days"),
+    ],
+)
+def test_length_is_told_in_the_unit_people_use(seconds: int, words: str) -> None:
+    assert lasting(seconds) == words

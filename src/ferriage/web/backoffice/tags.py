@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from django import template
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from ferriage.core.money import Money
 from ferriage.fleet import alarmwords
 from ferriage.web.backoffice.needed import question_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from ferriage.approvals.facts import Question
@@ -120,6 +122,21 @@ def instant(at: datetime | None) -> str:
 def last_day(ends_at: datetime | None) -> str:
     """Return the last day before an instant that is a midnight of UTC; a dash for never."""
     return "–" if ends_at is None else f"{ends_at - timedelta(seconds=1):%Y-%m-%d}"
+
+
+@register.filter
+def lasting(seconds: int) -> str:
+    """Return a length in the largest unit of which there are two, rounded down."""
+    size, words = next(pair for pair in _LENGTHS if seconds >= 2 * pair[0] or pair[0] == 1)
+    return words(seconds // size)
+
+
+_LENGTHS: Final[tuple[tuple[int, Callable[[int], str]], ...]] = (
+    (86_400, lambda n: ngettext("%(n)s day", "%(n)s days", n) % {"n": n}),
+    (3_600, lambda n: ngettext("%(n)s hour", "%(n)s hours", n) % {"n": n}),
+    (60, lambda n: ngettext("%(n)s minute", "%(n)s minutes", n) % {"n": n}),
+    (1, lambda n: ngettext("%(n)s second", "%(n)s seconds", n) % {"n": n}),
+)
 
 
 @register.filter
