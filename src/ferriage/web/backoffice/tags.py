@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from ferriage.core.money import Money
-from ferriage.fleet import alarmwords
+from ferriage.fleet import alarmwords, warningwords
 from ferriage.web.backoffice.needed import question_text
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ register = template.Library()
 register.filter("alarm_title", alarmwords.title)
 register.filter("alarm_said", alarmwords.said)
 register.filter("alarm_remedy", alarmwords.remedy)
+register.filter("warning_said", warningwords.said)
 
 NAVIGATION: Final = (
     (
