@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,43 @@ def test_partner_sees_no_alarms_of_machines(yard: Yard, now: datetime) -> None:
     pia = logged_in(make_staff("pia", "partner"))
 
     assert "bytes do not" not in pia.get(reverse("staff-start")).content.decode()
+
+
+def _counted(client: Client) -> tuple[list[str], int]:
+    """Return the numbers beside the menu's link to alarms, on a page that shows none itself."""
+    with CaptureQueriesContext(connection) as asked:
+        text = client.get(reverse("staff-payments")).content.decode()
+    queries = [query["sql"] for query in asked if "fleet_alarm" in query["sql"]]
+    return re.findall(r'<span class="staff-count">(\d+)<', text), len(queries)
+
+
+def test_menu_tells_how_many_alarms_are_open_with_one_query(
+    olga: Client, yard: Yard, now: datetime
+) -> None:
+    assert _counted(olga) == ([], 1)
+    gateway = yard.gateway(yard.open_line()).row
+    _alarm(gateway, now)
+    _alarm(gateway, now, Alarm.Kind.SLOW_BUILD)
+    # On the closed menu of a telephone, in it, and at the side of a wide page.
+    assert _counted(olga) == (["2", "2", "2"], 1)
+
+    actions.settle_alarms(now=now + timedelta(days=2))
+    assert _counted(olga) == ([], 1)
+
+
+def test_menu_of_a_role_without_alarms_asks_for_none(yard: Yard, now: datetime) -> None:
+    _alarm(yard.gateway(yard.open_line()).row, now)
+
+    assert _counted(logged_in(make_staff("pia", "partner"))) == ([], 0)
+
+
+def test_warning_of_a_gateway_is_told_in_the_reader_s_language(olga: Client, yard: Yard) -> None:
+    gateway = yard.gateway(yard.open_line()).row
+    Gateway.objects.update(warnings=["watch pool_1: no route to host"])
+
+    for address in (reverse("staff-gateways"), reverse("staff-gateway", args=[gateway.code])):
+        told = "Listening for changes (pool_1): no route to host"
+        assert told in olga.get(address).content.decode()
 
 
 def test_whoever_sees_to_an_alarm_is_named(olga: Client, yard: Yard, now: datetime) -> None:

@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 
 from ferriage.core.money import Money
 from ferriage.fleet import alarmwords, warningwords
+from ferriage.fleet.alarming import open_alarms
 from ferriage.web.backoffice.needed import question_text
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ register.filter("alarm_said", alarmwords.said)
 register.filter("alarm_remedy", alarmwords.remedy)
 register.filter("warning_said", warningwords.said)
 
+_ALARMS: Final = "staff-alarms"
 NAVIGATION: Final = (
     (
         "",
@@ -54,7 +56,7 @@ NAVIGATION: Final = (
         (
             ("staff-lines", _("Lines")),
             ("staff-gateways", _("Gateways")),
-            ("staff-alarms", _("Alarms")),
+            (_ALARMS, _("Alarms")),
         ),
     ),
     (
@@ -80,9 +82,20 @@ NAVIGATION: Final = (
 )
 
 
+@register.simple_tag(takes_context=True)
+def open_alarm_count(context: dict[str, Any]) -> int:
+    """Return how many alarms are open; none for a role that may not see them."""
+    staff = getattr(context["request"], "staff", None)
+    return open_alarms().count() if staff is not None and staff.may(_ALARMS) else 0
+
+
 @register.inclusion_tag("backoffice/navigation.html", takes_context=True)
-def navigation(context: dict[str, Any], label: str) -> dict[str, object]:
-    """Render the links that the reader's role may follow, in groups; nothing before log-in."""
+def navigation(context: dict[str, Any], label: str, alarms: int) -> dict[str, object]:
+    """Render the links that the reader's role may follow, in groups; nothing before log-in.
+
+    Args:
+        alarms: How many are open, to stand beside their link.
+    """
     request = context["request"]
     staff = getattr(request, "staff", None)
     groups = [
@@ -92,7 +105,14 @@ def navigation(context: dict[str, Any], label: str) -> dict[str, object]:
     ]
     shown = [group for group in groups if group[1]]
     tables = staff is not None and staff.may("staff-audit")
-    return {"groups": shown, "label": label, "tables": tables}
+    alarms_url = reverse(_ALARMS)
+    return {
+        "groups": shown,
+        "label": label,
+        "tables": tables,
+        "alarms": alarms,
+        "alarms_url": alarms_url,
+    }
 
 
 @register.filter
