@@ -19,8 +19,9 @@ from ferriage.fleet import actions
 from ferriage.fleet.models import Line, PoolGateway
 from ferriage.fleet.queries import line_facts, newest_permits
 from ferriage.orders.waiting import lapses_of
-from ferriage.web.backoffice.fields import PlaceField, PlacesField, row
+from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
+from ferriage.web.backoffice.places import PlaceChoice, PlacesChoice
 from ferriage.web.backoffice.views.determinations import question_key, question_text
 from ferriage.web.shared.refusals import status_of
 
@@ -42,12 +43,9 @@ class LineForm(forms.Form):
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=60)
     party = forms.ModelChoiceField(Party.objects.order_by("name"), label=gettext_lazy("Operator"))
-    enter_place = PlaceField(label=gettext_lazy("Where tunnels enter"))
-    exit_place = PlaceField(label=gettext_lazy("Where traffic leaves to the internet"))
-    sell_places = PlacesField(
-        label=gettext_lazy("Where its customers may be"),
-        help_text=gettext_lazy("One or more ISO 3166 codes."),
-    )
+    enter_place = PlaceChoice(label=gettext_lazy("Where tunnels enter"))
+    exit_place = PlaceChoice(label=gettext_lazy("Where traffic leaves to the internet"))
+    sell_places = PlacesChoice(label=gettext_lazy("Where its customers may be"))
     customer_class = forms.ChoiceField(
         label=gettext_lazy("Who its customers are"),
         choices=[(key, CLASS_NAMES[key]) for key in CUSTOMER_CLASSES],
