@@ -61,7 +61,7 @@ def _counted(client: Client) -> tuple[list[str], int]:
     with CaptureQueriesContext(connection) as asked:
         text = client.get(reverse("staff-payments")).content.decode()
     queries = [query["sql"] for query in asked if "fleet_alarm" in query["sql"]]
-    return re.findall(r'<span class="staff-count">(\d+)<', text), len(queries)
+    return re.findall(r'<b aria-hidden="true">(\d+)</b>', text), len(queries)
 
 
 def test_menu_tells_how_many_alarms_are_open_with_one_query(
