@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from ferriage.fleet import actions, newcomer
 from ferriage.fleet.alarming import open_alarms, open_alarms_of
@@ -20,6 +20,7 @@ from ferriage.fleet.bundle import NoBundle, OnlyHere, block
 from ferriage.fleet.lookout import healths, is_silent
 from ferriage.fleet.models import Gateway, Line, PoolGateway
 from ferriage.fleet.queries import lines_to_serve, ports_of
+from ferriage.web.backoffice import forgotten
 from ferriage.web.backoffice import newcomer as words
 from ferriage.web.backoffice.fields import PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
@@ -145,6 +146,7 @@ def gateway(request: StaffRequest, code: str) -> HttpResponse:
         "alarms": shown.alarms,
         "pools": [(member, _lag([member])) for member in members],
         "ports": ports_of(found),
+        "since": forgotten.of(members),
     }
     response = render(request, "backoffice/gateway.html", context)
     if context["newcomer_ticks"]:
@@ -300,7 +302,11 @@ def removals(request: StaffRequest, code: str, pool: str) -> HttpResponse:
     return form_page(
         request,
         RemovalsForm(request.POST or None, initial={"digest": member.deferred_digest}),
-        title=_("%(gateway)s would drop %(count)s devices on %(line)s")
+        title=ngettext(
+            "%(gateway)s would drop one device on %(line)s",
+            "%(gateway)s would drop %(count)s devices on %(line)s",
+            member.deferred,
+        )
         % {"gateway": found.name, "count": member.deferred, "line": member.pool.line.name},
         submit=_("Allow: drop them"),
         back=reverse("staff-gateway", args=[code]),
