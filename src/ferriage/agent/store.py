@@ -14,6 +14,7 @@ import msgspec
 from ferriage import wire
 from ferriage.agent import remembered
 from ferriage.agent.clock import boot_id, boot_seconds
+from ferriage.agent.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -145,9 +146,13 @@ class Store:
         Args:
             least: From a clock, so that a new file in a lost one's place gives none again.
         """
-        number = max(int(self.get(key, "0")) + 1, least)
+        number = max(self.last_number(key) + 1, least)
         self.put(key, str(number))
         return number
+
+    def last_number(self, key: str) -> int:
+        """Return the highest number that this key gave; 0 for none."""
+        return int(self.get(key, "0"))
 
     def save_clock(self, site_time: float) -> None:
         """Remember site time with the boot clock it belongs to."""
@@ -327,10 +332,20 @@ class Store:
         return {slot: msgspec.json.decode(record, type=Element) for slot, record in rows}
 
     def save_elements(
-        self, elements: Mapping[int, Element], *, gone: Mapping[int, wire.Usage] = NOTHING
+        self,
+        elements: Mapping[int, Element],
+        *,
+        gone: Mapping[int, wire.Usage] = NOTHING,
+        last_number: int = 0,
     ) -> None:
-        """Persist counters; of those that are gone keep what is to be reported as final."""
+        """Persist counters; of those that are gone keep what is to be reported as final.
+
+        Args:
+            last_number: The highest number of an incarnation given so far; 0 for no news of it.
+        """
         with self._transaction():
+            if last_number:
+                self.put("element", str(last_number))
             self._db.executemany("DELETE FROM element WHERE slot = ?", [(slot,) for slot in gone])
             self._db.executemany(
                 "INSERT OR IGNORE INTO final (incarnation, usage) VALUES (?, ?)",
@@ -369,30 +384,5 @@ class Store:
         with self._transaction():
             remembered.acknowledge(self._db, sequence, int(self.clock()))
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db)
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the block raises."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            try:
-                self._db.execute("COMMIT")
-            except sqlite3.Error:
-                self._undo()
-                raise
-        else:
-            self._undo()
-
-    def _undo(self) -> None:
-        # On a full disk SQLite may have done so by itself.
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+    def _transaction(self) -> Transaction:
+        return Transaction(self._db)
