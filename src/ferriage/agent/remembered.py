@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS stand (
 CREATE TABLE IF NOT EXISTS sent (
     incarnation TEXT PRIMARY KEY, pool TEXT NOT NULL, usage TEXT NOT NULL,
     at INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS buried_at ON buried (at);
+CREATE INDEX IF NOT EXISTS sent_at ON sent (at);
 """
 MOST_FINALS: Final = 2000
 """Final values in one report."""
