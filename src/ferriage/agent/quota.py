@@ -19,7 +19,7 @@ from ferriage import wire
 from ferriage.agent.store import Element
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
     from ferriage.agent.store import Store
     from ferriage.agent.usage import Counts
@@ -121,12 +121,18 @@ class Quotas:
         self._forget()
 
     def observe(
-        self, counts: Counts, devices: Mapping[int, tuple[str, wire.Device]], *, now: float
+        self,
+        counts: Counts,
+        devices: Mapping[int, tuple[str, wire.Device]],
+        *,
+        passing: Container[object] = (),
+        now: float,
     ) -> None:
         """Take over what the elements show; nothing of it where that cannot be kept.
 
         Args:
             devices: Pool and record by slot; only those with a quota are counted.
+            passing: Slots that no device has any more, but through which packets pass yet.
             now: Site time.
         """
         before, self._records = self._records, {s: d for s, d in devices.items() if d[1].quota}
@@ -135,7 +141,7 @@ class Quotas:
             if before.get(slot) != record:  # what it may use may be another now: ask
                 self._ask(slot)
         self._follow()
-        gone = self._leaving(counts)
+        gone = self._leaving(counts, passing)
         begun, found = set(), {}
         for slot in self._records.keys() & counts.keys():
             shown = counts[slot]
@@ -172,15 +178,16 @@ class Quotas:
             if element is not None and element.device == held.id and element.pool != pool:
                 self._put(slot, msgspec.structs.replace(element, pool=pool))
 
-    def _leaving(self, counts: Counts) -> dict[int, wire.Usage]:
+    def _leaving(self, counts: Counts, passing: Container[object]) -> dict[int, wire.Usage]:
         """Return what is final of those that are not counted any more.
 
-        Their elements are unmapped by now, so what these show is the last of it.
+        Their elements are unmapped, so what these show is the last of it; those that are yet to be
+        wait for the next look.
         """
         gone = {}
         for slot, element in self._elements.items():
             held, shown = self._records.get(slot), counts.get(slot)
-            if held is not None and held[1].id == element.device:
+            if (held is not None and held[1].id == element.device) or slot in passing:
                 continue
             whole = shown is not None and not _is_less(shown, element)
             last = _seen(element, shown) if whole and shown else element
@@ -225,21 +232,24 @@ class Quotas:
         return bool(self._elements)
 
     def usage(
-        self, pools: Iterable[str], sequence: int, *, most: int
+        self, pools: Collection[str] | None, sequence: int, *, most: int
     ) -> tuple[tuple[wire.Usage, ...], bool]:
         """Return what the site does not know yet, and whether there is more than `most` of it.
 
         Those that it was never told of come first, then those of whom it heard longest ago.
+
+        Args:
+            pools: Only of these; None for whichever pool it is, also one that was left.
         """
-        waiting = list(islice(self._waiting(frozenset(pools)), most + 1))
+        waiting = list(islice(self._waiting(pools), most + 1))
         asked = dict(waiting[:most])
         self._asked = sequence, asked
         return tuple(asked.values()), len(waiting) > most
 
-    def _waiting(self, pools: Container[str]) -> Iterator[tuple[int, wire.Usage]]:
+    def _waiting(self, pools: Collection[str] | None) -> Iterator[tuple[int, wire.Usage]]:
         for slot in chain(self._new, self._changed):
             element = self._elements[slot]
-            if element.pool in pools:
+            if pools is None or element.pool in pools:
                 yield slot, _usage(element, final=False)
 
     def acknowledged(self, sequence: int) -> None:
