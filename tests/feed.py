@@ -82,6 +82,7 @@ class Site:
         self.quotas: dict[str, int] = {}
         self.used: dict[str, dict[str, tuple[int, int]]] = {}
         self.clock_offset = 0.0
+        self.silent: set[str] = set()  # paths that a proxy answers for
         self.spoil: Callable[[bytes], tuple[int, bytes]] | None = None
         self.sign_answers = True
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -212,6 +213,8 @@ class Site:
     ) -> Callable[[web.Request], Coroutine[Any, Any, web.Response]]:
         async def answer(request: web.Request) -> web.Response:
             self.calls.append(request.path)
+            if request.path in self.silent:
+                return web.Response(status=503)  # as a proxy says before a dead process
             body = await request.read()
             status, content = self._check(request, body) or await handler(request, body)
             now = int(self.now())

@@ -17,7 +17,7 @@ from ferriage.core.hashing import hash_secret, new_token
 from ferriage.fleet import site
 from ferriage.fleet.actions.permits import repeat
 from ferriage.fleet.actions.plain import is_endpoint
-from ferriage.fleet.actions.pools import LAST_PORT, join
+from ferriage.fleet.actions.pools import LAST_PORT, join, leave
 from ferriage.fleet.models import EnrolToken, Gateway, Line, Pool, PoolGateway
 
 if TYPE_CHECKING:
@@ -182,8 +182,7 @@ def unassign(*, gateway: Gateway, line: Line, now: datetime, actor: Actor) -> Ga
     """
     with writing():
         _refuse_closed(gateway)
-        members = PoolGateway.objects.filter(gateway=gateway, pool__line=line)
-        if not members.delete()[0]:
+        if not leave(gateway, line, now):
             raise NotAssignable(_("This gateway does not serve the line."))
         _record(gateway, "unassigned", now, actor, line=line.code)
     return gateway
