@@ -74,6 +74,7 @@ def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
         orders.charge_back(
             order=payment.order,
             money=money,
+            whole=dispute.amount_minor >= payment.order.due_minor,
             asset=dispute.asset,
             source_code=dispute.code,
             now=now,

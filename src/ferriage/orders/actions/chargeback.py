@@ -36,7 +36,14 @@ LOSSES: Final = "expenses:disputes"
 
 
 def charge_back(
-    *, order: Order, money: Money, asset: str, source_code: str, now: datetime, actor: Actor
+    *,
+    order: Order,
+    money: Money,
+    whole: bool,
+    asset: str,
+    source_code: str,
+    now: datetime,
+    actor: Actor,
 ) -> None:
     """Let an order end now and give up what its payer took back, earned or not.
 
@@ -48,6 +55,8 @@ def charge_back(
     balance. A gift's code stays good for whoever was given it, and what was paid for it is a loss.
 
     Args:
+        money: What is taken now; less than was disputed where refunds that waited went by it.
+        whole: Whether as much was disputed as the order's payment brought.
         asset: The account of the books that the money leaves.
         source_code: The dispute.
 
@@ -63,7 +72,7 @@ def charge_back(
         elif order.kind == Order.Kind.GIFT:
             post_all(_loss(source_code, asset, money, money.amount_minor), now=now)
         else:
-            _take_from_order(order, money, asset, source_code, now, actor)
+            _take_from_order(order, money, asset, source_code, now, actor, whole=whole)
         audit.record(
             now=now,
             actor=actor,
@@ -150,12 +159,19 @@ def _take_from_balance(
 
 
 def _take_from_order(
-    order: Order, money: Money, asset: str, source_code: str, now: datetime, actor: Actor
+    order: Order,
+    money: Money,
+    asset: str,
+    source_code: str,
+    now: datetime,
+    actor: Actor,
+    *,
+    whole: bool,
 ) -> None:
     """Take back what the order is still worth, and let it end; the rest is a loss."""
     books = queries.books_of([order])[order.code]
     taken = 0
-    if order.state == Order.State.FULFILLED and money.amount_minor >= order.due_minor:
+    if order.state == Order.State.FULFILLED and whole:
         taken = min(money.amount_minor, order.amount_minor - _gone(books))
         _end(order, source_code, now, actor)
     gone_before = gone_back_of(order)
