@@ -107,7 +107,6 @@ def refund_that_waits_goes_by_the_dispute(shop: Shop) -> list[int]:
 
 
 def refunded_and_taken_back_too(shop: Shop) -> list[int]:
-    shop.sell()
     payment = shop.sell()
     assert payment.order is not None
     shop.till.end(payment.order, shop.now)
