@@ -15,6 +15,7 @@ from ferriage.ledger import queries as ledger
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance
 from ferriage.orders.actions import Refused, settle
+from ferriage.orders.balancemodels import CREDITED
 from ferriage.orders.models import Order
 from ferriage.payments import queries
 from ferriage.payments.capture import Captured, change_once, owe_back
@@ -70,10 +71,12 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
     """Give money that came without a usable reference to the order it was meant for.
 
     Raises:
-        NotAssignable: Another amount or currency, or the order cannot be settled now.
+        NotAssignable: Another amount or currency, the order cannot be settled now, or the money is
+            disputed.
         StaleState: The money is not unallocated any more.
     """
     with writing():
+        _check_undisputed(payment)
         order = Order.objects.get(pk=order.pk)
         if Payment.objects.filter(order=order, outcome="settled").exists():
             raise NotAssignable(
@@ -118,9 +121,11 @@ def credit_unallocated(
     """Give money that no order took to the balance of the account that it was meant for.
 
     Raises:
+        NotAssignable: It is disputed.
         StaleState: It is not unallocated any more.
     """
     with writing():
+        _check_undisputed(payment)
         change_once(
             Payment.objects.filter(pk=payment.pk, outcome="unallocated").update(outcome="credited")
         )
@@ -129,7 +134,7 @@ def credit_unallocated(
             account=account,
             money=money,
             source_code=payment.code,
-            kind="credited",
+            kind=CREDITED,
             against="liabilities:unallocated",
             now=now,
         )
@@ -138,6 +143,14 @@ def credit_unallocated(
         )
     payment.refresh_from_db()
     return payment
+
+
+def _check_undisputed(payment: Payment) -> None:
+    """Refuse to give away what its payer is taking back."""
+    if payment.disputes.filter(state=Dispute.State.OPEN).exists():
+        raise NotAssignable(
+            _("This money is disputed by its payer."), _("Wait until the dispute is over.")
+        )
 
 
 def _why(result: Refused) -> object:

@@ -56,6 +56,7 @@ def lose(*, dispute: Dispute, now: datetime, actor: Actor) -> bool:
         if not disputed.close(dispute=dispute, state=State.LOST, now=now, actor=actor):
             return False
         _lose(dispute, now, actor)
+        orders.let_go(source_code=dispute.code, now=now)
     return True
 
 
@@ -73,6 +74,7 @@ def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
         orders.charge_back(
             order=payment.order,
             money=money,
+            whole=dispute.amount_minor >= payment.order.due_minor,
             asset=dispute.asset,
             source_code=dispute.code,
             now=now,
@@ -108,7 +110,17 @@ def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor
 
 
 def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datetime) -> None:
-    """Take back money that no order took, or that went on otherwise."""
+    """Take back money that no order took, or that was credited, or that went on otherwise."""
+    taken = orders.take_credited(
+        payment_code=payment.code,
+        money=money,
+        asset=dispute.asset,
+        source_code=dispute.code,
+        now=now,
+    )
+    if taken == money.amount_minor:
+        return
+    money = Money(money.amount_minor - taken, money.currency)
     waits = Payment.objects.filter(
         pk=payment.pk, outcome="unallocated", received_minor=dispute.amount_minor
     )
