@@ -45,6 +45,7 @@ def _book(shop: Shop) -> dict[str, str]:
     till = Till(shop, shop.now)
     held = shop.holder()
     shop.device(held)
+    till.top_up(held.account, 700)
     account = files.add_account(
         name="Everyday", number="", currency="CNY", now=till.now, actor=OLGA
     )

@@ -13,8 +13,10 @@ from people import logged_in, make_staff
 
 from counter import Counter, open_counter
 from ferriage.core import clock
+from ferriage.core.actors import CUSTOMER
 from ferriage.core.models import AuditEntry
 from ferriage.core.money import Money
+from ferriage.orders import actions as orders
 from ferriage.orders import balance
 from ferriage.payments import accounts, inbox, settlement
 from ferriage.payments.models import Difference, Payment, ProviderAccount
@@ -179,6 +181,31 @@ def test_dispute_is_listed_and_said_on_the_subscription(olga: Client, counter: C
     row = next(row for row in shown[0].split("<tr>") if "dp_1" in row)
     labels = re.findall(r'data-label="([^"]+)"', row)
     assert labels == ["Dispute", "Order", "Amount", "Reason", "Since"]
+
+
+def test_subscription_says_what_is_on_the_balance_and_what_of_it_is_held(
+    olga: Client, counter: Counter
+) -> None:
+    till = counter.till
+    order = till.sell()
+    assert order.account is not None
+    assert order.subscription is not None
+    address = reverse("staff-subscription", args=[order.subscription.code])
+    before = olga.get(address).content.decode()
+    till.top_up(order.account, 500)
+    payment = counter.begin(till.order_topup(order.account, 700))
+    counter.tell(counter.world.pay(payment, counter.now))
+    renewal = till.order(account=order.account)
+    orders.pay_from_balance(order=renewal, minor=300, now=counter.now, actor=CUSTOMER)
+    money = Money(700, "CNY")
+    counter.say("dispute-opened", payment, "evt_d", dispute="dp_1", money=money, reason="fraud")
+
+    shown = olga.get(address).content.decode()
+
+    assert "account’s balance" not in before
+    assert "12.00 CNY" in shown
+    assert "3.00 CNY of it are reserved for open orders" in shown
+    assert "7.00 CNY of it are held: a payment that brought it is disputed" in shown
 
 
 def test_callbacks_that_nobody_signed_are_told(olga: Client, counter: Counter) -> None:

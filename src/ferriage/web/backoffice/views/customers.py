@@ -20,6 +20,7 @@ from ferriage.devices.models import Device
 from ferriage.devices.queries import devices_of
 from ferriage.orders import actions as orders
 from ferriage.orders.actions import refunds as orders_refunds
+from ferriage.orders.balance import balances_of
 from ferriage.orders.models import Order
 from ferriage.plans.models import Subscription
 from ferriage.plans.queries import device_limit, holds_of, subscription_end
@@ -101,6 +102,7 @@ def subscription(request: StaffRequest, code: str) -> HttpResponse:
         "periods": found.periods.order_by("pk"),
         "devices": [(device, live.get(device.code)) for device in held],
         "orders": Order.objects.filter(subscription=found).order_by("-pk"),
+        "balances": balances_of(found.account),
     }
     return render(request, "backoffice/subscription.html", context)
 
