@@ -12,7 +12,7 @@ from ferriage.core.db import writing
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import actions as orders
-from ferriage.payments import actions, disputed, gifts
+from ferriage.payments import actions, disputed, gifts, suspense
 from ferriage.payments.models import Dispute, Payment, Refund
 
 if TYPE_CHECKING:
@@ -109,16 +109,19 @@ def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor
 
 def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datetime) -> None:
     """Take back money that no order took, or that went on otherwise."""
-    waits = Payment.objects.filter(
-        pk=payment.pk, outcome="unallocated", received_minor=dispute.amount_minor
-    )
-    source = "expenses:disputes"
-    if waits.update(outcome="charged-back"):
-        source = "liabilities:unallocated"
+    waited = suspense.give_up(payment, money.amount_minor)
+    sources = {
+        "liabilities:unallocated": waited,
+        "expenses:disputes": money.amount_minor - waited,
+    }
     post(
         source_code=dispute.code,
         kind="dispute-lost",
-        transfers=[TransferLine(source, dispute.asset, money)],
+        transfers=[
+            TransferLine(source, dispute.asset, Money(minor, money.currency))
+            for source, minor in sources.items()
+            if minor
+        ],
         description=f"Dispute {dispute.code} of payment {payment.code}",
         now=now,
     )

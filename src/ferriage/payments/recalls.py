@@ -20,7 +20,7 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
-from ferriage.payments import disputed
+from ferriage.payments import disputed, suspense
 from ferriage.payments.capture import Captured, change_once, finish
 from ferriage.payments.models import Dispute, Payment
 
@@ -109,14 +109,15 @@ def win(*, dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> C
     """Say that money which waits for an order is what a bank had taken: the service goes on.
 
     Raises:
+        NotAssignable: It is being taken back itself, or a part of it was.
         RecallWrong: Another amount or currency.
         StaleState: The recall is over, or the money waits no more, or it came by no bank.
     """
     with writing():
-        waits = Payment.objects.filter(pk=payment.pk, account=None, outcome="unallocated").first()
+        waits = Payment.objects.filter(pk=payment.pk, account=None).first()
         change_once(int(waits is not None))
         assert waits is not None  # noqa: S101 -- the line before
-        if Money(waits.received_minor or 0, waits.currency) != _money(dispute):
+        if suspense.take_whole(waits, outcome="returned") != _money(dispute):
             raise RecallWrong(
                 _("This money is of another amount."),
                 _("Choose what came again; nothing was booked."),
