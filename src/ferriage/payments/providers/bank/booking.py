@@ -64,6 +64,7 @@ def post_file(
     *,
     file: StatementFile,
     take_opening: bool = False,
+    take_doubtful: bool = False,
     presumed_place: str = "",
     now: datetime,
     actor: Actor,
@@ -71,15 +72,16 @@ def post_file(
     """Store the lines of a draft and book each; what is refused for now the worker tries again.
 
     Args:
-        take_opening: As `files.store`, like the other.
+        take_opening: As `files.store`, like the others.
 
     Raises:
-        StatementRefused: As `files.store`, like the other.
+        StatementRefused: As `files.store`.
         StaleState: It was posted or dropped.
     """
     stored = files.store(
         file=file,
         take_opening=take_opening,
+        take_doubtful=take_doubtful,
         presumed_place=presumed_place,
         now=now,
         actor=actor,
