@@ -53,9 +53,9 @@ def received(reference: str, now: datetime, number: str = "N-1") -> Payment:
     ).payment
 
 
-def take(now: datetime, text: str, *, reversal: bool) -> StatementLine:
+def take(now: datetime, text: str, *, minor: int = -1000, reversal: bool) -> StatementLine:
     account = files.add_account(name="E", number=IBAN, currency="CNY", now=now, actor=OWNER)
-    entry = Entry(minor=-1000, text=text, reference="REC-1", reversal=reversal)
+    entry = Entry(minor=minor, text=text, reference="REC-1", reversal=reversal)
     data = camt([entry], currency="CNY", opening=1000)
     file = files.upload(account=account, name="m.xml", data=data, now=now, actor=OWNER)
     booking.post_file(file=file, now=now, actor=OWNER)
@@ -118,6 +118,37 @@ def test_other_payment_or_other_account_is_named_and_one_of_both(
     recall.refresh_from_db()
     assert [page.status_code for page in (neither, unknown, wordless)] == [422, 422, 422]
     assert recall.state == "void"
+
+
+def test_money_that_is_being_taken_back_offers_nothing_until_that_is_decided(
+    olga: Client, now: datetime
+) -> None:
+    waits = received("", now, "N-2")
+    part = take(now, "out", minor=-600, reversal=False)
+    olga.post(reverse("staff-bank-line", args=[part.code]), {"payment": waits.code})
+    ways = [reverse(f"staff-unallocated-{way}", args=[waits.code]) for way in WAYS]
+
+    disputed = pages(olga)
+    refused = [olga.post(way).status_code for way in ways]
+    decide(olga, "lost", Dispute.objects.get())
+    decided = pages(olga)
+    asked = olga.get(ways[-1]).content.decode()
+
+    assert [way in disputed for way in ways] == [False, False, False]
+    assert "It is being taken back" in disputed
+    assert refused == [422, 422, 409]
+    assert [way in decided for way in ways] == [False, True, True]
+    assert "6.00 CNY of it were taken back" in decided
+    assert "4.00 CNY" in asked
+
+
+WAYS = ("assign", "credit", "refund")
+
+
+def pages(olga: Client) -> str:
+    """Return both pages that list money without an order."""
+    both = [olga.get(reverse(name)) for name in ("staff-payments", "staff-bank")]
+    return "".join(page.content.decode() for page in both)
 
 
 def test_staff_say_of_a_line_which_payment_it_took_back(

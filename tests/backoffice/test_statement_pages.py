@@ -186,6 +186,22 @@ def test_csv_whose_words_were_not_read_warns_before_it_is_posted(
     assert "pays its order" in read
 
 
+def test_balances_that_contradict_the_lines_ask_for_a_look(
+    olga: Client, account: BankAccount
+) -> None:
+    rows = b"2026-03-01;a;10.00;110.00\n2026-03-02;b;30.00;80.00\n"
+    asked = text(upload(olga, account, b"Date;Text;Amount;Balance\n" + rows, "m.csv"))
+    address = reverse("staff-statement-post", args=[StatementFile.objects.get().code])
+
+    refused = olga.post(address)
+    draft = StatementFile.objects.get().state
+    olga.post(address, {"take_doubtful": "on"})
+
+    assert "I compared each line with my bank" in asked
+    assert (refused.status_code, draft) == (409, "draft")
+    assert StatementFile.objects.get().state == "posted"
+
+
 def test_layout_is_asked_for_in_words(olga: Client, account: BankAccount) -> None:
     upload(olga, account, china_csv([Entry(minor=1000, text="x", reference="1")]), "m.csv")
 

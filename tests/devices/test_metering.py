@@ -21,6 +21,7 @@ from ferriage.devices.models import (
     UsageDay,
     UsageMonth,
 )
+from ferriage.devices.usagemodels import MOST_COUNTED
 from ferriage.fleet import actions as fleet
 from ferriage.fleet import alarmwords
 from ferriage.fleet.models import Alarm, Gateway, PoolChange, PoolCurrent
@@ -318,6 +319,39 @@ def test_more_counters_make_no_device_faster(
 
     assert [row[2] for row in days()] == [minute]
     assert Incarnation.objects.filter(aside_down=minute).count() == 4
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["the idle one first", "the idle one last"])
+def test_counter_that_stands_still_gives_no_time_to_one_that_grows(
+    agent: Agent, shop: Shop, now: datetime, order: int
+) -> None:
+    """Both are told at the same instant, and what the report left over is the least of both."""
+    device = shop.device(shop.holder())
+    most = shop.plan.rate_down_bps // 8 * 59
+    total = 0
+    for second in range(1, 9):
+        total += most
+        rows = [
+            agent.row(device, second, incarnation="boot.e1"),
+            agent.row(device, total, incarnation="boot.e2"),
+        ]
+        agent.tell(*rows[::order], at=now + second * timedelta(seconds=1))
+
+    assert sum(row[2] for row in days()) < 2 * most
+
+
+def test_month_and_day_stay_where_a_count_ends(agent: Agent, shop: Shop, now: datetime) -> None:
+    """What one gateway made up keeps no report of another from being taken over."""
+    device = shop.device(shop.holder())
+    agent.tell(agent.row(device, 1000), at=now + MINUTE)
+    UsageMonth.objects.update(bytes_used=MOST_COUNTED)
+    UsageDay.objects.update(bytes_down=MOST_COUNTED)
+
+    agent.tell(agent.row(device, 2000), at=now + 2 * MINUTE)
+
+    assert [row.bytes_used for row in UsageMonth.objects.all()] == [MOST_COUNTED]
+    assert [row.bytes_down for row in UsageDay.objects.all()] == [MOST_COUNTED]
+    assert Incarnation.objects.get().told_down == 2000
 
 
 def test_what_is_let_pass_comes_back_with_time(agent: Agent, shop: Shop, now: datetime) -> None:

@@ -153,6 +153,27 @@ def test_bytes_of_a_month_that_is_over_are_counted_there(
     assert UsageDay.objects.get().on == row.told_at.date()
 
 
+def test_more_than_anybody_uses_is_dropped_and_not_counted(
+    agent: Agent, device: Device, now: datetime
+) -> None:
+    """Counted, it would come to more than a month holds, and no report would be taken any more."""
+    agent.tell(agent.row(device, 1000), at=now + MINUTE)
+    made_up = [agent.row(device, 1 << 54, incarnation=f"b.e{number}") for number in range(2)]
+    agent.tell(*made_up, at=now + MINUTE + timedelta(seconds=1))
+    first, second = setaside.waiting()
+    how = {"reason": "They say so.", "now": now + 2 * MINUTE, "actor": OWNER}
+
+    setaside.count(row=first, waits=first.waits, **how)
+    with pytest.raises(setaside.TooMany):
+        setaside.count(row=second, waits=second.waits, **how)
+    waits_still = setaside.waiting().get()
+    setaside.drop(row=second, waits=second.waits, **how)
+
+    assert waits_still == second
+    assert UsageMonth.objects.get().bytes_used == (1 << 54) + 1000
+    assert _is_whole(now + 2 * MINUTE)
+
+
 def test_database_drops_no_more_than_was_set_aside(row: Incarnation) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         Incarnation.objects.filter(pk=row.pk).update(dropped_up=row.aside_up + 1)

@@ -222,6 +222,105 @@ def test_payment_that_came_again_can_be_taken_back_again(
     assert_sound()
 
 
+def taken_again(till: Till, account: BankAccount, payment: Payment) -> Dispute:
+    """Let staff say that the bank took a payment back, as they find it by now."""
+    payment.refresh_from_db()
+    out = Entry(minor=-(payment.received_minor or 0), text="Chargeback", reference="L7")
+    post(till, account, out, number="2")
+    line = StatementLine.objects.latest("pk")
+    booking.take_back_with(line=line, payment=payment, now=till.now, actor=OWNER)
+    return Dispute.objects.latest("pk")
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_what_came_again_stands_for_the_payment_that_was_taken_back(
+    till: Till, account: BankAccount, sold: Order, *, quoted: bool
+) -> None:
+    """Taken back itself, it holds what that one paid for, and ends it when it is lost."""
+    first = recall(till, account, sold)
+    again = till.receive(reference(sold) if quoted else "no reference", PRICE).payment
+    if not quoted:
+        recalls.win(dispute=first, payment=again, now=till.now, actor=OWNER)
+
+    second = taken_again(till, account, again)
+    open_books = books()
+    while_open = held()
+    disputes.lose(dispute=second, now=till.now, actor=OWNER)
+
+    assert second.payment == first.payment
+    assert while_open == (True, "staff")
+    assert open_books == {"assets:disputed": PRICE, "liabilities:unearned": PRICE}
+    assert sold.subscription is not None
+    assert subscription_end(sold.subscription).is_over(till.now)
+    assert books() == {}
+    assert_sound()
+
+
+def test_what_came_again_twice_ends_each_recall_once(
+    till: Till, account: BankAccount, sold: Order
+) -> None:
+    recall(till, account, sold)
+    second = taken_again(till, account, till.receive(reference(sold), PRICE).payment)
+
+    last = till.receive(reference(sold), PRICE)
+
+    second.refresh_from_db()
+    assert (second.state, second.came_again, last.outcome) == ("won", last.payment, "returned")
+    assert held()[1] == "term"
+    assert recalls.is_taken(last.payment) is False
+    assert_sound()
+
+
+def test_no_more_is_taken_back_than_came_again(
+    till: Till, account: BankAccount, sold: Order
+) -> None:
+    post(till, account, Entry(minor=-300, text="out", reference="L1"))
+    booking.take_back_with(
+        line=StatementLine.objects.get(),
+        payment=Payment.objects.get(order=sold),
+        now=till.now,
+        actor=OWNER,
+    )
+    again = till.receive(reference(sold), 300).payment
+    post(till, account, Entry(minor=-PRICE, text="out", reference="L2"), number="2")
+
+    with pytest.raises(recalls.RecallWrong):
+        booking.take_back_with(
+            line=StatementLine.objects.latest("pk"), payment=again, now=till.now, actor=OWNER
+        )
+
+    assert_sound()
+
+
+def test_recall_moved_to_what_came_again_is_of_the_payment_it_stands_for(
+    till: Till, account: BankAccount, sold: Order
+) -> None:
+    recall(till, account, sold)
+    again = till.receive(reference(sold), PRICE).payment
+    other = taken_again(till, account, Payment.objects.get(order=till.sell()))
+
+    moved = recalls.move(dispute=other, payment=again, now=till.now, actor=OWNER)
+
+    assert moved.payment.order == sold
+    with pytest.raises(recalls.RecallWrong):
+        recalls.move(dispute=moved, payment=again, now=till.now, actor=OWNER)
+    assert_sound()
+
+
+def test_database_lets_one_payment_come_again_for_one_recall(
+    till: Till, account: BankAccount, sold: Order
+) -> None:
+    recall(till, account, sold)
+    till.receive(reference(sold), PRICE)
+    won = Dispute.objects.get()
+    won.pk, won.code, won.reference = None, "dsp_other", "REC-2"
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        won.save(force_insert=True)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Dispute.objects.update(state="void")
+
+
 # --- lost -------------------------------------------------------------------------------------
 
 

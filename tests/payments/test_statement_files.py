@@ -259,6 +259,50 @@ def test_balances_that_do_not_follow_each_other_are_not_believed(rows: list[str]
     assert (statement.opening, statement.closing) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("rows", "doubted"),
+    [
+        (BALANCED, False),
+        (BALANCED[::-1], False),
+        ([BALANCED[0], BALANCED[2]], True),
+        (["2026-03-01;a;10.00;", "2026-03-01;a;10.00;110.00"], False),
+        (["2026-03-01;a;10.00;110.00", "2026-03-01;a;-10.00;100.00"], False),
+        ([BALANCED[1]], False),
+        # A line that went and was read as one that came.
+        (["2026-03-01;a;10.00;110.00", "2026-03-02;b;30.00;80.00"], True),
+    ],
+    ids=["oldest first", "newest first", "missing", "no balance", "either way", "one", "wrong"],
+)
+def test_lines_that_no_order_of_balances_fits_are_doubtful(
+    rows: list[str], *, doubted: bool
+) -> None:
+    data = "\n".join(["Date;Text;Amount;Balance", *rows, ""]).encode()
+
+    statement = csvfile.read(data, csvfile.guess(data), account="", currency="EUR")
+
+    assert statement.is_doubtful is doubted
+
+
+@pytest.mark.parametrize(
+    ("cells", "minor"),
+    [
+        ("10.00,", 1000),
+        ("-10.00,", -1000),
+        (",10.00", -1000),
+        (",-10.00", -1000),
+        ("0.00,10.00", -1000),
+        ("10.00,0.00", 1000),
+    ],
+)
+def test_column_of_what_came_keeps_its_sign(cells: str, minor: int) -> None:
+    """What the bank took back stands there with a minus; what went, with one or without."""
+    data = f"交易日期,收入金额,支出金额,摘要,流水号\n2026-03-01,{cells},冲正,A1\n".encode()
+
+    [line] = csvfile.read(data, csvfile.guess(data), account="", currency="CNY").lines
+
+    assert line.amount_minor == minor
+
+
 def test_kept_layout_reads_the_next_file() -> None:
     layout = csvfile.guess(china_csv([PAID]))
 

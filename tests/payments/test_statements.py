@@ -54,6 +54,36 @@ def post(till: Till, account: BankAccount, data: bytes, *, take_opening: bool = 
     booking.post_file(file=file, take_opening=take_opening, now=till.now, actor=OWNER)
 
 
+def test_money_that_the_bank_took_back_in_the_column_of_what_came_waits(
+    till: Till, account: BankAccount
+) -> None:
+    order, _entry = wanted(till)
+    told = Payment.objects.get(order=order).reference
+    head = "交易日期,收入金额,支出金额,余额,摘要,流水号\n"
+    lines = f"2026-03-01,10.00,,110.00,{told},A1\n2026-03-02,-10.00,,100.00,冲正 {told},A2\n"
+
+    post(till, account, (head + lines).encode())
+
+    assert outcomes() == [(1000, "done", "settled"), (-1000, "waits", "")]
+    assert_sound()
+
+
+def test_lines_that_their_balances_contradict_are_posted_after_a_look(
+    till: Till, account: BankAccount
+) -> None:
+    data = b"Date;Text;Amount;Balance\n2026-03-01;a;10.00;110.00\n2026-03-02;b;30.00;80.00\n"
+    file = files.upload(account=account, name="m.csv", data=data, now=till.now, actor=OWNER)
+
+    with pytest.raises(files.StatementRefused, match="do not follow"):
+        booking.post_file(file=file, now=till.now, actor=OWNER)
+    nothing = outcomes()
+    booking.post_file(file=file, take_doubtful=True, now=till.now, actor=OWNER)
+
+    assert nothing == []
+    assert [row[0] for row in outcomes()] == [1000, 3000]
+    assert_sound()
+
+
 def outcomes() -> list[tuple[int, str, str]]:
     rows = StatementLine.objects.order_by("pk")
     return [(line.amount_minor, line.state, line.outcome) for line in rows]

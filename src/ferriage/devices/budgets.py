@@ -36,7 +36,7 @@ class Budgets:
         self._since = gateway.enrolled_at or _NEVER
         self._last: dict[int, Incarnation] = {}
         for row in known:
-            if row.told_at > self._last.setdefault(row.device_id, row).told_at:
+            if _newness(row) > _newness(self._last.setdefault(row.device_id, row)):
                 self._last[row.device_id] = row
         self._left: dict[int, float] = {}
 
@@ -70,3 +70,11 @@ class Budgets:
         since = last.told_at if last else max(made_at, self._since)
         spare = last.spare_ms / 1000 if last else SLACK.total_seconds()
         return max((self._now - since).total_seconds(), 0) * FASTER + spare
+
+
+def _newness(row: Incarnation) -> tuple[datetime, int]:
+    """Return what orders the counters of a device by how late they were told.
+
+    Those of one report were told at once; what it left over stands at the one that was told last.
+    """
+    return row.told_at, -row.spare_ms

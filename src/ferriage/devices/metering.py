@@ -309,7 +309,7 @@ class _Books:
         months = self._months()
         for (_device, subscription, begins_at), (down, up) in self.grown.items():
             month = months[subscription, begins_at]
-            month.bytes_used += down + up
+            month.bytes_used = min(month.bytes_used + down + up, MOST_COUNTED)
             month.used_at = self.now
         UsageMonth.objects.bulk_create(
             months.values(),
@@ -343,8 +343,8 @@ class _Books:
         for (device, subscription, begins_at), (down, up) in self.grown.items():
             month = months[subscription, begins_at]
             day = days.get((device, month.pk)) or UsageDay(device_id=device, month=month, on=on)
-            day.bytes_down += down
-            day.bytes_up += up
+            day.bytes_down = min(day.bytes_down + down, MOST_COUNTED)
+            day.bytes_up = min(day.bytes_up + up, MOST_COUNTED)
             changed.append(day)
         UsageDay.objects.bulk_create(
             changed,

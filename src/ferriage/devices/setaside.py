@@ -16,6 +16,7 @@ from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
 from ferriage.devices.models import Incarnation, UsageDay, UsageMonth
+from ferriage.devices.usagemodels import MOST_RULED
 from ferriage.plans import quota
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ class NoQuota(FerriageError):
     slug = "no-quota"
 
 
+class TooMany(FerriageError):
+    """More bytes than any line carries in a month."""
+
+    slug = "too-many-bytes"
+
+
 def waiting() -> QuerySet[Incarnation]:
     """Return the counters with bytes that nobody has ruled on, those told last first."""
     rows = Incarnation.objects.filter(
@@ -59,6 +66,7 @@ def count(*, row: Incarnation, waits: int, reason: str, now: datetime, actor: Ac
 
     Raises:
         NoQuota: The plan has none now.
+        TooMany: The month would come to more than anybody can use.
         ReasonMissing: No reason was given.
         StaleState: More was set aside since, or somebody else was first.
     """
@@ -111,6 +119,11 @@ def _post(row: Incarnation, down: int, up: int, now: datetime) -> None:
         begins_at=begins_at,
         defaults={"ends_at": ends_at, "used_at": now},
     )
+    if month.bytes_used + down + up > MOST_RULED:
+        raise TooMany(
+            _("Nobody can have used so much in a month."),
+            _("Drop them instead: the gateway made them up."),
+        )
     UsageMonth.objects.filter(pk=month.pk).update(
         bytes_used=F("bytes_used") + down + up, used_at=now
     )

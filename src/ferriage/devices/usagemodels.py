@@ -12,6 +12,8 @@ from django.db.models import F, Q
 
 MOST_COUNTED: Final = (1 << 63) - 1
 """Where a count of bytes stays: what is beyond was made up."""
+MOST_RULED: Final = MOST_COUNTED >> 8
+"""What staff may count of a month, 32 PiB: so much that the sum of some hundred still fits."""
 
 
 class Incarnation(models.Model):

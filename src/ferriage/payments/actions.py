@@ -17,7 +17,7 @@ from ferriage.orders import balance
 from ferriage.orders.actions import Refused, settle
 from ferriage.orders.balancemodels import CREDITED
 from ferriage.orders.models import Order
-from ferriage.payments import queries
+from ferriage.payments import queries, suspense
 from ferriage.payments.capture import Captured, change_once, owe_back
 from ferriage.payments.models import Dispute, InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank.actions import (
@@ -27,6 +27,7 @@ from ferriage.payments.providers.bank.actions import (
 )
 from ferriage.payments.providers.voucher.actions import issue_vouchers, redeem_voucher
 from ferriage.payments.starting import MeansNotOffered, NotPayable, start
+from ferriage.payments.suspense import NotAssignable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,42 +62,30 @@ class NotRefundable(FerriageError):
     status = 422
 
 
-class NotAssignable(FerriageError):
-    """The order does not take this money; both stay as they were."""
-
-    slug = "not-assignable"
-
-
 def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: Actor) -> Payment:
     """Give money that came without a usable reference to the order it was meant for.
 
     Raises:
-        NotAssignable: Another amount or currency, the order cannot be settled now, or the money is
-            disputed.
+        NotAssignable: Another amount or currency, or the order cannot be settled now; or its payer
+            took it back, or a part of it, or may be.
         StaleState: The money is not unallocated any more.
     """
     with writing():
-        _check_undisputed(payment)
         order = Order.objects.get(pk=order.pk)
         if Payment.objects.filter(order=order, outcome="settled").exists():
             raise NotAssignable(
                 _("The order cannot take the money now."), _("Send the money back instead.")
             )
-        change_once(
-            Payment.objects.filter(pk=payment.pk, outcome="unallocated").update(
-                order=order, outcome="settled"
-            )
-        )
+        received = suspense.take_whole(payment, outcome="settled", order=order)
         payment = Payment.objects.get(pk=payment.pk)
-        received = payment.received_minor or 0
-        if Money(received, payment.currency) != order.due:
+        if received != order.due:
             raise NotAssignable(
                 _("The order asks for another amount."), _("Send the money back instead.")
             )
         event = InboxEvent.objects.filter(payment=payment).first()
         result = settle(
             order=order,
-            refundable_minor=received,
+            refundable_minor=received.amount_minor,
             payer_place=_payer_place(event),
             now=now,
             actor=actor,
@@ -120,16 +109,14 @@ def credit_unallocated(
 ) -> Payment:
     """Give money that no order took to the balance of the account that it was meant for.
 
+    Of what its payer took a part of back, what is left.
+
     Raises:
-        NotAssignable: It is disputed.
+        NotAssignable: Its payer may be taking it back.
         StaleState: It is not unallocated any more.
     """
     with writing():
-        _check_undisputed(payment)
-        change_once(
-            Payment.objects.filter(pk=payment.pk, outcome="unallocated").update(outcome="credited")
-        )
-        money = Money(payment.received_minor or 0, payment.currency)
+        money = suspense.take(payment, outcome="credited")
         balance.credit(
             account=account,
             money=money,
@@ -145,14 +132,6 @@ def credit_unallocated(
     return payment
 
 
-def _check_undisputed(payment: Payment) -> None:
-    """Refuse to give away what its payer is taking back."""
-    if payment.disputes.filter(state=Dispute.State.OPEN).exists():
-        raise NotAssignable(
-            _("This money is disputed by its payer."), _("Wait until the dispute is over.")
-        )
-
-
 def _why(result: Refused) -> object:
     """Return what the register says against a settlement, or what to do where it says nothing."""
     if result.verdict is None or result.verdict.allowed:
@@ -164,16 +143,17 @@ def _why(result: Refused) -> object:
 def refund_unallocated(*, payment: Payment, now: datetime, actor: Actor) -> Refund:
     """Queue money that no order took for refund.
 
+    Of what its payer took a part of back, what is left.
+
     Raises:
+        NotAssignable: Its payer may be taking it back.
         StaleState: It is not unallocated any more.
     """
     with writing():
-        change_once(
-            Payment.objects.filter(pk=payment.pk, outcome="unallocated").update(outcome="refund")
-        )
+        money = suspense.take(payment, outcome="refund")
         payment.outcome = "refund"
         reason = "unallocated"
-        refund = owe_back(payment, kind=Refund.Kind.UNALLOCATED, reason=reason, now=now)
+        refund = owe_back(payment, money, kind=Refund.Kind.UNALLOCATED, reason=reason, now=now)
         audit.record(now=now, actor=actor, action="refund.queued", subject=payment.code)
     return refund
 

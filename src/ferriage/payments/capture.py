@@ -85,8 +85,10 @@ def settle_or_refund(
         finish(payment, outcome="unallocated", now=now, actor=actor, reason=result.reason)
         return Captured(payment, "unallocated", result.reason)
     if isinstance(result, Refused):
+        assert payment.received_minor is not None  # noqa: S101 -- a constraint of captured payments
+        received = Money(payment.received_minor, payment.currency)
         finish(payment, outcome="refund", now=now, actor=actor, reason=result.reason)
-        owe_back(payment, kind=Refund.Kind.NOT_SETTLED, reason=result.reason, now=now)
+        owe_back(payment, received, kind=Refund.Kind.NOT_SETTLED, reason=result.reason, now=now)
         return Captured(payment, "refund", result.reason)
     finish(payment, outcome="settled", now=now, actor=actor)
     return Captured(payment, "settled")
@@ -110,10 +112,8 @@ def finish(
     )
 
 
-def owe_back(payment: Payment, *, kind: str, reason: str, now: datetime) -> Refund:
-    """Move what was received from unallocated to refunds, and queue it."""
-    assert payment.received_minor is not None  # noqa: S101 -- a constraint of captured payments
-    money = Money(payment.received_minor, payment.currency)
+def owe_back(payment: Payment, money: Money, *, kind: str, reason: str, now: datetime) -> Refund:
+    """Move what came, or is left of it, from unallocated to refunds, and queue it."""
     post(
         source_code=payment.code,
         kind="owed",

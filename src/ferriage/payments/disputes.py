@@ -12,7 +12,7 @@ from ferriage.core.db import writing
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import actions as orders
-from ferriage.payments import actions, disputed, gifts
+from ferriage.payments import actions, disputed, gifts, suspense
 from ferriage.payments.models import Dispute, Payment, Refund
 
 if TYPE_CHECKING:
@@ -111,26 +111,26 @@ def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor
 
 def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datetime) -> None:
     """Take back money that no order took, or that was credited, or that went on otherwise."""
-    taken = orders.take_credited(
+    credited = orders.take_credited(
         payment_code=payment.code,
         money=money,
         asset=dispute.asset,
         source_code=dispute.code,
         now=now,
     )
-    if taken == money.amount_minor:
+    left = money.amount_minor - credited
+    if not left:
         return
-    money = Money(money.amount_minor - taken, money.currency)
-    waits = Payment.objects.filter(
-        pk=payment.pk, outcome="unallocated", received_minor=dispute.amount_minor
-    )
-    source = "expenses:disputes"
-    if waits.update(outcome="charged-back"):
-        source = "liabilities:unallocated"
+    waited = suspense.give_up(payment, left)
+    sources = {"liabilities:unallocated": waited, "expenses:disputes": left - waited}
     post(
         source_code=dispute.code,
         kind="dispute-lost",
-        transfers=[TransferLine(source, dispute.asset, money)],
+        transfers=[
+            TransferLine(source, dispute.asset, Money(minor, money.currency))
+            for source, minor in sources.items()
+            if minor
+        ],
         description=f"Dispute {dispute.code} of payment {payment.code}",
         now=now,
     )

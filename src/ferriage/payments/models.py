@@ -306,7 +306,8 @@ class Dispute(models.Model):
     """A payment that its payer takes back through the bank or card scheme.
 
     While it is open the service is held. Lost, the money and what was earned of it goes back. A
-    bank's recall has no `account`: it is named by the statement's line, and `void` if it was none.
+    bank's recall has no `account`: it is named by the statement's line, and `void` if it was none;
+    `came_again` is the payment that brought its money again, and stands for `payment` from then on.
     """
 
     class State(models.TextChoices):
@@ -320,6 +321,7 @@ class Dispute(models.Model):
         ProviderAccount, on_delete=models.PROTECT, null=True, related_name="+"
     )
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
+    came_again = models.ForeignKey(Payment, on_delete=models.PROTECT, null=True, related_name="+")
     reference = models.CharField(max_length=200)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
@@ -337,6 +339,11 @@ class Dispute(models.Model):
                 condition=Q(account=None) & ~Q(state="void"),
                 name="payments_dispute_recall_once",
             ),
+            models.UniqueConstraint(
+                fields=["came_again"],
+                condition=Q(came_again__isnull=False),
+                name="payments_dispute_came_again_once",
+            ),
             models.CheckConstraint(
                 condition=Q(amount_minor__gt=0), name="payments_dispute_positive"
             ),
@@ -345,6 +352,10 @@ class Dispute(models.Model):
                 | Q(state__in=["won", "lost"], closed_at__isnull=False)
                 | Q(state="void", closed_at__isnull=False, account=None),
                 name="payments_dispute_closed_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(came_again__isnull=True) | Q(state="won", account=None),
+                name="payments_dispute_came_again_won",
             ),
         ]
 

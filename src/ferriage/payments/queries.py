@@ -13,7 +13,7 @@ from ferriage.ledger.queries import Finding
 from ferriage.orders import checks, papercheck
 from ferriage.orders import queries as orders
 from ferriage.orders.models import Order
-from ferriage.payments import gifts
+from ferriage.payments import gifts, suspense
 from ferriage.payments.models import (
     Difference,
     Dispute,
@@ -67,7 +67,9 @@ def worklist(now: datetime) -> Worklist:
                 order__expires_at__gt=now,
             ).order_by("created_at")
         ),
-        unallocated=list(payments.filter(outcome="unallocated").order_by("captured_at")),
+        unallocated=list(
+            suspense.waiting().select_related("order__plan__service").order_by("captured_at")
+        ),
         refunds=list(
             # What is disputed goes back by the dispute, or afterwards.
             refunds.filter(BY_HAND)
@@ -187,7 +189,7 @@ def _differences() -> Iterator[Finding]:
     currencies = LedgerAccount.objects.values_list("currency", flat=True).distinct().order_by()
     for currency in currencies:
         expected = {
-            "liabilities:unallocated": _unallocated_minor(currency),
+            "liabilities:unallocated": suspense.total_minor(currency),
             "liabilities:refunds": _owed_minor(currency),
             "liabilities:unearned": orders.unearned_minor(currency),
             "liabilities:vouchers": _vouchers_minor(currency),
@@ -209,11 +211,6 @@ def _receivables() -> Iterator[Finding]:
         held = ledger.balance(account, currency)
         if held != minor:
             yield Finding(f"{account} {currency}", f"holds {held}, should hold {minor}")
-
-
-def _unallocated_minor(currency: str) -> int:
-    waiting = Payment.objects.filter(outcome="unallocated", currency=currency)
-    return waiting.aggregate(total=Sum("received_minor"))["total"] or 0
 
 
 def _recalled_minor(currency: str) -> int:

@@ -20,7 +20,7 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
-from ferriage.payments import disputed
+from ferriage.payments import disputed, suspense
 from ferriage.payments.capture import Captured, change_once, finish
 from ferriage.payments.models import Dispute, Payment
 
@@ -53,6 +53,8 @@ def take_back(
 ) -> Dispute:
     """Note that a bank took a payment back: the money is in transit, and the service held.
 
+    Of money that came again the payment is held that it stands for.
+
     Args:
         reference: What the bank's line is called here; one line takes back one payment.
         from_account: The account of the books that it was taken from.
@@ -74,7 +76,8 @@ def take_back(
 
 def is_taken(payment: Payment) -> bool:
     """Tell whether a payment was taken back already, or may have been."""
-    return _left(payment) < (payment.received_minor or 0)
+    first = _stands_for(payment)
+    return _left(first) < (first.received_minor or 0)
 
 
 def answering(asked: Payment, money: Money) -> Dispute | None:
@@ -90,6 +93,7 @@ def answering(asked: Payment, money: Money) -> Dispute | None:
 def come_again(*, dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> Captured:
     """Let money that was just captured end a recall, in the caller's transaction."""
     change_once(int(disputed.close(dispute=dispute, state=State.WON, now=now, actor=actor)))
+    Dispute.objects.filter(pk=dispute.pk).update(came_again=payment)
     post(
         source_code=dispute.code,
         kind="recall-returned",
@@ -105,14 +109,15 @@ def win(*, dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> C
     """Say that money which waits for an order is what a bank had taken: the service goes on.
 
     Raises:
+        NotAssignable: It is being taken back itself, or a part of it was.
         RecallWrong: Another amount or currency.
-        StaleState: The recall is over, or the money waits no more.
+        StaleState: The recall is over, or the money waits no more, or it came by no bank.
     """
     with writing():
-        waits = Payment.objects.filter(pk=payment.pk, outcome="unallocated").first()
+        waits = Payment.objects.filter(pk=payment.pk, account=None).first()
         change_once(int(waits is not None))
         assert waits is not None  # noqa: S101 -- the line before
-        if Money(waits.received_minor or 0, waits.currency) != _money(dispute):
+        if suspense.take_whole(waits, outcome="returned") != _money(dispute):
             raise RecallWrong(
                 _("This money is of another amount."),
                 _("Choose what came again; nothing was booked."),
@@ -129,7 +134,7 @@ def move(*, dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> 
     """
     money = _money(dispute)
     with writing():
-        if payment.pk == dispute.payment_id:
+        if _stands_for(payment).pk == dispute.payment_id:
             raise RecallWrong(_("It is held for this payment already."))
         _void(dispute, now, actor)
         return _opened(payment, money, dispute.reference, now, actor)
@@ -161,13 +166,15 @@ def _void(dispute: Dispute, now: datetime, actor: Actor) -> None:
 
 
 def _opened(payment: Payment, money: Money, reference: str, now: datetime, actor: Actor) -> Dispute:
-    if payment.currency != money.currency or money.amount_minor > _left(payment):
+    first = _stands_for(payment)
+    most = min(_left(first), payment.received_minor or 0)
+    if payment.currency != money.currency or money.amount_minor > most:
         raise RecallWrong(
             _("More was taken back than this payment brought."),
             _("Look for another payment; nothing was booked."),
         )
     dispute, is_new = disputed.opened(
-        payment=payment,
+        payment=first,
         account=None,
         reference=reference,
         money=money,
@@ -177,6 +184,12 @@ def _opened(payment: Payment, money: Money, reference: str, now: datetime, actor
     )
     change_once(int(is_new))
     return dispute
+
+
+def _stands_for(payment: Payment) -> Payment:
+    """Return the payment whose money came again by this one; any other stands for itself."""
+    won = Dispute.objects.filter(came_again=payment).select_related("payment__order").first()
+    return won.payment if won else payment
 
 
 def _left(payment: Payment) -> int:

@@ -20,7 +20,7 @@ from ferriage.core.errors import StaleState
 from ferriage.core.money import Money, exponent
 from ferriage.ledger.models import LedgerTransaction, Transfer
 from ferriage.ledger.reversing import reverse
-from ferriage.payments import actions
+from ferriage.payments import actions, suspense
 from ferriage.payments.capture import change_once
 from ferriage.payments.models import Payment, Proposal
 from ferriage.payments.providers.bank.receipts import SecondPersonNeeded
@@ -59,9 +59,10 @@ def credit(
     """Give money that no order took to the balance of an order's account, or propose it.
 
     Raises:
+        NotAssignable: Its payer may be taking it back.
         StaleState: It is not unallocated any more, or it was proposed before.
     """
-    money = _received(payment)
+    money = suspense.free(payment)
     if _is_above(money, limit):
         return _propose(Kind.CREDIT, payment.code, money, now, actor, order=order)
     _credit(payment, order, now, actor)
@@ -72,9 +73,10 @@ def send_back(*, payment: Payment, limit: int, now: datetime, actor: Actor) -> P
     """Queue the refund of money that no order took, or propose it.
 
     Raises:
+        NotAssignable: Its payer may be taking it back.
         StaleState: It is not unallocated any more, or it was proposed before.
     """
-    money = _received(payment)
+    money = suspense.free(payment)
     if _is_above(money, limit):
         return _propose(Kind.REFUND, payment.code, money, now, actor)
     actions.refund_unallocated(payment=payment, now=now, actor=actor)
@@ -86,6 +88,7 @@ def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
 
     Raises:
         SecondPersonNeeded: The actor proposed it, or is no member of staff.
+        NotAssignable: The payer may be taking the money back, or took a part of it.
         StaleState: It was confirmed or dropped, or the money waits no more.
         NotReversible: The posting cannot be undone.
     """
@@ -102,11 +105,21 @@ def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
             reverse(transaction=posted, reason=proposal.reason, now=now, actor=actor)
         else:
             payment = Payment.objects.get(code=proposal.subject)
+            _check_left(payment, proposal)
             if proposal.order is not None:
                 _credit(payment, proposal.order, now, actor)
             else:
                 actions.refund_unallocated(payment=payment, now=now, actor=actor)
         _record(proposal, "confirmed", now, actor)
+
+
+def _check_left(payment: Payment, proposal: Proposal) -> None:
+    """Refuse another amount than the first person proposed."""
+    if suspense.rest(payment) != Money(proposal.amount_minor, proposal.currency):
+        raise suspense.NotAssignable(
+            _("The payer took a part of this money back."),
+            _("Drop this, and propose what is left. Nothing was booked."),
+        )
 
 
 def drop(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
@@ -173,10 +186,6 @@ def _largest(transaction: LedgerTransaction, limit: int) -> Money | None:
 
 def _is_above(money: Money, limit: int) -> bool:
     return bool(money.amount_minor > limit * 10 ** exponent(money.currency))
-
-
-def _received(payment: Payment) -> Money:
-    return Money(payment.received_minor or 0, payment.currency)
 
 
 def _record(proposal: Proposal, verb: str, now: datetime, actor: Actor) -> None:

@@ -25,7 +25,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.payments import actions as payments
-from ferriage.payments import recalls
+from ferriage.payments import recalls, suspense
 from ferriage.payments.bounced import bounce_refund
 from ferriage.payments.capture import change_once
 from ferriage.payments.models import InboxEvent, Payment, Refund, Reseller
@@ -64,6 +64,7 @@ def post_file(
     *,
     file: StatementFile,
     take_opening: bool = False,
+    take_doubtful: bool = False,
     presumed_place: str = "",
     now: datetime,
     actor: Actor,
@@ -71,15 +72,16 @@ def post_file(
     """Store the lines of a draft and book each; what is refused for now the worker tries again.
 
     Args:
-        take_opening: As `files.store`, like the other.
+        take_opening: As `files.store`, like the others.
 
     Raises:
-        StatementRefused: As `files.store`, like the other.
+        StatementRefused: As `files.store`.
         StaleState: It was posted or dropped.
     """
     stored = files.store(
         file=file,
         take_opening=take_opening,
+        take_doubtful=take_doubtful,
         presumed_place=presumed_place,
         now=now,
         actor=actor,
@@ -244,8 +246,7 @@ def _taken_back(line: StatementLine, payment: Payment, now: datetime, actor: Act
         kind__in=[Refund.Kind.NOT_SETTLED, Refund.Kind.UNALLOCATED],
         amount_minor=money.amount_minor,
     ).first()
-    whole = money == Money(payment.received_minor or 0, payment.currency)
-    if payment.outcome == "unallocated" and whole:
+    if payment.outcome == "unallocated" and money == suspense.rest(payment):
         refund = payments.refund_unallocated(payment=payment, now=now, actor=actor)
     if refund is not None:
         _pay(line, refund, now, actor)

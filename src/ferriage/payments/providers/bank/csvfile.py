@@ -201,7 +201,8 @@ def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Stateme
             held.append(after)
     if not lines:
         raise StatementUnreadable(_("There is no line in this file."))
-    opening, closing = _balances(lines, held)
+    told = _balances(lines, held)
+    opening, closing = next(iter(told)) if len(told) == 1 else (None, None)
     # Two files that overlap must number equal lines of a day alike, whichever way they are sorted;
     # equal lines are equal, so their order among each other does not matter.
     return Statement(
@@ -211,6 +212,7 @@ def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Stateme
         lines=with_keys(sorted(lines, key=lambda line: line.booked_on)),
         opening=opening,
         closing=closing,
+        is_doubtful=not told and None not in held,
         passed_over=passed_over,
     )
 
@@ -250,12 +252,16 @@ def _line(row: Sequence[str], layout: Layout, currency: str) -> Line:
 
 
 def _minor(row: Sequence[str], layout: Layout, currency: str) -> int:
-    """Return signed minor units: from one signed column, or from one for each direction."""
+    """Return signed minor units: from one signed column, or from one for each direction.
+
+    Banks write what went with a minus or without. What came has none: below zero there stands what
+    they took back again.
+    """
     if layout.amount is not None:
         return _parsed(_cell(row, layout.amount), layout.decimal, currency)
     came = _parsed(_cell(row, layout.incoming), layout.decimal, currency)
     went = _parsed(_cell(row, layout.outgoing), layout.decimal, currency)
-    return abs(came) - abs(went)
+    return came - abs(went)
 
 
 def _held(row: Sequence[str], layout: Layout, currency: str) -> int | None:
@@ -263,17 +269,14 @@ def _held(row: Sequence[str], layout: Layout, currency: str) -> int | None:
     return _parsed(cell, layout.decimal, currency) if cell else None
 
 
-def _balances(
-    lines: Sequence[Line], held: Sequence[int | None]
-) -> tuple[Balance | None, Balance | None]:
-    """Return what the account held before and after, if each line's balance follows the last.
+def _balances(lines: Sequence[Line], held: Sequence[int | None]) -> set[tuple[Balance, Balance]]:
+    """Return what the account held before and after, where each line's balance follows the last.
 
     Banks put the newest line first or last. Where both ways fit and say different things, as with
-    a line and its return on one day, neither is believed.
+    a line and its return on one day, neither is to be believed.
     """
     paired = list(zip(lines, held, strict=True))
-    told = {ends for way in (paired, paired[::-1]) if (ends := _ends(way))}
-    return told.pop() if len(told) == 1 else (None, None)
+    return {ends for way in (paired, paired[::-1]) if (ends := _ends(way))}
 
 
 def _ends(paired: Sequence[tuple[Line, int | None]]) -> tuple[Balance, Balance] | None:

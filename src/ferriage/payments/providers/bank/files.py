@@ -186,6 +186,7 @@ def store(
     *,
     file: StatementFile,
     take_opening: bool = False,
+    take_doubtful: bool = False,
     presumed_place: str = "",
     now: datetime,
     actor: Actor,
@@ -195,11 +196,12 @@ def store(
     Args:
         take_opening: Post what the account held before the first statement with a balance as
             equity.
+        take_doubtful: Store lines that the file's own balances do not follow from; somebody looked.
         presumed_place: Country of payers' banks where a line does not say it; empty presumes none.
 
     Raises:
         StatementRefused: Of another account or currency; its lines do not make its closing
-            balance; or files of another format were posted for these days.
+            balance; or files of another format were posted for these days; or they are doubtful.
         StaleState: It was posted or dropped.
     """
     with writing():
@@ -208,6 +210,11 @@ def store(
             change_once(0)
         account, found = file.account, statements_in(file)
         check(account, found)
+        if not take_doubtful and any(statement.is_doubtful for statement in found):
+            raise StatementRefused(
+                _("The balances in this file do not follow from its lines."),
+                _("Nothing was posted. Compare each line with your bank, then post it and say so."),
+            )
         if take_opening:
             _take_opening(account, found[0], now)
         _finish(file, StatementFile.State.POSTED, now, actor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ferriage.core.errors import FerriageError
@@ -75,6 +75,8 @@ class Statement:
         format: `camt.053.001.08`, or `csv`.
         account: Number of the account as the file says it, without spaces; may be empty.
         passed_over: Entries that are not booked yet, such as pending ones.
+        is_doubtful: Every line has a balance, and in no order do they follow from the lines: some
+            are missing, or an amount is read wrongly.
     """
 
     format: str
@@ -85,7 +87,7 @@ class Statement:
     opening: Balance | None = None
     closing: Balance | None = None
     passed_over: int = 0
-    problems: tuple[str, ...] = field(default=())
+    is_doubtful: bool = False
 
     @property
     def sum_minor(self) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Count, F, Q, Sum
 
 from ferriage.core.hashing import hash_secret
+from ferriage.payments import suspense
 from ferriage.payments.models import (
     BatchReversal,
     Payment,
@@ -120,11 +121,14 @@ def unused(batch: VoucherBatch) -> QuerySet[Voucher]:
 
 def payments_that_fit(reseller: Reseller) -> QuerySet[Payment]:
     """Return money without an order that a reseller may have paid: no more than is owed."""
-    return Payment.objects.filter(
-        outcome="unallocated",
-        currency=reseller.currency,
-        received_minor__lte=held(reseller).owed_minor,
-    ).order_by("captured_at")
+    return (
+        suspense.untouched()
+        .filter(
+            currency=reseller.currency,
+            received_minor__lte=held(reseller).owed_minor,
+        )
+        .order_by("captured_at")
+    )
 
 
 def by_token(token: str) -> Reseller | None:

@@ -17,6 +17,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret, new_token
 from ferriage.core.money import Money, is_currency
 from ferriage.ledger.actions import TransferLine, post
+from ferriage.payments import suspense
 from ferriage.payments.capture import change_once
 from ferriage.payments.models import (
     BatchReversal,
@@ -199,15 +200,14 @@ def apply_unallocated(
     """Give money that came without a usable reference to the reseller who paid it.
 
     Raises:
+        NotAssignable: Its payer took it back, or a part of it, or may be.
         ResellerWrong: More than they owe, or another currency.
         StaleState: It is not unallocated any more.
     """
     with writing():
-        waiting = Payment.objects.filter(pk=payment.pk, outcome="unallocated")
-        change_once(waiting.update(outcome="reseller"))
         return book_payment(
             reseller=reseller,
-            money=Money(payment.received_minor or 0, payment.currency),
+            money=suspense.take_whole(payment, outcome="reseller"),
             transaction_id=payment.code,
             book_account="liabilities:unallocated",
             now=now,

@@ -15,7 +15,7 @@ from ferriage.approvals import site
 from ferriage.approvals.actions import EvidenceFile
 from ferriage.core.money import Money
 from ferriage.orders.models import Order
-from ferriage.payments import actions, queries, seconds
+from ferriage.payments import actions, queries, seconds, suspense
 from ferriage.payments.models import HandReceipt, InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank import receipts, suggesting
 from ferriage.web.backoffice.fields import AmountForm, PlaceField, row
@@ -209,7 +209,7 @@ def refund_unallocated(request: StaffRequest, code: str) -> HttpResponse:
         back=reverse(_list_of(found)),
         act=act,
         intro=_("%(money)s, %(payment)s, goes back to where it came from.")
-        % {"money": _received(found), "payment": found.code},
+        % {"money": suspense.rest(found), "payment": found.code},
     )
 
 

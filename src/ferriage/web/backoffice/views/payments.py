@@ -17,9 +17,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 
-from ferriage.core.money import Money
 from ferriage.orders.models import Order
-from ferriage.payments import accounts, inbox, queries, seconds, settlement
+from ferriage.payments import accounts, inbox, queries, seconds, settlement, suspense
 from ferriage.payments.models import Difference, Payment, ProviderAccount
 from ferriage.payments.providers import registry
 from ferriage.web.backoffice.fields import row
@@ -197,7 +196,7 @@ def credit(request: StaffRequest, code: str) -> HttpResponse:
         back=reverse("staff-payments"),
         act=act,
         intro=_("%(money)s came. The customer can pay with it what they like.")
-        % {"money": Money(found.received_minor or 0, found.currency)},
+        % {"money": suspense.rest(found)},
     )
 
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ferriage.core.money import Money
-from ferriage.payments import disputes, recalls
+from ferriage.payments import disputes, recalls, suspense
 from ferriage.payments.models import Dispute, Payment
 from ferriage.payments.providers.bank.actions import PROVIDER
 from ferriage.web.backoffice.pages import form_page, said
@@ -69,8 +69,7 @@ class WonForm(forms.Form):
 
     def __init__(self, *args: Any, dispute: Dispute, **options: Any) -> None:
         super().__init__(*args, **options)
-        same = Payment.objects.filter(
-            outcome="unallocated",
+        same = suspense.untouched().filter(
             account=None,
             received_minor=dispute.amount_minor,
             currency=dispute.currency,

@@ -245,6 +245,7 @@ def _previewed(found: StatementFile) -> dict[str, Any]:
         "opening": files.opening_offered(
             found.account, [preview.statement for preview in previews]
         ),
+        "is_doubtful": any(preview.statement.is_doubtful for preview in previews),
         "unread": [(number + 1, name) for number, name in queries.unread_columns(found, previews)],
     }
 
@@ -315,6 +316,7 @@ def post(request: StaffRequest, code: str) -> HttpResponse:
     booking.post_file(
         file=found,
         take_opening=request.POST.get("take_opening") == "on",
+        take_doubtful=request.POST.get("take_doubtful") == "on",
         presumed_place=settings.FERRIAGE.shop.bank_country,
         now=request.now,
         actor=request.staff.actor,
