@@ -175,18 +175,19 @@ class Elements:
             held |= {d.slot: (code, d) for d in pools[code].usable() if d.quota is not None}
             wanted.update(device.slot for device in pools[code].usable())
         mapped = {*self.live["dev4"].values(), *self.live["dev6"].values()}
+        used = wanted | mapped
         self._quotas.observe(counts, held, passing=mapped - wanted, now=self._clock.now())
         owners |= self._meter.settle(counts, owners)
-        fallback = next(iter(pools), "")
-        split: dict[str, dict[int, tuple[int, int]]] = {code: {} for code in pools}
+        fallback, left = next(iter(pools), ""), self._meter.left(pools)
+        split: dict[str, dict[int, tuple[int, int]]] = {code: {} for code in {*pools, *left}}
         for slot, value in counts.items():
             split.setdefault(owners.get(slot, fallback), {})[slot] = value
         for code, part in split.items():
             if code:
                 self._meter.record(code, part)
-                self._sweep(code, {s: v for s, v in part.items() if s not in wanted | mapped})
-        for code in self._meter.left(pools):
-            if not split.get(code, {}).keys() & mapped:
+                self._sweep(code, {s: v for s, v in part.items() if s not in used})
+        for code in left:
+            if not split[code].keys() & mapped:
                 self._meter.end(code)
 
     def _sweep(self, code: str, counts: Counts) -> None:
