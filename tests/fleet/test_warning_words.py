@@ -104,7 +104,7 @@ def test_every_part_of_the_worker_has_a_name() -> None:
         (Alarm.Kind.UNPLACED, {"count": 1}, "Not served on this line: one device."),
         (Alarm.Kind.UNPLACED, {"count": 2}, "Not served on this line: 2 devices."),
         (Alarm.Kind.GATEWAY_REFUSES, {"lines": {"a": 1, "b": 2}}, "a: one device; b: 2 devices."),
-        (Alarm.Kind.WORKER_LATE, {"parts": ["ledger"]}, "Last round: never. books"),
+        (Alarm.Kind.WORKER_LATE, {"parts": ["ledger"]}, "Last round: none yet. books"),
         (Alarm.Kind.CLOCK_WRONG, {}, ""),
     ],
 )

@@ -91,7 +91,7 @@ def remedy(alarm: Alarm) -> str:
 
 def _silent(details: Mapping[str, Any]) -> str:
     since = details.get("since")
-    return _("Last report: %s.") % (_instant(since) if since else _("never"))
+    return _("Last report: %s.") % (_instant(since) if since else _("none yet"))
 
 
 def _lags(details: Mapping[str, Any]) -> str:
@@ -126,7 +126,7 @@ def _until(details: Mapping[str, Any]) -> str:
 
 def _late(details: Mapping[str, Any]) -> str:
     last = details.get("last")
-    when = _("Last round: %s.") % (_instant(last) if last else _("never"))
+    when = _("Last round: %s.") % (_instant(last) if last else _("none yet"))
     parts = ", ".join(str(WORKER_PARTS.get(part, part)) for part in details.get("parts", ()))
     return " ".join(filter(None, [when, parts, details.get("failure", "")]))
 
