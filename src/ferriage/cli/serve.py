@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 WORKERS: Final = 2
 """Processes that answer, shared among the addresses; each address has one at least."""
+MOST_CONNECTIONS: Final = 4096
+"""Of one process that answers; more wait until one of these ends."""
 HEAD_SECONDS: Final = 10
 """How long a connection may be open without the whole head of a request, between two as well."""
 _LONGEST_PAUSE_SECONDS: Final = 30
-_MOST_CONNECTIONS: Final = 4096
-"""Of one process that answers; more wait until one of these ends."""
 _FEWEST_CONNECTIONS: Final = 64
 _OTHER_FILES: Final = 384
 """Files of a process that are no connections: bodies on disk, databases, code."""
@@ -97,7 +97,7 @@ def _connections() -> int:
     most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     files = max(soft, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
-    return max(_FEWEST_CONNECTIONS, min(_MOST_CONNECTIONS, files - _OTHER_FILES))
+    return max(_FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, files - _OTHER_FILES))
 
 
 def hub(_: argparse.Namespace) -> int:
