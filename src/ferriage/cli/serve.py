@@ -26,8 +26,12 @@ WORKERS: Final = 2
 """Processes that answer, shared among the addresses; each address has one at least."""
 MOST_CONNECTIONS: Final = 4096
 """Of one process that answers; more wait until one of these ends."""
-HEAD_SECONDS: Final = 10
-"""How long a connection may be open without the whole head of a request, between two as well."""
+HEAD_SECONDS: Final = 20
+"""How long a connection may be open without the whole head of a request, between two as well.
+
+Agents give up idle connections after 15 seconds (aiohttp's own). Were the site to do so first, a
+report would now and then meet a connection that ends.
+"""
 _LONGEST_PAUSE_SECONDS: Final = 30
 _FEWEST_CONNECTIONS: Final = 64
 _OTHER_FILES: Final = 384
