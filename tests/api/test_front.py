@@ -305,21 +305,23 @@ def answer(environ, start):
 
 application = Front(answer, threads=1, silence=3)
 """
+_SERVER = """
+import resource, sys
+from ferriage.cli import serve
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (448, 448))
+serve.HEAD_SECONDS = 2
+serve.listen("served:application", "127.0.0.1", int(sys.argv[1]), 1)
+"""
 
 
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
-    """A server with a single thread."""
+    """A server with a single thread, and files for 64 connections."""
     (tmp_path / "served.py").write_text(_SERVED)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "granian", "--interface", "asginl", "--no-ws"),
-            *("--host", "127.0.0.1", "--port", str(port), "served:application"),
-        ],
-        cwd=tmp_path,
-    )
+    process = subprocess.Popen([sys.executable, "-c", _SERVER, str(port)], cwd=tmp_path)
     eventually(lambda: _asked(port, b"ready") == b"ready", within=30, every=0.1)
     yield port
     process.terminate()
@@ -343,4 +345,17 @@ def test_idle_bodies_stop_nobody_and_end(port: int) -> None:
     assert _asked(port, b"meanwhile") == b"meanwhile"
     assert {one.recv(12) for one in idle} == {b"HTTP/1.1 408"}
     for one in idle:
+        one.close()
+
+
+def test_connections_that_say_nothing_end_and_make_room(port: int) -> None:
+    silent = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(200)]
+    silent[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    silent[1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    eventually(lambda: _asked(port, b"later") == b"later", within=30, every=0.1)
+
+    assert silent[0].recv(1) == b""
+    assert silent[1].recv(12) == b"HTTP/1.1 200"
+    for one in silent:
         one.close()

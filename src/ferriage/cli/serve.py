@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import resource
 import signal
 import time
 import traceback
@@ -23,7 +24,21 @@ if TYPE_CHECKING:
 
 WORKERS: Final = 2
 """Processes that answer, shared among the addresses; each address has one at least."""
+MOST_CONNECTIONS: Final = 4096
+"""Of one process that answers; more wait until one of these ends."""
+HEAD_SECONDS: Final = 20
+"""How long a connection may be open without the whole head of a request, between two as well.
+
+Agents give up idle connections after 15 seconds (aiohttp's own). Were the site to do so first, a
+report would now and then meet a connection that ends.
+"""
 _LONGEST_PAUSE_SECONDS: Final = 30
+_FEWEST_CONNECTIONS: Final = 64
+_OTHER_FILES: Final = 384
+"""Files of a process that are no connections: bodies on disk, databases, code."""
+_MOST_FILES: Final = 65_536
+_LARGEST_HEAD: Final = 32 * 1024
+"""Bytes; the server holds as much of an answer back, too."""
 
 
 def site(parsed: argparse.Namespace) -> int:
@@ -38,8 +53,6 @@ def site(parsed: argparse.Namespace) -> int:
     from ferriage.approvals.site import packs_in_force
 
     packs_in_force()  # A rule pack that cannot be used is refused before anybody is served.
-    from granian import Granian
-    from granian.constants import Interfaces
 
     address, port = reach.split(parsed.listen or config.site.listen[0])
     refusal = reach.why_not(address, port)
@@ -48,19 +61,47 @@ def site(parsed: argparse.Namespace) -> int:
             f"Cannot listen on {address}, port {port}: {refusal}. End what listens there, "
             "or change site.listen."
         )
+    workers = max(1, WORKERS // len(config.site.listen))
+    listen("ferriage.web.asgi:application", address, port, workers)
+    return Exit.DONE
+
+
+def listen(application: str, address: str, port: int, workers: int) -> None:
+    """Serve an application until SIGTERM, with bounds on connections that ask for nothing."""
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
+
     Granian(
-        "ferriage.web.asgi:application",
+        application,
         address=address,
         port=port,
         interface=Interfaces.ASGINL,
-        workers=max(1, WORKERS // len(config.site.listen)),
+        # Where it may be either version, a connection that says nothing has no end.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=_LARGEST_HEAD
+        ),
+        workers=workers,
         backlog=4096,
+        backpressure=_connections(),
         websockets=False,
         workers_kill_timeout=5,
         respawn_failed_workers=True,
         log_access=False,
     ).serve()
-    return Exit.DONE
+
+
+def _connections() -> int:
+    """Return how many connections a process may hold, after asking for all files it may have.
+
+    One that it has no file for would be accepted in vain, again and again.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    files = max(soft, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return max(_FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, files - _OTHER_FILES))
 
 
 def hub(_: argparse.Namespace) -> int:
