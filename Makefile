@@ -11,9 +11,9 @@ NO_DATABASE := $(addprefix --ignore=tests/,agent cli house sandbox test_agent_wi
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-demo: ## do business once, from shop to packets (ONCE=1: exit at the end)
+demo: ## do business once, from shop to packets (ONCE=1: exit at the end; PORT=8100: there)
 	@./setup
-	@$(ROOT) $(BIN)/ferriage demo $(if $(ONCE),--once)
+	@$(ROOT) $(BIN)/ferriage demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
 
 test: ## check and test everything: both databases, real tunnels, a real browser
 	@./setup test

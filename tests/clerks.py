@@ -224,6 +224,7 @@ def _acts() -> dict[str, Callable[..., str]]:
 
     acts = [book, redeem, end, recognise, refund, pay_back, work, work_through, post_statement]
     more = _acts_of_selling() | _acts_over_the_net() | _acts_of_arrival()
+    more |= _acts_of_recalls()
     return {act.__name__: act for act in acts} | more
 
 
@@ -264,6 +265,45 @@ def _acts_of_selling() -> dict[str, Callable[..., str]]:
         return "returned"
 
     acts = [credit, reserve, order, expire, return_topup]
+    return {act.__name__: act for act in acts}
+
+
+def _acts_of_recalls() -> dict[str, Callable[..., str]]:
+    from ferriage.core.actors import Actor
+    from ferriage.payments import disputes, recalls
+    from ferriage.payments.models import Dispute, Payment, StatementLine
+    from ferriage.payments.providers.bank import booking
+
+    staff = Actor("staff", "olga")
+
+    def take_back(*, line: int, payment: str, now: str) -> str:
+        booking.take_back_with(
+            line=StatementLine.objects.get(pk=line),
+            payment=Payment.objects.get(code=payment),
+            now=_at(now),
+            actor=staff,
+        )
+        return "open"
+
+    def win_recall(*, dispute: str, payment: str, now: str) -> str:
+        found, came = Dispute.objects.get(code=dispute), Payment.objects.get(code=payment)
+        return recalls.win(dispute=found, payment=came, now=_at(now), actor=staff).outcome
+
+    def lose(*, dispute: str, now: str) -> str:
+        found = Dispute.objects.get(code=dispute)
+        return str(disputes.lose(dispute=found, now=_at(now), actor=staff))
+
+    def void_recall(*, dispute: str, now: str) -> str:
+        recalls.void(
+            dispute=Dispute.objects.get(code=dispute),
+            account="expenses:fees",
+            reason="Ours",
+            now=_at(now),
+            actor=staff,
+        )
+        return "void"
+
+    acts = [take_back, win_recall, lose, void_recall]
     return {act.__name__: act for act in acts}
 
 

@@ -28,13 +28,11 @@ def samples(text: str) -> dict[str, float]:
 
 
 def families(text: str) -> dict[str, tuple[str, str]]:
-    """Return type and help of each family but those that the library adds, by its name."""
-    found = {
+    """Return type and help of each family by its name."""
+    return {
         family.name: (family.type, family.documentation)
         for family in text_string_to_metric_families(text)
     }
-    # A counter's time of creation is a family of its own in this format.
-    return {name: value for name, value in found.items() if not name.endswith("_created")}
 
 
 def named_well(text: str) -> list[str]:
@@ -56,7 +54,7 @@ def named_well(text: str) -> list[str]:
             wrong += [
                 f"{sample.name}: a counter ends in _total"
                 for sample in family.samples
-                if not sample.name.endswith(("_total", "_created"))
+                if not sample.name.endswith("_total")
             ]
     return wrong
 
@@ -65,8 +63,6 @@ def rows(text: str) -> list[str]:
     """Return each family as a line of the table in docs/reference/metrics.md."""
     found = []
     for family in text_string_to_metric_families(text):
-        if family.name.endswith("_created"):
-            continue
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         name = f"{family.name}_total" if family.type == "counter" else family.name
         shown = ", ".join(f"`{label}`" for label in sorted(labels)) or "–"

@@ -82,6 +82,7 @@ class Site:
         self.quotas: dict[str, int] = {}
         self.used: dict[str, dict[str, tuple[int, int]]] = {}
         self.clock_offset = 0.0
+        self.silent: set[str] = set()  # paths that a proxy answers for
         self.spoil: Callable[[bytes], tuple[int, bytes]] | None = None
         self.sign_answers = True
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -184,6 +185,7 @@ class Site:
         app = web.Application(client_max_size=64 << 20)
         app.router.add_post("/gateway/v1/enrol", self._signed(self._enrol, self.permit_key))
         app.router.add_post("/gateway/v1/report", self._signed(self._report, self.permit_key))
+        app.router.add_post("/gateway/v1/standing", self._signed(_standing, self.permit_key))
         app.router.add_get("/gateway/v1/watch", self._signed(self._watch, self.feed_key))
         app.router.add_get("/gateway/v1/snapshot", self._signed(self._snapshot, self.feed_key))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0, handler_cancellation=True)
@@ -211,6 +213,8 @@ class Site:
     ) -> Callable[[web.Request], Coroutine[Any, Any, web.Response]]:
         async def answer(request: web.Request) -> web.Response:
             self.calls.append(request.path)
+            if request.path in self.silent:
+                return web.Response(status=503)  # as a proxy says before a dead process
             body = await request.read()
             status, content = self._check(request, body) or await handler(request, body)
             now = int(self.now())
@@ -365,6 +369,11 @@ class Site:
 
 def _closed() -> tuple[int, bytes]:
     return _problem(409, wire.GATEWAY_CLOSED, "This gateway is closed for good.")
+
+
+async def _standing(_: web.Request, body: bytes) -> tuple[int, bytes]:
+    wire.decode(body, wire.StandingRequest)
+    return 200, wire.encode(wire.Standing(state="serving"))
 
 
 def _problem(status: int, slug: str, message: str) -> tuple[int, bytes]:

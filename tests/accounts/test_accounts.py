@@ -173,7 +173,8 @@ def test_reset_changes_the_password_and_nothing_else(now: datetime, owner: Actor
 
 
 @pytest.mark.parametrize(
-    ("username", "password"), [("vera", "short"), ("", PASSWORD), ("a b", PASSWORD)]
+    ("username", "password"),
+    [("vera", "short"), ("", PASSWORD), ("a b", PASSWORD), (" vera", PASSWORD)],
 )
 def test_refused_name_or_password_leaves_the_link_usable(
     username: str, password: str, now: datetime, owner: Actor

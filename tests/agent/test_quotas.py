@@ -1,7 +1,8 @@
-"""An incarnation of a device's counter never holds bytes of two months of its quota."""
+"""An incarnation holds bytes of one month only, and is kept before it is counted on."""
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +12,7 @@ from feed import device
 from ferriage import wire
 from ferriage.agent.quota import Quotas
 from ferriage.agent.store import Store
+from wal import commits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 POOL = "pool_1"
 RECORD = device(1, public_key="k", hold_at=9000, quota=wire.Quota(bytes=1000, resets_at=100))
 SLOT = RECORD.slot
+
+type _Row = tuple[str, int, bool, int]
 
 
 def _of(month_ends_at: int, quota: int = 1000) -> wire.Device:
@@ -44,9 +48,20 @@ def _look(quotas: Quotas, down: int, at: float, record: wire.Device = RECORD) ->
     quotas.observe({SLOT: (down, 0)}, {SLOT: (POOL, record)}, now=at)
 
 
-def _told(quotas: Quotas, store: Store) -> list[tuple[str, int, bool, int]]:
-    rows = [*store.finals(1, [POOL]), *quotas.usage([POOL], 1, most=10)[0]]
-    return [(row.incarnation, row.bytes_down, row.final, row.resets_at) for row in rows]
+def _told(quotas: Quotas, store: Store) -> list[_Row]:
+    return [*map(_row, store.finals(1, [POOL])), *_rows(quotas)]
+
+
+def _rows(quotas: Quotas) -> list[_Row]:
+    return [_row(row) for row in quotas.usage([POOL], 1, most=10)[0]]
+
+
+def _row(row: wire.Usage) -> _Row:
+    return row.incarnation, row.bytes_down, row.final, row.resets_at
+
+
+def _numbered(number: int) -> wire.Device:
+    return device(number, public_key=f"k{number}", hold_at=9000, quota=RECORD.quota)
 
 
 def test_month_that_ends_ends_the_incarnation_and_gives_the_bytes_anew(
@@ -110,3 +125,51 @@ def test_more_bytes_in_the_same_month_go_on_in_the_incarnation(
     _look(quotas, 700, 51, _of(100, quota=5000))
 
     assert _told(quotas, store) == [("boot.e1", 700, False, 100)]
+
+
+def test_however_many_devices_begin_they_are_kept_by_one_commit(
+    store: Store, tmp_path: Path
+) -> None:
+    costs, first = [], 1
+    for count in (2, 500):
+        for way in ("made", "found"):
+            records = [_numbered(number) for number in range(first, first + count)]
+            first += count
+            quotas = Quotas(store, f"boot-{way}")
+            before = commits(tmp_path / "state.sqlite3")
+            if way == "made":
+                quotas.expect(POOL, records)
+                quotas.creating([record.slot for record in records], 0)
+            else:
+                held = {record.slot: (POOL, record) for record in records}
+                quotas.observe(dict.fromkeys(held, (7, 0)), held, now=0)
+            costs.append(commits(tmp_path / "state.sqlite3") - before)
+
+    assert costs == [1, 1, 1, 1]
+
+
+def test_number_of_an_incarnation_is_never_given_again_after_a_restart(
+    store: Store, quotas: Quotas
+) -> None:
+    quotas.emptied()
+    again = Quotas(store, "boot")
+
+    again.expect(POOL, [RECORD])
+    again.creating([SLOT], 0)
+
+    assert [row[0] for row in _told(again, store)] == ["boot.e1", "boot.e2"]
+
+
+def test_what_cannot_be_kept_is_looked_at_again_and_loses_no_byte(
+    store: Store, quotas: Quotas
+) -> None:
+    _look(quotas, 600, 50)
+    store._db.execute("PRAGMA query_only = ON")
+    with pytest.raises(sqlite3.OperationalError):
+        quotas.observe({SLOT: (700, 0)}, {}, now=51)  # its device has left: this is the last of it
+    assert [row[1:3] for row in _rows(quotas)] == [(600, False)]
+
+    store._db.execute("PRAGMA query_only = OFF")
+    quotas.observe({SLOT: (700, 0)}, {}, now=52)
+
+    assert _told(quotas, store) == [("boot.e1", 700, True, 100)]

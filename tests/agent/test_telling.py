@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+import feed
 from feed import POOL, device
 from ferriage import wire
+from ferriage.agent.feed import Change
 from ferriage.agent.quota import Quotas
 from ferriage.agent.store import Element, Store
 from ferriage.agent.telling import MOST_ROWS, Telling
@@ -148,11 +151,51 @@ def test_device_is_told_of_in_its_other_pool_when_one_was_left(store: Store) -> 
     assert gateway.told(3, OTHER) == [(OTHER, 950, False)]
 
 
-def test_final_values_of_a_pool_that_was_left_wait_until_it_is_ours_again(store: Store) -> None:
+def test_final_values_of_a_pool_that_was_left_are_told_and_put_away(store: Store) -> None:
     gateway = Gateway(store)
     gateway.show(700)
     gateway.show(0, slots=range(0))
-    assert gateway.told(1, OTHER) == []
+    assert gateway.told(1, OTHER) == [(POOL, 700, True)]
+
     gateway.telling.taken(1)
 
+    assert gateway.told(2, OTHER, POOL) == []
+
+
+def test_final_values_wait_where_the_site_knows_nothing_of_the_pool(store: Store) -> None:
+    gateway = Gateway(store)
+    gateway.show(700)
+    gateway.show(0, slots=range(0))
+
+    gateway.telling.of_left = False
+
+    assert gateway.told(1, OTHER) == []
     assert gateway.told(2, OTHER, POOL) == [(POOL, 700, True)]
+
+
+def test_final_values_of_left_pools_are_told_again_after_another_history(store: Store) -> None:
+    store.save_assignments([feed.ASSIGNMENT], "http://192.0.2.10")
+    gateway = Gateway(store)
+    gateway.show(700)
+    gateway.show(0, slots=range(0))
+    gateway.told(1)
+    gateway.telling.taken(1)
+    other = msgspec.structs.replace(feed.ASSIGNMENT, pool=OTHER)
+    store.save_assignments([other], "http://192.0.2.10")
+
+    for epoch in ("epoch-1", "epoch-2"):
+        begin = wire.Begin(
+            format=wire.FEED_FORMAT,
+            batch="snapshot",
+            pool=OTHER,
+            epoch=epoch,
+            after=0,
+            rev=1,
+            count=0,
+            digest=wire.DIGEST_ZERO,
+            items_sha256="",
+        )
+        change = Change(begin, {}, frozenset(), frozenset(), None)
+        store.save_batch(change, leaving=(), stands_rev=0)
+
+    assert gateway.told(2, OTHER) == [(POOL, 700, True)]

@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferriage.web import front
-from ferriage.web.front import LARGEST_BODY, Front
+from ferriage.approvals.actions import evidence
+from ferriage.payments.providers.bank import statement
+from ferriage.web import asgi, front
+from ferriage.web.api import callbacks, signed
+from ferriage.web.front import FREE, LARGEST_BODY, Front
 from support import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+UPLOADS = {"/staff/": asgi.LARGEST_UPLOAD}
 HEADERS = [(b"host", b"shop.example"), (b"x-word", b"caf\xe9")]
 
 
@@ -72,9 +76,8 @@ def ask(
 
     async def run() -> None:
         async with asyncio.timeout(within):
-            await Front(application, threads=1, silence=0.2, longest=0.5)(
-                scope(**changes), receive, send
-            )
+            asked = Front(application, threads=1, uploads=UPLOADS, silence=0.2, longest=0.5)
+            await asked(scope(**changes), receive, send)
 
     asyncio.run(run())
     return sent
@@ -94,8 +97,10 @@ def test_request_is_handed_on_whole_and_its_answer_back() -> None:
     sent = ask(echo, piece(b"abc"), piece(b"defg", more=False))
 
     assert status(sent) == (201, b"abcdefg")
-    headers = [(b"x-length", b"7"), (b"set-cookie", b"a"), (b"set-cookie", b"b")]
-    assert sent[0]["headers"] == headers
+    assert sent[0]["headers"] == [
+        *((b"x-length", b"7"), (b"set-cookie", b"a"), (b"set-cookie", b"b")),
+        (b"content-length", b"7"),
+    ]
     (asked,) = echo.asked
     picked = ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "HTTP_HOST", "REMOTE_ADDR")
     assert [asked[name] for name in picked] == [
@@ -125,7 +130,13 @@ def test_what_does_not_come_whole_asks_for_no_thread(
     assert echo.asked == []
 
 
-def test_body_that_trickles_has_an_end() -> None:
+@pytest.mark.parametrize(
+    ("pace", "longest"), [(front.SLOWEST_PACE, 600), (0.001, 0.5)], ids=["too slow", "too long"]
+)
+def test_body_that_trickles_has_an_end(
+    pace: float, longest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "SLOWEST_PACE", pace)
     echo, sent = Echo(), []
 
     async def receive() -> dict[str, Any]:
@@ -135,9 +146,33 @@ def test_body_that_trickles_has_an_end() -> None:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    asyncio.run(Front(echo, threads=1, silence=0.2, longest=0.5)(scope(), receive, send))
+    async def run() -> None:
+        async with asyncio.timeout(5):
+            trickled = Front(echo, threads=1, silence=0.2, longest=longest)
+            await trickled(scope(), receive, send)
+
+    asyncio.run(run())
 
     assert (sent[0]["status"], echo.asked) == (408, [])
+
+
+def test_body_that_keeps_its_pace_may_take_longer_than_a_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(front, "SLOWEST_PACE", 10)
+    echo, sent = Echo(), []
+    pieces = [piece(b"x" * 3, more=number < 9) for number in range(10)]
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.1)
+        return pieces.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(Front(echo, threads=1, silence=0.4, longest=5)(scope(), receive, send))
+
+    assert status(sent) == (201, b"x" * 30)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +191,85 @@ def test_head_alone_may_be_refused(headers: list[tuple[bytes, bytes]], expected:
     assert (sent[0]["status"], echo.asked) == (expected, [])
 
 
-def test_client_that_takes_nothing_holds_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "size", "expected"),
+    [
+        ("POST", "/staff/approvals/", asgi.LARGEST_UPLOAD, 201),
+        ("POST", "/staff/approvals/", asgi.LARGEST_UPLOAD + 1, 413),
+        ("POST", "/nowhere", LARGEST_BODY, 201),
+        ("POST", "/nowhere", LARGEST_BODY + 1, 413),
+        ("GET", "/staff/approvals/", 0, 201),
+        ("GET", "/staff/approvals/", 1, 413),
+        ("HEAD", "/", 1, 413),
+    ],
+)
+def test_only_staff_hand_in_files(method: str, path: str, size: int, expected: int) -> None:
+    sent = ask(Echo(), piece(b"x" * size, more=False), method=method, path=path)
+
+    assert sent[0]["status"] == expected
+
+
+def test_every_file_that_the_site_takes_gets_through() -> None:
+    form = 512 * 1024
+
+    assert max(evidence.LARGEST_BYTES, statement.LARGEST_BYTES) + form < asgi.LARGEST_UPLOAD
+    # An agent whose report is too large learns so from a signed answer.
+    assert max(signed.LARGEST_BYTES, callbacks.LARGEST_BYTES) + form < LARGEST_BODY
+
+
+def test_full_room_refuses_large_bodies_and_takes_small_ones() -> None:
+    echo, refused, taken, later = Echo(), [], [], []
+    small_room = Front(echo, threads=1, room=100, silence=5)
+    held, release = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> dict[str, Any]:
+        if held.is_set():
+            await release.wait()
+            return {"type": "http.disconnect"}
+        held.set()
+        return piece(b"x" * (FREE + 60))
+
+    async def post(size: int, answers: list[dict[str, Any]]) -> None:
+        async def receive() -> dict[str, Any]:
+            return piece(b"y" * size, more=False)
+
+        async def send(message: dict[str, Any]) -> None:
+            answers.append(message)
+
+        await small_room(scope(), receive, send)
+
+    async def nothing(_message: dict[str, Any]) -> None:
+        raise AssertionError
+
+    async def run() -> None:
+        holder = asyncio.create_task(small_room(scope(), hold, nothing))
+        await held.wait()
+        await post(FREE + 60, refused)
+        await post(FREE, taken)
+        release.set()
+        await holder
+        await post(FREE + 60, later)
+
+    asyncio.run(run())
+
+    assert refused[0]["status"] == 503
+    assert dict(refused[0]["headers"])[b"connection"] == b"close"
+    assert (taken[0]["status"], later[0]["status"]) == (201, 201)
+
+
+def test_header_with_an_underscore_is_not_taken_for_its_namesake() -> None:
+    echo = Echo()
+    forwarded = [(b"x-forwarded-for", b"192.0.2.7"), (b"x_forwarded_for", b"198.51.100.6")]
+
+    ask(echo, piece(b"", more=False), headers=forwarded)
+
+    assert echo.asked[0]["HTTP_X_FORWARDED_FOR"] == "192.0.2.7"
+
+
+@pytest.mark.parametrize("deaf_to", ["http.response.start", "http.response.body"])
+def test_client_that_takes_nothing_holds_no_thread(
+    deaf_to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(front, "_PIECE", 4)
     echo, taken = Echo(), []
     deaf = Front(echo, threads=1, silence=0.2)
@@ -165,7 +278,7 @@ def test_client_that_takes_nothing_holds_no_thread(monkeypatch: pytest.MonkeyPat
         return piece(b"eight...", more=False)
 
     async def never(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.body":
+        if message["type"] == deaf_to:
             await asyncio.Future()
 
     async def keep(message: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, reverse
 from people import logged_in, make_staff
 
 from ferriage.accounts.models import StaffProfile
-from ferriage.web.backoffice import urls
+from ferriage.web.backoffice import rawtables, urls
 from ferriage.web.backoffice.roles import set_role
 
 if TYPE_CHECKING:
@@ -417,3 +417,28 @@ def test_raw_tables_answer_no_question_about_a_secret(selection: str) -> None:
     auditor = logged_in(make_staff("audrey", "auditor"))
 
     assert auditor.get(f"/staff/tables/{selection}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "many"),
+    [
+        ("party", "parties"),
+        ("audit entry", "audit entries"),
+        ("usage day", "usage days"),
+        ("series", "series"),
+        ("place evidence", "place evidence"),
+        ("refused callbacks", "refused callbacks"),
+        ("voucher batch", "voucher batches"),
+        ("order", "orders"),
+    ],
+)
+def test_raw_table_is_named_in_the_plural(name: str, many: str) -> None:
+    assert rawtables.plural(name) == many
+
+
+@pytest.mark.django_db
+def test_raw_tables_are_listed_by_their_plurals() -> None:
+    index = logged_in(make_staff("olga", "owner")).get(reverse("rawtables:index"))
+
+    page = index.content.decode()
+    assert [name in page for name in ("Parties", "Partys", "Audit entries")] == [True, False, True]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,10 @@ from django.urls import reverse
 from people import logged_in, make_staff
 
 from ferriage.fleet import actions
-from ferriage.fleet.models import Alarm, Gateway, PoolGateway
+from ferriage.fleet.models import Alarm, Gateway, PoolChange, PoolGateway
+from ferriage.web.backoffice.tags import lasting
 from ferriage.web.backoffice.views import gateways as gateway_pages
+from yard import OWNER
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -51,6 +54,43 @@ def test_partner_sees_no_alarms_of_machines(yard: Yard, now: datetime) -> None:
     pia = logged_in(make_staff("pia", "partner"))
 
     assert "bytes do not" not in pia.get(reverse("staff-start")).content.decode()
+
+
+def _counted(client: Client) -> tuple[list[str], int]:
+    """Return the numbers beside the menu's link to alarms, on a page that shows none itself."""
+    with CaptureQueriesContext(connection) as asked:
+        text = client.get(reverse("staff-payments")).content.decode()
+    queries = [query["sql"] for query in asked if "fleet_alarm" in query["sql"]]
+    return re.findall(r'<b aria-hidden="true">(\d+)</b>', text), len(queries)
+
+
+def test_menu_tells_how_many_alarms_are_open_with_one_query(
+    olga: Client, yard: Yard, now: datetime
+) -> None:
+    assert _counted(olga) == ([], 1)
+    gateway = yard.gateway(yard.open_line()).row
+    _alarm(gateway, now)
+    _alarm(gateway, now, Alarm.Kind.SLOW_BUILD)
+    # On the closed menu of a telephone, in it, and at the side of a wide page.
+    assert _counted(olga) == (["2", "2", "2"], 1)
+
+    actions.settle_alarms(now=now + timedelta(days=2))
+    assert _counted(olga) == ([], 1)
+
+
+def test_menu_of_a_role_without_alarms_asks_for_none(yard: Yard, now: datetime) -> None:
+    _alarm(yard.gateway(yard.open_line()).row, now)
+
+    assert _counted(logged_in(make_staff("pia", "partner"))) == ([], 0)
+
+
+def test_warning_of_a_gateway_is_told_in_the_reader_s_language(olga: Client, yard: Yard) -> None:
+    gateway = yard.gateway(yard.open_line()).row
+    Gateway.objects.update(warnings=["watch pool_1: no route to host"])
+
+    for address in (reverse("staff-gateways"), reverse("staff-gateway", args=[gateway.code])):
+        told = "Listening for changes (pool_1): no route to host"
+        assert told in olga.get(address).content.decode()
 
 
 def test_whoever_sees_to_an_alarm_is_named(olga: Client, yard: Yard, now: datetime) -> None:
@@ -125,3 +165,28 @@ def test_gateway_page_says_how_far_each_line_is(olga: Client, yard: Yard, now: d
     assert "runs something else" in olga.get(address).content.decode()
     PoolGateway.objects.update(applied_rev=0, applied_digest="")
     assert f"{member.pool.revision} behind for" in olga.get(address).content.decode()
+    PoolChange.objects.all().delete()
+    beyond = f"{member.pool.revision} behind for more than 7 days"
+    assert beyond in olga.get(address).content.decode()
+    actions.begin_history(witnesses={}, now=now, actor=OWNER)
+    text = olga.get(address).content.decode()
+    assert "has not taken up the restored records yet" in text
+    assert "behind for" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 seconds"),
+        (1, "1 second"),
+        (119, "119 seconds"),
+        (120, "2 minutes"),
+        (7_199, "119 minutes"),
+        (7_200, "2 hours"),
+        (172_799, "47 hours"),
+        (172_800, "2 days"),
+        (604_800, "7 days"),
+    ],
+)
+def test_length_is_told_in_the_unit_people_use(seconds: int, words: str) -> None:
+    assert lasting(seconds) == words

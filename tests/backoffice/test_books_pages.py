@@ -22,7 +22,7 @@ from ferriage.core.money import Money
 from ferriage.ledger import actions, income, partners, queries
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.ledger.actions.closing import close
-from ferriage.ledger.models import Agreement, Closing, HostingBill, Partner, Payout
+from ferriage.ledger.models import Agreement, Closing, HostingBill, Partner, Payout, Transfer
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -126,6 +126,54 @@ def test_every_figure_is_the_sum_of_the_entries_behind_its_link(olga: Client) ->
     assert len(links) == 2 * (8 + 1 + 2 + 1)
 
 
+def test_every_sum_of_a_year_leads_to_the_entries_it_was_made_of(olga: Client) -> None:
+    _settled()
+    for number in range(2, 5):
+        _sell(number, days=32)
+    _sell(5, days=365)
+    page = _page(olga, "staff-income", year="2026")
+    cells = re.findall(
+        r'<a href="\S+entries/\?figure=([\w:%]+)&year=2026&currency=CNY">([\d.-]+)</a>', page
+    )
+
+    sums = {}
+    for figure in {name.replace("%3A", ":") for name, _shown in cells}:
+        rows = income.entries(figure, month=JANUARY, whole_year=True, currency="CNY").rows
+        assert {row.transaction.posted_at.year for row in rows} <= {2026}
+        sums[figure] = sum(
+            row.amount_minor * income.sign(figure, row.debit.name, row.credit.name) for row in rows
+        )
+
+    assert {(name.replace("%3A", ":"), shown) for name, shown in cells} == {
+        (name, f"{minor / 100:.2f}") for name, minor in sums.items()
+    }
+    # The four sums of the shop, and what its service earned and its two partners have of it.
+    assert set(sums) == {
+        *("received", "earned", "refunded", "other", "service:ferry", "share:ferry"),
+        *("partner:anna", "partner:bo"),
+    }
+
+
+@pytest.mark.parametrize("limit", [1, 7, 50])
+def test_entries_of_a_year_come_in_their_order_and_none_twice(limit: int) -> None:
+    for number in range(8):
+        _sell(number, days=number * 50)
+    found: list[int] = []
+    before = None
+    while before or not found:
+        page = income.entries(
+            "received", month=JANUARY, whole_year=True, currency="CNY", before=before, limit=limit
+        )
+        found += [row.pk for row in page.rows]
+        before = page.before
+
+    of_year = Transfer.objects.filter(
+        debit__name="assets:bank", transaction__posted_at__year=2026
+    ).order_by("-pk")
+    assert found == list(of_year.values_list("pk", flat=True))
+    assert len(found) == 8
+
+
 def test_what_was_received_is_explained_by_the_other_figures(olga: Client) -> None:
     _sell(1)
     _post("ord_2", "receipt", "assets:bank", "liabilities:unallocated", 700)
@@ -166,11 +214,13 @@ def test_entries_behind_a_figure_come_a_page_at_a_time(olga: Client) -> None:
     assert codes[0].isdisjoint(codes[1])
 
 
-@pytest.mark.parametrize("month", ["", "2026-13", "x"])
-def test_entries_of_no_month_are_not_found(olga: Client, month: str) -> None:
+@pytest.mark.parametrize(
+    "when", [{"month": ""}, {"month": "2026-13"}, {"month": "x"}, {"year": "x"}]
+)
+def test_entries_of_no_month_are_not_found(olga: Client, when: dict[str, str]) -> None:
     address = reverse("staff-income-entries")
 
-    assert olga.get(address, {"figure": "earned", "month": month}).status_code == 404
+    assert olga.get(address, {"figure": "earned", **when}).status_code == 404
 
 
 @pytest.mark.parametrize(

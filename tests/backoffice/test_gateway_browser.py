@@ -83,5 +83,12 @@ def test_pages_of_gateways_fit_a_telephone(
         for name, address in pages.items():
             page.goto(site + address)
             widths[name] = _width(page, name)
+        page.goto(site + reverse("staff-gateway-new"))
+        widths["new"] = _width(page, "new")
+        page.get_by_label("Name", exact=True).fill("beta")
+        page.get_by_label("Where the host stands").fill("XD")
+        page.get_by_role("button", name="Add gateway").click()
+        assert page.get_by_text("beta serves nothing until it is given a line.").is_visible()
+        widths["token"] = _width(page, "token")
 
     assert {name: width for name, width in widths.items() if width > 360} == {}

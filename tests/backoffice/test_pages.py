@@ -97,6 +97,9 @@ def test_owner_allows_removals_that_a_gateway_holds_back(olga: Client, yard: Yar
     shown = olga.get(reverse("staff-gateway", args=[gateway.code]))
     assert address in shown.content.decode()
     assert "drop 12 devices" in olga.get(address).content.decode()
+    members.update(deferred=1)
+    for one in (olga.get(address), olga.get(reverse("staff-gateway", args=[gateway.code]))):
+        assert "alpha would drop one device on" in one.content.decode()
     assert olga.post(address, {"digest": "cd" * 32}).status_code == 409
     assert olga.post(address, {"digest": "ab" * 32}).status_code == 302
 
@@ -130,7 +133,41 @@ def test_owner_sees_what_a_restored_backup_forgot_and_lets_devices_on(
     assert PoolChange.objects.filter(pool=pool, kind="allow").count() == 1
 
 
-def test_gateway_token_is_shown_once(olga: Client, yard: Yard) -> None:  # noqa: ARG001 -- its law
+def test_what_a_restored_backup_forgot_leads_to_where_it_is_put_right(
+    olga: Client, shop: Shop
+) -> None:
+    device = shop.device(shop.holder())
+    member = PoolGateway.objects.get()
+    known = {"device": device.code, "until": 1_900_000_000}
+    lost = {"device": "dev_sold", "what": "unnamed", "until": 1_900_000_000}
+    address = reverse("staff-gateway", args=[member.gateway.code])
+
+    def asked(*since: dict[str, object]) -> tuple[str, int]:
+        PoolGateway.objects.update(since=since, waiting=1, waiting_rev=7, waiting_digest="ab" * 32)
+        with CaptureQueriesContext(connection) as queries:
+            text = olga.get(address).content.decode()
+        return text, len(queries)
+
+    _page, of_one = asked(lost)
+    page, of_three = asked(lost, {**known, "what": "renewed"}, {**known, "what": "off"})
+    off = olga.get(reverse("staff-gateway-returns", args=[member.gateway.code, member.pool.code]))
+
+    whose = reverse("staff-subscription", args=[device.subscription.code])
+    assert page.count(f'<a href="{whose}">{device.code}</a>') == 2
+    assert "<code>dev_sold</code>" in page
+    for name in ("staff-bank", "staff-payments", "staff-customers"):
+        assert page.count(f'<a href="{reverse(name)}">') == 3  # the two menus, and the hint
+    assert of_three == of_one
+    assert f'<a href="{whose}">{device.code}</a>' in off.content.decode()
+
+
+def test_gateway_token_is_shown_once(
+    olga: Client,
+    yard: Yard,  # noqa: ARG001 -- its law
+    settings: SettingsWrapper,
+) -> None:
+    config = settings.FERRIAGE
+    settings.FERRIAGE = replace(config, hub=replace(config.hub, url="http://hub.example:8001"))
     typed = {"name": "beta", "place": "XD", "endpoint_host": "192.0.2.9", "endpoint_port": "51820"}
 
     made = olga.post(reverse("staff-gateway-new"), typed)

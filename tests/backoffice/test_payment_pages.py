@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -171,6 +172,13 @@ def test_dispute_is_listed_and_said_on_the_subscription(olga: Client, counter: C
 
     words = ["dp_1", "a payment is disputed"]
     assert [word in text for word, text in zip(words, shown, strict=True)] == [True, True]
+    # On a telephone every row of this page is a card whose cells say what they are.
+    assert re.findall(r'class="(panel staff-table[^"]*)"', shown[0]) == [
+        "panel staff-table staff-cards"
+    ] * shown[0].count("<table>")
+    row = next(row for row in shown[0].split("<tr>") if "dp_1" in row)
+    labels = re.findall(r'data-label="([^"]+)"', row)
+    assert labels == ["Dispute", "Order", "Amount", "Reason", "Since"]
 
 
 def test_callbacks_that_nobody_signed_are_told(olga: Client, counter: Counter) -> None:

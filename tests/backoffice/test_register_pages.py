@@ -66,6 +66,39 @@ def test_line_of_the_story_is_refused_with_notice_and_item(olga: Client) -> None
     assert line.state == Line.State.PLANNED
 
 
+def test_refused_line_is_shown_with_the_way_to_its_open_questions(olga: Client) -> None:
+    line = _line(olga, _party(olga, "SE"), "SE", "SE", "SE")
+
+    answer = olga.post(reverse("staff-line-service", args=[line.code]))
+
+    assert (answer.status_code, answer.context["line"]) == (409, line)
+    page = answer.content.decode()
+    assert 'role="alert"' in page
+    assert 'href="#questions"' in page
+    assert '<section class="panel stack" id="questions">' in page
+    assert [key for key, _text in answer.context["questions"]] != []
+
+
+def test_refused_line_without_open_questions_leads_to_none(olga: Client, yard: Yard) -> None:
+    line = yard.plan()
+
+    page = olga.post(reverse("staff-line-service", args=[line.code])).content.decode()
+
+    assert 'role="alert"' in page
+    assert "#questions" not in page
+
+
+def test_hold_that_cannot_be_ended_is_said_on_the_page_of_the_line(
+    olga: Client, yard: Yard
+) -> None:
+    line = yard.open_line()
+
+    answer = olga.post(reverse("staff-line-release", args=[line.code]))
+
+    assert (answer.status_code, answer.context["line"]) == (409, line)
+    assert "This cannot be done: the line is in service." in answer.content.decode()
+
+
 def test_approval_counts_after_a_second_person_verified_it(
     olga: Client, yard: Yard, now: datetime
 ) -> None:

@@ -97,7 +97,7 @@ def test_statement_goes_from_upload_to_settled_order(
         page.get_by_label("Currency").fill("CNY")
         page.get_by_role("button", name="Add").click()
         page.get_by_role("link", name="Upload a statement").click()
-        page.get_by_label("Statement", exact=True).set_input_files(statement)
+        page.get_by_label("Bank statement", exact=True).set_input_files(statement)
         page.get_by_role("button", name="Look at it").click()
         expect(page.get_by_text("pays its order")).to_be_visible()
         fits.append(_no_wider_than_the_screen(page))

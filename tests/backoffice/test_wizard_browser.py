@@ -39,12 +39,17 @@ def _log_in(page: Page, site: str) -> None:
         page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": site}])
 
 
+def _tick(page: Page, place: str) -> None:
+    customers = page.get_by_role("group", name="Where its customers may be")
+    customers.locator(f'input[value="{place}"]').check()
+
+
 def _think(page: Page, site: str, *, place: str, exit_: str) -> None:
     page.goto(site + reverse("staff-needs"))
-    page.get_by_label("Where the operator sits").fill(place)
-    page.get_by_label("Where tunnels enter").fill(place)
-    page.get_by_label("Where traffic leaves to the internet").fill(exit_)
-    page.get_by_label("Where its customers may be").fill(place)
+    page.get_by_label("Where the operator sits").select_option(place)
+    page.get_by_label("Where tunnels enter").select_option(place)
+    page.get_by_label("Where traffic leaves to the internet").select_option(exit_)
+    _tick(page, place)
     page.get_by_role("button", name="Show what is asked").click()
     page.wait_for_load_state()
 
@@ -55,9 +60,9 @@ def _plan(page: Page, site: str, *, place: str, exit_: str) -> None:
     page.get_by_label("Where it sits").fill(place)
     page.get_by_role("button", name="Go on").click()
     page.get_by_label("Name").fill("First line")
-    page.get_by_label("Where tunnels enter").fill(place)
-    page.get_by_label("Where traffic leaves to the internet").fill(exit_)
-    page.get_by_label("Where its customers may be").fill(place)
+    page.get_by_label("Where tunnels enter").select_option(place)
+    page.get_by_label("Where traffic leaves to the internet").select_option(exit_)
+    _tick(page, place)
     page.get_by_role("button", name="Go on").click()
 
 

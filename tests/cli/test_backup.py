@@ -71,6 +71,24 @@ def test_file_that_is_there_is_not_touched(shop: Path) -> None:
     assert "already" in done.stderr
 
 
+def test_link_that_leads_nowhere_is_not_followed(shop: Path) -> None:
+    (shop / "copy.sqlite3").symlink_to(shop / "elsewhere.sqlite3")
+
+    done = ferriage(shop, "db", "backup", "copy.sqlite3")
+
+    assert (done.returncode, (shop / "elsewhere.sqlite3").exists()) == (1, False)
+    assert done.stderr == (
+        f"ferriage: There is a file {shop}/copy.sqlite3 already. Nothing was written.\n"
+    )
+
+
+def test_name_that_sqlite_reads_otherwise_is_a_file_like_any(shop: Path) -> None:
+    done = ferriage(shop, "db", "backup", ":memory:")
+
+    assert done.returncode == 0, done.stderr
+    assert _epoch(shop / ":memory:") == _epoch(shop / "data/ferriage.sqlite3")
+
+
 def test_broken_database_leaves_no_copy_behind(shop: Path) -> None:
     (shop / "data/ferriage.sqlite3").write_bytes(b"no database" * 1000)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from ferriage.cli import demo, words
 from ferriage.cli.demo.browser import Form, Page, _find, _Reader
 from ferriage.cli.demo.lab import choose
 from ferriage.cli.demo.telling import StepFailed
+from ferriage.cli.words import CommandError
 
 
 def test_this_machine_gets_a_network_that_it_has_no_route_to() -> None:
@@ -82,3 +87,42 @@ def test_end_that_came_while_python_swallows_exceptions_comes_again() -> None:
     done = subprocess.run([sys.executable, "-c", _SWALLOWED], check=False, timeout=30)
 
     assert done.returncode == 130
+
+
+def _taken(stack: ExitStack) -> int:
+    """Take a port with room above it, as a program on all addresses does."""
+    taken = stack.enter_context(socket.create_server(("", 0)))
+    port: int = taken.getsockname()[1]
+    return port
+
+
+def test_taken_port_is_said_with_how_to_choose_another(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(words, "called", lambda: ".venv/bin/ferriage")
+    with ExitStack() as stack:
+        wanted = _taken(stack)
+
+        port = demo._port(wanted)
+
+    assert port > wanted
+    assert capsys.readouterr().out == (
+        f"Port {wanted} or one of the two above it is taken, so the shop is at {port}. You choose "
+        "another by `make demo PORT=…`, or\n  .venv/bin/ferriage demo --port PORT\n"
+    )
+    assert (demo._port(port), capsys.readouterr().out) == (port, "")
+
+
+@pytest.mark.parametrize("wanted", [0, -1, 65_534, 100_000])
+def test_port_that_is_none_is_refused(wanted: int) -> None:
+    with pytest.raises(CommandError, match="is no port for --port: 1 to 65533"):
+        demo._port(wanted)
+
+
+def test_make_hands_the_port_to_the_demo() -> None:
+    root = Path(__file__).parents[2]
+    for more, words_said in (((), "demo "), (("PORT=8100",), "demo  --port 8100")):
+        planned = subprocess.run(
+            ["make", "-n", "demo", *more], cwd=root, capture_output=True, text=True, check=True
+        )
+        assert planned.stdout.splitlines()[-1].strip().endswith(words_said.strip())

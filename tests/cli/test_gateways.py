@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+import pytest
 
 from running_ferriage import ferriage
 
@@ -29,3 +32,81 @@ def test_gateway_that_is_not_there_is_named(shop: Path) -> None:
     done = ferriage(shop, "gateway", "show", "two")
 
     assert (done.returncode, "“two”" in done.stderr) == (1, True)
+
+
+def _planned(shop: Path) -> str:
+    """Give the shop a line, and return its code."""
+    done = ferriage(shop, "init", "--local", stdin="SE\n\n\nHarbour AB\n\n\n\n")
+    assert done.returncode == 0, done.stderr
+    [code] = set(re.findall(r"\bln_\w+", ferriage(shop, "list").stdout))
+    return code
+
+
+def test_gateway_without_a_line_is_given_one_by_the_command_that_is_named(shop: Path) -> None:
+    line = _planned(shop)
+
+    added = ferriage(shop, "gateway", "add", "my one", "--place", "se")
+    before = ferriage(shop, "gateway", "show", "my one")
+    served = ferriage(shop, "gateway", "serve", "my one", line)
+    again = ferriage(shop, "gateway", "serve", "my one", line)
+    after = ferriage(shop, "gateway", "show", "my one")
+
+    assert "my one serves nothing until it is given a line." in added.stdout
+    assert f"gateway serve 'my one' {line}\n" in added.stdout
+    assert "serves nothing until" in before.stdout
+    assert served.stdout.startswith("my one serves SE – SE. Let UDP 51820 reach its host.\n")
+    assert (again.returncode, again.stderr) == (
+        1,
+        "ferriage: This gateway serves the line already.\n",
+    )
+    assert "serves nothing" not in after.stdout
+
+
+def test_gateway_with_a_line_is_not_said_to_serve_nothing(shop: Path) -> None:
+    line = _planned(shop)
+
+    added = ferriage(shop, "gateway", "add", "one", "--place", "SE", "--line", line)
+
+    assert (added.returncode, "serves nothing" in added.stdout) == (0, False)
+
+
+def test_gateway_of_a_place_without_lines_is_told_to_make_one(shop: Path) -> None:
+    _planned(shop)
+
+    added = ferriage(shop, "gateway", "add", "one", "--place", "DE")
+    unknown = ferriage(shop, "gateway", "serve", "one", "ln_NONE")
+
+    assert "gateway serve one LINE\n" in added.stdout
+    assert "once there is a line that enters in DE: make one there, under Lines." in added.stdout
+    assert "There is no line ln_NONE." in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("site", "hub", "wrong"),
+    [
+        ("http://localhost:8000", "http://hub.se", "site.url = http://localhost:8000"),
+        ("https://shop.se", "", "hub.url = http://127.0.0.1:8001"),
+        ("http://0.0.0.0:80", "http://[::ffff:127.0.0.1]", "site.url = http://0.0.0.0:80, hub.url"),
+    ],
+)
+def test_block_that_leads_nowhere_is_not_printed(
+    shop: Path, site: str, hub: str, wrong: str
+) -> None:
+    said = {"FERRIAGE_SITE_URL": site, "FERRIAGE_HUB_URL": hub}
+
+    done = ferriage(shop, "gateway", "add", "one", "--place", "SE", **said)
+
+    assert done.returncode == 0, done.stderr
+    assert f"would mean that host itself: {wrong}" in done.stdout
+    assert "On the shop's own machine, as root and within one hour:" in done.stdout
+    assert "agent enrol fe1." in done.stdout
+    assert "gateway.sh" not in done.stdout
+
+
+def test_block_that_leads_to_the_shop_is_printed(shop: Path) -> None:
+    hub = {"FERRIAGE_HUB_URL": "https://hub.se"}
+
+    done = ferriage(shop, "gateway", "add", "one", "--place", "SE", **hub)
+
+    assert "gateway.sh" in done.stdout
+    assert "No block" not in done.stdout

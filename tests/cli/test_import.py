@@ -101,6 +101,13 @@ def test_import_takes_over_who_may_come_and_lists_the_numbers(board: Path) -> No
     ]
     assert _accounts(board) == 3
     assert "      3  came before\n" in again.stdout
+    assert done.stdout.endswith("\n3 came over now.\n")
+    assert again.stdout.endswith(
+        "\nNobody came over now.\n3 came over before; nothing was done twice for them.\n"
+    )
+    assert "The numbers of those who came" not in again.stdout
+    with (board / "import-v2board-numbers.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == numbers
 
 
 def test_import_says_what_the_register_refuses(board: Path) -> None:

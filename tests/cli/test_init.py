@@ -67,6 +67,21 @@ def test_init_twice_harms_nothing_and_gives_a_fresh_link(shop: Path) -> None:
     assert _link(again.stdout) != _link((shop / "said").read_text())
 
 
+def test_init_says_where_the_files_are_and_what_comes_next(shop: Path) -> None:
+    done = ferriage(shop, "init", "--local", stdin="SE\n\n\nHarbour AB\n\n\n\n")
+
+    said = done.stdout.splitlines()
+    at = said.index("Next, start the shop:")
+    assert said[at - 1] == (
+        f"The shop's files: settings in {shop}/ferriage.toml, keys, evidence and database in "
+        f"{shop}/data."
+    )
+    assert said[at + 1].startswith("  ")
+    assert said[at + 1].endswith("ferriage up")
+    assert said[at + 2] == "Then open https://shop.se."
+    assert _link(done.stdout) in said[at + 4]
+
+
 def test_init_without_address_asks_for_one(tmp_path: Path) -> None:
     done = ferriage(tmp_path, "init")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import sqlite3
+import subprocess
 import sys
 import tomllib
 from typing import TYPE_CHECKING, Final
@@ -261,7 +262,9 @@ def test_check_ticks_what_is_there_and_warns_of_gateways_nobody_reaches(shop: Pa
 
 
 def test_check_names_a_port_that_another_program_holds(shop: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    # Bound and not listening: who is asked there is refused at once.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         site = ferriage(shop, "check", FERRIAGE_SITE_LISTEN=listen)
         hub = ferriage(shop, "check", FERRIAGE_HUB_LISTEN=listen)
@@ -398,6 +401,51 @@ def test_what_is_exported_is_not_respelled(
 def test_only_commands_are_respelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "called", lambda: "bin/ferriage")
 
-    assert words.as_called("Run `ferriage up`.\n  ferriage check\nferriage does it.") == (
-        "Run `bin/ferriage up`.\n  bin/ferriage check\nferriage does it."
+    said = (
+        "Run `ferriage up`.\n  ferriage check\nferriage does it. Here: ferriage list\nferriage: so"
     )
+    assert words.as_called(said) == (
+        "Run `bin/ferriage up`.\n  bin/ferriage check\nferriage does it. Here: bin/ferriage list\n"
+        "ferriage: so"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "example"),
+    [
+        (("--help",), "  {}ferriage init --local "),
+        (("gateway", "add", "--help"), "  {}ferriage gateway add one --place SE"),
+    ],
+)
+def test_examples_of_help_are_spelled_as_it_was_called(
+    tmp_path: Path, arguments: tuple[str, ...], example: str
+) -> None:
+    program = tmp_path / ".venv/bin/ferriage"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        f"#!{sys.executable}\nfrom ferriage.cli import main\nraise SystemExit(main())"
+    )
+    program.chmod(0o755)
+
+    done = subprocess.run(
+        [".venv/bin/ferriage", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert f"\n{example.format('.venv/bin/')}" in done.stdout
+
+
+def test_hub_that_cannot_start_names_commands_as_they_are_typed(shop: Path) -> None:
+    (shop / "data/ferriage.sqlite3").unlink()
+
+    done = ferriage(shop, "hub")
+
+    assert done.returncode == 1
+    assert "/ferriage init` makes it" in done.stderr
+
+
+def test_own_device_that_check_lacks_is_a_command_to_type(shop: Path) -> None:
+    assert "/ferriage device add NAME --mine\n" in ferriage(shop, "check").stdout

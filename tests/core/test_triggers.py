@@ -54,6 +54,7 @@ STAY = {
     "ledger_monthflow",
     "ledger_payout",
     "orders_balance",
+    "orders_balanceclaim",
     "orders_balancehold",
     "orders_coupon",
     "orders_order",

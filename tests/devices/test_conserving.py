@@ -138,8 +138,8 @@ def test_day_that_lost_a_byte_is_shown(device: Device, now: datetime) -> None:
     }
     assert shown() == [("ledger", {"name": "", **off})]
     assert alarmwords.said(Alarm.objects.get()) == (
-        f"Counters and days of 1 devices differ: {device.code} (1 B). "
-        f"Days and months of 1 subscriptions differ: {device.subscription.code} (1 B)."
+        f"Counters and days of one device differ: {device.code} (1 B). "
+        f"Days and months of one subscription differ: {device.subscription.code} (1 B)."
     )
 
 

@@ -116,6 +116,26 @@ def test_qr_code_stays_within_version_13(length: int) -> None:
     assert width <= (69 + 8) * 6
 
 
+@pytest.mark.parametrize(
+    ("device", "line", "begins"),
+    [
+        ("study laptop", "Stockholm public", "study-sto-"),
+        ("Wise Owl", "XD", "wise-xd-"),
+        ("书房", "Stockholm", "sto-"),
+        ("phone", "专线", "phone-"),
+        ("书房", "专线", "vpn-"),
+        ("- - a", " b ", "a-b-"),
+    ],
+)
+def test_file_is_named_after_its_device_and_line(device: str, line: str, begins: str) -> None:
+    named = a_device()
+    named.name = device
+
+    found = files.file_name(device=named, line=Line(code="ln_1111111111111111", name=line))
+
+    assert re.fullmatch(rf"{begins}[a-z2-7]{{5}}", found)
+
+
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_file_name_is_safe_and_says_which_line(one: str, other: str) -> None:
     first = Line(code="ln_1111111111111111", name=one)

@@ -283,7 +283,7 @@ def test_growth_beyond_the_plans_speed_is_set_aside_and_cuts_nobody(
     assert (alarm.kind, alarm.subject) == ("metering", agent.gateway.code)
     assert alarm.details["aside"] == {"count": 1, "bytes": {device.code: (1 << 40) - 1000}}
     assert alarmwords.said(alarm) == (
-        "Of 1 devices more than their speed allows was set aside: "
+        "Of one device more than its speed allows was set aside: "
         f"{device.code} (1,099,511,626,776 B)."
     )
 

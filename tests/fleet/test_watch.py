@@ -21,7 +21,7 @@ from ferriage.core.models import WorkerRun
 from ferriage.fleet import actions, lookout, watch
 from ferriage.fleet.feed import FeedPut, append
 from ferriage.fleet.models import Alarm, Gateway, Pool, PoolChange
-from yard import Yard, device, report_of, status
+from yard import OWNER, Yard, device, report_of, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +87,42 @@ def test_gateway_lags_by_what_was_committed_over_a_minute_ago(
     details = {"behind": {"XD public": 2}, "differs": [], "name": "alpha"}
     found = _found(now + MINUTE + SECOND)
     assert found == [("gateway_lags", details, timedelta(0))]
+
+
+def _health(now: datetime) -> lookout.Health:
+    (health,) = lookout.healths(lookout.served(), now=now)
+    return health
+
+
+def test_what_the_log_has_no_more_lags_for_longer_than_it_is_kept(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    pool = Pool.objects.get()
+    had: dict[str, Any] = {"rev": pool.revision, "digest": pool.digest}
+    append(pool=pool, items=[FeedPut(device(1))], now=now)
+    _report(gateway, now, **had)
+    known = _health(now + timedelta(hours=3))
+    PoolChange.objects.all().delete()  # as the worker does with the old ones
+
+    beyond = _health(now + timedelta(days=8))
+
+    assert (known.behind_seconds, known.beyond_log) == (3 * 3600, False)
+    assert (beyond.behind_seconds, beyond.beyond_log) == (7 * 86_400, True)
+
+
+def test_what_a_gateway_lacks_after_a_restore_has_no_age(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    _report(gateway, now)
+    actions.begin_history(witnesses={}, now=now, actor=OWNER)
+
+    health = _health(now)
+
+    assert health.before_restore
+    assert (health.behind, health.behind_seconds, health.beyond_log) == (1, 0, False)
+    # It takes the snapshot within seconds, so nobody is told before that has stood.
+    details = {"behind": {}, "differs": ["XD public"], "name": "alpha"}
+    assert _found(now) == [("gateway_lags", details, MINUTE)]
 
 
 def test_gateway_that_runs_something_else_lags_once_that_stood(

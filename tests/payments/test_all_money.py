@@ -40,12 +40,12 @@ from ferriage.ledger import export, partners, queries, verify
 from ferriage.ledger.models import Closing, LedgerTransaction, MonthFlow, Partner, Payout
 from ferriage.ledger.reversing import reverse
 from ferriage.orders import actions as orders
-from ferriage.orders import addons, tax
+from ferriage.orders import addons, claims, tax
 from ferriage.orders import tasks as order_tasks
 from ferriage.orders.actions import taxes
 from ferriage.orders.actions.refunds import refund_on_request, withdraw
 from ferriage.orders.earning import gone_back_of
-from ferriage.orders.models import Balance, Document, Order
+from ferriage.orders.models import Balance, BalanceClaim, BalanceHold, Document, Order
 from ferriage.orders.refunds import Rules, by_rules, quote
 from ferriage.payments import actions, disputes, gifts, recalls, settlement, tasks, topups
 from ferriage.payments.closing import close_month
@@ -796,6 +796,21 @@ class AllMoney(RuleBasedStateMachine):
         still = set(about.filter(state="open").values_list("code", flat=True))
         held = Hold.objects.filter(ended_at=None, source_code__startswith="dsp_")
         assert set(held.values_list("source_code", flat=True)) == still
+
+    @invariant()
+    def disputed_money_is_not_free(self) -> None:
+        """What of it lies on balances is held, as far as it is free, and never more of it."""
+        for claim in BalanceClaim.objects.select_related("order"):
+            holds = BalanceHold.objects.filter(source_code=claim.source_code, released_at=None)
+            held = dict(holds.values_list("balance", "amount_minor"))
+            if claim.released_at is not None:
+                assert held == {}
+                continue
+            assert sum(held.values()) <= claim.most_minor
+            left = claim.most_minor - sum(held.values())
+            for head, minor in claims.traced(claim):
+                free = head.amount_minor - head.reserved_minor
+                assert min(minor - held.get(head.pk, 0), free, left) <= 0
 
     @invariant()
     def places_and_packs_in_force_are_paid_for(self) -> None:

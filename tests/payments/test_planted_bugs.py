@@ -18,6 +18,7 @@ from test_all_money import AllMoney
 from ferriage.core.errors import FerriageError
 from ferriage.ledger import partners
 from ferriage.ledger.actions import shares
+from ferriage.orders import claims
 from ferriage.orders.actions import chargeback, service
 from ferriage.orders.earning import earned_of
 from ferriage.payments import actions, disputed, recalls, settlement
@@ -103,6 +104,20 @@ def recall_lost(machine: AllMoney) -> None:
     machine.recall_is_decided(which=0, how="lost")
 
 
+def reserved_money_recalled(machine: AllMoney) -> None:
+    machine.top_up(who=0, minor=1000, paid=True)
+    placed = order(machine, 6)
+    machine.pay_from_balance(placed, 700)
+    machine.bank_takes_money_back(which=0, named=True)
+    machine.cancel(placed)
+
+
+def credited_money_recalled(machine: AllMoney) -> None:
+    machine.pay_by_bank(order(machine), 1, twice=False)
+    machine.clear_what_no_order_took(credited=True, who=0)
+    machine.bank_takes_money_back(which=0, named=False)
+
+
 def codes_returned(machine: AllMoney) -> None:
     machine.reseller_takes_a_batch(count=2, months=1, days=None)
     machine.codes_are_taken_back(which=0, expired=False)
@@ -181,6 +196,14 @@ def hold_never_ends(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(disputed.plans, "release", lambda **_how: None)
 
 
+def freed_money_is_not_held(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(claims, "catch", nothing)
+
+
+def nothing_is_traced(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(claims, "hold_free", nothing)
+
+
 def recall_is_not_posted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(recalls, "post", nothing)
 
@@ -228,6 +251,8 @@ PLANTED: Final[list[tuple[Plant, Story]]] = [
     (nothing_is_held, recalled),
     (hold_never_ends, recall_won),
     (recall_is_not_posted, recalled),
+    (freed_money_is_not_held, reserved_money_recalled),
+    (nothing_is_traced, credited_money_recalled),
     (codes_go_and_stay_owed, codes_returned),
     (codes_go_and_stay_owed, kiosk_paid),
     (surplus_is_forgotten, dear_code),

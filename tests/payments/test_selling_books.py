@@ -28,7 +28,7 @@ from ferriage.fleet import tasks as fleet_tasks
 from ferriage.orders import actions as orders
 from ferriage.orders import tasks as order_tasks
 from ferriage.orders.actions import Grant
-from ferriage.orders.balance import RETURNED
+from ferriage.orders.balancemodels import RETURNED
 from ferriage.orders.models import Balance, BalanceMove, Coupon, Order
 from ferriage.orders.queries import books_of
 from ferriage.payments import actions, gifts, tasks, topups

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.test import Client
 from django.urls import path
 
@@ -128,6 +129,14 @@ def test_landing_asks_as_often_for_three_lines_as_for_one(
 
     with django_assert_max_num_queries(len(one)):
         client.get("/")
+
+
+def test_favicon_leads_to_the_picture_of_the_pages() -> None:
+    answer = Client().get("/favicon.ico")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/static/ferriage/mark.svg")
+    assert answer["Cache-Control"] == "public, max-age=86400"
+    assert finders.find("ferriage/mark.svg") is not None
 
 
 def test_health_is_plain() -> None:

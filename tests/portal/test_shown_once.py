@@ -10,8 +10,10 @@ from django.test import Client
 
 from ferriage.accounts.queries import account_by_number
 from ferriage.devices.models import Device
+from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import PoolCurrent
 from ferriage.orders.models import Order
+from yard import OWNER
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -64,6 +66,52 @@ def test_number_of_somebody_else_is_not_shown_as_ones_own(
     answer = charlie.client.post("/open/", form)
 
     assert (answer.status_code, answer["Location"]) == (302, f"/buy/{shop.prices[1].code}/")
+
+
+@pytest.mark.parametrize(
+    ("typed", "status"), [({"place": "CN", "consent": "yes"}, 451), ({"place": ""}, 422)]
+)
+def test_number_stays_on_the_page_that_refuses_the_first_order(
+    shop: Shop, typed: dict[str, str], status: int
+) -> None:
+    client = Client()
+    first = client.post("/open/", {"price": shop.prices[1].code}).content.decode()
+
+    refused = client.post("/orders/", {**_hidden(first, "/orders/"), **typed})
+    page = refused.content.decode()
+    again = client.post("/orders/", {**_hidden(page, "/orders/"), **typed}).content.decode()
+    other = {**_hidden(page, "/open/"), "language": "zh-hans"}
+    in_chinese = client.post("/open/", other).content.decode()
+
+    assert refused.status_code == status
+    assert {_number(shown) for shown in (page, again, in_chinese)} == {_number(first)}
+    assert "no-store" in refused["Cache-Control"]
+
+
+def test_number_stays_on_the_page_when_nothing_is_sold_any_more(shop: Shop) -> None:
+    client = Client()
+    first = client.post("/open/", {"price": shop.prices[1].code}).content.decode()
+    fleet.hold_line(line=shop.line, reason="Fibre cut", now=shop.now, actor=OWNER)
+
+    order = client.post("/orders/", {**_hidden(first, "/orders/"), "place": "XD", "consent": "yes"})
+    opened = client.post("/open/", {**_hidden(first, "/open/"), "language": "en"})
+
+    for refused in (order, opened):
+        page = refused.content.decode()
+        assert (refused.status_code, _number(page)) == (451, _number(first))
+        assert 'role="alert"' in page
+        assert 'action="/orders/"' not in page
+
+
+def test_refused_order_shows_nobody_another_number_than_their_own(
+    shop: Shop, alice: Customer, charlie: Customer
+) -> None:
+    form = {"price": shop.prices[1].code, "place": "CN", "consent": "yes"}
+
+    page = charlie.client.post("/orders/", {**form, "number": alice.number}).content.decode()
+
+    assert alice.number not in page
+    assert "Get another number" in page
 
 
 @pytest.mark.usefixtures("shop")

@@ -92,9 +92,12 @@ def test_host_that_was_a_gateway_is_as_it_was(world: World) -> None:
     code, said = _remove(world)
 
     assert code == 0, said
-    assert f"interface {world.interface} and its tunnels" in said
-    assert "net.ipv4.ip_forward = 0" in said
-    assert "net.ipv6.conf.wan.accept_ra = 1" in said
+    sentences = said.splitlines()
+    assert sentences[0] == f"Took away interface {world.interface} and its tunnels."
+    assert "Put back net.ipv4.ip_forward = 0." in sentences
+    assert "Put back net.ipv6.conf.wan.accept_ra = 1." in sentences
+    assert "This host's network is as it was before it became a gateway." in sentences
+    assert all(re.fullmatch(r"[A-Z`].*\.", one) for one in sentences), said
     assert _host(world) == before
     assert "net.ipv6.conf.wan.accept_ra = 1" in before["settings"]
     assert "table inet house" in before["ruleset"]

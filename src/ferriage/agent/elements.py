@@ -167,22 +167,27 @@ class Elements:
     def _record(self, pools: Mapping[str, Pool], counters: Mapping[str, Mapping[int, int]]) -> None:
         """Record all counters, then commit and delete those of slots that left."""
         counts = pairs(counters)
-        owners = self._meter.leaving()
+        owners: dict[int, str] = {}
         held: dict[int, tuple[str, wire.Device]] = {}
-        for code, pool in pools.items():
-            owners |= {device.slot: code for device in pool.devices.values()}
-            held |= {d.slot: (code, d) for d in pool.usable() if d.quota is not None}
-        self._quotas.observe(counts, held, now=self._clock.now())
+        wanted: set[object] = set()
+        for code in sorted(pools):  # of a device's pools the last one counts its bytes
+            owners |= {device.slot: code for device in pools[code].devices.values()}
+            held |= {d.slot: (code, d) for d in pools[code].usable() if d.quota is not None}
+            wanted.update(device.slot for device in pools[code].usable())
+        mapped = {*self.live["dev4"].values(), *self.live["dev6"].values()}
+        self._quotas.observe(counts, held, passing=mapped - wanted, now=self._clock.now())
+        owners |= self._meter.settle(counts, owners)
         fallback = next(iter(pools), "")
         split: dict[str, dict[int, tuple[int, int]]] = {code: {} for code in pools}
         for slot, value in counts.items():
             split.setdefault(owners.get(slot, fallback), {})[slot] = value
-        used: set[object] = {device.slot for pool in pools.values() for device in pool.usable()}
-        used.update(self.live["dev4"].values(), self.live["dev6"].values())
         for code, part in split.items():
             if code:
                 self._meter.record(code, part)
-                self._sweep(code, {s: v for s, v in part.items() if s not in used})
+                self._sweep(code, {s: v for s, v in part.items() if s not in wanted | mapped})
+        for code in self._meter.left(pools):
+            if not split.get(code, {}).keys() & mapped:
+                self._meter.end(code)
 
     def _sweep(self, code: str, counts: Counts) -> None:
         if not counts:

@@ -22,7 +22,7 @@ from ferriage.agent.peers import Peers
 from ferriage.agent.signs import Signs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ferriage import wire
     from ferriage.agent.backend import Backend
@@ -273,7 +273,7 @@ class Engine:
         before = self._affected(pool, change)
         self._store.save_batch(
             change,
-            leaving=[device.slot for name, device in before.items() if name in change.gone],
+            leaving=self._counted_elsewhere(pool, change),
             stands_rev=pool.stands_since(change),
         )
         if pool.epoch not in {"", change.begin.epoch}:
@@ -303,6 +303,22 @@ class Engine:
             deferred=len(pool.deferred),
         )
         return Taken(pool, before, tuple(change.puts))
+
+    def _counted_elsewhere(self, pool: feed.Pool, change: feed.Change) -> Iterator[tuple[int, str]]:
+        """Yield slots whose bytes another pool counts after a change, or none, and who did so far.
+
+        Of a device's pools the last one counts, by its code.
+        """
+        here = pool.assignment.pool
+        for name in change.gone | change.puts.keys():
+            holders = {code for code, each in self.pools.items() if name in each.devices}
+            if not holders:
+                continue
+            last, put = max(holders), change.puts.get(name)
+            slot = self.pools[last].devices[name].slot
+            after = max(holders | {here} if put else holders - {here}, default="")
+            if after != last or (put is not None and after == here and put.slot != slot):
+                yield slot, last
 
     @staticmethod
     def _affected(pool: feed.Pool, change: feed.Change) -> dict[str, wire.Device]:

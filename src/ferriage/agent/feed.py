@@ -107,7 +107,8 @@ class Pool:
         for name in change.gone | (self.devices.keys() & change.puts.keys()):
             self._leave(name)
         self.stands, self.stands_rev = dict(change.stands), self.stands_since(change)
-        self.buried = (self.buried | change.buried) - change.puts.keys()
+        self.buried |= change.buried
+        self.buried -= change.puts.keys()
         for device in change.puts.values():
             self._join(device)
         if change.begin.batch == "snapshot":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from ferriage import wire
     from ferriage.agent.clock import SiteClock
     from ferriage.agent.engine import Engine
+
+# A switch of the library's whole process: without it each series has a second one, `…_created`,
+# with the instant at which this process began to count.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library types it not
 
 log = structlog.get_logger()
 

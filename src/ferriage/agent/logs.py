@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import structlog
+
+
+def hush() -> None:
+    """Log warnings alone, for a command whose own sentences would stand between events."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 def configure_log() -> None:

@@ -19,7 +19,7 @@ from ferriage import wire
 from ferriage.agent.store import Element
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
     from ferriage.agent.store import Store
     from ferriage.agent.usage import Counts
@@ -32,19 +32,56 @@ SHORTEST_SECONDS: Final = 1.0
 
 
 class Quotas:
-    """The counters of devices with a quota. Called by one thread at a time."""
+    """The counters of devices with a quota. Called by one thread at a time.
+
+    What a report and its answer ask for is kept as it changes, so a report that follows a change
+    of one device costs no look at all the others.
+    """
 
     def __init__(self, store: Store, boot: str, *, least: int = 1) -> None:
         """Count for this boot; no incarnation's number is below `least`."""
         self._store = store
         self._boot = boot
-        self._least = least
-        self._elements = store.elements()
+        self._number = max(store.last_number("element"), least - 1)
         self._expected: dict[int, tuple[str, wire.Device]] = {}
-        self._told: dict[int, Element] = {}
-        self._asked: tuple[int, dict[int, Element]] = (0, {})
+        self._asked: tuple[int, dict[int, wire.Usage]] = (0, {})
         self._saved_at = 0.0
         self._records: dict[int, tuple[str, wire.Device]] = {}
+        self._forget()
+        for slot, element in store.elements().items():
+            self._put(slot, element)
+
+    def _forget(self) -> None:
+        """Know of no counter."""
+        self._elements: dict[int, Element] = {}
+        self._slots: dict[str, int] = {}
+        self._used_up: set[int] = set()
+        self._told: dict[int, wire.Usage] = {}
+        self._new: dict[int, None] = {}
+        self._changed: dict[int, None] = {}
+
+    def _put(self, slot: int, element: Element) -> None:
+        """Take over how the counter of a slot stands."""
+        before = self._elements.get(slot)
+        if element == before:
+            return
+        if before is not None:
+            del self._slots[before.incarnation]
+        self._elements[slot] = element
+        self._slots[element.incarnation] = slot
+        (self._used_up.add if element.used >= element.limit else self._used_up.discard)(slot)
+        told = self._told.get(slot)
+        if told is None:
+            self._new[slot] = None
+        elif told != _usage(element, final=False):
+            self._changed[slot] = None
+
+    def _drop(self, slot: int) -> None:
+        """Let go of the counter of a slot."""
+        del self._slots[self._elements.pop(slot).incarnation]
+        self._used_up.discard(slot)
+        for told in (self._told, self._new, self._changed):
+            told.pop(slot, None)
 
     def expect(self, pool: str, devices: Iterable[wire.Device]) -> None:
         """Note devices of a pool whose elements may be about to be made."""
@@ -53,52 +90,62 @@ class Quotas:
     def creating(self, slots: Iterable[int], now: float) -> None:
         """Count from the first byte, before it is so, that these slots get a new element.
 
-        So a device that goes again before anybody has looked is counted all the same.
+        So a device that goes again before anybody has looked is counted all the same. However
+        many there are, they are kept by one transaction.
         """
-        counted = self._records | self._expected
         begun: dict[int, Element] = {}
         gone: dict[int, wire.Usage] = {}
-        for slot in counted.keys() & set(slots):
+        for slot in slots:
+            record = self._expected.get(slot) or self._records.get(slot)
+            if record is None:
+                continue
             if slot in self._elements:
                 gone[slot] = _usage(self._elements[slot], final=True)
-            begun[slot] = self._begin(slot, *counted[slot], (0, 0), now)
-        if begun:
-            self._store.save_elements(begun, gone=gone)
-            self._elements |= begun
+            begun[slot] = self._begin(slot, *record, (0, 0), now)
+        self._keep(begun, gone)
+        for slot, element in begun.items():
+            self._put(slot, element)
 
     def emptied(self) -> None:
         """Note that all elements are made anew: what the old ones had shown is final."""
-        gone = {slot: _usage(element, final=True) for slot, element in self._elements.items()}
-        self._store.save_elements({}, gone=gone)
-        self._elements = {}
+        self._keep({}, {s: _usage(element, final=True) for s, element in self._elements.items()})
+        self._forget()
 
     def tell_again(self) -> None:
         """Report every value once more: the site's database may have lost them."""
-        self._told = {}
+        self._told, self._changed = {}, {}
+        self._new = dict.fromkeys(self._elements)
 
     def dropped(self) -> None:
         """Note that the store has no counters any more, and nothing of them is to be told."""
-        self._elements = {}
+        self._forget()
 
     def observe(
-        self, counts: Counts, devices: Mapping[int, tuple[str, wire.Device]], *, now: float
+        self,
+        counts: Counts,
+        devices: Mapping[int, tuple[str, wire.Device]],
+        *,
+        passing: Container[object] = (),
+        now: float,
     ) -> None:
-        """Take over what the elements show.
+        """Take over what the elements show; nothing of it where that cannot be kept.
 
         Args:
             devices: Pool and record by slot; only those with a quota are counted.
+            passing: Slots that no device has any more, but through which packets pass yet.
             now: Site time.
         """
         before, self._records = self._records, {s: d for s, d in devices.items() if d[1].quota}
         self._expected = {}
         for slot, record in self._records.items():
             if before.get(slot) != record:  # what it may use may be another now: ask
-                self._told.pop(slot, None)
+                self._ask(slot)
         self._follow()
-        gone = self._leave(counts)
-        begun = set()
+        gone = self._leaving(counts, passing)
+        begun, found = set(), {}
         for slot in self._records.keys() & counts.keys():
-            shown, known = counts[slot], self._elements.get(slot)
+            shown = counts[slot]
+            known = None if slot in gone else self._elements.get(slot)
             emptied = known is not None and _is_less(shown, known)
             if known is not None and emptied:
                 gone[slot] = _usage(known, final=True)
@@ -108,33 +155,43 @@ class Quotas:
                 base = (0, 0) if emptied else shown
                 known = self._begin(slot, *self._records[slot], base, now)
                 begun.add(slot)
-            self._elements[slot] = _run_on(known, shown, self._records[slot][1], now)
-        if begun or gone:
-            self._store.save_elements({slot: self._elements[slot] for slot in begun}, gone=gone)
+            found[slot] = _run_on(known, shown, self._records[slot][1], now)
+        self._keep({slot: found[slot] for slot in begun}, gone)
+        for slot in gone.keys() - found.keys():
+            self._drop(slot)
+        for slot, element in found.items():
+            self._put(slot, element)
         if now - self._saved_at >= SAVE_SECONDS:
             self.save(now)
+
+    def _ask(self, slot: int) -> None:
+        """Tell of a device as if the site had never heard of it, so that it says how far."""
+        if slot in self._elements:
+            self._told.pop(slot, None)
+            self._changed.pop(slot, None)
+            self._new[slot] = None
 
     def _follow(self) -> None:
         """Count a device on in another of its pools, where the gateway has left the one before."""
         for slot, (pool, held) in self._records.items():
             element = self._elements.get(slot)
             if element is not None and element.device == held.id and element.pool != pool:
-                self._elements[slot] = msgspec.structs.replace(element, pool=pool)
+                self._put(slot, msgspec.structs.replace(element, pool=pool))
 
-    def _leave(self, counts: Counts) -> dict[int, wire.Usage]:
-        """Let go of those that are not counted any more; return what is final of them.
+    def _leaving(self, counts: Counts, passing: Container[object]) -> dict[int, wire.Usage]:
+        """Return what is final of those that are not counted any more.
 
-        Their elements are unmapped by now, so what these show is the last of it.
+        Their elements are unmapped, so what these show is the last of it; those that are yet to be
+        wait for the next look.
         """
         gone = {}
-        for slot, element in list(self._elements.items()):
+        for slot, element in self._elements.items():
             held, shown = self._records.get(slot), counts.get(slot)
-            if held is not None and held[1].id == element.device:
+            if (held is not None and held[1].id == element.device) or slot in passing:
                 continue
             whole = shown is not None and not _is_less(shown, element)
             last = _seen(element, shown) if whole and shown else element
             gone[slot] = _usage(last, final=True)
-            del self._elements[slot]
         return gone
 
     def save(self, now: float) -> None:
@@ -142,22 +199,22 @@ class Quotas:
         self._store.save_elements(self._elements)
         self._saved_at = now
 
+    def _keep(self, begun: Mapping[int, Element], gone: Mapping[int, wire.Usage]) -> None:
+        """Write to disk, in one transaction, what begins and what is final."""
+        if begun or gone:
+            self._store.save_elements(begun, gone=gone, last_number=self._number)
+
     def allow(self, allowances: Iterable[wire.Allowance]) -> None:
         """Take over how far counters may run; of another incarnation it is passed over."""
-        slots = {element.incarnation: slot for slot, element in self._elements.items()}
         for allowance in allowances:
-            slot = slots.get(allowance.incarnation)
+            slot = self._slots.get(allowance.incarnation)
             if slot is None or self._elements[slot].device != allowance.device:
                 continue
-            self._elements[slot] = msgspec.structs.replace(
-                self._elements[slot], limit=allowance.bytes
-            )
+            self._put(slot, msgspec.structs.replace(self._elements[slot], limit=allowance.bytes))
 
     def used_up(self) -> frozenset[int]:
         """Return the slots whose quota is used up."""
-        return frozenset(
-            slot for slot, element in self._elements.items() if element.used >= element.limit
-        )
+        return frozenset(self._used_up)
 
     def pause(self) -> float:
         """Return the seconds after which to look again: by then the first could be used up."""
@@ -175,34 +232,37 @@ class Quotas:
         return bool(self._elements)
 
     def usage(
-        self, pools: Iterable[str], sequence: int, *, most: int
+        self, pools: Collection[str] | None, sequence: int, *, most: int
     ) -> tuple[tuple[wire.Usage, ...], bool]:
         """Return what the site does not know yet, and whether there is more than `most` of it.
 
         Those that it was never told of come first, then those of whom it heard longest ago.
+
+        Args:
+            pools: Only of these; None for whichever pool it is, also one that was left.
         """
-        waiting = list(islice(self._waiting(frozenset(pools)), most + 1))
+        waiting = list(islice(self._waiting(pools), most + 1))
         asked = dict(waiting[:most])
         self._asked = sequence, asked
-        rows = tuple(_usage(element, final=False) for element in asked.values())
-        return rows, len(waiting) > most
+        return tuple(asked.values()), len(waiting) > most
 
-    def _waiting(self, pools: Container[str]) -> Iterator[tuple[int, Element]]:
-        new = (slot for slot in self._elements if slot not in self._told)
-        for slot in chain(new, self._told):
-            element = self._elements.get(slot)
-            if element is None or element.pool not in pools:
-                continue
-            if self._told.get(slot) != _as_told(element):
-                yield slot, element
+    def _waiting(self, pools: Collection[str] | None) -> Iterator[tuple[int, wire.Usage]]:
+        for slot in chain(self._new, self._changed):
+            element = self._elements[slot]
+            if pools is None or element.pool in pools:
+                yield slot, _usage(element, final=False)
 
     def acknowledged(self, sequence: int) -> None:
         """Note that the site took over the report with this number; another one's is not meant."""
         number, asked = self._asked
         if number != sequence:
             return
-        told = {s: told for s, told in self._told.items() if s in self._elements and s not in asked}
-        self._told = told | {slot: _as_told(element) for slot, element in asked.items()}
+        for slot in asked.keys() & self._elements.keys():
+            self._told[slot] = asked[slot]
+            self._new.pop(slot, None)
+            self._changed.pop(slot, None)  # and to the end of the row, if it went on meanwhile
+            if asked[slot] != _usage(self._elements[slot], final=False):
+                self._changed[slot] = None
         self._asked = (0, {})
 
     def _begin(
@@ -213,14 +273,14 @@ class Quotas:
         Where the record's month is over it has the record's bytes once, by ourselves; when the
         next month ends only the site can know.
         """
-        number = self._store.next_number("element", least=self._least)
+        self._number += 1
         quota = held.quota
         assert quota is not None  # noqa: S101 -- only such devices are counted
         log.info("quota.counted", device=held.id, slot=slot)
         return Element(
             device=held.id,
             pool=pool,
-            incarnation=f"{self._boot}.e{number}",
+            incarnation=f"{self._boot}.e{self._number}",
             base_down=base[0],
             base_up=base[1],
             limit=quota.bytes,
@@ -261,10 +321,6 @@ def _is_less(shown: tuple[int, int], element: Element) -> bool:
         shown[0] - element.base_down < element.seen_down
         or shown[1] - element.base_up < element.seen_up
     )
-
-
-def _as_told(element: Element) -> Element:
-    return msgspec.structs.replace(element, limit=0)
 
 
 def _usage(element: Element, *, final: bool) -> wire.Usage:

@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS stand (
 CREATE TABLE IF NOT EXISTS sent (
     incarnation TEXT PRIMARY KEY, pool TEXT NOT NULL, usage TEXT NOT NULL,
     at INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS buried_at ON buried (at);
+CREATE INDEX IF NOT EXISTS sent_at ON sent (at);
 """
 MOST_FINALS: Final = 2000
 """Final values in one report."""
@@ -79,16 +81,19 @@ def stands(db: sqlite3.Connection, pool: str) -> tuple[dict[str, Stand], int]:
     return found, max((rev for *_, rev in rows), default=0)
 
 
-def finals(db: sqlite3.Connection, sequence: int, pools: Iterable[str]) -> list[wire.Usage]:
-    """Return final values of these pools not yet acknowledged, and note which report has them.
+def finals(db: sqlite3.Connection, sequence: int, pools: Iterable[str] | None) -> list[wire.Usage]:
+    """Return final values not yet acknowledged, and note which report has them.
 
-    The site takes none of a pool that was left: those wait until it is ours again.
+    Args:
+        pools: Only of these; None for whichever pool it was, also one that was left.
     """
+    named = None if pools is None else msgspec.json.encode(tuple(pools)).decode()
     rows = db.execute(
         "SELECT incarnation, usage FROM final"
-        " WHERE json_extract(usage, '$.pool') IN (SELECT value FROM json_each(?))"
-        " ORDER BY reported = 0, incarnation LIMIT ?",
-        (msgspec.json.encode(tuple(pools)).decode(), MOST_FINALS),
+        " WHERE ?1 IS NULL"
+        " OR json_extract(usage, '$.pool') IN (SELECT value FROM json_each(?1))"
+        " ORDER BY reported = 0, incarnation LIMIT ?2",
+        (named, MOST_FINALS),
     ).fetchall()
     db.executemany(
         "UPDATE final SET reported = ? WHERE incarnation = ?",
@@ -109,9 +114,12 @@ def acknowledge(db: sqlite3.Connection, sequence: int, at: int) -> None:
 
 
 def tell_again(db: sqlite3.Connection, pool: str) -> None:
-    """Have a pool's final values reported once more: the site's database may have lost them."""
+    """Have a pool's final values reported once more: the site's database may have lost them.
+
+    With them those of pools that were left, of which nobody will hear otherwise.
+    """
     db.execute(
-        "INSERT OR IGNORE INTO final (incarnation, usage)"
-        " SELECT incarnation, usage FROM sent WHERE pool = ?",
+        "INSERT OR IGNORE INTO final (incarnation, usage) SELECT incarnation, usage FROM sent"
+        " WHERE pool = ? OR pool NOT IN (SELECT code FROM pool)",
         (pool,),
     )

@@ -31,7 +31,7 @@ _STATE_FILES: Final = (
 
 
 def remove(config: Config, *, forget: bool) -> Iterator[str]:
-    """Take this host's gateway down, yielding what was done; nothing when nothing was there.
+    """Take this host's gateway down, yielding a sentence for each thing that was done.
 
     Tunnels go first and the rules last, so that no customer's packet passes unasked meanwhile.
 
@@ -46,24 +46,24 @@ def remove(config: Config, *, forget: bool) -> Iterator[str]:
     with _locked(state_dir):
         yield from _tunnels(config)
         if Resolver(config.agent).end():
-            yield "the resolver"
-        yield from host.put_back(config.agent.run_dir)
+            yield "Ended the resolver."
+        yield from (f"Put back {setting}." for setting in host.put_back(config.agent.run_dir))
         if host.forget_routes(config.agent.interface_prefix):
-            yield "the rules of routing"
+            yield "Took away the rules of routing."
         tables = Nft(config.agent)
         if tables.there():
             tables.remove()
-            yield f"nft's tables {tables.table} and {tables.guard}"
+            yield f"Took away nft's tables {tables.table} and {tables.guard}."
         _delete(Path(config.agent.run_dir), _RUN_FILES)
         if forget and _delete(state_dir, _STATE_FILES):
-            yield f"identity and keys in {state_dir}"
+            yield f"Deleted identity and keys in {state_dir}."
 
 
 def _tunnels(config: Config) -> Iterator[str]:
     chosen = backend.choose(config.agent)
     for name in host.interfaces(config.agent.interface_prefix):
         chosen.drop(name)
-        yield f"interface {name} and its tunnels"
+        yield f"Took away interface {name} and its tunnels."
 
 
 @contextlib.contextmanager

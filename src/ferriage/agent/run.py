@@ -21,13 +21,7 @@ from ferriage.agent.backoff import Pace
 from ferriage.agent.client import Client
 from ferriage.agent.clock import SiteClock, boot_id, boot_seconds
 from ferriage.agent.engine import Engine
-from ferriage.agent.errors import (
-    AgentError,
-    DataPlaneError,
-    Declined,
-    GatewayClosed,
-    Unreachable,
-)
+from ferriage.agent.errors import AgentError, DataPlaneError, Declined, GatewayClosed, Unreachable
 from ferriage.agent.examiner import Examiner
 from ferriage.agent.figures import Figures
 from ferriage.agent.following import Following
@@ -256,13 +250,14 @@ class Agent:
         """Another instance holds the lease: change nothing, keep forwarding, say so.
 
         Refused for a pool that is not ours any more, the next report names none, so that its
-        answer can tell which are.
+        answer can tell which are; and later ones none that we left, until that changes.
         """
         if error.slug == "lease":
             self._lease.refused()
             self._figures.holds_lease = False
             self._warnings["lease"] = str(error)
         self._bare = error.slug == "pool"
+        self._telling.of_left &= not self._bare
         log.error("report.refused", slug=error.slug, reason=str(error))
 
     async def _accepted(self, answer: wire.ReportAnswer, told: tuple[wire.Check, ...]) -> None:
@@ -282,6 +277,7 @@ class Agent:
             if self._quotas.used_up() != self.engine.cut:
                 self._sample()
             if self.engine.assign(answer.pools, answer.hub_url.rstrip("/")):
+                self._telling.of_left = True
                 self._publish()
                 self._examiner.hurry()
             self.engine.admit_probe(answer.probe_key)
@@ -373,10 +369,13 @@ class Agent:
             await self._guarded("clock", lambda: self._store.save_clock(self._clock.now()))
 
 
-def main(config: Config) -> int:
+def main(config: Config, *, spelled: Callable[[str], str] = str) -> int:
     """Run the agent until SIGTERM or SIGINT and return the exit code, having said why.
 
     Once: to a person in words, to a log as an event like the others.
+
+    Args:
+        spelled: Spells commands in a text so that whoever started this can type them.
     """
     configure_log()
     state_dir = config.resolve(config.agent.state_dir)
@@ -386,7 +385,7 @@ def main(config: Config) -> int:
         asyncio.run(_serve(config, state_dir))
     except AgentError as error:
         if sys.stderr.isatty():
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(f"{spelled(str(error))}\n")
         else:
             log.critical("agent.failed", reason=str(error))
         return error.exit_code

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ferriage import wire
-from ferriage.agent import remembered
+from ferriage.agent import poolcounters, remembered
 from ferriage.agent.clock import boot_id, boot_seconds
 
 if TYPE_CHECKING:
@@ -37,14 +37,6 @@ CREATE TABLE IF NOT EXISTS past (
     pool TEXT NOT NULL, epoch TEXT NOT NULL, PRIMARY KEY (pool, epoch)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS permit (
     line TEXT PRIMARY KEY, serial INTEGER NOT NULL, signed TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS counter (
-    pool TEXT PRIMARY KEY, incarnation TEXT NOT NULL,
-    kept_down INTEGER NOT NULL, kept_up INTEGER NOT NULL,
-    seen_down INTEGER NOT NULL, seen_up INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS swept (
-    pool TEXT NOT NULL, slot INTEGER NOT NULL, down INTEGER NOT NULL, up INTEGER NOT NULL,
-    PRIMARY KEY (pool, slot)) STRICT;
-CREATE TABLE IF NOT EXISTS leaving (slot INTEGER PRIMARY KEY, pool TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS element (
     slot INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS final (
@@ -70,19 +62,6 @@ class StoredPool(msgspec.Struct, frozen=True):
     buried: set[str]
     stands: dict[str, Stand]
     stands_rev: int
-
-
-class Counter(msgspec.Struct, frozen=True):
-    """A pool's counter: its incarnation, bytes kept of removed slots, bytes last seen.
-
-    `kept_*` may be negative: an incarnation that begins on running elements starts at 0.
-    """
-
-    incarnation: str
-    kept_down: int
-    kept_up: int
-    seen_down: int
-    seen_up: int
 
 
 class Element(msgspec.Struct, frozen=True):
@@ -114,15 +93,15 @@ CLOCK_SECONDS: Final = 60.0
 NOTHING: Final = MappingProxyType[int, wire.Usage]({})
 
 
-class Store:
+class Store(poolcounters.PoolCounters):
     """The cache. Each method is one transaction; callers hold the agent's lock."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        super().__init__(sqlite3.connect(path, check_same_thread=False, isolation_level=None))
         path.chmod(0o600)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SCHEMA + remembered.SCHEMA)
+        self._db.executescript(_SCHEMA + poolcounters.SCHEMA + remembered.SCHEMA)
 
     def close(self) -> None:
         """Close the file."""
@@ -145,9 +124,13 @@ class Store:
         Args:
             least: From a clock, so that a new file in a lost one's place gives none again.
         """
-        number = max(int(self.get(key, "0")) + 1, least)
+        number = max(self.last_number(key) + 1, least)
         self.put(key, str(number))
         return number
+
+    def last_number(self, key: str) -> int:
+        """Return the highest number that this key gave; 0 for none."""
+        return int(self.get(key, "0"))
 
     def save_clock(self, site_time: float) -> None:
         """Remember site time with the boot clock it belongs to."""
@@ -178,6 +161,13 @@ class Store:
                 )
             kept = [pool.pool for pool in pools]
             marks = ",".join("?" * len(kept))
+            # Of a device's pools the last one counts its bytes: see `Elements`.
+            counting = "SELECT max(pool) AS pool, record FROM device GROUP BY id"
+            self._db.execute(
+                "INSERT OR IGNORE INTO leaving SELECT json_extract(record, '$.slot'), pool"  # noqa: S608 -- marks, and text from here
+                f" FROM ({counting}) WHERE pool NOT IN ({marks})",
+                kept,
+            )
             for table, column in (("pool", "code"), ("device", "pool"), ("deferred", "pool")):
                 self._db.execute(
                     f"DELETE FROM {table} WHERE {column} NOT IN ({marks})",  # noqa: S608 -- names from this line
@@ -213,11 +203,14 @@ class Store:
         statement = f"SELECT {columns} FROM {table} WHERE pool = ?"  # noqa: S608 -- names from above
         return dict(self._db.execute(statement, (pool,)))
 
-    def save_batch(self, change: Change, *, leaving: Iterable[int], stands_rev: int) -> None:
+    def save_batch(
+        self, change: Change, *, leaving: Iterable[tuple[int, str]], stands_rev: int
+    ) -> None:
         """Persist a batch that was judged, before anything of it is applied.
 
         Args:
-            leaving: Slots whose counters are still to be read a last time.
+            leaving: Slots whose bytes are another pool's from now on, or nobody's, with the pool
+                that has counted them.
             stands_rev: The revision since which the change's stands hold.
         """
         begin, puts = change.begin, change.puts.values()
@@ -237,9 +230,7 @@ class Store:
                 "INSERT OR REPLACE INTO device VALUES (?, ?, ?)",
                 [(pool, device.id, wire.encode(device).decode()) for device in puts],
             )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO leaving VALUES (?, ?)", [(slot, pool) for slot in leaving]
-            )
+            self._db.executemany("INSERT OR IGNORE INTO leaving VALUES (?, ?)", list(leaving))
             if change.permit is not None:
                 self._save_permit(*change.permit)
             self._save_epoch(begin)
@@ -274,51 +265,6 @@ class Store:
         rows = self._db.execute("SELECT line, signed FROM permit")
         return {line: wire.decode(signed, wire.SignedPermit) for line, signed in rows}
 
-    # --- counters
-
-    def counter(self, pool: str) -> Counter | None:
-        """Return a pool's counter as last persisted."""
-        row = self._db.execute(
-            "SELECT incarnation, kept_down, kept_up, seen_down, seen_up"
-            " FROM counter WHERE pool = ?",
-            (pool,),
-        ).fetchone()
-        return Counter(*row) if row else None
-
-    def save_counter(self, pool: str, counter: Counter) -> None:
-        """Persist a pool's counter."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO counter VALUES (?, ?, ?, ?, ?, ?)",
-            (pool, *msgspec.structs.astuple(counter)),
-        )
-
-    def sweep(self, pool: str, counter: Counter, slots: dict[int, tuple[int, int]]) -> None:
-        """Commit the final bytes of removed slots together with the counter that now holds them."""
-        with self._transaction():
-            self.save_counter(pool, counter)
-            self._db.executemany(
-                "INSERT OR REPLACE INTO swept VALUES (?, ?, ?, ?)",
-                [(pool, slot, down, up) for slot, (down, up) in slots.items()],
-            )
-
-    def swept(self, pool: str) -> dict[int, tuple[int, int]]:
-        """Return slots whose bytes are kept already but whose elements may still be there."""
-        rows = self._db.execute("SELECT slot, down, up FROM swept WHERE pool = ?", (pool,))
-        return {slot: (down, up) for slot, down, up in rows}
-
-    def forget_swept(self, pool: str, slots: Iterable[int]) -> None:
-        """Note that these elements are gone from the kernel."""
-        slots = tuple(slots)
-        with self._transaction():
-            self._db.executemany(
-                "DELETE FROM swept WHERE pool = ? AND slot = ?", [(pool, slot) for slot in slots]
-            )
-            self._db.executemany("DELETE FROM leaving WHERE slot = ?", [(slot,) for slot in slots])
-
-    def leaving(self) -> dict[int, str]:
-        """Return the pool of each slot that was removed and may still have a counter."""
-        return dict(self._db.execute("SELECT slot, pool FROM leaving").fetchall())
-
     # --- counters of devices with a quota
 
     def elements(self) -> dict[int, Element]:
@@ -327,10 +273,20 @@ class Store:
         return {slot: msgspec.json.decode(record, type=Element) for slot, record in rows}
 
     def save_elements(
-        self, elements: Mapping[int, Element], *, gone: Mapping[int, wire.Usage] = NOTHING
+        self,
+        elements: Mapping[int, Element],
+        *,
+        gone: Mapping[int, wire.Usage] = NOTHING,
+        last_number: int = 0,
     ) -> None:
-        """Persist counters; of those that are gone keep what is to be reported as final."""
+        """Persist counters; of those that are gone keep what is to be reported as final.
+
+        Args:
+            last_number: The highest number of an incarnation given so far; 0 for no news of it.
+        """
         with self._transaction():
+            if last_number:
+                self.put("element", str(last_number))
             self._db.executemany("DELETE FROM element WHERE slot = ?", [(slot,) for slot in gone])
             self._db.executemany(
                 "INSERT OR IGNORE INTO final (incarnation, usage) VALUES (?, ?)",
@@ -347,20 +303,14 @@ class Store:
             for table in ("counter", "swept", "leaving", "element"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names from this line
 
-    # --- incarnations that ended
+    # --- final values
 
-    def close_incarnation(self, usage: wire.Usage, fresh: Counter) -> None:
-        """Keep an incarnation's last value to be reported as final, and begin the next one."""
-        with self._transaction():
-            self._db.execute(
-                "INSERT OR IGNORE INTO final (incarnation, usage) VALUES (?, ?)",
-                (usage.incarnation, wire.encode(usage).decode()),
-            )
-            self._db.execute("DELETE FROM swept WHERE pool = ?", (usage.pool,))
-            self.save_counter(usage.pool, fresh)
+    def finals(self, sequence: int, pools: Iterable[str] | None = None) -> list[wire.Usage]:
+        """Return final values not yet acknowledged, and note the report that carries them.
 
-    def finals(self, sequence: int, pools: Iterable[str]) -> list[wire.Usage]:
-        """Return final values not yet acknowledged, and note the report that carries them."""
+        Args:
+            pools: Only of these; None for whichever pool it was, also one that was left.
+        """
         with self._transaction():
             return remembered.finals(self._db, sequence, pools)
 
@@ -368,31 +318,3 @@ class Store:
         """Put away the final values of a report that was taken, to be told again if need be."""
         with self._transaction():
             remembered.acknowledge(self._db, sequence, int(self.clock()))
-
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db)
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the block raises."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            try:
-                self._db.execute("COMMIT")
-            except sqlite3.Error:
-                self._undo()
-                raise
-        else:
-            self._undo()
-
-    def _undo(self) -> None:
-        # On a full disk SQLite may have done so by itself.
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")

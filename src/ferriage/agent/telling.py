@@ -32,13 +32,17 @@ class Telling:
         self._quotas = quotas
         self.more = False
         """Whether the last report had no room for all that is to be told."""
+        self.of_left = True
+        """Whether what was counted in pools that were left is told too. Where the site knows
+        nothing of them, as after a restored backup, it waits until they are served again."""
 
     def rows(self, pools: Collection[str], sequence: int) -> tuple[wire.Usage, ...]:
         """Return the rows of a report with this number, final values first."""
-        of_pools = self._meter.usage(pools, sequence)
+        of_pools = self._meter.usage(pools, sequence, of_left=self.of_left)
         finals = sum(row.final for row in of_pools)
         room = max(MOST_ROWS - len(of_pools), 0)
-        of_devices, left = self._quotas.usage(pools, sequence, most=room)
+        known = None if self.of_left else pools
+        of_devices, left = self._quotas.usage(known, sequence, most=room)
         self.more = left or finals >= MOST_FINALS
         return of_pools + of_devices
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import msgspec
 
 from ferriage import wire
-from ferriage.agent.store import Counter
+from ferriage.agent.poolcounters import Counter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -86,29 +86,75 @@ class Meter:
         already = self._store.swept(pool)
         fresh = {slot: value for slot, value in counts.items() if slot not in already}
         added = total(fresh)
-        counter = msgspec.structs.replace(
-            counter,
-            kept_down=counter.kept_down + added.down,
-            kept_up=counter.kept_up + added.up,
-        )
-        self._store.sweep(pool, counter, fresh)
+        self._store.sweep(pool, _plus(counter, added.down, added.up), fresh)
 
-    def leaving(self) -> dict[int, str]:
-        """Return the pool of each slot that was removed and may still have a counter."""
-        return self._store.leaving()
+    def settle(self, counts: Counts, owners: Mapping[int, str]) -> dict[int, str]:
+        """Let slots that another pool counts from now on be counted by it, from what they show.
+
+        So a device that leaves one of its pools is counted on in another, and no byte of it twice.
+
+        Args:
+            owners: The pool of each slot that a device has.
+
+        Returns:
+            The pool that counts each of the other slots whose elements are still there.
+        """
+        orphans: dict[int, str] = {}
+        moved: dict[tuple[str, str], list[int]] = {}
+        for slot, pool in self._store.leaving().items():
+            owner = owners.get(slot, "")
+            if slot in counts and not owner:
+                orphans[slot] = pool
+            else:
+                moved.setdefault((pool, owner if slot in counts else ""), []).append(slot)
+        for (pool, owner), slots in moved.items():
+            there = {slot: counts[slot] for slot in slots if slot in counts}
+            self._store.hand_over(pool, slots, self._handed(pool, owner, there))
+        return orphans
+
+    def _handed(self, pool: str, owner: str, counts: Counts) -> dict[str, Counter]:
+        """Return the counters of two pools once one counts slots that the other has counted."""
+        giver = self._store.counter(pool)
+        if not counts or giver is None:
+            return {}
+        swept, shown = self._store.swept(pool), total(counts)
+        kept = total({slot: swept[slot] for slot in counts.keys() & swept.keys()})
+        if owner == pool:  # it came back before its element was deleted
+            return {pool: _plus(giver, -kept.down, -kept.up)}
+        taker = self._store.counter(owner) or self._open(owner, Bytes(0, 0))
+        return {
+            pool: _plus(giver, shown.down - kept.down, shown.up - kept.up),
+            owner: _plus(taker, -shown.down, -shown.up),
+        }
+
+    def left(self, pools: Collection[str]) -> set[str]:
+        """Return the pools that are counted still and were left."""
+        return self._store.counting() - set(pools)
+
+    def end(self, pool: str) -> None:
+        """Note that nothing of a pool that was left is counted any more: what it had is final."""
+        counter = self._store.counter(pool)
+        if counter is not None:
+            self._store.close_incarnation(self._usage(pool, counter, final=True), None)
 
     def swept(self, pool: str, slots: Iterable[int]) -> None:
         """Note that the elements of these slots are gone from the kernel."""
         self._store.forget_swept(pool, slots)
 
-    def usage(self, pools: Collection[str], sequence: int) -> tuple[wire.Usage, ...]:
-        """Return what to report: each pool's running incarnation, and finals not acknowledged."""
+    def usage(
+        self, pools: Collection[str], sequence: int, *, of_left: bool = True
+    ) -> tuple[wire.Usage, ...]:
+        """Return what to report: each pool's running incarnation, and finals not acknowledged.
+
+        Args:
+            of_left: Whether finals of pools that were left are told too.
+        """
         running = [
             self._usage(pool, counter, final=False)
             for pool in pools
             if (counter := self._store.counter(pool))
         ]
-        return (*self._store.finals(sequence, pools), *running)
+        return (*self._store.finals(sequence, None if of_left else pools), *running)
 
     def _close(self, pool: str, shown: Bytes) -> None:
         counter = self._store.counter(pool)
@@ -136,3 +182,10 @@ class Meter:
             bytes_up=counter.seen_up,
             final=final,
         )
+
+
+def _plus(counter: Counter, down: int, up: int) -> Counter:
+    """Return a counter that keeps more bytes of slots that it does not look at any more."""
+    return msgspec.structs.replace(
+        counter, kept_down=counter.kept_down + down, kept_up=counter.kept_up + up
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from ferriage.cli.words import as_called
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 -- has no other name
 
@@ -17,7 +19,7 @@ def command(
         name,
         help=brief,
         description=brief[0].upper() + brief[1:] + ".",
-        epilog=f"example:\n  ferriage {example}" if example else "",
+        epilog=as_called(f"example:\n  ferriage {example}") if example else "",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)

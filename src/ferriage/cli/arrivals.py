@@ -38,6 +38,10 @@ _FATES: Final = {
 }
 
 
+_COME: Final = ("time", "balance")
+"""Fates of those who are taken over."""
+
+
 def run(parsed: argparse.Namespace) -> int:
     """Report what would become of each customer, and with `--apply` do it."""
     if parsed.source.partition("://")[1]:
@@ -100,7 +104,8 @@ def _take_over(parsed: argparse.Namespace, source: Source, rules: Rules) -> list
                 now=clock.now(),
                 actor=Actor("command", "import"),
             )
-    say(f"The numbers of those who came are in {path}; nothing else has them.\n")
+    if any(one.fate in _COME for one in planned):
+        say(f"The numbers of those who came are in {path}; nothing else has them.\n")
     return planned
 
 
@@ -130,8 +135,18 @@ def _told(planned: Sequence[Planned], *, applied: bool) -> Iterator[str]:
         yield f"\n{counted} get a plan with a quota, and a whole month of it: what they used there"
         yield "or had beyond their plan's data does not come."
     yield from _money(planned)
-    if not applied:
+    if applied:
+        yield from _done(counts)
+    else:
         yield "\nNothing was changed. Add `--apply` to take over those who come."
+
+
+def _done(counts: Counter[str]) -> Iterator[str]:
+    """Say how many came now and before, so that a second run shows that it did nothing twice."""
+    came, before = sum(counts[fate] for fate in _COME), counts["already"]
+    yield f"\n{came or 'Nobody'} came over now."
+    if before:
+        yield f"{before} came over before; nothing was done twice for them."
 
 
 def _money(planned: Sequence[Planned]) -> Iterator[str]:

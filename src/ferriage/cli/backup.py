@@ -33,12 +33,16 @@ def run(parsed: argparse.Namespace) -> int:
         )
     if not config.database_path.exists():
         raise CommandError(f"There is no {config.database_path}.", Exit.NOT_SET_UP)
-    target = Path(parsed.file)
-    if target.exists():
-        raise CommandError(f"There is a file {target} already. Nothing was written.")
-    if not target.absolute().parent.is_dir():
+    # Whole, because SQLite takes `:memory:` and an empty name for something other than a file.
+    target = Path(parsed.file).absolute()
+    if not target.parent.is_dir():
         raise CommandError(f"There is no directory {target.parent} to write to.")
-    house.write_private(target, "")
+    try:
+        house.write_private(target, "")
+    except FileExistsError as error:  # A link that leads nowhere is there too.
+        raise CommandError(f"There is a file {target} already. Nothing was written.") from error
+    except OSError as error:
+        raise CommandError(f"Cannot write {target}: {error.strerror}.") from error
     try:
         _copy(config.database_path, target)
     except (sqlite3.Error, OSError) as error:

@@ -140,12 +140,13 @@ def _ports(config: Config) -> Iterator[Finding]:
             yield Finding("bad", str(error), f"Correct {setting} in {config.path}.")
             continue
         refusal = reach.why_not(address, port)
-        if refusal and not reach.is_ours(address, port, host):
-            yield Finding(
-                "bad",
-                f"cannot listen on {entry}: {refusal}",
-                f"End the program that listens there, or change {setting} in {config.path}.",
-            )
+        found = reach.who_listens(address, port, host) if refusal else "ours"
+        remedy = f"End the program that listens there, or change {setting} in {config.path}."
+        if found == "silent":
+            what = f"the program that listens on {entry} {reach.not_within()}"
+            yield Finding("bad", what, f"If it is this shop's, look at its log. {remedy}")
+        elif found == "other":
+            yield Finding("bad", f"cannot listen on {entry}: {refusal}", remedy)
 
 
 def _clock() -> Finding:
@@ -230,11 +231,12 @@ def _inner_reach(config: Config) -> Finding:
     if not reach.is_here(address):
         what = f"held customers reach the shop at {address}, port {port}, once a tunnel is up here"
         return Finding("good", what)
-    if reach.answers(address, port):
+    refusal = reach.why_silent(address, port)
+    if not refusal:
         return Finding("good", f"held customers reach the shop at {address}, port {port}")
     return Finding(
         "bad",
-        f"nothing answers at {address}, port {port}, where held customers look for the shop",
+        f"{address}, port {port}, where held customers look for the shop: {refusal}",
         "`ferriage up` serves a shop with http there. With https, let the web server listen "
         "on this address too.",
     )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING
-
-import structlog
 
 from ferriage.cli import house
 from ferriage.cli.words import CommandError, Exit, say, tell
@@ -19,13 +16,11 @@ if TYPE_CHECKING:
 
 def run(_: argparse.Namespace) -> int:
     """Print what was found; refused when something keeps customers from being served."""
-    from ferriage.agent import doctor
+    from ferriage.agent import doctor, logs
 
     if os.geteuid() != 0:
         raise CommandError("Only root can see all of a gateway's network. Nothing was looked at.")
-    # What the looking itself logs would stand between the findings.
-    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
-    structlog.configure(wrapper_class=quiet)
+    logs.hush()
     failed = False
     for finding in doctor.examine(house.load()):
         say(f"{_mark(finding)} {finding.said}")

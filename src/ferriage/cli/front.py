@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ferriage import __version__
 from ferriage.cli import options
-from ferriage.cli.words import CommandError, Exit, complain
+from ferriage.cli.words import CommandError, Exit, as_called, complain
 from ferriage.config import ConfigError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="ferriage",
         description="Run a paid, lawful VPN service end to end on machines of your own.",
-        epilog=_EPILOG,
+        epilog=as_called(_EPILOG),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"ferriage {__version__}")

@@ -1,19 +1,20 @@
-"""`ferriage gateway list|show|drain|close`: what the back office does, without a browser."""
+"""`ferriage gateway list|show|serve|drain|close`: what the back office does, without a browser."""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from ferriage.cli import house
 from ferriage.cli.lists import table
-from ferriage.cli.words import CommandError, Exit, say
+from ferriage.cli.words import CommandError, Exit, say, tell
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
     from ferriage.fleet.lookout import Health
-    from ferriage.fleet.models import Gateway, PoolGateway
+    from ferriage.fleet.models import Gateway, Line, PoolGateway
 
 _NEVER: Final = "never seen"
 
@@ -29,7 +30,7 @@ def list_all(_: argparse.Namespace) -> int:
         for row in found
     ]
     for row in table(rows) if rows else ["There is no gateway. `ferriage gateway add` makes one."]:
-        say(row)
+        tell(row)
     return Exit.DONE
 
 
@@ -40,8 +41,9 @@ def show(parsed: argparse.Namespace) -> int:
     from ferriage.core import clock
     from ferriage.fleet.alarming import open_alarms
     from ferriage.fleet.lookout import healths
+    from ferriage.fleet.models import Gateway
 
-    gateway = _named(parsed.name)
+    gateway = named(parsed.name)
     say(f"{gateway.name} ({gateway.code}), {gateway.place}: {_state(gateway)}, {_seen(gateway)}")
     say(f"  tunnels reach it at {gateway.endpoint_host or 'no address yet'}")
     if gateway.agent_version:
@@ -51,6 +53,8 @@ def show(parsed: argparse.Namespace) -> int:
         say(f"  {member.pool.line.name}: {_health(health)}")
         for entry in member.refused:
             say(f"    refused {entry['device']}: {entry['reason']}")
+    if not gateway.memberships.exists() and gateway.state != Gateway.State.CLOSED:
+        tell(f"  serves nothing until `ferriage gateway serve {shlex.quote(gateway.name)} LINE`")
     for warning in gateway.warnings:
         say(f"  warning: {warning}")
     for alarm in open_alarms().filter(subject=gateway.code):
@@ -76,6 +80,23 @@ def _health(health: Health) -> str:
     return ", ".join([*parts, f"reported {at:%H:%M:%S} UTC" if at else "not reported yet"])
 
 
+def serve(parsed: argparse.Namespace) -> int:
+    """Let a gateway serve one line more."""
+    house.enter()
+    from ferriage.core import clock
+    from ferriage.core.actors import Actor
+    from ferriage.fleet import actions
+
+    gateway, line = named(parsed.name), line_named(parsed.line)
+    actor = Actor("command", "gateway serve")
+    members = actions.assign(gateway=gateway, line=line, now=clock.now(), actor=actor)
+    ports = ", ".join(str(member.listen_port) for member in members)
+    say(f"{gateway.name} serves {line.name}. Let UDP {ports} reach its host.")
+    if gateway.state == gateway.State.WAITING:
+        say("It waits for its host, which enrols with the token that was made for it.")
+    return Exit.DONE
+
+
 def drain(parsed: argparse.Namespace) -> int:
     """Offer a gateway in no new file."""
     house.enter()
@@ -83,7 +104,7 @@ def drain(parsed: argparse.Namespace) -> int:
     from ferriage.core.actors import Actor
     from ferriage.fleet import actions
 
-    gateway = _named(parsed.name)
+    gateway = named(parsed.name)
     actor = Actor("command", "gateway drain")
     actions.drain_gateway(gateway=gateway, now=clock.now(), actor=actor)
     say(f"No new file names {gateway.name}. Who has one goes on until you close the gateway.")
@@ -97,7 +118,7 @@ def undrain(parsed: argparse.Namespace) -> int:
     from ferriage.core.actors import Actor
     from ferriage.fleet import actions
 
-    gateway = _named(parsed.name)
+    gateway = named(parsed.name)
     actor = Actor("command", "gateway undrain")
     actions.undrain_gateway(gateway=gateway, now=clock.now(), actor=actor)
     say(f"New files name {gateway.name} again.")
@@ -111,7 +132,7 @@ def close(parsed: argparse.Namespace) -> int:
     from ferriage.core.actors import Actor
     from ferriage.fleet import actions
 
-    gateway = _named(parsed.name)
+    gateway = named(parsed.name)
     if not parsed.yes:
         raise CommandError(
             f"Closing {gateway.name} ends every tunnel whose file names it, for good. "
@@ -124,7 +145,26 @@ def close(parsed: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def _named(name: str) -> Gateway:
+def line_named(code: str) -> Line:
+    """Return the line of a code.
+
+    Raises:
+        CommandError: There is none.
+    """
+    from ferriage.fleet.models import Line
+
+    line = Line.objects.filter(code=code).first()
+    if line is None:
+        raise CommandError(f"There is no line {code}. `ferriage list` names all.")
+    return line
+
+
+def named(name: str) -> Gateway:
+    """Return the gateway of a name.
+
+    Raises:
+        CommandError: There is none.
+    """
     from ferriage.fleet.models import Gateway
 
     gateway = Gateway.objects.filter(name=name).first()

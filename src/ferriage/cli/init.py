@@ -106,10 +106,13 @@ def first_link(config: Config) -> str:
 
 
 def _farewell(config: Config, link: str) -> None:
-    say()
+    kept = "keys and evidence" if config.database.url else "keys, evidence and database"
+    say(f"\nThe shop's files: settings in {config.path}, {kept} in {config.data_dir}.")
+    say("Next, start the shop:")
+    tell("  ferriage up")
+    say(f"Then open {config.site.url}.")
     if link:
-        say(f"This link makes the shop's owner; it works once:\n  {link}\n")
-    tell(f"Start the shop with `ferriage up`, then open {config.site.url}")
+        say(f"While it runs, this link makes the shop's owner; it works once:\n  {link}")
     for step in _gateway_steps():
         tell(step)
 
@@ -122,7 +125,7 @@ def _gateway_steps() -> list[str]:
     if line is None or Gateway.objects.exists():
         return []
     return [
-        "While it runs, as root, make this host the gateway; ADDRESS is where tunnels reach it:",
+        "\nWhile it runs, as root, make this host the gateway; ADDRESS is where tunnels reach it:",
         f"  ferriage gateway add one --place {line.enter_place} --line {line.code}",
         "  ferriage agent enrol TOKEN --endpoint-host ADDRESS",
         "`ferriage check` says what is missing.",

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ferriage.cli import house
+from ferriage.cli import advice, house
 from ferriage.cli.words import CommandError, Exit, say, tell
 from ferriage.core.actors import Actor
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from ferriage.accounts.models import Account
-    from ferriage.devices.actions import NotAllowed
     from ferriage.devices.models import Device
     from ferriage.devices.queries import Placement
-    from ferriage.fleet.models import Gateway
+    from ferriage.fleet.actions import NewGateway
+    from ferriage.fleet.models import Gateway, Line
     from ferriage.plans.models import Plan, Subscription
 
 _OWN: Final = Actor("command", "device add")
@@ -30,40 +30,59 @@ _LABEL: Final = "operator"
 def add_gateway(parsed: argparse.Namespace) -> int:
     """Record a gateway, let it serve a line, and print how its host enrols."""
     house.enter()
+    from ferriage.cli.gateways import line_named
     from ferriage.core import clock
-    from ferriage.core.db import writing
     from ferriage.fleet import actions
-    from ferriage.fleet.bundle import NoBundle, block
-    from ferriage.fleet.models import Line
 
-    actor = Actor("command", "gateway add")
-    line = Line.objects.filter(code=parsed.line).first()
-    if parsed.line and line is None:
-        raise CommandError(f"There is no line {parsed.line}. `ferriage list` names all.")
-    # Both or neither: a gateway that was recorded alone would keep its name, and its token unsaid.
-    with writing():
-        new = actions.create_gateway(
-            name=parsed.name,
-            place=parsed.place,
-            endpoint_host=parsed.endpoint_host,
-            endpoint_port=parsed.endpoint_port,
-            now=clock.now(),
-            actor=actor,
-        )
-        if line is not None:
-            actions.assign(gateway=new.gateway, line=line, now=clock.now(), actor=actor)
-    say(f"Gateway {new.gateway.code}. On its host, as root and within one hour:\n")
-    tell(f"  ferriage agent enrol {new.token}")
-    with contextlib.suppress(NoBundle):  # set up from a wheel alone: the token is enough
-        pasted = block(new.token)
-        say("\nOn a bare Debian 12 or 13 host paste this instead; it fetches its agent here:\n")
-        say(pasted.rstrip())
+    new = actions.create_gateway(
+        name=parsed.name,
+        place=parsed.place.upper(),
+        endpoint_host=parsed.endpoint_host,
+        endpoint_port=parsed.endpoint_port,
+        line=line_named(parsed.line) if parsed.line else None,
+        now=clock.now(),
+        actor=Actor("command", "gateway add"),
+    )
+    _say_how_to_enrol(new)
     say(f"\nLet UDP {_ports(new.gateway)} reach that host. Each further line that it serves, and")
     say("each further pool of a line, takes the next port by itself: better open those too.")
     if not parsed.endpoint_host:
         say("\nCustomers' files will name the address with which that host reaches the internet.")
         say("If tunnels reach it at another, add --endpoint-host and the name or address.")
+    if not parsed.line:
+        _say_that_it_serves_nothing(new.gateway)
     return Exit.DONE
+
+
+def _say_how_to_enrol(new: NewGateway) -> None:
+    from ferriage.fleet.bundle import NoBundle, OnlyHere, block
+
+    host, pasted, refusal = "its host", "", None
+    try:
+        pasted = block(new.token)
+    except NoBundle:  # set up from a wheel alone: the token is enough
+        pass
+    except OnlyHere as error:
+        host, refusal = "the shop's own machine", error
+    say(f"Gateway {new.gateway.code}. On {host}, as root and within one hour:\n")
+    tell(f"  ferriage agent enrol {new.token}")
+    if pasted:
+        say("\nOn a bare Debian 12 or 13 host paste this instead; it fetches its agent here:\n")
+        say(pasted.rstrip())
+    if refusal is not None:
+        say(f"\n{refusal.message}\n{refusal.remedy}")
+
+
+def _say_that_it_serves_nothing(gateway: Gateway) -> None:
+    from ferriage.fleet.queries import lines_to_serve
+
+    say(f"\n{gateway.name} serves nothing until it is given a line. That is done by “Serve a line”")
+    say("on its page in the back office, or by")
+    codes = [line.code for line in lines_to_serve(gateway.place)]
+    for code in codes or ["LINE"]:
+        tell(f"  ferriage gateway serve {shlex.quote(gateway.name)} {code}")
+    if not codes:
+        say(f"once there is a line that enters in {gateway.place}: make one there, under Lines.")
 
 
 def set_endpoint(parsed: argparse.Namespace) -> int:
@@ -115,7 +134,7 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
 
 def add_device(parsed: argparse.Namespace) -> int:
     """Connect a device of the operator's own and print where its file is."""
-    house.enter()
+    config = house.enter()
     from ferriage.core import clock
     from ferriage.core.db import writing
     from ferriage.devices import actions
@@ -137,10 +156,15 @@ def add_device(parsed: argparse.Namespace) -> int:
                 actor=_OWN,
             )
         except actions.NotAllowed as refusal:
-            raise _with_way_on(refusal, plan, subscription.account) from None
-        found = _placements(device)
+            raise advice.refused(refusal, subscription.plan, subscription.account, now) from None
+        except (actions.NothingBought, actions.DeviceLimitReached) as refusal:
+            said = advice.without_right(refusal, subscription, config.site.url)
+            raise CommandError(said) from None
+        found = advice.placed(device, now)
     for written in _write_files(device, keys.private, found, path):
         say(f"wrote {written}")
+    for line in advice.not_open(found, now):
+        tell(line)
     return Exit.DONE
 
 
@@ -150,30 +174,6 @@ def _refuse_taken(path: Path) -> None:
         raise CommandError(f"There is a file {path} already. Choose another with --out.")
     if not path.parent.is_dir():
         raise CommandError(f"There is no directory {path.parent} to write to.")
-
-
-def _placements(device: Device) -> list[Placement]:
-    """Return where the device is served; without a gateway it is not added at all."""
-    from ferriage.devices.queries import placements
-    from ferriage.fleet.models import PoolGateway
-    from ferriage.plans.queries import lines_of
-
-    found = placements(device)
-    if found:
-        return found
-    lines = lines_of(device.subscription.plan)
-    waiting = PoolGateway.objects.filter(pool__line__in=lines, gateway__state="waiting").first()
-    if waiting is not None:
-        raise CommandError(
-            f"The gateway {waiting.gateway} waits for its host: run there the `agent enrol` that "
-            "`ferriage gateway add` printed, or make a new token on its page in the back office. "
-            "Nothing was added."
-        )
-    line = lines[0]
-    raise CommandError(
-        "No gateway serves this plan yet, so there would be nothing to reach. Record one with "
-        f"`ferriage gateway add NAME --place {line.enter_place} --line {line.code}`."
-    )
 
 
 def _plan(code: str | None) -> Plan:
@@ -188,14 +188,15 @@ def _plan(code: str | None) -> Plan:
     sold = Plan.objects.filter(withdrawn_at=None).select_related("service")
     plans = {plan: lines_of(plan) for plan in sold.order_by("service__position", "pk")}
     if code:
-        return _named(code, list(plans))
+        return _leading(_named(code, list(plans)), plans)
     held = Subscription.objects.filter(account=_operator(), plan__in=plans).order_by("pk").first()
     if held is not None:
-        return held.plan
+        return _leading(held.plan, plans)
     served = [plan for plan, lines in plans.items() if lines]
     if not served:
         raise CommandError(
-            "No plan is offered on a line yet. Make one in the back office, under Plans."
+            "No plan is offered on a line yet. Make the line in the back office, under Lines, "
+            "then a plan on it, under Plans."
         )
     first, *others = served
     if any(plans[plan] != plans[first] for plan in others):
@@ -205,6 +206,20 @@ def _plan(code: str | None) -> Plan:
     if others:
         say(f"Takes the plan {first}; all lead the same way. Another one by --plan.")
     return first
+
+
+def _leading(plan: Plan, plans: Mapping[Plan, Sequence[Line]]) -> Plan:
+    """Return the plan.
+
+    Raises:
+        CommandError: It leads nowhere.
+    """
+    if not plans[plan]:
+        raise CommandError(
+            f"The plan {plan} is offered on no line, so it leads nowhere. Offer it on one on its "
+            "page in the back office, under Plans, or name another with --plan."
+        )
+    return plan
 
 
 def _named(code: str, plans: Sequence[Plan]) -> Plan:
@@ -241,26 +256,10 @@ def _own_place(said: str, plan: Plan) -> str:
     return party.place
 
 
-def _with_way_on(refusal: NotAllowed, plan: Plan, account: Account) -> NotAllowed:
-    """Return the register's refusal with the place it was asked for, and what to do next."""
-    from ferriage.plans.queries import lines_of
-
-    ways = [
-        f"  ferriage approvals explain --line {line.code} --customer {account.place}"
-        for line in lines_of(plan)
-    ]
-    steps = "If you are elsewhere, say where with --place. What the register asks:"
-    return type(refusal)(
-        f"For a person in {account.place}: {refusal.message}",
-        "\n".join((str(refusal.remedy), steps, *ways)),
-        refusal.verdicts,
-    )
-
-
 def _own_subscription(plan: Plan, place: str, now: datetime) -> Subscription:
     """Return the operator's own subscription: one grant without end, at price 0."""
     from ferriage.plans import actions
-    from ferriage.plans.queries import is_closed
+    from ferriage.plans.queries import is_closed, subscription_end
     from ferriage.plans.several import subscriptions_to
 
     if is_closed(plan):
@@ -268,7 +267,7 @@ def _own_subscription(plan: Plan, place: str, now: datetime) -> Subscription:
     account = _own_account(place, now)
     held = subscriptions_to(account, plan.service)
     if held:
-        return held[0]
+        return next((one for one in held if not subscription_end(one).is_over(now)), held[0])
     return actions.grant(
         account=account,
         plan=plan,

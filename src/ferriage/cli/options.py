@@ -209,7 +209,7 @@ def _machines(commands: Commands) -> None:
     adding.add_argument("--place", required=True, help="where the host stands (ISO 3166)")
     adding.add_argument("--endpoint-host", default="", help="name or address for tunnels")
     adding.add_argument("--endpoint-port", type=int, default=51820, metavar="PORT")
-    adding.add_argument("--line", help="let it serve this line (ln_ code)")
+    adding.add_argument("--line", help="let it serve this line (ln_ code; nothing without one)")
     endpoint = command(
         gateway,
         "endpoint",
@@ -222,12 +222,17 @@ def _machines(commands: Commands) -> None:
     command(gateway, "list", "gateways:list_all", "list gateways, when seen and how far behind")
     for name, brief in (
         ("show", "show one gateway and each line that it serves"),
+        ("serve", "let a gateway serve one line more"),
         ("drain", "offer a gateway in no new file; who has one goes on"),
         ("undrain", "name a gateway in new files again"),
         ("close", "close a gateway for good; its key opens nothing any more"),
     ):
-        about = command(gateway, name, f"gateways:{name}", brief, example=f"gateway {name} one")
+        rest = " ln_…" if name == "serve" else ""
+        example = f"gateway {name} one{rest}"
+        about = command(gateway, name, f"gateways:{name}", brief, example=example)
         about.add_argument("name")
+        if rest:
+            about.add_argument("line", metavar="LINE", help="ln_ code")
         if name == "close":
             about.add_argument("--yes", action="store_true", help="it is meant; nothing asks again")
     device = group(commands, "device", "devices that may connect")

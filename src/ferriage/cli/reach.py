@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import http.client
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from ferriage.cli.words import CommandError, Exit
 
 if TYPE_CHECKING:
     from ferriage.config import Config
 
-_SECONDS = 2.0
+PATIENCE_SECONDS = 10.0
+"""A site whose database is busy, or whose host is, answers within this and is not called absent."""
 _HEALTH: Final = {b"ok\n", b"database\n"}
 """What /healthz says, well and ill."""
 _LONGEST: Final = 64
@@ -64,26 +65,36 @@ def why_not(address: str, port: int) -> str:
     return ""
 
 
-def is_ours(address: str, port: int, host: str) -> bool:
+def who_listens(address: str, port: int, host: str) -> Literal["ours", "other", "silent"]:
     """Tell whether a site or hub of Ferriage's answers there; any shop's, not only this one's.
 
     Args:
         host: Name under which the shop is asked; a site answers to no other.
     """
-    connection = http.client.HTTPConnection(address, port, timeout=_SECONDS)
+    connection = http.client.HTTPConnection(address, port, timeout=PATIENCE_SECONDS)
     try:
         connection.request("GET", "/healthz", headers={"Host": host})
-        return connection.getresponse().read(_LONGEST) in _HEALTH
+        health = connection.getresponse().read(_LONGEST)
+    except TimeoutError:
+        return "silent"
     except (OSError, http.client.HTTPException):
-        return False
+        return "other"
     finally:
         connection.close()
+    return "ours" if health in _HEALTH else "other"
 
 
-def answers(address: str, port: int) -> bool:
-    """Tell whether somebody accepts connections there."""
+def why_silent(address: str, port: int) -> str:
+    """Return why nobody accepts connections there; empty when somebody does."""
     try:
-        socket.create_connection((address, port), _SECONDS).close()
-    except OSError:
-        return False
-    return True
+        socket.create_connection((address, port), PATIENCE_SECONDS).close()
+    except TimeoutError:
+        return not_within()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def not_within() -> str:
+    """Return the words for somebody who was silent for as long as was waited."""
+    return f"did not answer within {PATIENCE_SECONDS:g} s"

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ferriage.cli import house, reach
-from ferriage.cli.words import CommandError, Exit, complain, say, tell
+from ferriage.cli.words import CommandError, Exit, as_called, complain, say, tell
 from ferriage.config import config_path
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def hub(_: argparse.Namespace) -> int:
     """Answer gateways' long-polls; no Django."""
     from ferriage.hub import server
 
-    return server.main(house.load())
+    return server.main(house.load(), spelled=as_called)
 
 
 def hold(_: argparse.Namespace) -> int:
@@ -81,13 +81,13 @@ def agent(_: argparse.Namespace) -> int:
     """Run the agent of an enrolled gateway."""
     from ferriage.agent import run
 
-    return run.main(house.load())
+    return run.main(house.load(), spelled=as_called)
 
 
 def enrol(parsed: argparse.Namespace) -> int:
     """Make this host a gateway."""
     from ferriage import wire
-    from ferriage.agent import identity
+    from ferriage.agent import identity, logs
     from ferriage.agent.errors import Declined
 
     path = config_path()
@@ -98,6 +98,7 @@ def enrol(parsed: argparse.Namespace) -> int:
         )
         say(f"wrote {path}")
     config = house.load()
+    logs.hush()
     join = partial(identity.enrol, config, token=parsed.token, endpoint_port=parsed.endpoint_port)
     try:
         code = join(endpoint_host=parsed.endpoint_host)
@@ -133,16 +134,19 @@ def _own_address() -> str:
 
 def remove(parsed: argparse.Namespace) -> int:
     """Take this host's gateway down."""
-    from ferriage.agent import removal
+    from ferriage.agent import logs, removal
 
     config = house.load()
     if os.geteuid() != 0:
         raise CommandError("Only root can take a gateway down; nothing was changed.")
+    logs.hush()
     done = False
-    for what in removal.remove(config, forget=parsed.forget):
-        say(f"taken away or put back: {what}")
+    for sentence in removal.remove(config, forget=parsed.forget):
+        say(sentence)
         done = True
-    if not done:
+    if done:
+        say("This host's network is as it was before it became a gateway.")
+    else:
         say("Nothing of a gateway is left on this host.")
     state_dir = config.resolve(config.agent.state_dir)
     if (state_dir / "identity.json").exists():

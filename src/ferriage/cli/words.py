@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-_COMMAND: Final = re.compile(r"(?<=`)ferriage (?=[a-z-])|(?<=^  )ferriage (?=[a-z-])", re.MULTILINE)
-"""A command for the reader: in backticks, or on a line of its own, two spaces in."""
+_COMMAND: Final = re.compile(r"(?:(?<=`)|(?<=^  )|(?<=[a-z]: ))ferriage (?=[a-z-])", re.MULTILINE)
+"""A command for the reader: in backticks, on a line of its own, two spaces in, or after a colon."""
 
 
 class Exit(IntEnum):

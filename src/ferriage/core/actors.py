@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,5 +23,13 @@ class Actor:
     def __str__(self) -> str:
         return f"{self.kind}:{self.code}" if self.code else self.kind
 
+    def is_called(self, name: str) -> bool:
+        """Tell whether a name is this one's: neither blanks nor capitals make a second person."""
+        return _bare(self.code) == _bare(name)
+
 
 CUSTOMER = Actor("customer", "")
+
+
+def _bare(name: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())

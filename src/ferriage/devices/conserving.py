@@ -26,7 +26,14 @@ from ferriage.devices.models import (
     UsageRest,
 )
 from ferriage.devices.usagemodels import MOST_COUNTED
-from ferriage.fleet.models import Gateway, PoolChange, PoolCurrent, PoolGateway, PoolUsage
+from ferriage.fleet.models import (
+    Gateway,
+    LeftPool,
+    PoolChange,
+    PoolCurrent,
+    PoolGateway,
+    PoolUsage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,7 +104,7 @@ def check_gateways(now: datetime) -> None:
 
     Devices may never come to more than their pools. Where all have quotas, not to less either.
     """
-    unmetered = _unmetered()
+    unmetered = _unmetered(now)
     with writing():
         # As floats, exact to 9 PB: SQLite knows no sum beyond 63 bits, and one gateway's lies must
         # not keep the others from being looked at.
@@ -131,8 +138,11 @@ def _compare(gateway: Gateway, *, devices: int, pools: int, both: bool, now: dat
         alarms.tell(subject=gateway.code, name=gateway.name, now=now, actor=_WORKER, found=sums)
 
 
-def _unmetered() -> set[int]:
-    """Return gateways that have a device without a quota, or had one since the last look."""
+def _unmetered(now: datetime) -> set[int]:
+    """Return gateways that have a device without a quota, or had one since the last look.
+
+    A pool that was left goes on for as long as devices of it may be told of.
+    """
     last = GatewayMeter.objects.aggregate(at=Min("checked_at"))["at"]
     without = {"kind": "put", "payload__contains": UNMETERED}
     pools = set(PoolCurrent.objects.filter(**without).values_list("pool", flat=True).distinct())
@@ -140,7 +150,9 @@ def _unmetered() -> set[int]:
         changed = PoolChange.objects.filter(**without, at__gte=last)
         pools.update(changed.values_list("pool", flat=True).distinct())
     serving = PoolGateway.objects.filter(pool__in=pools)
-    return set(serving.values_list("gateway", flat=True))
+    left = LeftPool.objects.filter(pool__in=pools, left_at__gt=now - INCARNATIONS_KEPT)
+    gateways = (rows.values_list("gateway", flat=True) for rows in (serving, left))
+    return set().union(*gateways)
 
 
 # --- forgetting -------------------------------------------------------------------------------

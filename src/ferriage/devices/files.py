@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 CLIENT_MTU: Final = 1280
 KEEPALIVE_SECONDS: Final = 25
 _LONGEST_VERSION: Final = 13
-_NAME_PART: Final = 6
-_CODE_PART: Final = 8
+_DEVICE_PART: Final = 5
+_LINE_PART: Final = 3
+_CODE_PART: Final = 5
 
 
 def conf(*, device: Device, private_key: str, placement: Placement, reachable: bool = False) -> str:
@@ -60,12 +61,17 @@ def _allowed_ips(placement: Placement) -> list[str]:
 def file_name(*, device: Device, line: Line) -> str:
     """Return the tunnel's name without ending: at most 15 safe characters.
 
-    It begins like the line's name and goes on with 40 bits of a hash of device and line.
+    It begins like the device's name, then like the line's, and goes on with 25 bits of a hash of
+    both: enough to tell apart what one customer holds.
     """
-    plain = re.sub(r"[^a-z0-9]+", "-", line.name.lower())[:_NAME_PART].strip("-") or "vpn"
+    begun = [_plain(device.name, _DEVICE_PART), _plain(line.name, _LINE_PART)]
     both = f"{device.code} {line.code}".encode()
     code = base64.b32encode(hashlib.sha256(both).digest()).decode().lower()
-    return f"{plain}-{code[:_CODE_PART]}"
+    return "-".join([*(filter(None, begun) if any(begun) else ["vpn"]), code[:_CODE_PART]])
+
+
+def _plain(name: str, most: int) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:most].strip("-")
 
 
 def qr_png(text: str) -> bytes:

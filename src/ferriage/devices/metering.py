@@ -32,7 +32,7 @@ from ferriage.devices.models import (
 )
 from ferriage.devices.usagemodels import MOST_COUNTED
 from ferriage.fleet import actions as fleet
-from ferriage.fleet.models import PoolCurrent
+from ferriage.fleet.models import LeftPool, PoolCurrent, PoolGateway
 from ferriage.plans import quota
 from ferriage.plans.models import Subscription
 
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 _CODE: Final = re.compile(r"[a-z]+_[0-9A-Za-z]{1,32}")
 _CHUNK: Final = 1000
+_LATE: Final = timedelta(days=35)
+"""As long as pools remember a deleted device."""
 _TICK: Final = timedelta(microseconds=1)
 
 
@@ -118,7 +120,7 @@ class Metering:
         codes = {code for code, _ in told}
         devices = self._devices(codes)
         known = _known(gateway, devices.values())
-        given = _given(gateway, codes) | {code for code, _ in known}
+        given = _given(gateway, codes, now) | {code for code, _ in known}
         books = _Books(gateway, known, now)
         for (code, incarnation), row in told.items():
             if code in devices and code in given:
@@ -181,11 +183,14 @@ class _Running(NamedTuple):
     subscription: int
 
 
-def _given(gateway: Gateway, codes: Collection[str]) -> set[str]:
-    """Return which devices the gateway was given in any of its pools, within 35 days."""
+def _given(gateway: Gateway, codes: Collection[str], now: datetime) -> set[str]:
+    """Return which devices the gateway was given within 35 days, in pools it has left since too."""
+    left = LeftPool.objects.filter(gateway=gateway, left_at__gt=now - _LATE)
+    served = PoolGateway.objects.filter(gateway=gateway)
+    pools = served.values("pool").union(left.values("pool"))
     found: set[str] = set()
     for chunk in batched(codes, _CHUNK):
-        rows = PoolCurrent.objects.filter(pool__memberships__gateway=gateway, subject__in=chunk)
+        rows = PoolCurrent.objects.filter(pool__in=pools, subject__in=chunk)
         found.update(rows.values_list("subject", flat=True))
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from ferriage.fleet.models import Alarm
 
@@ -61,6 +61,16 @@ CHANGES: Final = {
     "peer": gettext_lazy("peers differed"),
     "interface": gettext_lazy("an interface was gone"),
 }
+WORKER_PARTS: Final = {
+    "approvals": gettext_lazy("register"),
+    "fleet": gettext_lazy("gateways"),
+    "orders": gettext_lazy("orders"),
+    "payments": gettext_lazy("payments"),
+    "devices": gettext_lazy("devices"),
+    "ledger": gettext_lazy("books"),
+    "alarms": gettext_lazy("alarms"),
+}
+"""`lookout.ROOMS` in words."""
 
 
 def title(alarm: Alarm) -> str:
@@ -98,7 +108,8 @@ def _lags(details: Mapping[str, Any]) -> str:
 
 def _counted(details: Mapping[str, Any]) -> str:
     found = [
-        _("%(line)s: %(count)s devices") % {"line": line, "count": count}
+        ngettext("%(line)s: one device", "%(line)s: %(count)s devices", count)
+        % {"line": line, "count": count}
         for line, count in details.get("lines", {}).items()
     ]
     return "; ".join(found) + "."
@@ -116,12 +127,18 @@ def _until(details: Mapping[str, Any]) -> str:
 def _late(details: Mapping[str, Any]) -> str:
     last = details.get("last")
     when = _("Last round: %s.") % (_instant(last) if last else _("never"))
-    parts = ", ".join(details.get("parts", ()))
+    parts = ", ".join(str(WORKER_PARTS.get(part, part)) for part in details.get("parts", ()))
     return " ".join(filter(None, [when, parts, details.get("failure", "")]))
 
 
 def _failed(details: Mapping[str, Any]) -> str:
     return str(details.get("failure", ""))
+
+
+def _clock(details: Mapping[str, Any]) -> str:
+    """Return the register's refusal, which was written down in the worker's language, English."""
+    failure = _failed(details)
+    return _(failure) if failure else ""
 
 
 def _metered(details: Mapping[str, Any]) -> str:
@@ -135,7 +152,11 @@ def _named(rows: Mapping[str, int]) -> str:
 
 
 def _unplaced(details: Mapping[str, Any]) -> str:
-    return _("Not served on this line: %(count)s devices.") % {"count": details.get("count", 0)}
+    count = details.get("count", 0)
+    words = ngettext(
+        "Not served on this line: one device.", "Not served on this line: %(count)s devices.", count
+    )
+    return words % {"count": count}
 
 
 def _instant(text: str) -> str:
@@ -144,11 +165,19 @@ def _instant(text: str) -> str:
 
 _METERED: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "foreign": lambda told: (
-        _("It told bytes of %(count)s devices that it was never given: %(devices)s.")
+        ngettext(
+            "It told bytes of one device that it was never given: %(devices)s.",
+            "It told bytes of %(count)s devices that it was never given: %(devices)s.",
+            told["count"],
+        )
         % {"count": told["count"], "devices": ", ".join(told["devices"])}
     ),
     "aside": lambda told: (
-        _("Of %(count)s devices more than their speed allows was set aside: %(devices)s.")
+        ngettext(
+            "Of one device more than its speed allows was set aside: %(devices)s.",
+            "Of %(count)s devices more than their speed allows was set aside: %(devices)s.",
+            told["count"],
+        )
         % {"count": told["count"], "devices": _named(told["bytes"])}
     ),
     "sums": lambda told: (
@@ -156,11 +185,19 @@ _METERED: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         % {"devices": f"{told['devices']:,}", "pools": f"{told['pools']:,}"}
     ),
     "days": lambda told: (
-        _("Counters and days of %(count)s devices differ: %(devices)s.")
+        ngettext(
+            "Counters and days of one device differ: %(devices)s.",
+            "Counters and days of %(count)s devices differ: %(devices)s.",
+            told["count"],
+        )
         % {"count": told["count"], "devices": _named(told["bytes"])}
     ),
     "months": lambda told: (
-        _("Days and months of %(count)s subscriptions differ: %(subscriptions)s.")
+        ngettext(
+            "Days and months of one subscription differ: %(subscriptions)s.",
+            "Days and months of %(count)s subscriptions differ: %(subscriptions)s.",
+            told["count"],
+        )
         % {"count": told["count"], "subscriptions": _named(told["bytes"])}
     ),
 }
@@ -173,7 +210,7 @@ _SAID: Final[Mapping[Alarm.Kind, Callable[[Mapping[str, Any]], str]]] = {
     _KIND.LINE_CLOSING: _until,
     _KIND.WORKER_LATE: _late,
     _KIND.HUB_AWAY: _failed,
-    _KIND.CLOCK_WRONG: _failed,
+    _KIND.CLOCK_WRONG: _clock,
     _KIND.METERING: _metered,
     _KIND.UNPLACED: _unplaced,
 }

@@ -82,6 +82,12 @@ class NoBundle(FerriageError):
     status = 503
 
 
+class OnlyHere(FerriageError):
+    """A host that pasted a block could never reach the shop at the addresses that it is told."""
+
+    slug = "only-here"
+
+
 def block(token: str) -> str:
     """Return what makes a bare Debian host the gateway of a token, to be pasted there as root.
 
@@ -90,10 +96,30 @@ def block(token: str) -> str:
 
     Raises:
         NoBundle: This shop was installed without the files it takes.
+        OnlyHere: The shop's address or the hub's means, on each host, that host itself. On the
+            shop's own machine the token alone is enough.
     """
+    _refuse_only_here(site.only_here())
     digest = digest_of(bundle())
     url = f"{site.site_url()}/gateway/v1/agent/{digest}.tar.gz"
     return _BLOCK.format(url=shlex.quote(url), digest=digest, token=shlex.quote(token))
+
+
+def _refuse_only_here(wrong: Mapping[str, str]) -> None:
+    if wrong:
+        said = ", ".join(f"{name} = {url}" for name, url in wrong.items())
+        raise OnlyHere(
+            _(
+                "No block to paste on another host is shown. There, an address of this shop "
+                "would mean that host itself: %s."
+            )
+            % said,
+            _(
+                "Write into the settings file where other hosts reach the shop (%s), start it "
+                "again, and make a new token. A gateway on the shop's own machine needs no block."
+            )
+            % ", ".join(wrong),
+        )
 
 
 def digest_of(data: bytes) -> str:

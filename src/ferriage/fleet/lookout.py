@@ -62,14 +62,18 @@ class Fact:
 class Health:
     """How far one gateway is with one pool, as it reported last.
 
-    `behind` counts revisions, `behind_seconds` since the first of them was committed. It `differs`
-    when it has all revisions and yet runs something else, or follows another history.
+    `behind` counts revisions, `behind_seconds` since the first of them was committed; `beyond_log`
+    says that it is longer than that, since the log no longer has it. It `differs` when it has all
+    revisions and yet runs something else, or follows another history. `before_restore` is that
+    other history: what it lacks of this one began with the restore, not with a change.
     """
 
     member: PoolGateway
     behind: int
     behind_seconds: int
     differs: bool
+    beyond_log: bool = False
+    before_restore: bool = False
 
     @property
     def late(self) -> bool:
@@ -104,14 +108,18 @@ def _unlike() -> Q:
 def _health(member: PoolGateway, epoch: str, now: datetime) -> Health:
     behind = max(0, member.pool.revision - member.applied_rev)
     since: datetime | None = getattr(member, "lacks_since", None)
+    before_restore = member.applied_epoch not in {"", epoch}
+    beyond_log = behind > 0 and since is None and not before_restore
     seconds = 0
-    if behind:
+    if behind and not before_restore:
         seconds = int((now - since if since else LOG_KEPT).total_seconds())
     return Health(
         member=member,
         behind=behind,
         behind_seconds=max(0, seconds),
         differs=member.reported_at is not None and _differs(member, epoch),
+        beyond_log=beyond_log,
+        before_restore=before_restore,
     )
 
 

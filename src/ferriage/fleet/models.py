@@ -217,6 +217,26 @@ class PoolGateway(models.Model):
         ]
 
 
+class LeftPool(models.Model):
+    """A pool that a gateway was taken off, so that what it counted there is taken all the same.
+
+    Never forgotten: a gateway that was off for months tells of it when it comes back.
+    """
+
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="+")
+    gateway = models.ForeignKey(Gateway, on_delete=models.PROTECT, related_name="+")
+    left_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "fleet_leftpool"
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "pool"], name="fleet_leftpool_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gateway_id} left {self.pool_id}"
+
+
 class PoolChange(models.Model):
     """The pool's log: what a gateway that holds `rev - 1` must do. The hub reads it.
 

@@ -166,6 +166,16 @@ def last_open(lines: Iterable[Line], *, at: datetime) -> dict[int, LastOpen]:
     return found
 
 
+def lines_to_serve(place: str = "") -> QuerySet[Line]:
+    """Return the lines that a gateway may be let serve, by name.
+
+    Args:
+        place: Where its host stands; empty returns those of all places.
+    """
+    lines = Line.objects.exclude(state=Line.State.CLOSED).order_by("name", "pk")
+    return lines.filter(enter_place=place) if place else lines
+
+
 def ports_of(gateway: Gateway) -> list[int]:
     """Return the UDP ports at which tunnels reach a gateway: those it listens on, or its first."""
     members = PoolGateway.objects.filter(gateway=gateway).order_by("listen_port")

@@ -6,6 +6,7 @@ import base64
 import ipaddress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from django.conf import settings
@@ -40,6 +41,29 @@ def site_url() -> str:
 def hub_url() -> str:
     """Return where agents reach the hub."""
     return _config().hub.url.rstrip("/")
+
+
+def only_here() -> dict[str, str]:
+    """Return the settings that no other host can follow, with what they say.
+
+    Gateways are told both addresses. One that means, wherever it is read, the reader's own machine
+    serves a gateway beside the shop alone.
+    """
+    told = {"site.url": site_url(), "hub.url": hub_url()}
+    return {name: url for name, url in told.items() if _is_the_readers(url)}
+
+
+def _is_the_readers(url: str) -> bool:
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        # Debian's own names for it beside the reserved one.
+        return host in {"localhost.localdomain", "ip6-localhost"} or (
+            f".{host}".endswith(".localhost")
+        )
+    plain = getattr(address, "ipv4_mapped", None) or address
+    return plain.is_loopback or plain.is_unspecified
 
 
 def alarm_command() -> tuple[str, ...]:

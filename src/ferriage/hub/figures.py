@@ -15,6 +15,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    disable_created_metrics,
     generate_latest,
 )
 
@@ -22,6 +23,10 @@ from ferriage.hub.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A switch of the library's whole process: without it each series has a second one, `…_created`,
+# with the instant at which this process began to count.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library types it not
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 

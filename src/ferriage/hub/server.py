@@ -38,12 +38,16 @@ _LARGEST_BYTES: Final = 64 * 1024
 log = structlog.get_logger()
 
 
-def main(config: Config) -> int:
-    """Serve until a signal ends it; return an exit code (1: it could not start)."""
+def main(config: Config, *, spelled: Callable[[str], str] = str) -> int:
+    """Serve until a signal ends it; return an exit code (1: it could not start).
+
+    Args:
+        spelled: Spells commands in a text so that whoever started this can type them.
+    """
     try:
         asyncio.run(_until_signal(Hub(config)))
     except (HubError, ConfigError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 -- for whoever started the command
+        print(spelled(str(error)), file=sys.stderr)  # noqa: T201 -- for whoever started the command
         return 1
     return 0
 

@@ -44,8 +44,15 @@ ENTRIES: Final = (
     Entry("assets:receivable:<who>", "what a reseller owes"),
     Entry("assets:cash", "what was taken over the counter"),
     Entry("assets:disputed", "what a bank took back, until it is known whether it comes again"),
-    Entry("assets:<provider>", "what lies at the bank or a payment provider"),
-    Entry("assets:<provider>:<which>", "the same of a second account, or of a test account"),
+    Entry("assets:bank", "what lies at the bank"),
+    Entry("assets:bank:<which>", "the same of a second account, or of a test account"),
+    # A provider lets it fall below when refunds or lost disputes come after it paid out.
+    Entry("assets:<provider>", "what lies at a payment provider", never_negative=False),
+    Entry(
+        "assets:<provider>:<which>",
+        "the same of a second account, or of a test account",
+        never_negative=False,
+    ),
     Entry(UNEARNED, "service that was paid for and not given yet"),
     Entry(REFUNDS, "what is owed back to customers"),
     Entry(UNALLOCATED, "money that belongs to no order yet"),

@@ -159,21 +159,33 @@ def months(currency: str) -> list[Month]:
 
 
 def entries(
-    figure: str, *, month: date, currency: str, before: int | None = None, limit: int = 50
+    figure: str,
+    *,
+    month: date,
+    whole_year: bool = False,
+    currency: str,
+    before: int | None = None,
+    limit: int = 50,
 ) -> Entries:
     """Return the entries that a figure's sum of a month was made of, a page at a time.
 
     The sums say between which numbers they stand, and each pair of accounts is asked by an index of
     its own, so that old months are found as fast as new ones.
+
+    Args:
+        whole_year: Those of the month's year instead.
     """
-    flows = MonthFlow.objects.filter(month=month, debit__currency=currency).select_related(
-        "debit", "credit"
-    )
+    when = {"month__year": month.year} if whole_year else {"month": month}
+    flows = MonthFlow.objects.filter(**when, debit__currency=currency)
+    if before is not None:
+        flows = flows.filter(first_id__lt=before)
     rows: list[Transfer] = []
-    for flow in flows:
+    for flow in flows.select_related("debit", "credit").order_by("-last_id"):
+        if len(rows) > limit and rows[limit].pk > flow.last_id:
+            break  # What is left is older than the page.
         if sign(figure, flow.debit.name, flow.credit.name):
             rows += _of_flow(flow, before)[: limit + 1]
-    rows.sort(key=lambda row: -row.pk)
+            rows.sort(key=lambda row: -row.pk)
     return _page(rows, limit)
 
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count, F, Sum
+from django.db.models import Count, Sum
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
-from ferriage.orders.models import Balance, BalanceHold, BalanceMove, Order
+from ferriage.orders import claims
+from ferriage.orders.balancemodels import RETURNED, SPENT, TAKEN_BACK, TOPUP_RETURNED
+from ferriage.orders.models import Balance, BalanceMove, Order
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,12 +30,7 @@ if TYPE_CHECKING:
     from ferriage.accounts.models import Account
 
 CREDITS: Final = "liabilities:credits"
-TOPUP: Final = "topup"
-TOPUP_RETURNED: Final = "topup-returned"
-TAKEN_BACK: Final = "taken-back"
 REFUNDS: Final = "liabilities:refunds"
-SPENT: Final = "balance-spent"
-RETURNED: Final = "balance-returned"
 
 
 class BalanceTooLow(FerriageError):
@@ -82,7 +79,10 @@ def credit(
     """
     with writing():
         _post(source_code, kind, TransferLine(against, CREDITS, money), now)
-        return _move(_head(account, money.currency), money.amount_minor, source_code, kind, now)
+        head = _head(account, money.currency)
+        move = _move(head, money.amount_minor, source_code, kind, now)
+        claims.catch(head)
+        return move
 
 
 def spend(
@@ -108,21 +108,27 @@ def spend(
         return _move(head, -money.amount_minor, source_code, kind, now)
 
 
-def take_back(*, order: Order, money: Money, against: str, now: datetime) -> BalanceMove:
-    """Move from a balance what came to it by an order and whose payer took it back.
+def take_held(*, source_code: str, came_by: str, most: Money, against: str, now: datetime) -> int:
+    """Take from balances what a dispute holds there; returns how much, in minor units.
 
-    Raises:
-        BalanceTooLow: There is not so much; nothing was written.
+    Args:
+        source_code: The dispute.
+        came_by: Code of the order or the payment that the money came by.
+        most: No more than that.
+        against: The account of the books that takes it.
     """
-    assert order.account is not None  # noqa: S101 -- asked by who calls
     with writing():
-        times = BalanceMove.objects.filter(source_code=order.code, kind=TAKEN_BACK).count()
-        head = _head(order.account, money.currency)
-        if head.amount_minor - head.reserved_minor < money.amount_minor:
-            raise _too_low(head)
-        line = TransferLine(CREDITS, against, money)
-        _post(order.code, TAKEN_BACK, line, now, sequence=times)
-        return _move(head, -money.amount_minor, order.code, TAKEN_BACK, now, sequence=times)
+        times = BalanceMove.objects.filter(source_code=came_by, kind=TAKEN_BACK).count()
+        left = most.amount_minor
+        for hold in claims.holds_of(source_code):
+            claims.release(hold, now)
+            minor = min(hold.amount_minor, left)
+            if minor > 0:
+                line = TransferLine(CREDITS, against, Money(minor, most.currency))
+                _post(came_by, TAKEN_BACK, line, now, sequence=times)
+                _move(hold.balance, -minor, came_by, TAKEN_BACK, now, sequence=times)
+                times, left = times + 1, left - minor
+    return most.amount_minor - left
 
 
 def return_topup(*, account: Account, money: Money, source_code: str, now: datetime) -> BalanceMove:
@@ -165,6 +171,8 @@ def reserve(*, order: Order, minor: int) -> None:
             raise StaleState(_("This order was changed just now."), _("Look again."))
         _reserve(head, more)
         order.credit_minor = minor
+        if more < 0:
+            claims.catch(head)
 
 
 def release(*, order: Order) -> None:
@@ -173,7 +181,9 @@ def release(*, order: Order) -> None:
     The order keeps on record what was to be paid from the balance.
     """
     if order.credit_minor and order.account is not None:
-        _reserve(_head(order.account, order.currency), -order.credit_minor)
+        head = _head(order.account, order.currency)
+        _reserve(head, -order.credit_minor)
+        claims.catch(head)
 
 
 def settle_reserved(*, order: Order, against: str, now: datetime) -> None:
@@ -188,30 +198,6 @@ def settle_reserved(*, order: Order, against: str, now: datetime) -> None:
         _reserve(head, -order.credit_minor)
         _post(order.code, SPENT, TransferLine(CREDITS, against, money), now)
         _move(head, -order.credit_minor, order.code, SPENT, now)
-
-
-def hold(*, account: Account, money: Money, source_code: str, now: datetime) -> None:
-    """Let as much of an amount as is not reserved be spent by nobody, until it is let go.
-
-    Args:
-        source_code: The dispute; one holds once.
-    """
-    with writing():
-        head = _head(account, money.currency)
-        minor = min(head.amount_minor - head.reserved_minor, money.amount_minor)
-        if minor > 0:
-            _reserve(head, minor)
-            BalanceHold.objects.create(
-                balance=head, amount_minor=minor, source_code=source_code, made_at=now
-            )
-
-
-def let_go(*, source_code: str, now: datetime) -> None:
-    """Give back to its balance what a dispute held, in the caller's transaction; once."""
-    held = BalanceHold.objects.select_related("balance").filter(source_code=source_code).first()
-    still = BalanceHold.objects.filter(source_code=source_code, released_at=None)
-    if held is not None and still.update(released_at=now):
-        _reserve(held.balance, -held.amount_minor)
 
 
 def give_back_unused(*, order: Order, minor: int, against: str, now: datetime) -> None:
@@ -231,6 +217,7 @@ def give_back_unused(*, order: Order, minor: int, against: str, now: datetime) -
         _post(order.code, RETURNED, line, now, sequence=before["times"])
         head = _head(order.account, order.currency)
         _move(head, more, order.code, RETURNED, now, sequence=before["times"])
+        claims.catch(head)
 
 
 def _head(account: Account, currency: str) -> Balance:
@@ -252,7 +239,7 @@ def _move(
 
 
 def _reserve(head: Balance, minor: int) -> None:
-    Balance.objects.filter(pk=head.pk).update(reserved_minor=F("reserved_minor") + minor)
+    claims.reserve(head.pk, minor)
 
 
 def _post(

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 from django.db.models import F, Q
 
 from ferriage.core.money import Money
+
+TOPUP: Final = "topup"
+TOPUP_RETURNED: Final = "topup-returned"
+TAKEN_BACK: Final = "taken-back"
+SPENT: Final = "balance-spent"
+RETURNED: Final = "balance-returned"
+CREDITED: Final = "credited"
+CHANGE: Final = "change"
+"""Kinds of moves. In another currency than the order's, a change's is `change-` and its name."""
 
 
 class Balance(models.Model):
@@ -75,15 +86,46 @@ class BalanceMove(models.Model):
         return Money(self.amount_minor, self.balance.currency)
 
 
+class BalanceClaim(models.Model):
+    """A payment that is disputed: what of its money comes to a balance is held, now and later.
+
+    `source_code` is the dispute's. `order` is what the payment settled; where it has none the
+    money was credited. `account` has it first, and never more than `most_minor` is held.
+    """
+
+    source_code = models.CharField(max_length=24, unique=True)
+    payment_code = models.CharField(max_length=24)
+    order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, null=True, related_name="+")
+    account = models.ForeignKey("accounts.Account", on_delete=models.PROTECT, related_name="+")
+    most_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    made_at = models.DateTimeField()
+    released_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "orders_balanceclaim"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(most_minor__gt=0), name="orders_balanceclaim_positive"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["account"], condition=Q(released_at=None), name="orders_balanceclaim_open"
+            )
+        ]
+
+
 class BalanceHold(models.Model):
     """A part of a balance that nobody can spend while the payment that brought it is disputed.
 
     It is in the balance's `reserved_minor` until it is released. `source_code` is the dispute's.
+    It grows when more of the payment's money becomes free, and never shrinks.
     """
 
     balance = models.ForeignKey(Balance, on_delete=models.PROTECT, related_name="holds")
     amount_minor = models.BigIntegerField()
-    source_code = models.CharField(max_length=24, unique=True)
+    source_code = models.CharField(max_length=24)
     made_at = models.DateTimeField()
     released_at = models.DateTimeField(null=True)
 
@@ -92,5 +134,8 @@ class BalanceHold(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(amount_minor__gt=0), name="orders_balancehold_positive"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["source_code", "balance"], name="orders_balancehold_once"
+            ),
         ]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferriage.orders.balance import TAKEN_BACK, TOPUP, TOPUP_RETURNED, available
+from ferriage.orders.balance import available
+from ferriage.orders.balancemodels import TAKEN_BACK, TOPUP, TOPUP_RETURNED
 from ferriage.orders.models import BalanceMove
 
 if TYPE_CHECKING:

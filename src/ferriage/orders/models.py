@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
 from ferriage.core.money import Money
-from ferriage.orders.balancemodels import Balance, BalanceHold, BalanceMove
+from ferriage.orders.balancemodels import Balance, BalanceClaim, BalanceHold, BalanceMove
 from ferriage.orders.papermodels import (
     Buyer,
     Document,
@@ -22,6 +22,7 @@ from ferriage.orders.papermodels import (
 
 __all__ = [
     "Balance",
+    "BalanceClaim",
     "BalanceHold",
     "BalanceMove",
     "Buyer",

@@ -9,7 +9,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Sum
 from ferriage.core.money import Money
 from ferriage.ledger.models import LedgerTransaction
 from ferriage.ledger.queries import posted, posted_in_all
-from ferriage.orders.balance import RETURNED, SPENT, TOPUP
+from ferriage.orders.balancemodels import RETURNED, SPENT, TOPUP
 from ferriage.orders.earning import unused_of
 from ferriage.orders.models import Balance, Order
 from ferriage.orders.tax import in_tax_minor

@@ -15,6 +15,7 @@ from ferriage.ledger import queries as ledger
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance
 from ferriage.orders.actions import Refused, settle
+from ferriage.orders.balancemodels import CREDITED
 from ferriage.orders.models import Order
 from ferriage.payments import queries, suspense
 from ferriage.payments.capture import Captured, change_once, owe_back
@@ -120,7 +121,7 @@ def credit_unallocated(
             account=account,
             money=money,
             source_code=payment.code,
-            kind="credited",
+            kind=CREDITED,
             against="liabilities:unallocated",
             now=now,
         )

@@ -62,12 +62,18 @@ def opened(
 
 
 def _hold(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> None:
-    order = payment.order
-    if payment.outcome != "settled" or order is None:
+    order = payment.order if payment.outcome == "settled" else None
+    if order is None and payment.outcome != "credited":
         return
-    money = Money(dispute.amount_minor, dispute.currency)
-    orders.hold(order=order, money=money, source_code=dispute.code, now=now, actor=actor)
-    subscription = order.subscription
+    orders.hold(
+        order=order,
+        payment_code=payment.code,
+        money=Money(dispute.amount_minor, dispute.currency),
+        source_code=dispute.code,
+        now=now,
+        actor=actor,
+    )
+    subscription = order.subscription if order else None
     if subscription is not None:
         plans.hold(
             subscription=subscription,
@@ -82,14 +88,15 @@ def _hold(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> No
 def close(*, dispute: Dispute, state: str, now: datetime, actor: Actor) -> bool:
     """Close a dispute once, and release what it held; tells whether this was the first word.
 
-    In the caller's transaction.
+    In the caller's transaction. What a lost one holds of balances is for the caller to take.
     """
     still = Dispute.objects.filter(pk=dispute.pk, state=State.OPEN)
     if not still.update(state=state, closed_at=now):
         return False
     dispute.refresh_from_db()
     audit.record(now=now, actor=actor, action=f"dispute.{state}", subject=dispute.code)
-    orders.let_go(source_code=dispute.code, now=now)
+    if state != State.LOST:
+        orders.let_go(source_code=dispute.code, now=now)
     subscription = plans.release(source_code=dispute.code, now=now, actor=actor)
     if subscription is not None:
         devices.refresh(subscription=subscription, now=now, actor=actor)

@@ -56,6 +56,7 @@ def lose(*, dispute: Dispute, now: datetime, actor: Actor) -> bool:
         if not disputed.close(dispute=dispute, state=State.LOST, now=now, actor=actor):
             return False
         _lose(dispute, now, actor)
+        orders.let_go(source_code=dispute.code, now=now)
     return True
 
 
@@ -73,6 +74,7 @@ def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
         orders.charge_back(
             order=payment.order,
             money=money,
+            whole=dispute.amount_minor >= payment.order.due_minor,
             asset=dispute.asset,
             source_code=dispute.code,
             now=now,
@@ -108,12 +110,19 @@ def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor
 
 
 def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datetime) -> None:
-    """Take back money that no order took, or that went on otherwise."""
-    waited = suspense.give_up(payment, money.amount_minor)
-    sources = {
-        "liabilities:unallocated": waited,
-        "expenses:disputes": money.amount_minor - waited,
-    }
+    """Take back money that no order took, or that was credited, or that went on otherwise."""
+    credited = orders.take_credited(
+        payment_code=payment.code,
+        money=money,
+        asset=dispute.asset,
+        source_code=dispute.code,
+        now=now,
+    )
+    left = money.amount_minor - credited
+    if not left:
+        return
+    waited = suspense.give_up(payment, left)
+    sources = {"liabilities:unallocated": waited, "expenses:disputes": left - waited}
     post(
         source_code=dispute.code,
         kind="dispute-lost",

@@ -92,7 +92,7 @@ def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
         StaleState: It was confirmed or dropped, or the money waits no more.
         NotReversible: The posting cannot be undone.
     """
-    if actor.kind != "staff" or actor.code.casefold() == proposal.entered_by.casefold():
+    if actor.kind != "staff" or actor.is_called(proposal.entered_by):
         raise SecondPersonNeeded(
             _("This is confirmed by another person than the one who proposed it."),
             _("Ask a second member of staff. Nothing was booked."),

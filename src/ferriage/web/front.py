@@ -3,6 +3,9 @@
 Django's threads are few. Were they to read bodies and write answers themselves, a handful of
 connections that send or take a byte now and then would stop the shop for everybody. Here such
 connections wait in the event loop, where they cost a socket each, and end after a while.
+
+What waits here takes memory and disk, and anybody may send it. So a process has one room for all
+bodies together; of each the first piece is free, so that a full room refuses uploads, not forms.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -18,21 +21,29 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from asgiref.wsgi import WsgiToAsgiInstance
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 
     type Message = MutableMapping[str, Any]
     type Receive = Callable[[], Awaitable[Message]]
     type Send = Callable[[Message], Awaitable[None]]
     type Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
-LARGEST_BODY: Final = 32 * 1024 * 1024
-"""More than any form takes, in bytes."""
+LARGEST_BODY: Final = 3 * 1024 * 1024
+"""More than any form without a file takes, and any agent's report, in bytes."""
+ROOM: Final = 256 * 1024 * 1024
+"""Bytes that all bodies of a process may take together, beyond what is free."""
+FREE: Final = 64 * 1024
+"""Bytes of each body that are not counted."""
+SLOWEST_PACE: Final = 16 * 1024
+"""Bytes a second that a body must come with, and an answer be taken, after the first silence."""
 LONGEST_SILENCE: Final = 20.0
 """Seconds between two pieces of a body, or until a client takes a piece of its answer."""
 LONGEST_BODY: Final = 600.0
 """Seconds for the whole body."""
 _IN_MEMORY: Final = 1024 * 1024
 _PIECE: Final = 64 * 1024
+_WITHOUT_BODY: Final = {"GET", "HEAD", "OPTIONS"}
+_WITHOUT_LENGTH: Final = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
 class _Refused(Exception):
@@ -51,6 +62,8 @@ class Front:
         application: Application,
         *,
         threads: int,
+        uploads: Mapping[str, int] | None = None,
+        room: int = ROOM,
         silence: float = LONGEST_SILENCE,
         longest: float = LONGEST_BODY,
     ) -> None:
@@ -59,22 +72,22 @@ class Front:
         Args:
             application: What answers.
             threads: How many requests it answers at a time.
+            uploads: Beginnings of paths that take larger bodies, and how large in bytes.
+            room: Bytes that all bodies may take together.
             silence: Seconds that a client may leave between two pieces.
             longest: Seconds that a body may take in all.
         """
         self._application = application
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="site")
+        self._uploads = dict(uploads or {})
+        self._room = _Room(room)
         self._silence, self._longest = silence, longest
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        with _spool() as body, _spool() as content:
+        with _spool() as content:
             try:
-                await self._take(scope, receive, body)
-                environ = _environ(scope, body)
-                answer = _Answer(content)
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._threads, answer.fill, self._application, environ)
+                answer = await self._ask(scope, receive, content)
             except _Refused as refusal:
                 if refusal.status is None:
                     return
@@ -83,40 +96,127 @@ class Front:
             with suppress(TimeoutError):
                 await self._give(answer, send)
 
+    async def _ask(
+        self, scope: MutableMapping[str, Any], receive: Receive, content: IO[bytes]
+    ) -> _Answer:
+        """Take the body, let the application answer, and forget the body.
+
+        Raises:
+            _Refused: The application is not asked.
+        """
+        with _spool() as body, self._room.share() as share:
+            await self._take(scope, receive, body, share)
+            environ = _environ(scope, body)
+            answer = _Answer(content)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, answer.fill, self._application, environ)
+        return answer
+
     async def _take(
-        self, scope: MutableMapping[str, Any], receive: Receive, body: IO[bytes]
+        self, scope: MutableMapping[str, Any], receive: Receive, body: IO[bytes], share: _Share
     ) -> None:
         """Write the whole body into a file.
 
         Raises:
-            _Refused: It is too large, comes too slowly, or the client went away.
+            _Refused: It is too large, comes too slowly, finds no room, or the client went away.
         """
-        if _announced(scope) > LARGEST_BODY:
+        largest = self._largest(scope)
+        if _announced(scope) > largest:
             raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        pace = _Pace(self._silence)
         more = True
         try:
             async with asyncio.timeout(self._longest):
                 while more:
-                    message = await asyncio.wait_for(receive(), self._silence)
+                    async with asyncio.timeout_at(pace.next_by(body.tell())):
+                        message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _Refused(None)
-                    body.write(message.get("body", b""))
-                    if body.tell() > LARGEST_BODY:
+                    piece = message.get("body", b"")
+                    if body.tell() + len(piece) > largest:
                         raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                    share.grow_to(body.tell() + len(piece))
+                    body.write(piece)
                     more = message.get("more_body", False)
         except TimeoutError as error:
             raise _Refused(HTTPStatus.REQUEST_TIMEOUT) from error
         body.seek(0)
 
+    def _largest(self, scope: MutableMapping[str, Any]) -> int:
+        """Return how many bytes a request may bring."""
+        if scope["method"] in _WITHOUT_BODY:
+            return 0
+        path = scope["path"]
+        sizes = (size for start, size in self._uploads.items() if path.startswith(start))
+        return next(sizes, LARGEST_BODY)
+
     async def _give(self, answer: _Answer, send: Send) -> None:
-        await send(
-            {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
-        )
+        """Send the answer.
+
+        Raises:
+            TimeoutError: The client takes nothing, or too little.
+        """
+        pace = _Pace(self._silence)
+        async with asyncio.timeout_at(pace.next_by(0)):
+            await send(
+                {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+            )
         answer.content.seek(0)
         while piece := answer.content.read(_PIECE):
             message = {"type": "http.response.body", "body": piece, "more_body": True}
-            await asyncio.wait_for(send(message), self._silence)
-        await send({"type": "http.response.body"})
+            async with asyncio.timeout_at(pace.next_by(answer.content.tell())):
+                await send(message)
+        async with asyncio.timeout_at(pace.next_by(answer.content.tell())):
+            await send({"type": "http.response.body"})
+
+
+class _Room:
+    """How much all bodies take together."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    @contextmanager
+    def share(self) -> Iterator[_Share]:
+        """Give one body its share, and take it back at the end."""
+        share = _Share(self)
+        try:
+            yield share
+        finally:
+            self.left += share.size
+
+
+@dataclass
+class _Share:
+    """What one body takes of the room."""
+
+    room: _Room
+    size: int = 0
+
+    def grow_to(self, length: int) -> None:
+        """Make room for a body of this length.
+
+        Raises:
+            _Refused: There is none.
+        """
+        more = max(0, length - FREE) - self.size
+        if more > self.room.left:
+            raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE)
+        self.room.left -= more
+        self.size += more
+
+
+class _Pace:
+    """When the next piece is due: after a silence at most, and not later than the slowest pace."""
+
+    def __init__(self, silence: float) -> None:
+        self._silence = silence
+        self._began = asyncio.get_running_loop().time()
+
+    def next_by(self, done: int) -> float:
+        """Return the loop's time until which to wait for what follows the first `done` bytes."""
+        now = asyncio.get_running_loop().time()
+        return min(now, self._began + done / SLOWEST_PACE) + self._silence
 
 
 @dataclass
@@ -136,6 +236,9 @@ class _Answer:
         finally:
             if hasattr(chunks, "close"):
                 chunks.close()
+        # Without its length an answer that was cut off would look whole.
+        if self.status not in _WITHOUT_LENGTH and b"content-length" not in dict(self.headers):
+            self.headers.append((b"content-length", str(self.content.tell()).encode()))
 
     def of(self, status: HTTPStatus) -> _Answer:
         """Answer with a status and its name alone."""
@@ -170,6 +273,9 @@ def _environ(scope: MutableMapping[str, Any], body: IO[bytes]) -> dict[str, Any]
         _Refused: Its head cannot be read.
     """
     converter = WsgiToAsgiInstance(None)  # type: ignore[no-untyped-call]
+    # In WSGI `x_forwarded_for` cannot be told from what a proxy adds under the name with hyphens.
+    headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
+    scope = {**scope, "headers": headers}
     converter.scope = scope
     try:
         environ = converter.build_environ(scope, body)  # type: ignore[no-untyped-call]

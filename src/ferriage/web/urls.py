@@ -10,6 +10,7 @@ from ferriage.web.api.callbacks import events
 from ferriage.web.backoffice.views import outside, reseller
 from ferriage.web.metrics.view import metrics
 from ferriage.web.portal.views.entry import language
+from ferriage.web.shared.favicon import favicon
 from ferriage.web.shared.health import healthz
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("metrics", metrics, name="metrics"),
+    path("favicon.ico", favicon, name="favicon"),
     path("language/", language, name="set_language"),
     path("gateway/v1/", include("ferriage.web.api.urls")),
     path("pay/<slug:slug>/events", events, name="provider-events"),

@@ -107,7 +107,7 @@ def confirm_clock_repair(*, repair: ClockRepair, now: datetime, actor: Actor) ->
     """
     with writing():
         repair = ClockRepair.objects.get(pk=repair.pk)
-        if actor.kind != "staff" or who(actor).casefold() == repair.proposed_by.casefold():
+        if actor.kind != "staff" or actor.is_called(repair.proposed_by):
             raise SamePerson(
                 _("A clock repair is confirmed by another person than the one who proposed it."),
                 _("Ask a second member of staff, or send a link to somebody outside."),

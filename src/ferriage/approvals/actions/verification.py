@@ -51,7 +51,7 @@ def verify(*, approval: Approval, now: datetime, actor: Actor) -> Approval:
     """
     with writing():
         approval = fresh(approval)
-        if actor.kind != "staff" or who(actor).casefold() == approval.entered_by.casefold():
+        if actor.kind != "staff" or actor.is_called(approval.entered_by):
             raise SamePerson(
                 _("An approval is verified by another person than the one who entered it."),
                 _("Ask a second member of staff, or send a link to somebody outside."),

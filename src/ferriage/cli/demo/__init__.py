@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ferriage.cli.words import CommandError, Exit, complain, say
+from ferriage.cli.words import CommandError, Exit, complain, say, tell
 
 if TYPE_CHECKING:
     import argparse
@@ -32,6 +32,7 @@ PROGRAMS: Final = (
     "conntrack",
     "setpriv",
 )
+_LAST_PORT: Final = 65_535
 _AGAIN_SECONDS: Final = 0.05
 
 
@@ -48,7 +49,7 @@ def run(parsed: argparse.Namespace) -> int:
         try:
             built = lab.build(directory)
             try:
-                story.play(built, port=_free_port(parsed.port), stay=not parsed.once)
+                story.play(built, port=_port(parsed.port), stay=not parsed.once)
             finally:
                 # A second Ctrl-C must not stop the clearing away.
                 for number in (signal.SIGINT, signal.SIGALRM):
@@ -94,12 +95,32 @@ def _own(directory: Path) -> contextlib.AbstractContextManager[object]:
     return file
 
 
+def _port(wanted: int) -> int:
+    """Return where the shop listens, and say so when that is not where it was wanted."""
+    port = _free_port(wanted)
+    if port != wanted:
+        say(
+            f"Port {wanted} or one of the two above it is taken, so the shop is at {port}. You "
+            f"choose another by `make demo PORT=…`, or"
+        )
+        tell("  ferriage demo --port PORT")
+    return port
+
+
 def _free_port(wanted: int) -> int:
-    """Return the first port from which on shop, hub and sandbox find nobody else."""
-    for port in range(wanted, wanted + 300, 3):
+    """Return the first port from which on shop, hub and sandbox find nobody else.
+
+    Raises:
+        CommandError: There is none near.
+    """
+    if not 0 < wanted <= _LAST_PORT - 2:
+        raise CommandError(f"{wanted} is no port for --port: 1 to {_LAST_PORT - 2}.", Exit.USAGE)
+    for port in range(wanted, min(wanted + 300, _LAST_PORT - 1), 3):
         if not any(_is_taken(port + number) for number in range(3)):
             return port
-    raise CommandError(f"All ports from {wanted} on are taken; choose another with --port.")
+    raise CommandError(
+        f"Ports from {wanted} on are taken; choose another with `make demo PORT=…` or --port."
+    )
 
 
 def _is_taken(port: int) -> bool:

@@ -17,7 +17,7 @@ from ferriage.core.hashing import hash_secret, new_token
 from ferriage.fleet import site
 from ferriage.fleet.actions.permits import repeat
 from ferriage.fleet.actions.plain import is_endpoint
-from ferriage.fleet.actions.pools import LAST_PORT, join
+from ferriage.fleet.actions.pools import LAST_PORT, join, leave
 from ferriage.fleet.models import EnrolToken, Gateway, Line, Pool, PoolGateway
 
 if TYPE_CHECKING:
@@ -56,18 +56,31 @@ class NewGateway:
 
 
 def create_gateway(
-    *, name: str, place: str, endpoint_host: str, endpoint_port: int, now: datetime, actor: Actor
+    *,
+    name: str,
+    place: str,
+    endpoint_host: str,
+    endpoint_port: int,
+    line: Line | None = None,
+    now: datetime,
+    actor: Actor,
 ) -> NewGateway:
-    """Record a gateway and make the token with which its host enrols.
+    """Record a gateway, let it serve a line, and make the token with which its host enrols.
+
+    With a line both or neither happens: a gateway that was recorded alone would keep its name, and
+    its token unsaid.
 
     Args:
         place: Where the host stands (ISO 3166).
         endpoint_host: Name or address that customers' tunnels go to; the agent may give another.
             Left empty, the agent must give it.
         endpoint_port: UDP port of its first WireGuard interface; further ones count up.
+        line: What it serves from the start; without one it serves nothing until `assign`.
 
     Raises:
         GatewayWrong: The name is taken, or a place, host or port that cannot be.
+        NotAssignable: It cannot serve the line; as `assign`.
+        NoPortLeft: As `assign`.
     """
     if endpoint_host:
         _check_host(endpoint_host)
@@ -80,6 +93,8 @@ def create_gateway(
             name=name, place=place, endpoint_host=endpoint_host, endpoint_port=endpoint_port
         )
         _record(gateway, "created", now, actor, name=name, place=place)
+        if line is not None:
+            assign(gateway=gateway, line=line, now=now, actor=actor)
         token = _issue(gateway, now)
     return NewGateway(gateway, token)
 
@@ -167,8 +182,7 @@ def unassign(*, gateway: Gateway, line: Line, now: datetime, actor: Actor) -> Ga
     """
     with writing():
         _refuse_closed(gateway)
-        members = PoolGateway.objects.filter(gateway=gateway, pool__line=line)
-        if not members.delete()[0]:
+        if not leave(gateway, line, now):
             raise NotAssignable(_("This gateway does not serve the line."))
         _record(gateway, "unassigned", now, actor, line=line.code)
     return gateway

@@ -18,7 +18,7 @@ from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
 from ferriage.fleet.actions.permits import repeat
-from ferriage.fleet.models import Gateway, Line, Pool, PoolGateway
+from ferriage.fleet.models import Gateway, LeftPool, Line, Pool, PoolGateway
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -82,6 +82,23 @@ def join(gateway: Gateway, pool: Pool) -> PoolGateway:
         interface=interface,
         listen_port=gateway.endpoint_port + interface,
     )
+
+
+def leave(gateway: Gateway, line: Line, now: datetime) -> int:
+    """Take a gateway's interfaces away that serve a line, and return how many there were.
+
+    Inside a transaction of the caller's. What it has counted there may still be told.
+    """
+    members = PoolGateway.objects.filter(gateway=gateway, pool__line=line)
+    pools = members.values_list("pool", flat=True)
+    left = [LeftPool(gateway=gateway, pool_id=pool, left_at=now) for pool in pools]
+    LeftPool.objects.bulk_create(
+        left,
+        update_conflicts=True,
+        unique_fields=["gateway", "pool"],
+        update_fields=["left_at"],
+    )
+    return members.delete()[0]
 
 
 def place(*, line: Line, count: int, now: datetime) -> list[Pool]:

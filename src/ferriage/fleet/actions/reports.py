@@ -20,7 +20,7 @@ from ferriage.fleet.actions.newcomers import (
 )
 from ferriage.fleet.actions.plainreport import check_report
 from ferriage.fleet.actions.restored import notice_restored
-from ferriage.fleet.models import Gateway, PoolGateway, PoolUsage
+from ferriage.fleet.models import Gateway, LeftPool, PoolGateway, PoolUsage
 from ferriage.fleet.queries import assigned, memberships
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.core.models import SiteState
+    from ferriage.fleet.models import Pool
 
 LEASE: Final = timedelta(seconds=60)
 RIVAL_SHOWN: Final = timedelta(hours=1)
@@ -86,7 +87,7 @@ def take_report(
     check_report(report, known_fence=gateway.fence, devices=meter is not None)
     with writing():
         current = _active(gateway)
-        known = _Known(site.STATE.get(), memberships(current))
+        known = _Known(current, site.STATE.get(), memberships(current))
         rival = _is_rival(current, report, now)
         if rival:
             _note_rival(current, now)
@@ -107,6 +108,7 @@ def take_report(
 class _Known:
     """What is on record of the shop and of the gateway's pools, read once for the whole report."""
 
+    gateway: Gateway
     state: SiteState
     members: Sequence[PoolGateway]
 
@@ -118,10 +120,26 @@ class _Known:
         """
         found = {one.pool.code: one for one in self.members if one.pool.code in pools}
         if found.keys() != pools:
-            raise NotItsPool(
-                _("A gateway reports only the pools that it serves. Nothing was used.")
-            )
+            raise _not_its_pool()
         return found
+
+    def counted(self, pools: set[str]) -> dict[str, Pool]:
+        """Return the pools by code in which the gateway may have counted: also those it has left.
+
+        Raises:
+            NotItsPool: It never served one of them.
+        """
+        found = {one.pool.code: one.pool for one in self.members if one.pool.code in pools}
+        if found.keys() != pools:
+            left = LeftPool.objects.filter(gateway=self.gateway, pool__code__in=pools)
+            found |= {row.pool.code: row.pool for row in left.select_related("pool")}
+        if found.keys() != pools:
+            raise _not_its_pool()
+        return found
+
+
+def _not_its_pool() -> NotItsPool:
+    return NotItsPool(_("A gateway reports only the pools that it serves. Nothing was used."))
 
 
 # --- lease ------------------------------------------------------------------------------------
@@ -331,7 +349,7 @@ def _keep_usage(
     """Keep the greatest absolute value of each pool's incarnation; a final one changes no more."""
     if not usage:
         return
-    members = known.of({item.pool for item in usage})
+    pools = known.counted({item.pool for item in usage})
     usage = [item for item in usage if not item.device]
     rows = {
         (row.pool_id, row.incarnation): row
@@ -339,7 +357,7 @@ def _keep_usage(
     }
     changed = {}
     for item in usage:
-        pool = members[item.pool].pool
+        pool = pools[item.pool]
         key = (pool.pk, item.incarnation)
         row = rows.setdefault(
             key, PoolUsage(gateway=gateway, pool=pool, incarnation=item.incarnation)

@@ -9,7 +9,7 @@ from ferriage.orders.actions.changes import (
     plan_change,
     switch_due,
 )
-from ferriage.orders.actions.chargeback import charge_back, hold, let_go
+from ferriage.orders.actions.chargeback import charge_back, hold, let_go, take_credited
 from ferriage.orders.actions.coupons import (
     CouponNotUsable,
     CouponWrong,
@@ -82,5 +82,6 @@ __all__ = [
     "settle",
     "settle_if_nothing_due",
     "switch_due",
+    "take_credited",
     "wait",
 ]

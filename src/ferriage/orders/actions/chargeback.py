@@ -15,11 +15,12 @@ from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
-from ferriage.orders import balance, queries
+from ferriage.orders import balance, claims, queries
 from ferriage.orders.actions import packs, papers
 from ferriage.orders.actions.service import cut_these
+from ferriage.orders.balancemodels import CREDITED
 from ferriage.orders.earning import gone_back_of, own_time
-from ferriage.orders.models import Order
+from ferriage.orders.models import BalanceClaim, BalanceMove, Order
 from ferriage.orders.tax import tax_part
 from ferriage.plans import actions as plans
 
@@ -35,7 +36,14 @@ LOSSES: Final = "expenses:disputes"
 
 
 def charge_back(
-    *, order: Order, money: Money, asset: str, source_code: str, now: datetime, actor: Actor
+    *,
+    order: Order,
+    money: Money,
+    whole: bool,
+    asset: str,
+    source_code: str,
+    now: datetime,
+    actor: Actor,
 ) -> None:
     """Let an order end now and give up what its payer took back, earned or not.
 
@@ -47,6 +55,8 @@ def charge_back(
     balance. A gift's code stays good for whoever was given it, and what was paid for it is a loss.
 
     Args:
+        money: What is taken now; less than was disputed where refunds that waited went by it.
+        whole: Whether as much was disputed as the order's payment brought.
         asset: The account of the books that the money leaves.
         source_code: The dispute.
 
@@ -62,7 +72,7 @@ def charge_back(
         elif order.kind == Order.Kind.GIFT:
             post_all(_loss(source_code, asset, money, money.amount_minor), now=now)
         else:
-            _take_from_order(order, money, asset, source_code, now, actor)
+            _take_from_order(order, money, asset, source_code, now, actor, whole=whole)
         audit.record(
             now=now,
             actor=actor,
@@ -75,54 +85,93 @@ def charge_back(
             devices.refresh(subscription=order.subscription, now=now, actor=actor)
 
 
-def hold(*, order: Order, money: Money, source_code: str, now: datetime, actor: Actor) -> None:
-    """Let nobody spend what losing a dispute would take from the balance, while it is open.
+def hold(
+    *,
+    order: Order | None,
+    payment_code: str,
+    money: Money,
+    source_code: str,
+    now: datetime,
+    actor: Actor,
+) -> None:
+    """Let nobody spend what a disputed payment brought to balances, until the dispute is over.
 
-    What was spent before, and what open orders reserve, is not held.
+    What is spent, or reserved by open orders, is held when it comes back.
 
     Args:
+        order: What the payment settled; None where it was credited to a balance.
+        payment_code: The payment.
+        money: No more is held than that.
         source_code: The dispute.
     """
-    minor = money.amount_minor
-    if order.kind != Order.Kind.TOPUP:
-        minor = min(minor, _on_balance(order))
-    if order.account is None or order.state != Order.State.FULFILLED or minor <= 0:
+    account_id = order.account_id if order else _credited_to(payment_code)
+    if account_id is None or (order and order.state != Order.State.FULFILLED):
         return
     with writing():
-        balance.hold(
-            account=order.account,
-            money=Money(minor, money.currency),
+        claim = BalanceClaim.objects.create(
             source_code=source_code,
-            now=now,
+            payment_code=payment_code,
+            order=order,
+            account_id=account_id,
+            most_minor=money.amount_minor,
+            currency=money.currency,
+            made_at=now,
         )
-        audit.record(now=now, actor=actor, action="balance.held", subject=source_code)
+        claims.hold_free(claim)
+        held = sum(one.amount_minor for one in claims.holds_of(source_code))
+        if held:
+            audit.record(
+                now=now,
+                actor=actor,
+                action="balance.held",
+                subject=source_code,
+                amount=str(Money(held, money.currency)),
+            )
+
+
+def _credited_to(payment_code: str) -> int | None:
+    moves = BalanceMove.objects.filter(source_code=payment_code, kind=CREDITED)
+    return moves.values_list("balance__account", flat=True).first()
 
 
 def let_go(*, source_code: str, now: datetime) -> None:
-    """Give back to the balance what a dispute held, in the transaction that ends it."""
-    balance.let_go(source_code=source_code, now=now)
+    """Give back to balances what a dispute still holds, in the transaction that ends it."""
+    claims.let_go(source_code=source_code, now=now)
+
+
+def take_credited(
+    *, payment_code: str, money: Money, asset: str, source_code: str, now: datetime
+) -> int:
+    """Take back from the balance what staff had credited to it; returns how much was there."""
+    return balance.take_held(
+        source_code=source_code, came_by=payment_code, most=money, against=asset, now=now
+    )
 
 
 def _take_from_balance(
     order: Order, money: Money, asset: str, source_code: str, now: datetime
 ) -> None:
-    """Take back from the balance what a top-up put there; what was spent of it is a loss."""
-    fulfilled = order.state == Order.State.FULFILLED
-    left = balance.available(order.account, money.currency) if fulfilled and order.account else 0
-    taken = min(left, money.amount_minor)
-    if taken and order.account is not None:
-        money_back = Money(taken, money.currency)
-        balance.take_back(order=order, money=money_back, against=asset, now=now)
+    """Take back from balances what is left of a top-up; what was spent of it is a loss."""
+    taken = balance.take_held(
+        source_code=source_code, came_by=order.code, most=money, against=asset, now=now
+    )
     post_all(_loss(source_code, asset, money, money.amount_minor - taken), now=now)
 
 
 def _take_from_order(
-    order: Order, money: Money, asset: str, source_code: str, now: datetime, actor: Actor
+    order: Order,
+    money: Money,
+    asset: str,
+    source_code: str,
+    now: datetime,
+    actor: Actor,
+    *,
+    whole: bool,
 ) -> None:
     """Take back what the order is still worth, and let it end; the rest is a loss."""
     books = queries.books_of([order])[order.code]
     taken = 0
-    if order.state == Order.State.FULFILLED and money.amount_minor >= order.due_minor:
+    if order.state == Order.State.FULFILLED and whole:
         taken = min(money.amount_minor, order.amount_minor - _gone(books))
         _end(order, source_code, now, actor)
     gone_before = gone_back_of(order)
@@ -132,27 +181,12 @@ def _take_from_order(
         *papers.on_cut(order, gone_before, gone_back_of(order), now=now),
         *_postings(order, books, money, taken, asset),
     ]
-    taken += _take_what_moved_on(order, money, taken, asset, now)
+    # A change of plan may have put some of it on a balance.
+    most = Money(money.amount_minor - taken, money.currency)
+    taken += balance.take_held(
+        source_code=source_code, came_by=order.code, most=most, against=asset, now=now
+    )
     post_all([*postings, *_loss(source_code, asset, money, money.amount_minor - taken)], now=now)
-
-
-def _take_what_moved_on(order: Order, money: Money, taken: int, asset: str, now: datetime) -> int:
-    """Take from the balance what an order's value put there when its plan was changed."""
-    if order.account is None:
-        return 0
-    left = balance.available(order.account, money.currency)
-    minor = min(left, _on_balance(order), money.amount_minor - taken)
-    if minor <= 0:
-        return 0
-    balance.take_back(order=order, money=Money(minor, money.currency), against=asset, now=now)
-    return minor
-
-
-def _on_balance(order: Order) -> int:
-    """Return how much of an order's payment a change of plan put on the balance, at most."""
-    # What was paid from the balance went back there, and is the customer's own.
-    paid = order.paid_minor - order.refund_due_minor - order.charged_back_minor
-    return min(order.moved_minor, paid)
 
 
 def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:

@@ -13,6 +13,7 @@ from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance
 from ferriage.orders.actions import freezing, papers
 from ferriage.orders.actions.service import cut_all
+from ferriage.orders.balancemodels import CHANGE
 from ferriage.orders.models import Order
 from ferriage.orders.tax import basis_of
 from ferriage.plans import actions as plans
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 UNALLOCATED: Final = "liabilities:unallocated"
 UNEARNED: Final = "liabilities:unearned"
 PROMOTIONS: Final = "expenses:promotions"
-CHANGE: Final = "change"
 
 
 def change(

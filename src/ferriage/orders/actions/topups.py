@@ -26,6 +26,7 @@ from ferriage.orders.actions.outcomes import (
     state_refuses,
 )
 from ferriage.orders.actions.places import keep
+from ferriage.orders.balancemodels import TOPUP
 from ferriage.orders.models import Order
 from ferriage.orders.places import Kind, is_shown
 from ferriage.plans import queries as plans
@@ -134,7 +135,7 @@ def settle(*, order: Order, payer_place: str, now: datetime, actor: Actor) -> Se
         account=order.account,
         money=order.due,
         source_code=order.code,
-        kind=balance.TOPUP,
+        kind=TOPUP,
         against=_UNALLOCATED,
         now=now,
     )

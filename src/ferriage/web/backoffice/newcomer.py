@@ -36,7 +36,9 @@ REMEDIES: Final = {
     "older-agent": gettext_lazy(
         "Its agent is one minor version behind. It runs on; upgrade it before the next release."
     ),
-    "serve-line": gettext_lazy("Let it serve a line, by the button above."),
+    "serve-line": gettext_lazy(
+        "It serves nothing until it is given a line, by “Serve a line” above."
+    ),
     "see-backend": gettext_lazy("The setting agent.backend asks for what this host has not."),
     "no-tun": gettext_lazy(
         "/dev/net/tun is missing there. As root: modprobe tun; a container needs it from its host."

@@ -131,7 +131,18 @@ class RawTable(_ModelAdmin):
         return False
 
 
+def plural(name: str) -> str:
+    """Return the plural of a table's name; Django adds an s to whatever it is."""
+    if name.endswith(("s", "evidence")):
+        return name
+    if name.endswith("y") and name[-2] not in "aeiou":
+        return f"{name[:-1]}ies"
+    return f"{name}{'es' if name.endswith(('ch', 'sh', 'x')) else 's'}"
+
+
 site = RawTables(name="rawtables")
 for _room in ROOMS:
     for _model in apps.get_app_config(_room).get_models():
+        # Not in each room's models: only these pages name tables, and no migration is wanted.
+        _model._meta.verbose_name_plural = plural(str(_model._meta.verbose_name))  # noqa: SLF001 -- Django's own name of it
         site.register(_model, RawTable)

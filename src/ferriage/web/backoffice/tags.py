@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from django import template
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from ferriage.core.money import Money
-from ferriage.fleet import alarmwords
+from ferriage.fleet import alarmwords, warningwords
+from ferriage.fleet.alarming import open_alarms
 from ferriage.web.backoffice.needed import question_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from ferriage.approvals.facts import Question
@@ -22,7 +25,9 @@ register = template.Library()
 register.filter("alarm_title", alarmwords.title)
 register.filter("alarm_said", alarmwords.said)
 register.filter("alarm_remedy", alarmwords.remedy)
+register.filter("warning_said", warningwords.said)
 
+_ALARMS: Final = "staff-alarms"
 NAVIGATION: Final = (
     (
         "",
@@ -51,7 +56,7 @@ NAVIGATION: Final = (
         (
             ("staff-lines", _("Lines")),
             ("staff-gateways", _("Gateways")),
-            ("staff-alarms", _("Alarms")),
+            (_ALARMS, _("Alarms")),
         ),
     ),
     (
@@ -77,9 +82,20 @@ NAVIGATION: Final = (
 )
 
 
+@register.simple_tag(takes_context=True)
+def open_alarm_count(context: dict[str, Any]) -> int:
+    """Return how many alarms are open; none for a role that may not see them."""
+    staff = getattr(context["request"], "staff", None)
+    return open_alarms().count() if staff is not None and staff.may(_ALARMS) else 0
+
+
 @register.inclusion_tag("backoffice/navigation.html", takes_context=True)
-def navigation(context: dict[str, Any], label: str) -> dict[str, object]:
-    """Render the links that the reader's role may follow, in groups; nothing before log-in."""
+def navigation(context: dict[str, Any], label: str, alarms: int) -> dict[str, object]:
+    """Render the links that the reader's role may follow, in groups; nothing before log-in.
+
+    Args:
+        alarms: How many are open, to stand beside their link.
+    """
     request = context["request"]
     staff = getattr(request, "staff", None)
     groups = [
@@ -89,7 +105,14 @@ def navigation(context: dict[str, Any], label: str) -> dict[str, object]:
     ]
     shown = [group for group in groups if group[1]]
     tables = staff is not None and staff.may("staff-audit")
-    return {"groups": shown, "label": label, "tables": tables}
+    alarms_url = reverse(_ALARMS)
+    return {
+        "groups": shown,
+        "label": label,
+        "tables": tables,
+        "alarms": alarms,
+        "alarms_url": alarms_url,
+    }
 
 
 @register.filter
@@ -120,6 +143,21 @@ def instant(at: datetime | None) -> str:
 def last_day(ends_at: datetime | None) -> str:
     """Return the last day before an instant that is a midnight of UTC; a dash for never."""
     return "–" if ends_at is None else f"{ends_at - timedelta(seconds=1):%Y-%m-%d}"
+
+
+@register.filter
+def lasting(seconds: int) -> str:
+    """Return a length in the largest unit of which there are two, rounded down."""
+    size, words = next(pair for pair in _LENGTHS if seconds >= 2 * pair[0] or pair[0] == 1)
+    return words(seconds // size)
+
+
+_LENGTHS: Final[tuple[tuple[int, Callable[[int], str]], ...]] = (
+    (86_400, lambda n: ngettext("%(n)s day", "%(n)s days", n) % {"n": n}),
+    (3_600, lambda n: ngettext("%(n)s hour", "%(n)s hours", n) % {"n": n}),
+    (60, lambda n: ngettext("%(n)s minute", "%(n)s minutes", n) % {"n": n}),
+    (1, lambda n: ngettext("%(n)s second", "%(n)s seconds", n) % {"n": n}),
+)
 
 
 @register.filter

@@ -84,7 +84,7 @@ class Fleet(Collector):
         )
         yield family(
             "behind_seconds",
-            "Time since the first of them was committed; 0 when there is none.",
+            "Time since the first of them was committed; 0 when none, or after a restore.",
             "behind_seconds",
         )
         yield family(

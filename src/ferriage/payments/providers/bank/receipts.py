@@ -122,7 +122,7 @@ def confirm(*, receipt: HandReceipt, now: datetime, actor: Actor) -> Captured:
         SecondPersonNeeded: The actor entered it, or is no member of staff.
         StaleState: It was confirmed or dropped.
     """
-    if actor.kind != "staff" or actor.code.casefold() == receipt.entered_by.casefold():
+    if actor.kind != "staff" or actor.is_called(receipt.entered_by):
         raise SecondPersonNeeded(
             _("A receipt is confirmed by another person than the one who entered it."),
             _("Ask a second member of staff. Nothing was booked."),

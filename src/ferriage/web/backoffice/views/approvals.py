@@ -223,7 +223,7 @@ def approval(request: StaffRequest, code: str) -> HttpResponse:
         "can_be_corrected": found.state in {State.DRAFT, State.LODGED, State.GRANTED}
         and not Approval.objects.filter(supersedes=found, is_correction=True).exists(),
         "changes": possible,
-        "same_person": found.entered_by.casefold() == request.staff.actor.code.casefold(),
+        "same_person": request.staff.actor.is_called(found.entered_by),
     }
     return render(request, "backoffice/approval.html", context)
 

@@ -90,7 +90,7 @@ def repair(request: StaffRequest, code: str) -> HttpResponse:
         "now": request.now,
         "open": not found.confirmed_by and found.dropped_at is None,
         "answers": found.outside_answers.order_by("-pk"),
-        "same_person": found.proposed_by.casefold() == request.staff.actor.code.casefold(),
+        "same_person": request.staff.actor.is_called(found.proposed_by),
     }
     return render(request, "backoffice/clock_repair.html", context)
 

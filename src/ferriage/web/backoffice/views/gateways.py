@@ -12,14 +12,15 @@ from django.db.models import Exists, OuterRef
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from ferriage.fleet import actions, newcomer
 from ferriage.fleet.alarming import open_alarms, open_alarms_of
-from ferriage.fleet.bundle import NoBundle, block
+from ferriage.fleet.bundle import NoBundle, OnlyHere, block
 from ferriage.fleet.lookout import healths, is_silent
 from ferriage.fleet.models import Gateway, Line, PoolGateway
-from ferriage.fleet.queries import ports_of
+from ferriage.fleet.queries import lines_to_serve, ports_of
+from ferriage.web.backoffice import forgotten
 from ferriage.web.backoffice import newcomer as words
 from ferriage.web.backoffice.fields import PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
@@ -40,18 +41,42 @@ _LOOK_AGAIN: Final = "5"
 
 
 class GatewayForm(forms.Form):
-    """A host that is to become a gateway."""
+    """A host that is to become a gateway. What it asks, `ferriage gateway add` asks too."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=60)
     place = PlaceField(label=gettext_lazy("Where the host stands"))
+    line = forms.ModelChoiceField(
+        Line.objects.none(),
+        label=gettext_lazy("Line that it serves"),
+        required=False,
+        empty_label=gettext_lazy("none yet"),
+        help_text=gettext_lazy(
+            "One that enters where the host stands. Without one it serves nothing until it is "
+            "given a line, on its page under “Serve a line”."
+        ),
+    )
     endpoint_host = forms.CharField(
         label=gettext_lazy("Its public name or address"),
         max_length=255,
-        help_text=gettext_lazy("Where customers' tunnels go to."),
+        required=False,
+        help_text=gettext_lazy(
+            "Where customers' tunnels go to. Left empty, it is the address with which the host "
+            "reaches the internet."
+        ),
     )
     endpoint_port = forms.IntegerField(
         label=gettext_lazy("First UDP port"), min_value=1, max_value=65535, initial=51820
     )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["line"].queryset = lines_to_serve()  # type: ignore[attr-defined]
+        self.fields["line"].label_from_instance = _with_place  # type: ignore[attr-defined]
+
+
+def _with_place(line: Line) -> str:
+    """Return a line's name and the place that decides which gateways may serve it."""
+    return _("%(line)s, enters in %(place)s") % {"line": line.name, "place": line.enter_place}
 
 
 class EndpointForm(forms.Form):
@@ -68,8 +93,7 @@ class AssignForm(forms.Form):
 
     def __init__(self, *args: Any, place: str, **options: Any) -> None:
         super().__init__(*args, **options)
-        lines = Line.objects.filter(enter_place=place).exclude(state=Line.State.CLOSED)
-        self.fields["line"].queryset = lines.order_by("name")  # type: ignore[attr-defined]
+        self.fields["line"].queryset = lines_to_serve(place)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +146,7 @@ def gateway(request: StaffRequest, code: str) -> HttpResponse:
         "alarms": shown.alarms,
         "pools": [(member, _lag([member])) for member in members],
         "ports": ports_of(found),
+        "since": forgotten.of(members),
     }
     response = render(request, "backoffice/gateway.html", context)
     if context["newcomer_ticks"]:
@@ -182,7 +207,11 @@ def assign(request: StaffRequest, code: str) -> HttpResponse:
         submit=_("Assign"),
         back=reverse("staff-gateway", args=[code]),
         act=act,
-        intro=_("Only lines that enter where this host stands can be chosen."),
+        intro=_(
+            "Only lines that enter where this host stands, in %(place)s, can be chosen. A new one "
+            "is made under Lines."
+        )
+        % {"place": found.place},
     )
 
 
@@ -273,7 +302,11 @@ def removals(request: StaffRequest, code: str, pool: str) -> HttpResponse:
     return form_page(
         request,
         RemovalsForm(request.POST or None, initial={"digest": member.deferred_digest}),
-        title=_("%(gateway)s would drop %(count)s devices on %(line)s")
+        title=ngettext(
+            "%(gateway)s would drop one device on %(line)s",
+            "%(gateway)s would drop %(count)s devices on %(line)s",
+            member.deferred,
+        )
         % {"gateway": found.name, "count": member.deferred, "line": member.pool.line.name},
         submit=_("Allow: drop them"),
         back=reverse("staff-gateway", args=[code]),
@@ -292,9 +325,19 @@ def _lag(members: Iterable[PoolGateway]) -> int:
 
 
 def _token_page(request: StaffRequest, found: Gateway, token: str) -> HttpResponse:
+    pasted, only_here = "", None
     try:
         pasted = block(token)
     except NoBundle:  # set up from a wheel alone: the host gets the agent another way
-        pasted = ""
-    context = {"gateway": found, "token": token, "paste": pasted, "ports": ports_of(found)}
+        pass
+    except OnlyHere as refusal:
+        only_here = refusal
+    context = {
+        "gateway": found,
+        "token": token,
+        "paste": pasted,
+        "only_here": only_here,
+        "ports": ports_of(found),
+        "serves": found.memberships.exclude(pool__line__state=Line.State.CLOSED).exists(),
+    }
     return render(request, "backoffice/token.html", context)

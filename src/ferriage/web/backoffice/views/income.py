@@ -55,7 +55,7 @@ class Table:
     title: object
     heads: Sequence[object]
     rows: list[tuple[date, list[tuple[object, Cell]]]]
-    sums: list[tuple[object, int | None]]
+    sums: list[tuple[object, Cell | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +97,23 @@ def dashboard(request: StaffRequest) -> HttpResponse:
 
 
 def entries(request: StaffRequest) -> HttpResponse:
-    """List the entries behind a figure of a month."""
+    """List the entries behind a figure of a month, or of a year."""
     figure, currency = request.GET.get("figure", ""), request.GET.get("currency", "")
-    month = _month(request.GET.get("month", ""))
+    year = request.GET.get("year", "")
+    month = _month(f"{year}-01" if year else request.GET.get("month", ""))
     found = income.entries(
-        figure, month=month, currency=currency, before=_before(request.GET.get("before"))
+        figure,
+        month=month,
+        whole_year=bool(year),
+        currency=currency,
+        before=_before(request.GET.get("before")),
     )
     query = request.GET.copy()
     query.pop("before", None)
     kind, _colon, name = figure.partition(":")
     context = {
         "title": NAMES.get(kind) or name,
-        "month": month,
+        "when": f"{month:%Y}" if year else f"{month:%Y-%m}",
         "found": found,
         "query": query.urlencode(),
     }
@@ -153,7 +158,9 @@ def _table(
     sums = [
         (
             head,
-            None if name in income.LEFT else sum(row.figures.get(name, 0) for row in shown),
+            None
+            if name in income.LEFT
+            else Cell(name, sum(row.figures.get(name, 0) for row in shown)),
         )
         for head, name in zip(heads, names, strict=True)
     ]

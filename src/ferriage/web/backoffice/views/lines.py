@@ -14,13 +14,16 @@ from ferriage.approvals import reasons, site
 from ferriage.approvals.facts import CUSTOMER_CLASSES
 from ferriage.approvals.models import Approval, Party
 from ferriage.approvals.queries import load_register, questions_left
+from ferriage.core.errors import FerriageError
 from ferriage.fleet import actions
 from ferriage.fleet.models import Line, PoolGateway
 from ferriage.fleet.queries import line_facts, newest_permits
 from ferriage.orders.waiting import lapses_of
-from ferriage.web.backoffice.fields import PlaceField, PlacesField, row
+from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
+from ferriage.web.backoffice.places import PlaceChoice, PlacesChoice
 from ferriage.web.backoffice.views.determinations import question_key, question_text
+from ferriage.web.shared.refusals import status_of
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -40,12 +43,9 @@ class LineForm(forms.Form):
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=60)
     party = forms.ModelChoiceField(Party.objects.order_by("name"), label=gettext_lazy("Operator"))
-    enter_place = PlaceField(label=gettext_lazy("Where tunnels enter"))
-    exit_place = PlaceField(label=gettext_lazy("Where traffic leaves to the internet"))
-    sell_places = PlacesField(
-        label=gettext_lazy("Where its customers may be"),
-        help_text=gettext_lazy("One or more ISO 3166 codes."),
-    )
+    enter_place = PlaceChoice(label=gettext_lazy("Where tunnels enter"))
+    exit_place = PlaceChoice(label=gettext_lazy("Where traffic leaves to the internet"))
+    sell_places = PlacesChoice(label=gettext_lazy("Where its customers may be"))
     customer_class = forms.ChoiceField(
         label=gettext_lazy("Who its customers are"),
         choices=[(key, CLASS_NAMES[key]) for key in CUSTOMER_CLASSES],
@@ -109,7 +109,13 @@ def new(request: StaffRequest) -> HttpResponse:
 
 def line(request: StaffRequest, code: str) -> HttpResponse:
     """Show one line: its verdict as a tree, its permit, what is left to conclude on."""
-    found = row(Line, code)
+    return _line_page(request, row(Line, code))
+
+
+def _line_page(
+    request: StaffRequest, found: Line, refusal: FerriageError | None = None
+) -> HttpResponse:
+    """Render a line, with a refusal on top when something was just refused."""
     facts = line_facts(found)
     verdict = load_register().judge(line=facts, at=request.now)
     context = {
@@ -122,25 +128,33 @@ def line(request: StaffRequest, code: str) -> HttpResponse:
             (question_key(question), question_text(question))
             for question in questions_left(line=facts, at=request.now)
         ],
-        "approvals": Approval.objects.filter(lines__line_code=code).order_by("-pk"),
+        "approvals": Approval.objects.filter(lines__line_code=found.code).order_by("-pk"),
         "lapses": lapses_of(found),
         "pools": found.pools.order_by("pk"),
         "gateways": PoolGateway.objects.filter(pool__line=found)
         .select_related("gateway")
         .order_by("gateway__name", "interface"),
+        "refusal": refusal,
     }
-    return render(request, "backoffice/line.html", context)
+    status = status_of(refusal) if refusal else 200
+    return render(request, "backoffice/line.html", context, status=status)
 
 
 def put_in_service(request: StaffRequest, code: str) -> HttpResponse:
-    """Open a planned line, if the register allows it."""
-    actions.put_in_service(line=row(Line, code), now=request.now, actor=request.staff.actor)
+    """Open a planned line, if the register allows it; else say on its page what is missing."""
+    try:
+        actions.put_in_service(line=row(Line, code), now=request.now, actor=request.staff.actor)
+    except FerriageError as refusal:
+        return _line_page(request, row(Line, code), refusal)
     return said(request, _("The line is in service."), "staff-line", code)
 
 
 def release(request: StaffRequest, code: str) -> HttpResponse:
-    """End a hold by staff."""
-    actions.release_line(line=row(Line, code), now=request.now, actor=request.staff.actor)
+    """End a hold by staff; what is refused is said on the line's page."""
+    try:
+        actions.release_line(line=row(Line, code), now=request.now, actor=request.staff.actor)
+    except FerriageError as refusal:
+        return _line_page(request, row(Line, code), refusal)
     return said(request, _("The hold is ended."), "staff-line", code)
 
 

@@ -14,7 +14,7 @@ from ferriage.approvals.needs import imagined
 from ferriage.approvals.packfile import is_place
 from ferriage.fleet.models import Line
 from ferriage.web.backoffice import needed
-from ferriage.web.backoffice.fields import PlaceField, PlacesField
+from ferriage.web.backoffice.places import PlaceChoice, PlacesChoice
 from ferriage.web.backoffice.views.lines import CLASS_NAMES
 
 if TYPE_CHECKING:
@@ -28,13 +28,10 @@ MOST_PLACES = 20
 class NeedsForm(forms.Form):
     """A line as somebody thinks of it."""
 
-    operate = PlaceField(label=gettext_lazy("Where the operator sits"))
-    enter = PlaceField(label=gettext_lazy("Where tunnels enter"))
-    exit = PlaceField(label=gettext_lazy("Where traffic leaves to the internet"))
-    sell = PlacesField(
-        label=gettext_lazy("Where its customers may be"),
-        help_text=gettext_lazy("One or more ISO 3166 codes."),
-    )
+    operate = PlaceChoice(label=gettext_lazy("Where the operator sits"))
+    enter = PlaceChoice(label=gettext_lazy("Where tunnels enter"))
+    exit = PlaceChoice(label=gettext_lazy("Where traffic leaves to the internet"))
+    sell = PlacesChoice(label=gettext_lazy("Where its customers may be"))
     customer_class = forms.ChoiceField(
         label=gettext_lazy("Who its customers are"),
         choices=[(key, CLASS_NAMES[key]) for key in CUSTOMER_CLASSES],

@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 
 from ferriage.fleet import actions
 from ferriage.fleet.models import Gateway
+from ferriage.web.backoffice import forgotten
 from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
 from ferriage.web.backoffice.views.gateways import RemovalsForm
@@ -52,5 +53,5 @@ def returns(request: StaffRequest, code: str, pool: str) -> HttpResponse:
             "others on."
         ),
         template="backoffice/returns.html",
-        off=[device for device, what, _until in member.known_since if what == "off"],
+        off=[row for known in forgotten.of([member]) for row in known.off],
     )

@@ -75,7 +75,7 @@ class UploadForm(forms.Form):
     """A file as the bank hands it out."""
 
     file = forms.FileField(
-        label=gettext_lazy("Statement"),
+        label=gettext_lazy("Bank statement"),
         help_text=gettext_lazy("camt.053 (XML) or CSV, up to 10 MiB. Nothing is posted yet."),
     )
 

@@ -19,6 +19,7 @@ from ferriage.fleet.models import Line
 from ferriage.web.backoffice import wizard
 from ferriage.web.backoffice.fields import PlaceField, row
 from ferriage.web.backoffice.pages import form_page, said
+from ferriage.web.backoffice.places import OTHER
 from ferriage.web.backoffice.views.determinations import question_key, question_text
 from ferriage.web.backoffice.views.lines import LineForm
 
@@ -70,13 +71,13 @@ def start(request: StaffRequest) -> HttpResponse:
         party = typed.pop("party") or actions.create_party(
             **typed, now=request.now, actor=request.staff.actor
         )
-        thought = [(key, value) for key in THOUGHT for value in request.GET.getlist(key)]
+        thought = [(key, _asked(request, key)) for key in THOUGHT]
         query = urlencode([("party", party.code), *thought])
         return HttpResponseRedirect(f"{reverse('staff-wizard-line')}?{query}")
 
     return form_page(
         request,
-        OperatorForm(request.POST or None, initial={"place": request.GET.get("operate", "")}),
+        OperatorForm(request.POST or None, initial={"place": _asked(request, "operate")}),
         title=_("Sell on a new line: who operates it"),
         submit=_("Go on"),
         back=reverse("staff-needs"),
@@ -88,7 +89,7 @@ def start(request: StaffRequest) -> HttpResponse:
 def plan(request: StaffRequest) -> HttpResponse:
     """Say where the line runs and for whom."""
     party = Party.objects.filter(code=request.GET.get("party", "")).first()
-    thought = {field: request.GET.get(key, "") for key, field in THOUGHT.items()}
+    thought = {field: _asked(request, key) for key, field in THOUGHT.items()}
     # A class and a use that no form offers would leave the list without a choice.
     initial = {"party": party, **{key: value for key, value in thought.items() if value}}
 
@@ -105,6 +106,14 @@ def plan(request: StaffRequest) -> HttpResponse:
         act=act,
         intro=_("Step 2 of 6. Planning opens nothing: what the law asks comes next."),
     )
+
+
+def _asked(request: StaffRequest, key: str) -> str:
+    """Return what was thought of; several places are one text, a code goes before a choice."""
+    typed = request.GET.get(f"{key}{OTHER}", "")
+    if key == "sell":
+        return ", ".join(filter(None, [*request.GET.getlist(key), typed]))
+    return typed or request.GET.get(key, "")
 
 
 def here(request: StaffRequest, code: str) -> HttpResponse:

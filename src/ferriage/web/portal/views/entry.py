@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.http import HttpResponseRedirect
@@ -19,10 +19,12 @@ from ferriage.accounts import actions as accounts
 from ferriage.accounts import queries
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError
 from ferriage.devices.actions import refresh
 from ferriage.members.site import provider_label
 from ferriage.plans.queries import subscriptions_of
 from ferriage.web.portal.customer import COOKIE, for_customers, for_everybody, forget, remember
+from ferriage.web.portal.views.number import number_page, own_number
 from ferriage.web.portal.views.orders import purchase
 from ferriage.web.shared.languages import speaks
 
@@ -53,11 +55,14 @@ def open_account(request: VisitorRequest) -> HttpResponse:
         language = get_language() or "en"
         opened = accounts.open_account(now=request.now, actor=CUSTOMER, language=language)
         request.customer = opened.account
-        response = _number_page(request, opened.number, price_code, context)
+        response = number_page(request, opened.number, price_code, context)
         return _let_in(response, opened.account, request)
-    if _is_own_number(request):
-        context = purchase(request, price_code)
-        return _number_page(request, request.POST["number"], price_code, context)
+    if number := own_number(request):
+        try:
+            context = purchase(request, price_code)
+        except FerriageError as refusal:
+            return number_page(request, number, price_code, error=refusal)
+        return number_page(request, number, price_code, context)
     return redirect("buy", price_code)
 
 
@@ -70,29 +75,10 @@ def replace_number(request: CustomerRequest) -> HttpResponse:
     """Give a customer who lost the number another one; or show it again in another language."""
     if request.method != "POST":
         return redirect("account")
-    if _is_own_number(request):
-        return _number_page(request, request.POST["number"])
+    if number := own_number(request):
+        return number_page(request, number)
     number = accounts.replace_number(account=request.customer, now=request.now, actor=CUSTOMER)
-    return _let_in(_number_page(request, number), request.customer, request)
-
-
-def _number_page(
-    request: VisitorRequest, number: str, price: str = "", order: dict[str, Any] | None = None
-) -> HttpResponse:
-    context = {
-        **(order or {}),
-        "number": number,
-        "again": request.path,
-        "again_with": {"number": number, "price": price},
-    }
-    response = render(request, "portal/number.html", context)
-    add_never_cache_headers(response)
-    return response
-
-
-def _is_own_number(request: VisitorRequest) -> bool:
-    number = request.POST.get("number", "")
-    return bool(number) and queries.account_by_number(number) == request.customer
+    return _let_in(number_page(request, number), request.customer, request)
 
 
 @require_POST

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from django.conf import settings
 from django.http import Http404
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST, require_safe
 
 from ferriage.accounts.actions import declare_place
@@ -27,6 +28,7 @@ from ferriage.plans.models import Price
 from ferriage.web.portal import catalogue, choices, purse, tries
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.account import account_page
+from ferriage.web.portal.views.number import carried, number_page, own_number
 from ferriage.web.shared.refusals import status_of
 
 if TYPE_CHECKING:
@@ -80,18 +82,19 @@ def _onto(request: VisitorRequest, sold: Sequence[choices.Target]) -> str:
 @for_customers
 def buy(request: CustomerRequest, code: str) -> HttpResponse:
     """Ask for place and consent, for a customer who has an account."""
-    context = {
-        **purchase(request, code),
-        "chosen": request.customer.place,
-        "is_new": not queries.orders_of(request.customer).exists(),
-    }
+    context = {**_form(request, code), "chosen": request.customer.place}
     return render(request, "portal/buy.html", context)
 
 
 @require_POST
+@sensitive_post_parameters("number")
 @for_customers
+@sensitive_variables("number")
 def place(request: CustomerRequest) -> HttpResponse:
-    """Place an order for the chosen price, place and consent."""
+    """Place an order for the chosen price, place and consent.
+
+    Whoever was shown their number a moment ago sees it again when the order is refused.
+    """
     price = price_in_force(request.POST.get("price", ""), request)
     chosen = request.POST.get("place", "")
     consent = request.POST.get("consent") == "yes"
@@ -104,10 +107,24 @@ def place(request: CustomerRequest) -> HttpResponse:
             return redirect("order", _place(request, price, chosen, coupon, **mine).code)
         except FerriageError as caught:
             status, refusal = status_of(caught), caught
-    context = purchase(request, price.code)
+    number = own_number(request)
+    try:
+        context = _form(request, price.code)
+    except FerriageError as none_left:
+        if not number:
+            raise
+        return number_page(request, number, price.code, error=refusal or none_left)
     context |= {"errors": missing, "error": refusal, "chosen": chosen, "consent": consent}
     context["coupon"] = coupon
+    if number:
+        context |= carried(number, price.code, reverse("open-account"))
     return render(request, "portal/buy.html", context, status=status)
+
+
+def _form(request: CustomerRequest, price_code: str) -> dict[str, Any]:
+    """Return what the page of place and consent shows to a customer."""
+    is_new = not queries.orders_of(request.customer).exists()
+    return {**purchase(request, price_code), "is_new": is_new}
 
 
 def _missing(chosen: str, *, consent: bool) -> list[str]:

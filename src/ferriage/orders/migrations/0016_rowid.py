@@ -6,7 +6,7 @@ from ferriage.core.triggers import rows_stay
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orders", "0014_rows_stay")]
+    dependencies = [("orders", "0015_balance_claims")]
     operations = [
         rows_stay(
             "orders_order",
@@ -16,4 +16,5 @@ class Migration(migrations.Migration):
         rows_stay("orders_balance", why="a balance stays"),
         rows_stay("orders_balancehold", why="what was held of a balance stays"),
         rows_stay("orders_coupon", why="a coupon stays"),
+        rows_stay("orders_balanceclaim", why="what was disputed of a balance stays"),
     ]
