@@ -65,6 +65,15 @@ NAMES = {
 REPLACING = [
     "UPDATE OR REPLACE payments_payment SET id = {last} WHERE id = {first}",
     "UPDATE OR REPLACE payments_payment SET id = {first} WHERE state <> 'captured'",
+    # SQLite knows `id` by three more names, and UPDATE OF id does not hear them.
+    "UPDATE payments_payment SET rowid = rowid + 1000 WHERE state = 'captured'",
+    "UPDATE payments_refund SET _rowid_ = _rowid_ + 1000",
+    "UPDATE orders_balance SET oid = oid + 1000",
+    "UPDATE ledger_monthflow SET rowid = rowid + 1000",
+    "UPDATE OR REPLACE payments_payment SET rowid = {last} WHERE rowid = {first}",
+    "UPDATE OR REPLACE orders_balance SET _rowid_ = (SELECT max(id) FROM orders_balance)",
+    "UPDATE OR REPLACE payments_payment SET rowid = {first} WHERE state <> 'captured'",
+    "UPDATE OR REPLACE orders_order SET rowid = {sold} WHERE state = 'open'",
     (
         "UPDATE OR REPLACE payments_payment SET code ="
         " (SELECT code FROM payments_payment WHERE id = {last}) WHERE state <> 'captured'"

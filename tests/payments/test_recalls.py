@@ -13,7 +13,8 @@ from ferriage.core.errors import StaleState
 from ferriage.devices.models import Device
 from ferriage.ledger import actions as ledger
 from ferriage.ledger import partners
-from ferriage.ledger.models import Partner
+from ferriage.ledger.models import LedgerTransaction, Partner, Transfer
+from ferriage.ledger.reversing import NotReversible, reverse, undoable
 from ferriage.orders import actions as orders
 from ferriage.orders.earning import earned_of
 from ferriage.payments import actions, disputes, queries, recalls
@@ -468,6 +469,27 @@ def test_what_was_no_recall_is_booked_elsewhere_with_a_reason(
 
     assert held()[1] == "term"
     assert books() == {"expenses:fees": PRICE, "liabilities:unearned": PRICE}
+    assert_sound()
+
+
+def test_no_posting_of_a_recall_is_undone_in_the_books_alone(
+    till: Till, account: BankAccount, sold: Order
+) -> None:
+    """The recall would stay open, and the money in transit be nowhere."""
+    dispute = recall(till, account, sold)
+    recalls.void(
+        dispute=dispute, account="expenses:fees", reason="Their fee", now=till.now, actor=OWNER
+    )
+    posted = LedgerTransaction.objects.filter(source_code=dispute.code)
+    before = books()
+
+    for one in posted:
+        with pytest.raises(NotReversible):
+            reverse(transaction=one, reason="x", now=till.now, actor=OWNER)
+
+    assert {one.kind for one in posted} == {"recalled", "recall-void"}
+    assert undoable(Transfer.objects.filter(transaction__in=posted)) == []
+    assert books() == before
     assert_sound()
 
 

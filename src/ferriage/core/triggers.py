@@ -34,6 +34,12 @@ WHERE index_list."unique" AND index_list.partial ORDER BY index_list.name
 """
 _MEETS = "EXISTS (SELECT 1 FROM {table} WHERE {kept} AND ({met}))"
 _ID = '"id" = NEW."id"'
+# SQLite's UPDATE OF id does not hear `SET rowid`, which is the same. So every UPDATE asks, and most
+# are done with the first comparison.
+_OTHER_ID = """
+NEW."id" <> OLD."id" AND (({of_old})
+OR EXISTS (SELECT 1 FROM {table} WHERE ({kept}) AND "id" = NEW."id"))
+"""
 _SQLITE_STAYS = """
 CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} WHEN {condition}
 BEGIN SELECT RAISE({how}); END
@@ -52,10 +58,12 @@ BEGIN
     RETURN NEW;
 END $$
 """,
+    "DROP TRIGGER IF EXISTS {table}_row_stays ON {table}",
     """
 CREATE TRIGGER {table}_row_stays BEFORE UPDATE OF id OR DELETE ON {table}
 FOR EACH ROW EXECUTE FUNCTION {table}_row_stays()
 """,
+    "DROP TRIGGER IF EXISTS {table}_rows_stay ON {table}",
     """
 CREATE TRIGGER {table}_rows_stay BEFORE TRUNCATE ON {table}
 FOR EACH STATEMENT EXECUTE FUNCTION {table}_row_stays()
@@ -109,7 +117,7 @@ def rows_stay(
 
     For tables whose rows change; what of a row may change is for other triggers to say. SQLite's
     OR REPLACE deletes the row in its way without asking a trigger for DELETE, by every unique
-    constraint, in an UPDATE too.
+    constraint, in an UPDATE too. Said again of a table it takes the place of what was said before.
 
     Args:
         why: What the refusal says.
@@ -208,7 +216,12 @@ def _sqlite_stays(
     inserted = _ID if on_insert == "same id" else met
     refuse = f"ABORT, '{why}'"
     rules = [
-        ("same_row", "UPDATE OF id", f"({_of('OLD', kept)}) AND NEW.id <> OLD.id", refuse),
+        (
+            "same_row",
+            "UPDATE",
+            _OTHER_ID.format(table=table, of_old=_of("OLD", kept), kept=kept),
+            refuse,
+        ),
         (
             "no_replacing",
             f"UPDATE OF {', '.join(columns)}",

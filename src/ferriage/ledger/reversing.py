@@ -30,8 +30,9 @@ FOLLOWING: Final = (
     "liabilities:refunds",
     "liabilities:vouchers",
     "liabilities:credits",
+    "assets:disputed",
 )
-"""Accounts that `ferriage ledger check` compares with orders, payments, refunds and balances."""
+"""What `ferriage ledger check` compares with orders, payments, refunds, balances and recalls."""
 LONGEST_REASON: Final = 120
 
 
@@ -66,7 +67,7 @@ def reverse(
     if any(name in FOLLOWING for row in rows for name in (row.debit.name, row.credit.name)):
         raise NotReversible(
             _("This follows an order, a payment or a balance."),
-            _("Correct it there: end the subscription, refund it, or assign the money."),
+            _("Correct it there: end the subscription, refund it, assign it, or decide a recall."),
         )
     try:
         with writing():
