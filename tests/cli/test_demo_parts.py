@@ -123,6 +123,10 @@ def test_make_hands_the_port_to_the_demo() -> None:
     root = Path(__file__).parents[2]
     for more, words_said in (((), "demo "), (("PORT=8100",), "demo  --port 8100")):
         planned = subprocess.run(
-            ["make", "-n", "demo", *more], cwd=root, capture_output=True, text=True, check=True
+            ["make", "-n", "--no-print-directory", "demo", *more],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert planned.stdout.splitlines()[-1].strip().endswith(words_said.strip())

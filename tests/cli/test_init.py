@@ -259,7 +259,7 @@ def test_own_device_without_a_gateway_leaves_nothing_behind(shop: Path) -> None:
     done = ferriage(shop, "device", "add", "laptop", "--mine", "--place", "SE")
 
     assert done.returncode == 1
-    assert "For a person in SE: No line of your plan may be used" in done.stderr
+    assert "No line of your plan may be used from where you are now" in done.stderr
     assert (_rows(shop, "devices_device"), _rows(shop, "plans_subscription")) == (0, 0)
     assert not (shop / "laptop.conf").exists()
 

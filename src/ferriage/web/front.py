@@ -273,7 +273,7 @@ def _environ(scope: MutableMapping[str, Any], body: IO[bytes]) -> dict[str, Any]
         _Refused: Its head cannot be read.
     """
     converter = WsgiToAsgiInstance(None)  # type: ignore[no-untyped-call]
-    # In WSGI `x_forwarded_for` cannot be told from what a proxy adds under the name with hyphens.
+    # In WSGI a name with `_` cannot be told from one with `-`, which a proxy may have set.
     headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
     scope = {**scope, "headers": headers}
     converter.scope = scope
