@@ -55,7 +55,9 @@ class Clerks:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.program.communicate(timeout=60)
+        # Whatever it was asked is answered, so nothing is cut off.
+        with self.program:
+            self.program.kill()
 
     def act(self, *acts: tuple[str, dict[str, Any]], die_at: int = 0) -> list[str]:
         """Let a clerk do each act, all together; returns what each came to."""
