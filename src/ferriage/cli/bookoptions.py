@@ -37,7 +37,7 @@ def _months(books: Commands) -> None:
         "follow an exported chain of the books; needs no shop, no database and no network",
         example="ledger verify books.jsonl --since books-of-last-month.jsonl",
     )
-    verify.add_argument("file", metavar="FILE")
+    verify.add_argument("file", metavar="FILE", help="what `ledger export --format chain` wrote")
     verify.add_argument("--since", metavar="OLDER", help="an earlier export, which must be in it")
     verify.add_argument("--head", help="hash of the last entry, as it was noted elsewhere")
     close = command(
