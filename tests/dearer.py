@@ -23,6 +23,7 @@ from yard import OWNER
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ferriage.accounts.models import Account
     from ferriage.orders.models import Order
     from ferriage.plans.models import Price, Subscription
 
@@ -38,6 +39,17 @@ class Dearer:
     plan: Plan
     prices: dict[int, Price]
     slots: dict[int, AddOnPrice]
+
+    def place(self, account: Account, months: int = 12) -> Order:
+        """Order a term of this plan for an account, now."""
+        return actions.place(
+            account=account,
+            price=self.prices[months],
+            place="XD",
+            now=self.till.now,
+            expires_at=self.till.now + THREE_DAYS,
+            actor=CUSTOMER,
+        )
 
     def change(
         self,

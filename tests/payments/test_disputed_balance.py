@@ -138,14 +138,7 @@ def test_what_a_change_of_plan_put_on_the_balance_is_held_too(counter: Counter) 
     till = counter.till
     dearer = open_dearer(till)
     account = till.shop.account()
-    order = orders.place(
-        account=account,
-        price=dearer.prices[12],
-        place="XD",
-        now=till.now,
-        expires_at=till.now + THREE_DAYS,
-        actor=CUSTOMER,
-    )
+    order = dearer.place(account)
     payment = paid(counter, order)
     dearer.change(held_by(order), price=till.shop.prices[1])
 

@@ -118,14 +118,7 @@ def test_value_that_went_to_the_balance_is_taken_back_from_there(counter: Counte
     till = counter.till
     dearer = open_dearer(till)
     account = till.shop.account()
-    order = orders.place(
-        account=account,
-        price=dearer.prices[12],
-        place="XD",
-        now=till.now,
-        expires_at=till.now + THREE_DAYS,
-        actor=CUSTOMER,
-    )
+    order = dearer.place(account)
     payment = paid(counter, order)
     order.refresh_from_db()
     assert order.subscription is not None
