@@ -6,7 +6,6 @@ Python ran, instructions that SQLite ran, and memory that was taken meanwhile.
 
 from __future__ import annotations
 
-import base64
 import sys
 import tracemalloc
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,26 +15,20 @@ import pytest
 
 import feed
 from ferriage import wire
-from ferriage.agent.backend.userspace import Userspace
-from ferriage.agent.clock import SiteClock
-from ferriage.agent.engine import Engine
 from ferriage.agent.feed import Change
 from ferriage.agent.holdfile import Writer
-from ferriage.agent.identity import Identity
 from ferriage.agent.nft import Nft
 from ferriage.agent.quota import Quotas
 from ferriage.agent.store import Store
 from ferriage.agent.telling import Telling
 from ferriage.agent.usage import Meter
 from ferriage.config import AgentConfig, Config
+from quiet_engine import NOW, QUOTA, SITE, quiet_engine, quota_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-NOW = 1_800_000_000
-KEY = base64.b64encode(bytes(32)).decode()
-QUOTA = wire.Quota(bytes=10**9, resets_at=NOW + 86_400)
 SECOND = msgspec.structs.replace(
     feed.ASSIGNMENT, pool="pool_0000000000000002", interface=1, listen_port=51821
 )
@@ -52,20 +45,6 @@ class QuietNft(Nft):
 
     def apply(self, steps: Any, now: float) -> None:
         """Change nothing."""
-
-
-class QuietPeers(Userspace):
-    """Takes every peer."""
-
-    def apply(self, interface: str, *, remove: Any, add: Any) -> dict[str, str]:
-        """Change nothing, and refuse nobody."""
-        del interface, remove, add
-        return {}
-
-
-def _device(number: int) -> wire.Device:
-    key = base64.b64encode(number.to_bytes(32, "big")).decode()
-    return feed.device(number, public_key=key, hold_at=NOW + 86_400, quota=QUOTA)
 
 
 def _head(pool: str, rev: int, total: int, kind: Any) -> wire.Begin:
@@ -89,36 +68,20 @@ class Gateway:
     def __init__(self, home: Path, count: int) -> None:
         self.store = Store(home / "state.sqlite3")
         self.rev, self.totals = 1, {feed.POOL: 0, SECOND.pool: 0}
-        self.store.save_assignments([feed.ASSIGNMENT, SECOND], "http://192.0.2.10")
+        self.store.save_assignments([feed.ASSIGNMENT, SECOND], SITE)
         self._fill(feed.POOL, range(count))
         self._fill(SECOND.pool, range(count, 2 * count))
         meter, self.quotas = Meter(self.store, "boot"), Quotas(self.store, "boot")
         self.telling = Telling(self.store, meter, self.quotas)
         agent = AgentConfig(run_dir=str(home), interface_prefix="fer")
-        self.engine = Engine(
-            config=Config(path=home / "ferriage.toml", agent=agent),
-            identity=Identity(
-                gateway="gw_1",
-                permit_key="",
-                feed_key="",
-                site_url="http://192.0.2.10",
-                signing_key="",
-                wireguard_key=KEY,
-                instance="here",
-            ),
-            store=self.store,
-            clock=SiteClock(site_time=NOW),
-            backend=QuietPeers(program="wireguard-go"),
-            nft=QuietNft(agent),
-            meter=meter,
-            quotas=self.quotas,
-        )
+        config = Config(path=home / "ferriage.toml", agent=agent)
+        self.engine = quiet_engine(config, self.store, QuietNft(agent), meter, self.quotas)
         self.held = Writer(agent)
         self.held.write(self.engine.pools.values(), site_offset=0)
         self._run()
 
     def _fill(self, pool: str, numbers: range) -> None:
-        puts = {device.id: device for device in map(_device, numbers)}
+        puts = {device.id: device for device in map(quota_device, numbers)}
         self.totals[pool] = sum(map(wire.record_hash, puts.values()))
         gone = frozenset(f"dev_{number:016}" for number in range(10**6, 10**6 + len(numbers)))
         head = _head(pool, 1, self.totals[pool], "snapshot")
@@ -143,7 +106,7 @@ class Gateway:
 
     def batch(self, number: int) -> wire.Batch:
         """Return a delta with one more device."""
-        device = _device(number)
+        device = quota_device(number)
         self.rev += 1
         self.totals[feed.POOL] += wire.record_hash(device)
         head = _head(feed.POOL, self.rev, self.totals[feed.POOL], "delta")

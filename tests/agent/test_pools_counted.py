@@ -6,7 +6,6 @@ agents that are killed before any of its transactions.
 
 from __future__ import annotations
 
-import base64
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,24 +18,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import feed
 from ferriage import wire
 from ferriage.agent import plane
-from ferriage.agent.backend.userspace import Userspace
-from ferriage.agent.clock import SiteClock
-from ferriage.agent.engine import Engine
 from ferriage.agent.feed import Change
-from ferriage.agent.identity import Identity
 from ferriage.agent.nft import Nft
 from ferriage.agent.quota import Quotas
 from ferriage.agent.store import Store
 from ferriage.agent.telling import Telling
 from ferriage.agent.usage import Meter
 from ferriage.config import AgentConfig, Config
+from quiet_engine import NOW, SITE, quiet_engine, quota_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-NOW = 1_800_000_000
-KEY = base64.b64encode(bytes(32)).decode()
-QUOTA = wire.Quota(bytes=10**9, resets_at=NOW + 86_400)
 POOLS = {
     number: msgspec.structs.replace(
         feed.ASSIGNMENT,
@@ -46,15 +39,7 @@ POOLS = {
     )
     for number in (1, 2, 3)
 }
-DEVICES = {
-    number: feed.device(
-        number,
-        public_key=base64.b64encode(number.to_bytes(32, "big")).decode(),
-        hold_at=NOW + 86_400,
-        quota=QUOTA,
-    )
-    for number in (1, 2, 3)
-}
+DEVICES = {number: quota_device(number) for number in (1, 2, 3)}
 numbers = st.integers(1, 3)
 
 
@@ -103,15 +88,6 @@ class Kernel(Nft):
             self.total[slot] = self.total.get(slot, 0) + size
 
 
-class QuietPeers(Userspace):
-    """Takes every peer."""
-
-    def apply(self, interface: str, *, remove: Any, add: Any) -> dict[str, str]:
-        """Change nothing, and refuse nobody."""
-        del interface, remove, add
-        return {}
-
-
 class Counting(RuleBasedStateMachine):
     """Devices come into pools and leave them, pools are left and served again."""
 
@@ -127,7 +103,7 @@ class Counting(RuleBasedStateMachine):
         self.store = Store(home / "state.sqlite3")
         self.told: dict[tuple[str, str, str], int] = {}
         self.rev = self.sequence = 0
-        self.store.save_assignments(POOLS.values(), "http://192.0.2.10")
+        self.store.save_assignments(POOLS.values(), SITE)
         self.start()
         for number in POOLS:
             self.snapshot(number, set(DEVICES), 0)
@@ -136,24 +112,7 @@ class Counting(RuleBasedStateMachine):
         meter = Meter(self.store, "boot")
         self.quotas = Quotas(self.store, "boot")
         self.telling = Telling(self.store, meter, self.quotas)
-        self.engine = Engine(
-            config=self.config,
-            identity=Identity(
-                gateway="gw_1",
-                permit_key="",
-                feed_key="",
-                site_url="http://192.0.2.10",
-                signing_key="",
-                wireguard_key=KEY,
-                instance="here",
-            ),
-            store=self.store,
-            clock=SiteClock(site_time=NOW),
-            backend=QuietPeers(program="wireguard-go"),
-            nft=self.kernel,
-            meter=meter,
-            quotas=self.quotas,
-        )
+        self.engine = quiet_engine(self.config, self.store, self.kernel, meter, self.quotas)
         self.engine._elements.live = {n: dict(e) for n, e in self.kernel.plane.items()}
         for pool in self.engine.pools.values():
             self.engine._peers._present[self.engine.interface(pool)] = {}
@@ -221,7 +180,7 @@ class Counting(RuleBasedStateMachine):
 
     @rule(pools=st.sets(numbers), kill_in=st.integers(0, 2))
     def assigned(self, pools: set[int], kill_in: int) -> None:
-        self.store.save_assignments([POOLS[number] for number in pools], "http://192.0.2.10")
+        self.store.save_assignments([POOLS[number] for number in pools], SITE)
         self.engine.load()
         for pool in self.engine.pools.values():
             self.engine._peers._present.setdefault(self.engine.interface(pool), {})
