@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import IntegrityError, models
+from django.db import IntegrityError, connection, models
 from django.db.models import Exists, OuterRef
+from django.test.utils import CaptureQueriesContext
 
 from ferriage.core import audit
 from ferriage.core.actors import Actor
@@ -16,6 +17,7 @@ from ferriage.core.db import writing
 from ferriage.core.models import AuditEntry
 from ferriage.fleet.models import Gateway
 from ferriage.orders.models import Order
+from ferriage.plans import several
 from ferriage.plans.models import Period, Subscription
 
 if TYPE_CHECKING:
@@ -53,6 +55,33 @@ def test_rows_are_those_of_the_query_set(till: Till) -> None:
         assert plain(found) == plain(list(joined(order.pk, till.now)))
         assert found[0].has_period is True  # type: ignore[attr-defined]
     assert ask(sold.pk, till.now + timedelta(seconds=1)) == []
+
+
+@pytest.mark.django_db
+def test_rows_know_their_database_and_ask_for_what_was_not_selected(till: Till) -> None:
+    sold = till.sell(1)
+    ask = Compiled(
+        1, lambda pk: Order.objects.filter(pk=pk).select_related("plan").only("code", "plan__name")
+    )
+    found = ask.get(sold.pk)
+    theirs = Order.objects.select_related("plan").only("code", "plan__name").get(pk=sold.pk)
+    assert found.get_deferred_fields() == theirs.get_deferred_fields()
+    assert found.plan_sold.get_deferred_fields() == theirs.plan_sold.get_deferred_fields()
+    for row in (found, found.plan_sold):
+        state = (row._state.adding, row._state.db, row._state.fetch_mode)
+        assert state == (False, "default", theirs._state.fetch_mode)
+    assert found.state == "fulfilled"
+
+
+@pytest.mark.django_db
+def test_what_is_logged_once_is_not_logged_for_ever() -> None:
+    heads = Compiled(0, lambda: AuditEntry.objects.values_list("sequence"))
+    heads()
+    with CaptureQueriesContext(connection) as sent:
+        heads()
+    logged = len(connection.queries_log)
+    heads()
+    assert (len(sent), len(connection.queries_log)) == (1, logged)
 
 
 @pytest.mark.django_db
@@ -156,3 +185,17 @@ def test_an_audit_entry_needs_no_savepoint_inside_an_action(
     with writing(), django_assert_num_queries(2):  # type: ignore[operator]
         audit.record(now=till.now, actor=OLGA, action="test.done")
     assert audit.first_broken() is None
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL plans by what is there")
+def test_subscriptions_of_a_customer_are_found_by_the_customer(till: Till) -> None:
+    sold = till.sell()
+    statement = several._HELD._statement(connection)
+    assert sold.subscription is not None
+    with connection.cursor() as cursor:
+        held = [sold.account_id, sold.subscription.service_id]
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement.sql}", held)
+        steps = " ".join(row[3] for row in cursor.fetchall())
+    assert "plans_subscription USING INDEX" in steps
+    assert "(account_id=? AND service_id=?)" in steps

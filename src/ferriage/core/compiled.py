@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.models.base import ModelState
 from django.db.models.expressions import Expression
 from django.db.models.query import get_related_populators, prefetch_related_objects
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.utils import CursorWrapper
     from django.db.models.sql.compiler import SQLCompiler
 
 _CHUNK: Final = 200
@@ -31,6 +33,22 @@ _CHUNK: Final = 200
 def _database() -> BaseDatabaseWrapper:
     """Return this thread's connection, which `django.db.connection` asks for at each attribute."""
     return connections[DEFAULT_DB_ALIAS]
+
+
+def _cursor(database: BaseDatabaseWrapper) -> CursorWrapper:
+    """Return this connection's cursor for what is here; whoever asks it fetches all before others.
+
+    To make one for each statement, as Django does, takes as long as a short statement itself.
+    """
+    if database.queries_logged:
+        return database.cursor()
+    kept: Any = database  # it has a place for whatever is noted of a connection
+    kept.close_if_health_check_failed()
+    connection, cursor = getattr(kept, "_ferriage_cursor", (None, None))
+    if connection is None or connection is not database.connection:
+        cursor = database.cursor()
+        kept._ferriage_cursor = database.connection, cursor
+    return cast("CursorWrapper", cursor)
 
 
 class _Given(Expression):
@@ -129,16 +147,16 @@ class _Statement:
 
     def asked(self, values: Sequence[object], database: BaseDatabaseWrapper) -> list[Any]:
         """Return the rows as the database's driver gives them."""
-        with database.cursor() as cursor:
-            cursor.execute(
-                self.sql,
-                [
-                    _adapted(values[one.number], database) if isinstance(one, _Given) else one
-                    for one in self.parameters
-                ],
-            )
-            answer: list[Any] = cursor.fetchall()
-            return answer
+        cursor = _cursor(database)
+        cursor.execute(
+            self.sql,
+            [
+                _adapted(values[one.number], database) if isinstance(one, _Given) else one
+                for one in self.parameters
+            ],
+        )
+        answer: list[Any] = cursor.fetchall()
+        return answer
 
     def made(self, answer: list[Any]) -> list[object]:
         """Return what Django makes of such rows."""
@@ -165,16 +183,17 @@ def _compile(built: models.QuerySet[Any, Any], database: BaseDatabaseWrapper) ->
 
 def _maker(built: Any, compiler: Any) -> Callable[[Sequence[Any]], object]:
     """Return what makes an object of a row, as Django's own `ModelIterable` does."""
-    model, fields = built.model, compiler.klass_info["select_fields"]
+    rows, fields = _Rows(built.model), compiler.klass_info["select_fields"]
     first, after = fields[0], fields[-1] + 1
     names = [column[0].target.attname for column in compiler.select[first:after]]
     populators = get_related_populators(
         compiler.klass_info, compiler.select, built.db, built._fetch_mode
     )
+    _quicken(populators)
     noted = tuple(compiler.annotation_col_map.items())
 
     def make(row: Sequence[Any]) -> object:
-        made = model.from_db(built.db, names, row[first:after])
+        made = rows.from_db(built.db, names, row[first:after])
         for populator in populators:
             populator.populate(row, made)
         for name, at in noted:
@@ -182,6 +201,36 @@ def _maker(built: Any, compiler: Any) -> Callable[[Sequence[Any]], object]:
         return made
 
     return make
+
+
+class _Rows:
+    """Makes objects of a model's rows as `Model.from_db` does, in a fifth of the time.
+
+    Django sets each attribute through the model's descriptors, and sends signals that the house's
+    models have no receivers for. A column that was not selected is asked for when it is needed.
+    """
+
+    def __init__(self, model: type[models.Model]) -> None:
+        self._model = model
+
+    def from_db(
+        self, db: str, names: Sequence[str], values: Sequence[Any], *, fetch_mode: Any = None
+    ) -> models.Model:
+        """Return the object of a row."""
+        made = self._model.__new__(self._model)
+        made.__dict__.update(zip(names, values, strict=True))
+        state = made._state = cast("Any", ModelState())
+        state.adding, state.db = False, db
+        if fetch_mode is not None:
+            state.fetch_mode = fetch_mode
+        return made
+
+
+def _quicken(populators: Sequence[Any]) -> None:
+    """Let what makes the objects that come with a row's make them quickly too."""
+    for populator in populators:
+        populator.from_db = _Rows(populator.model_cls).from_db
+        _quicken(populator.related_populators)
 
 
 def _adapted(value: Any, database: BaseDatabaseWrapper) -> Any:
@@ -210,9 +259,9 @@ def insert[Row: models.Model](*rows: Row) -> None:
             for row in chunk
             for field, prepare in table.fields
         ]
-        with database.cursor() as cursor:
-            cursor.execute(table.insert + ", ".join([table.marks] * len(chunk)) + table.key, values)
-            keys = cursor.fetchall()
+        cursor = _cursor(database)
+        cursor.execute(table.insert + ", ".join([table.marks] * len(chunk)) + table.key, values)
+        keys = cursor.fetchall()
         for row, (key,) in zip(chunk, keys, strict=True):
             row.pk = key
             row._state.adding, row._state.db = False, database.alias
@@ -231,9 +280,9 @@ def update(model: type[models.Model], where: dict[str, object], **values: object
         prepare(getattr(value, "pk", value), database)
         for prepare, value in zip(change.prepare, given, strict=True)
     ]
-    with database.cursor() as cursor:
-        cursor.execute(change.sql, parameters)
-        return int(cursor.rowcount)
+    cursor = _cursor(database)
+    cursor.execute(change.sql, parameters)
+    return int(cursor.rowcount)
 
 
 def update_each(fields: Sequence[str], rows: Sequence[models.Model]) -> None:

@@ -34,7 +34,7 @@ def _secret_key() -> str:
 def _database() -> dict[str, Any]:
     if not FERRIAGE.database.url:
         return {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "ferriage.core.sqlite",
             "NAME": str(FERRIAGE.database_path) if _path.exists() else ":memory:",
             "OPTIONS": {
                 "timeout": 20,

@@ -24,7 +24,7 @@ _HELD: Final = Compiled(
         Subscription.objects.filter(account=account, service=service)
         .select_related("service", "plan__service")
         .prefetch_related("periods")
-        .order_by("pk")
+        .order_by("number")
     ),
 )
 _LAST_NUMBER: Final = Compiled(

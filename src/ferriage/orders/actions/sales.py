@@ -265,7 +265,8 @@ def _sell(
     )
     papers.on_settled(order, now=now)
     audit.record(now=now, actor=actor, action="order.settled", subject=order.code)
-    devices.refresh(subscription=extension.subscription, now=now, actor=actor)
+    if held is not None:  # one that begins has no device
+        devices.refresh(subscription=extension.subscription, now=now, actor=actor)
     return Settled(order, extension)
 
 

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from django.utils.translation import gettext_lazy as _
 
+from ferriage.core.compiled import Compiled
 from ferriage.core.errors import NotFound
 from ferriage.core.sealed import Unsealable, seal, unseal
 from ferriage.orders.places import contradicting
@@ -42,6 +43,10 @@ KINDS: Final[dict[str, type[NetProvider]]] = {BtcpayProvider.slug: BtcpayProvide
 
 if find_spec("stripe") is not None:
     KINDS[StripeProvider.slug] = StripeProvider
+
+_ACCOUNTS: Final = Compiled(
+    1, lambda slug: ProviderAccount.objects.filter(slug=slug).order_by("-enabled", "-pk")
+)
 
 
 def opened(account: ProviderAccount) -> Provider:
@@ -74,7 +79,7 @@ def of_payment(payment: Payment) -> Provider:
 
 def accounts(slug: str) -> list[ProviderAccount]:
     """Return the accounts with a slug, the enabled one first: each may still be called back."""
-    return list(ProviderAccount.objects.filter(slug=slug).order_by("-enabled", "-pk"))
+    return _ACCOUNTS(slug)
 
 
 def in_use() -> Iterator[tuple[Provider, ProviderAccount | None]]:

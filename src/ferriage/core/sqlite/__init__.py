@@ -1,0 +1,1 @@
+"""Django's SQLite backend, which is told the house's statements often; see `base`."""
