@@ -207,9 +207,14 @@ def _known(gateway: Gateway, devices: Iterable[_Device]) -> dict[_Key, Incarnati
 
 def _running(gateway: Gateway, codes: Collection[str], since: datetime) -> set[_Running]:
     """Return the running incarnations of these devices, and of those that share a used quota."""
-    found = set(starmap(_Running, _SHARED(gateway, since)))
-    for chunk in batched(codes, _CHUNK):
-        rows = Incarnation.objects.filter(device__code__in=chunk, gateway=gateway, final=False)
+    sharing = [
+        Device.objects.filter(subscription__in=chunk)
+        for chunk in batched((pk for (pk,) in _USED(since)), _CHUNK)
+    ]
+    named = [Device.objects.filter(code__in=chunk) for chunk in batched(codes, _CHUNK)]
+    found: set[_Running] = set()
+    for devices in (*sharing, *named):
+        rows = Incarnation.objects.filter(gateway=gateway, device__in=devices, final=False)
         found.update(starmap(_Running, _told(rows)))
     return found
 
@@ -219,13 +224,10 @@ def _told(rows: QuerySet[Incarnation]) -> QuerySet[Incarnation, tuple[str, str, 
     return told.values_list("device__code", "incarnation", "told", "device__subscription")
 
 
-def _shared(gateway: Gateway, since: datetime) -> QuerySet[Incarnation, tuple[str, str, int, int]]:
-    used = UsageMonth.objects.filter(used_at__gt=since).values("subscription")
-    rows = Incarnation.objects.filter(device__subscription__in=used, gateway=gateway, final=False)
-    return _told(rows)
-
-
-_SHARED: Final = Compiled(2, _shared)
+_USED: Final = Compiled(
+    1, lambda since: UsageMonth.objects.filter(used_at__gt=since).values_list("subscription")
+)
+"""Whose quota was used since an instant."""
 
 
 # --- counting ---------------------------------------------------------------------------------

@@ -98,7 +98,10 @@ class UsageMonth(models.Model):
                 name="devices_usagemonth_sane",
             ),
         ]
-        indexes = [models.Index(fields=["ends_at"], name="devices_usagemonth_ends")]
+        indexes = [
+            models.Index(fields=["ends_at"], name="devices_usagemonth_ends"),
+            models.Index(fields=["used_at"], name="devices_usagemonth_used"),
+        ]
 
 
 class UsageDay(models.Model):

@@ -36,21 +36,17 @@ if TYPE_CHECKING:
 
 _BEGUN: Final = Payment.objects.select_related("order__subscription", "account")
 _KEPT: Final = Compiled(1, lambda pk: InboxEvent.objects.select_related("account").filter(pk=pk))
-_BY_CODE: Final = Compiled(
-    2, lambda account, code: _BEGUN.filter(account=account, code=code).order_by("pk")[:1]
-)
-_BY_REF: Final = Compiled(
-    2, lambda account, ref: _BEGUN.filter(account=account, provider_ref=ref).order_by("pk")[:1]
-)
+_BY_CODE: Final = Compiled(2, lambda account, code: _BEGUN.filter(account=account, code=code))
+_BY_REF: Final = Compiled(2, lambda account, ref: _BEGUN.filter(account=account, provider_ref=ref))
 _BY_MONEY: Final = Compiled(
-    2,
-    lambda account, money: _BEGUN.filter(account=account, transaction_id=money).order_by("pk")[:1],
+    3,
+    lambda provider, money, account: _BEGUN.filter(
+        provider=provider, transaction_id=money, account=account
+    ),
 )
 _BOOKED: Final = Compiled(
     2,
-    lambda provider, money: Payment.objects.filter(
-        provider=provider, transaction_id=money
-    ).order_by("pk")[:1],
+    lambda provider, money: Payment.objects.filter(provider=provider, transaction_id=money),
 )
 PROVIDER: Final = Actor("system", "provider")
 DECLINED: Final = "declined"
@@ -103,7 +99,7 @@ def find(account: ProviderAccount, said: Event) -> Payment | None:
         return found
     if said.kind == "paid" or not said.transaction_id:
         return None
-    return _BY_MONEY.first(account, said.transaction_id)
+    return _BY_MONEY.first(account.slug, said.transaction_id, account)
 
 
 def _do(event: InboxEvent, said: Event, now: datetime) -> tuple[str, Payment | None]:

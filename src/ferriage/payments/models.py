@@ -124,6 +124,8 @@ class Payment(models.Model):
         ]
         indexes = [
             models.Index(fields=["order"], name="payments_payment_order"),
+            # The constraint's own is partial: SQLite cannot use it for a value that it is given.
+            models.Index(fields=["account", "provider_ref"], name="payments_payment_ref"),
             models.Index(
                 fields=["ask_at"], condition=Q(ask_at__isnull=False), name="payments_payment_ask"
             ),
