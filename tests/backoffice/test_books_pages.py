@@ -174,6 +174,23 @@ def test_entries_of_a_year_come_in_their_order_and_none_twice(limit: int) -> Non
     assert len(found) == 8
 
 
+@pytest.mark.parametrize("limit", [1, 2, 50])
+def test_entries_of_a_month_are_found_between_those_of_others(limit: int) -> None:
+    for number in range(12):
+        _sell(number, days=0 if number % 4 == 1 else 40)
+    found: list[int] = []
+    before = None
+    while before or not found:
+        page = income.entries("received", month=JANUARY, currency="CNY", before=before, limit=limit)
+        found += [row.pk for row in page.rows]
+        before = page.before
+
+    received = Transfer.objects.filter(debit__name="assets:bank").order_by("-pk")
+    january = received.filter(transaction__posted_at__month=1)
+    assert found == list(january.values_list("pk", flat=True))
+    assert (len(found), len(received)) == (3, 12)
+
+
 def test_what_was_received_is_explained_by_the_other_figures(olga: Client) -> None:
     _sell(1)
     _post("ord_2", "receipt", "assets:bank", "liabilities:unallocated", 700)

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING, Final
-
-from django.db.models.functions import TruncMonth
 
 from ferriage.ledger import chart
 from ferriage.ledger.models import LedgerAccount, MonthFlow, Transfer
-from ferriage.ledger.months import begins_at
+from ferriage.ledger.months import month_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +25,9 @@ type Sign = int
 
 What `other` counts of a movement may be more than one time its amount.
 """
+
+_MOST_AT_ONCE: Final = 2000
+"""Entries that are read at once to find those of one month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,19 +184,28 @@ def entries(
         if len(rows) > limit and rows[limit].pk > flow.last_id:
             break  # What is left is older than the page.
         if sign(figure, flow.debit.name, flow.credit.name):
-            rows += _of_flow(flow, before)[: limit + 1]
+            rows += _of_flow(flow, before, limit + 1)
             rows.sort(key=lambda row: -row.pk)
     return _page(rows, limit)
 
 
-def _of_flow(flow: MonthFlow, before: int | None) -> QuerySet[Transfer]:
+def _of_flow(flow: MonthFlow, before: int | None, most: int) -> list[Transfer]:
+    """Return the newest entries of a sum, up to so many.
+
+    Months are told apart here: a database that is asked for one may walk all transactions instead
+    of the pair's index. Hardly ever is another month's entry between two of one.
+    """
     last = flow.last_id if before is None else min(flow.last_id, before - 1)
-    found = _rows().filter(
-        debit=flow.debit_id, credit=flow.credit_id, pk__gte=flow.first_id, pk__lte=last
-    )
-    # As an expression, so that no database walks through all transactions of the month instead.
-    month = TruncMonth("transaction__posted_at", tzinfo=UTC)
-    return found.annotate(month=month).filter(month=begins_at(flow.month))
+    pair = _rows().filter(debit=flow.debit_id, credit=flow.credit_id, pk__gte=flow.first_id)
+    found: list[Transfer] = []
+    size = most
+    while len(found) < most:
+        page = list(pair.filter(pk__lte=last)[:size])
+        found += [row for row in page if month_of(row.transaction.posted_at) == flow.month]
+        if len(page) < size:
+            break
+        last, size = page[-1].pk - 1, min(2 * size, _MOST_AT_ONCE)
+    return found[:most]
 
 
 def entries_of_account(
