@@ -16,6 +16,7 @@ from ferriage.orders.actions import Grant
 from ferriage.orders.models import Order
 from ferriage.payments import recalls
 from ferriage.payments.models import Payment, Refund
+from taxed import charge
 from till import Till, assert_sound
 from yard import OWNER
 
@@ -76,6 +77,8 @@ def test_amount_is_chosen_paid_and_shown(till: Till, alice: Customer) -> None:
     answer = top_up(alice, amount="20.00")
     order = Order.objects.get()
     assert answer["Location"] == f"/orders/{order.code}/"
+    charge(till.now)  # invoices from now on, but a top-up is none of anything
+    assert "Put yours on it" not in text(alice.client.get(f"/orders/{order.code}/"))
     alice.client.post(f"/orders/{order.code}/bank/")
     till.receive(Payment.objects.get().reference, 2000)
 

@@ -61,6 +61,10 @@ def test_refund_page_shows_the_amount_that_confirming_books(
     assert "That is 15 minutes after this page was made" in page
     assert "It ends at the instant that was shown, 2026-03-21 12:15 UTC." in told
     assert "Your term ends in 5 minutes." in told
+    assert "Less than a day left" in told
+    assert "paid, ended early" in told
+    order = alice.client.get(f"/orders/{paid.code}/").content.decode()
+    assert "ended early" in order
     assert (answer.status_code, answer["Location"]) == (302, "/account/")
     assert form["quoted"] == f"{paid.refund_due_minor}CNY"
     assert f"{paid.refund_due_minor / 100:.2f} CNY" in page
@@ -108,6 +112,8 @@ def test_withdrawal_takes_two_steps_and_hands_out_its_acknowledgement(
     pdf = alice.client.get(f"/withdrawn/{done.code}.pdf?language=de")
     assert (pdf["Content-Type"], pdf.content[:4]) == ("application/pdf", b"%PDF")
     assert done.code in alice.client.get("/withdraw/").content.decode()
+    order = alice.client.get(f"/orders/{paid.code}/").content.decode()
+    assert "taken back whole, nothing of it counts" in order
 
 
 def test_withdrawal_that_gives_back_all_says_so_whatever_the_rule(

@@ -124,6 +124,7 @@ def test_change_page_quotes_and_the_order_asks_for_the_same(
 
     order = Order.objects.latest("pk")
     assert "Ten devices" in page
+    assert "10 devices · up to 200 Mbit/s" in page
     assert "180 CNY to pay" in page
     assert "Less 90 CNY for what is left." in page
     assert answer["Location"] == f"/orders/{order.code}/"

@@ -75,7 +75,7 @@ class PlanCard:
     @property
     def speed_megabits(self) -> int:
         """Speed towards the customer."""
-        return self.plan.rate_down_bps // _BITS_IN_A_MEGABIT
+        return megabits(self.plan)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -89,6 +89,11 @@ class ServiceCard:
 
     service: Service
     plans: tuple[PlanCard, ...]
+
+
+def megabits(plan: Plan) -> int:
+    """Return a plan's speed towards the customer, in Mbit/s."""
+    return plan.rate_down_bps // _BITS_IN_A_MEGABIT
 
 
 def services(*, now: datetime, language: str) -> tuple[ServiceCard, ...]:

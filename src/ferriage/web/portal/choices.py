@@ -11,6 +11,7 @@ from ferriage.orders import addons, values
 from ferriage.plans import queries as plans
 from ferriage.plans import several
 from ferriage.plans.models import AddOnPrice, Plan, PlannedChange
+from ferriage.web.portal.catalogue import megabits
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,6 +52,11 @@ class OtherPlan:
     quotes: tuple[Quote, ...]
     surplus: int
     same_lines: bool
+
+    @property
+    def speed_megabits(self) -> int:
+        """Speed towards the customer."""
+        return megabits(self.plan)
 
 
 @dataclass(frozen=True, slots=True)
