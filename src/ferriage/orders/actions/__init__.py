@@ -1,6 +1,7 @@
 """Everything that changes an order."""
 
 from ferriage.orders.actions.addons import AddOnWrong, place_addon
+from ferriage.orders.actions.begun import note_begun
 from ferriage.orders.actions.changes import (
     TooManyDevices,
     check_devices,
@@ -68,6 +69,7 @@ __all__ = [
     "let_go",
     "make_coupon",
     "move",
+    "note_begun",
     "note_shown",
     "pay_from_balance",
     "place",
