@@ -73,6 +73,11 @@ class Part:
         return Money(self.owed_minor, self.order.currency)
 
     @property
+    def counts_data(self) -> bool:
+        """Tell whether the data used of it was looked at besides the time."""
+        return self.used is not None and self.rule == "pro_rata"
+
+    @property
     def is_whole_price(self) -> bool:
         """Tell whether all that was to be paid is owed, by whichever rule."""
         return 0 < self.owed_minor == self.order.amount_minor
@@ -92,6 +97,11 @@ class Quote:
         for part in self.parts:
             sums[part.order.currency] += part.owed_minor
         return tuple(Money(minor, currency) for currency, minor in sorted(sums.items()) if minor)
+
+    @property
+    def counts_data(self) -> bool:
+        """Tell whether the data used counts for one of the parts."""
+        return any(part.counts_data for part in self.parts)
 
     @property
     def whole(self) -> frozenset[str]:
