@@ -441,6 +441,32 @@ def test_where_staff_end_it_time_alone_counts(metered: Till) -> None:
     assert_sound()
 
 
+def test_ended_again_at_an_earlier_instant_it_owes_no_more(metered: Till) -> None:
+    """A quote ends it a quarter of an hour ahead; staff end it within that time."""
+    sold = metered.sell()
+    metered.now += DAY
+    use(held_by(sold), 50 * GB, metered.now)
+    at = metered.now + refunding.QUOTE_HOLDS
+    decide = refunds.by_rules(held_by(sold), PRO_RATA, now=metered.now)
+    refunding.refund_on_request(
+        subscription=held_by(sold),
+        at=at,
+        quoted=refunds.quote(held_by(sold), at=at, decide=decide).owed,
+        rules=PRO_RATA,
+        now=metered.now,
+        actor=CUSTOMER,
+    )
+    sold.refresh_from_db()
+    assert (sold.cut_at, sold.refund_due_minor, owed(ask(sold, metered))) == (at, 500, 0)
+
+    sold = metered.end(sold, metered.now)
+
+    assert (sold.cut_at, sold.refund_due_minor) == (metered.now, 500)
+    tasks.run(metered.now)
+    assert books() == {"assets:bank": 1000, "income:ferry": 500, "liabilities:refunds": 500}
+    assert_sound()
+
+
 def test_after_days_stood_still_the_data_counts_again(metered: Till) -> None:
     sold = metered.sell()
     metered.now += DAY

@@ -37,8 +37,6 @@ Rule = Literal["whole", "pro_rata", "keep"]
 """Owed back whole, owed back as far as it was not used, or kept running to its end."""
 LAWFUL_DAYS: Final = 14
 """How long a consumer may withdraw from a contract (Directive 2011/83/EU, article 9)."""
-TRIED: Final = 10
-"""The whole price is for trying it: as long as at most a tenth of a month's data was used."""
 _ANYWHERE: Final = timedelta(hours=12)
 """A day has ended on the whole earth so long after it has in UTC."""
 
@@ -166,7 +164,7 @@ def _is_whole(order: Order, used: UsedPart | None, rules: Rules, now: datetime) 
     """
     if order.used_bytes or not _within(order, rules.full_days, now):
         return False
-    if used is not None and used.is_more_than(TRIED):
+    if used is not None and not used.only_tried:
         return False
     before = type(order).objects.filter(account=order.account_id, cut_at=F("period_starts_at"))
     before = before.filter(period_starts_at__lte=F("fulfilled_at"))  # not one bought ahead
@@ -182,5 +180,6 @@ def _part(order: Order, rule: Rule, at: datetime, used: UsedPart | None) -> Part
     if rule == "whole":
         owed = order.refundable_minor
     else:
-        owed = unused_of(order, at, counts_to=used.counts_to if used else None)[0]
+        counts_to = used.counts_to if used else order.counts_to_at
+        owed = unused_of(order, at, counts_to=counts_to)[0]
     return Part(order, rule, owed - gone_back_of(order), used)

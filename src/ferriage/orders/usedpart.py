@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _DAY: Final = timedelta(days=1)
 _TICK: Final = timedelta(microseconds=1)
+_TRIED: Final = 10
+"""The whole price is refunded for trying it: while at most a tenth of a month's data was used."""
 _NONE: Final = timedelta(0)
 
 
@@ -42,8 +44,8 @@ class UsedPart:
 
     `passed` of `length` is the term's own time that lies in the month, and `used` of `allowed` the
     bytes that it had there: not what terms before it used, and no packs. `counts_to` is up to where
-    the term counts by its data, in its own time; `own_at` by its time. `since_begin` is what was
-    used since it began, as far as it is known.
+    the term counts by its data, in its own time; `own_at` by its time. `only_tried` tells that at
+    most a tenth of a month's data was used since it began.
     """
 
     passed: timedelta
@@ -52,7 +54,7 @@ class UsedPart:
     allowed: int
     own_at: datetime
     counts_to: datetime
-    since_begin: int
+    only_tried: bool
 
     @property
     def by_data(self) -> bool:
@@ -68,10 +70,6 @@ class UsedPart:
     def days(self) -> int:
         """Return the days of the month that the term has, a begun one whole."""
         return -(-self.length // _DAY)
-
-    def is_more_than(self, part: int) -> bool:
-        """Tell whether more than such a part of a month's data was used since the term began."""
-        return max(self.used, self.since_begin) * part > self.allowed
 
 
 def counts_to(
@@ -166,7 +164,7 @@ def _read(term: Order, month: Standing, packs: int, at: datetime) -> UsedPart | 
         allowed=allowed,
         own_at=own_at,
         counts_to=counts_to(own_at=own_at, passed=passed, ahead=ahead, used=used, allowed=allowed),
-        since_begin=_since_begin(term),
+        only_tried=_since_begin(term) * _TRIED <= own,
     )
 
 

@@ -87,7 +87,8 @@ def _worth_of(orders: Iterable[Order], at: datetime, used: Mapping[int, UsedPart
     left: Counter[str] = Counter()
     for order in orders:
         part = used.get(order.pk)
-        left[order.currency] += left_of(order, at, counts_to=part.counts_to if part else None)
+        counts_to = part.counts_to if part else order.counts_to_at
+        left[order.currency] += left_of(order, at, counts_to=counts_to)
     return left
 
 
