@@ -193,7 +193,7 @@ def test_refund_page_says_both_parts_of_what_was_used(
     assert f"{both} of the two counts: here that is the data." in withdrawal
     assert "for what is left of its data" in page
     assert "as long as you used at most a tenth of a month’s data" in page
-    assert "If more was used when this is confirmed, the new amount is shown first." in page
+    assert "If they tell of more before this is confirmed, the new amount is shown first." in page
 
 
 def test_refund_page_says_why_nothing_is_left(
