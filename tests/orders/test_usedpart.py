@@ -430,6 +430,27 @@ def test_where_we_stop_time_alone_counts(metered: Till) -> None:
     assert_sound()
 
 
+@pytest.mark.parametrize("way", ["refund", "withdraw"])
+def test_asked_for_while_days_stand_still_time_alone_counts(metered: Till, way: str) -> None:
+    sold = metered.sell()
+    metered.now += DAY
+    use(held_by(sold), 100 * GB, metered.now)
+    fleet.hold_line(line=metered.shop.line, reason="Works", now=metered.now, actor=OWNER)
+    actions.freeze_due(now=metered.now, actor=OWNER)
+    metered.now += DAY
+
+    if way == "refund":
+        refund(sold, metered)
+    else:
+        refunding.withdraw(
+            subscription=held_by(sold), rules=PRO_RATA, now=metered.now, actor=CUSTOMER
+        )
+
+    sold.refresh_from_db()
+    assert (sold.refund_due_minor, sold.counts_to_at) == (1000 - 1000 // MONTH, None)
+    assert_sound()
+
+
 def test_where_staff_end_it_time_alone_counts(metered: Till) -> None:
     sold = metered.sell()
     metered.now += DAY
