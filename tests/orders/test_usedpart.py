@@ -414,6 +414,24 @@ def test_term_bought_ahead_is_owed_whole_and_begins_with_what_was_used(metered: 
     assert owed(ask(ahead, metered)) == 1000 - 1000 * 13 // 30  # half of its 26 days here
 
 
+def test_how_the_month_stood_is_forgotten_with_it(metered: Till) -> None:
+    first = metered.sell()
+    use(held_by(first), 30 * GB, metered.now)
+    metered.now += HOUR
+    refund(first, metered)
+    metered.now += HOUR
+    again = metered.sell(12, account=first.account)
+    kept = []
+    for days in (92, 2):
+        metered.now += days * DAY
+        tasks.run(metered.now)
+        again.refresh_from_db()
+        kept.append(again.data_before_bytes)
+
+    assert kept == [30 * GB, 0]
+    assert again.data_from_at is not None
+
+
 def test_where_we_stop_time_alone_counts(metered: Till) -> None:
     sold = metered.sell()
     metered.now += DAY

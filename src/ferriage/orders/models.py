@@ -266,6 +266,7 @@ class Order(models.Model):
         ]
         indexes = [
             usedmodels.TO_BEGIN,
+            usedmodels.TO_FORGET,
             models.Index(fields=["state", "expires_at"], name="orders_order_open"),
             models.Index(fields=["account"], name="orders_order_account"),
         ]

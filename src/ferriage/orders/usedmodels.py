@@ -34,3 +34,7 @@ TO_BEGIN: Final = models.Index(
     name="orders_order_to_begin",
 )
 """Terms with a quota of which it is not noted yet how their month stood when they began."""
+TO_FORGET: Final = models.Index(
+    fields=["data_from_at"], condition=Q(data_before_bytes__gt=0), name="orders_order_to_forget"
+)
+"""Terms of which it is noted, and was not nothing."""

@@ -5,12 +5,13 @@ Source: docs/explanation/refunds.md
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 
 from ferriage.core.db import writing
-from ferriage.devices import usage
+from ferriage.devices import conserving, usage
 from ferriage.orders import queries
 from ferriage.orders.models import Order
 from ferriage.plans import quota
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ferriage.plans.actions import Extension
 
 PAGE: Final = 500
+KEPT: Final = timedelta(days=31) + conserving.MONTHS_KEPT
+"""As long as the month itself, which ends a month later at most."""
 _TERMS: Final = (Order.Kind.TERM, Order.Kind.CHANGE)
 
 
@@ -68,3 +71,13 @@ def note_begun(*, now: datetime) -> int:
             order.data_before_bytes = standings[order.subscription_id or 0].used
         Order.objects.bulk_update(begun, ["data_from_at", "data_before_bytes"], batch_size=PAGE)
     return len(begun)
+
+
+def forget_begun(*, now: datetime) -> int:
+    """Forget how months stood that are forgotten themselves; returns of how many terms.
+
+    Nothing is counted by it any more: a later month has nothing before the term.
+    """
+    with writing():
+        old = Order.objects.filter(data_before_bytes__gt=0, data_from_at__lt=now - KEPT)
+        return old.update(data_before_bytes=0)

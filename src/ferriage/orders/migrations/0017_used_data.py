@@ -49,4 +49,12 @@ class Migration(migrations.Migration):
                 name="orders_order_to_begin",
             ),
         ),
+        migrations.AddIndex(
+            "order",
+            models.Index(
+                fields=["data_from_at"],
+                condition=Q(data_before_bytes__gt=0),
+                name="orders_order_to_forget",
+            ),
+        ),
     )
