@@ -12,6 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from people import logged_in, make_staff
 
+from dearer import GB, held_by, sell_packs, use
 from ferriage.approvals.models import Party
 from ferriage.orders.models import Document, Order, TaxRate, TaxSetup
 from taxed import charge
@@ -175,3 +176,21 @@ def test_support_refunds_exactly_what_the_page_shows(till: Till) -> None:
     assert (refused.status_code, answer.status_code) == (409, 302)
     assert form["quoted"] == f"{owed}CNY"
     assert f"{owed / 100:.2f} CNY" in page
+
+
+def test_refund_page_says_which_of_time_and_data_counts(till: Till) -> None:
+    sell_packs(till)
+    held = held_by(till.sell())
+    path = f"/staff/customers/{held.code}/refund/"
+    with time_machine.travel(till.now + 20 * DAY - timedelta(hours=1), tick=False):
+        sam = logged_in(make_staff("sam", "support"))
+        use(held, 80 * GB, till.now)
+        page = text(sam, path)
+        use(held, 100 * GB, till.now)
+        nothing = text(sam, path)
+        ending = text(sam, f"/staff/customers/{held.code}/end/")
+
+    both = "In this month of its data 20 of 31 days and {} GB of 100 GB are used. The greater part"
+    assert (both.format(80) in page, 'name="quoted" value="200CNY"' in page) == (True, True)
+    assert (both.format(100) in nothing, 'name="quoted" value=""' in nothing) == (True, True)
+    assert "Only its time counts, however much data was used." in ending

@@ -294,7 +294,7 @@ class AllMoney(RuleBasedStateMachine):
                 return order_pack(self.till, found[which % len(found)], self.packs)
         return multiple()
 
-    @rule(which=_WHICH, gigabytes=st.integers(90, 150))
+    @rule(which=_WHICH, gigabytes=st.integers(0, 150))
     def use_data(self, which: int, gigabytes: int) -> None:
         held = self.held(which)
         if held is not None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shop import Shop
 
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 SENTENCE = (
     "100 GB a month, both ways and all devices together; when it is used up, the devices are held"
     " until the next month begins."
@@ -177,3 +178,76 @@ def test_change_to_a_smaller_quota_says_that_devices_would_be_held(
     assert "What you used this month, 60 GB, counts there too." in enough
     assert "your devices would be held" not in enough
     assert "your devices would be held until the month’s data comes anew" in small
+
+
+def test_refund_page_says_both_parts_of_what_was_used(
+    alice: Customer, held: Subscription, now: datetime
+) -> None:
+    with time_machine.travel(now + DAY - HOUR, tick=False):
+        use(held, 97 * GB, clock.now())
+        page = page_of(alice, f"/account/{held.code}/refund/")
+        withdrawal = page_of(alice, f"/withdraw/{held.code}/")
+
+    both = "In this month of its data 1 of 31 days and 97 GB of 100 GB are used. The greater part"
+    assert f"{both} of the two counts: here that is the data." in page
+    assert f"{both} of the two counts: here that is the data." in withdrawal
+    assert "for what is left of its data" in page
+    assert "as long as you used at most a tenth of a month’s data" in page
+    assert "If they tell of more before this is confirmed, the new amount is shown first." in page
+
+
+def test_refund_page_says_why_nothing_is_left(
+    alice: Customer, held: Subscription, now: datetime
+) -> None:
+    with time_machine.travel(now + DAY, tick=False):
+        use(held, 100 * GB, clock.now())
+        page = page_of(alice, f"/account/{held.code}/refund/")
+
+    assert "2 of 31 days and 100 GB of 100 GB are used" in page
+    assert "Nothing would be refunded now." in page
+
+
+def test_data_used_between_the_page_and_its_button_shows_the_new_amount(
+    alice: Customer, held: Subscription, now: datetime
+) -> None:
+    path = f"/account/{held.code}/refund/"
+    with time_machine.travel(now + DAY, tick=False):
+        use(held, 50 * GB, clock.now())
+        page = page_of(alice, path)
+        form = dict(re.findall(r'type="hidden" name="(at|quoted)" value="([^"]*)"', page))
+        use(held, 60 * GB, clock.now())
+        again = alice.client.post(f"{path}confirm/", form)
+
+    assert form["quoted"] == "500CNY"
+    assert again.status_code == 409
+    assert 'name="quoted" value="400CNY"' in again.content.decode()
+    assert Order.objects.get(subscription=held).cut_at is None
+
+
+def test_what_ends_early_is_told_before_anybody_buys(
+    shop: Shop,
+    alice: Customer,
+    packs: AddOnPrice,  # noqa: ARG001 -- gives the plan a quota
+) -> None:
+    window = re.sub(r"\s+", " ", Client().get("/").content.decode())
+    checkout = page_of(alice, f"/buy/{shop.prices[1].code}/")
+
+    counts = "the time or the data counts as used, whichever is the greater part."
+    assert (window.count(counts), checkout.count(counts)) == (1, 1)
+    assert checkout.count("at most a tenth of a month’s data") == 1
+
+
+def test_change_page_says_both_parts_and_that_it_should_be_paid_soon(
+    shop: Shop, alice: Customer, held: Subscription, now: datetime
+) -> None:
+    dearer = open_dearer(Till(shop, now))
+    with time_machine.travel(now + DAY - HOUR, tick=False):
+        use(held, 80 * GB, clock.now())
+        page = page_of(alice, f"/account/{held.code}/plan/")
+        order = dearer.change(held, now=clock.now())
+        ordered = page_of(alice, f"/orders/{order.code}/")
+
+    waits = "If you use much of the data that is left before you have paid, the payment is sent"
+    assert "In this month of its data 1 of 31 days and 80 GB of 100 GB are used." in page
+    assert "Less 2 CNY for what is left." in page
+    assert (page.count(waits), ordered.count(waits)) == (1, 1)

@@ -33,12 +33,21 @@ def own_time(order: Order, at: datetime) -> datetime:
     return (at if order.frozen_from is None else min(at, order.frozen_from)) - order.frozen
 
 
-def earned_of(order: Order, at: datetime) -> int:
-    """Return what is earned of a fulfilled order: no further than where it was cut."""
+def earned_of(order: Order, at: datetime, *, counts_to: datetime | None = None) -> int:
+    """Return what is earned of a fulfilled order: no further than where it was cut.
+
+    A term that was cut may count beyond that by the data that was used of it.
+
+    Args:
+        counts_to: Where it would count to if it were cut now, in its own time.
+    """
     own = own_time(order, at)
     assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
     assert order.period_ends_at is not None  # noqa: S101 -- the same
-    at = min(own, order.cut_at) if order.cut_at else own
+    at = own
+    if order.cut_at is not None and own >= order.cut_at:
+        at = order.counts_to_at or order.cut_at
+    at = max(at, counts_to or at)
     if order.is_pack:
         return _earned_by_use(order, order.period_starts_at, order.period_ends_at, at)
     return earned_minor(
@@ -81,13 +90,17 @@ def gone_back_of(order: Order) -> int:
     return order.refund_due_minor + order.moved_minor + order.charged_back_minor
 
 
-def unused_of(order: Order, at: datetime) -> tuple[int, int]:
+def unused_of(order: Order, at: datetime, *, counts_to: datetime | None = None) -> tuple[int, int]:
     """Split what is unused at an instant: what was paid for, owed if it ended, and what was a gift.
 
     What is earned was rounded down, so what is unused is rounded up, for the customer.
+
+    Args:
+        counts_to: As for `earned_of`.
     """
     if not order.amount_minor:
         return 0, 0
     gift = order.amount_minor - order.refundable_minor
-    paid, given = split(order.amount_minor - earned_of(order, at), [order.refundable_minor, gift])
+    unused = order.amount_minor - earned_of(order, at, counts_to=counts_to)
+    paid, given = split(unused, [order.refundable_minor, gift])
     return paid, given

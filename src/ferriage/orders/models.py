@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
 from ferriage.core.money import Money
+from ferriage.orders import usedmodels
 from ferriage.orders.balancemodels import Balance, BalanceClaim, BalanceHold, BalanceMove
 from ferriage.orders.papermodels import (
     Buyer,
@@ -72,7 +73,9 @@ class Order(models.Model):
 
     `quota_bytes` is copied too: of a term what its plan gives in a month (None is any amount), of a
     quota pack what it adds to one. Of that `used_bytes` are used, as far as they were counted: a
-    pack is earned by them, and by its end.
+    pack is earned by them, and by its end. A term with a quota has `data_from_at` once it began:
+    its subscription had used `data_before_bytes` of that month before. Where its data ran ahead of
+    its time when it was cut, it counts up to `counts_to_at`, in its own time, and not to `cut_at`.
 
     `tax_*` is copied when it is placed. `tax_minor` is the part of `refundable_minor` that is tax,
     known once fulfilled.
@@ -124,6 +127,9 @@ class Order(models.Model):
     term_months = models.PositiveSmallIntegerField()
     quota_bytes = models.PositiveBigIntegerField(null=True)
     used_bytes = models.PositiveBigIntegerField(default=0)
+    data_from_at = models.DateTimeField(null=True)
+    data_before_bytes = models.PositiveBigIntegerField(default=0)
+    counts_to_at = models.DateTimeField(null=True)
     list_minor = models.BigIntegerField()
     discount_minor = models.BigIntegerField(default=0)
     coupon = models.ForeignKey(
@@ -256,8 +262,11 @@ class Order(models.Model):
                 condition=Q(used_bytes=0) | Q(kind="addon", used_bytes__lte=F("quota_bytes")),
                 name="orders_order_pack_used",
             ),
+            *usedmodels.CONSTRAINTS,
         ]
         indexes = [
+            usedmodels.TO_BEGIN,
+            usedmodels.TO_FORGET,
             models.Index(fields=["state", "expires_at"], name="orders_order_open"),
             models.Index(fields=["account"], name="orders_order_account"),
         ]

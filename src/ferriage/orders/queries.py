@@ -101,7 +101,8 @@ def owed_if_ended(subscription: Subscription, *, at: datetime) -> list[Money]:
     owed: Counter[str] = Counter()
     for order in running([subscription], at=at):
         gone = order.moved_minor + order.charged_back_minor
-        owed[order.currency] += max(unused_of(order, at)[0] - gone, 0)
+        unused, _given = unused_of(order, at, counts_to=order.counts_to_at)
+        owed[order.currency] += max(unused - gone, 0)
     return [Money(minor, currency) for currency, minor in sorted(owed.items()) if minor]
 
 

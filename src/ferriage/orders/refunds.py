@@ -20,6 +20,7 @@ from ferriage.core.money import Money
 from ferriage.orders import queries
 from ferriage.orders.earning import gone_back_of, unused_of
 from ferriage.orders.tax import EU
+from ferriage.orders.usedpart import of_running
 from ferriage.plans import lapses
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.orders.models import Order
+    from ferriage.orders.usedpart import UsedPart
     from ferriage.plans.models import Subscription
 
-    type Decide = Callable[[Order], Rule]
+    type Decide = Callable[[Order, UsedPart | None], Rule]
 
 Rule = Literal["whole", "pro_rata", "keep"]
 """Owed back whole, owed back as far as it was not used, or kept running to its end."""
@@ -53,16 +55,25 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One order of the subscription: what it is owed more than before, and by which rule."""
+    """One order of the subscription: what it is owed more than before, and by which rule.
+
+    `used` is what was used of it in the running month of a quota, where that counts.
+    """
 
     order: Order
     rule: Rule
     owed_minor: int
+    used: UsedPart | None = None
 
     @property
     def money(self) -> Money:
         """What is owed."""
         return Money(self.owed_minor, self.order.currency)
+
+    @property
+    def counts_data(self) -> bool:
+        """Tell whether the data used of it was looked at besides the time."""
+        return self.used is not None and self.rule == "pro_rata"
 
     @property
     def is_whole_price(self) -> bool:
@@ -86,6 +97,11 @@ class Quote:
         return tuple(Money(minor, currency) for currency, minor in sorted(sums.items()) if minor)
 
     @property
+    def counts_data(self) -> bool:
+        """Tell whether the data used counts for one of the parts."""
+        return any(part.counts_data for part in self.parts)
+
+    @property
     def whole(self) -> frozenset[str]:
         """Codes of the orders that are owed back whole."""
         return frozenset(part.order.code for part in self.parts if part.rule == "whole")
@@ -94,13 +110,14 @@ class Quote:
 def quote(subscription: Subscription, *, at: datetime, decide: Decide) -> Quote:
     """Return what ending a subscription comes to, at an instant or when what is kept is over."""
     running = queries.running([subscription], at=at)
-    ruled = [(order, decide(order)) for order in running]
+    used = of_running(subscription, running, at=at)
+    ruled = [(order, decide(order, used.get(order.pk))) for order in running]
     kept = [end for order, rule in ruled if rule == "keep" and (end := order.ends_really_at)]
     ends_at = max([at, *kept])
+    if ends_at > at:
+        used = of_running(subscription, running, at=ends_at)
     parts = [
-        Part(order, rule, _owed(order, rule, ends_at) - gone_back_of(order))
-        for order, rule in ruled
-        if rule != "keep"
+        _part(order, rule, ends_at, used.get(order.pk)) for order, rule in ruled if rule != "keep"
     ]
     return Quote(ends_at, tuple(parts))
 
@@ -109,7 +126,7 @@ def by_rules(subscription: Subscription, rules: Rules, *, now: datetime) -> Deci
     """Return how the operator's rules decide on each order; pro rata always when we stopped."""
     stopped = lapses.open_lapses().filter(subscription=subscription).exists()
     after: Rule = "pro_rata" if stopped or rules.after == "pro_rata" else "keep"
-    return lambda order: "whole" if _is_whole(order, rules, now) else after
+    return lambda order, used: "whole" if _is_whole(order, used, rules, now) else after
 
 
 def by_law(rules: Rules, *, now: datetime) -> Decide:
@@ -118,10 +135,10 @@ def by_law(rules: Rules, *, now: datetime) -> Decide:
     Orders from which nobody may withdraw any more run on.
     """
 
-    def decide(order: Order) -> Rule:
+    def decide(order: Order, used: UsedPart | None) -> Rule:
         if not _within(order, LAWFUL_DAYS, now) or not is_offered(order, rules):
             return "keep"
-        return "whole" if _is_whole(order, rules, now) else "pro_rata"
+        return "whole" if _is_whole(order, used, rules, now) else "pro_rata"
 
     return decide
 
@@ -138,13 +155,16 @@ def window_ends(order: Order, days: int) -> datetime:
     return last.replace(hour=0, minute=0, second=0, microsecond=0) + _ANYWHERE
 
 
-def _is_whole(order: Order, rules: Rules, now: datetime) -> bool:
+def _is_whole(order: Order, used: UsedPart | None, rules: Rules, now: datetime) -> bool:
     """Tell whether an order is owed back whole: within the window, and once for an account.
 
     Or somebody could use the service for nothing for ever, a window at a time. A quota pack is
-    owed back whole only as long as nothing of it was used.
+    owed back whole only as long as nothing of it was used, and a term with a quota as long as it
+    was only tried.
     """
     if order.used_bytes or not _within(order, rules.full_days, now):
+        return False
+    if used is not None and not used.only_tried:
         return False
     before = type(order).objects.filter(account=order.account_id, cut_at=F("period_starts_at"))
     before = before.filter(period_starts_at__lte=F("fulfilled_at"))  # not one bought ahead
@@ -156,5 +176,10 @@ def _within(order: Order, days: int, now: datetime) -> bool:
     return days > 0 and now < window_ends(order, days)
 
 
-def _owed(order: Order, rule: Rule, at: datetime) -> int:
-    return order.refundable_minor if rule == "whole" else unused_of(order, at)[0]
+def _part(order: Order, rule: Rule, at: datetime, used: UsedPart | None) -> Part:
+    if rule == "whole":
+        owed = order.refundable_minor
+    else:
+        counts_to = used.counts_to if used else order.counts_to_at
+        owed = unused_of(order, at, counts_to=counts_to)[0]
+    return Part(order, rule, owed - gone_back_of(order), used)

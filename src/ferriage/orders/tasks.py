@@ -27,5 +27,6 @@ def run(now: datetime) -> int:
         + actions.drop_due(now=now, actor=WORKER)
     )
     expired = actions.expire_due(now=now, actor=WORKER)
+    followed += actions.note_begun(now=now) + actions.forget_begun(now=now)
     followed += actions.count_use(now=now)
     return followed + expired + taxes.forget_buyers() + actions.recognise(now=now)

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from ferriage.core.money import Money
 from ferriage.orders.earning import gone_back_of, unused_of
 from ferriage.orders.models import Order
 from ferriage.orders.queries import running
+from ferriage.orders.usedpart import of, of_running
 from ferriage.plans import terms
 from ferriage.plans.queries import held_now, price_for, subscription_end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime, timedelta
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
+    from ferriage.orders.usedpart import UsedPart
     from ferriage.plans.models import Plan, Price, Subscription
+
+
+_TICK: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,8 @@ class Quote:
     `worth` is what is left of the present plan, in the price's currency, and `others` in other
     ones. `packs` is what quota packs are worth now: they can be used until the change is paid, so
     what is left of them then goes to the balance, and nothing of it pays the price. `free` tells
-    that days are left that nobody paid for: they end.
+    that days are left that nobody paid for: they end. `used` is what was used of the present plan
+    in the running month of its quota, where that counts.
     """
 
     price: Price
@@ -39,6 +46,7 @@ class Quote:
     packs: tuple[Money, ...]
     free: bool
     ends_at: datetime
+    used: UsedPart | None = None
 
     @property
     def counted_minor(self) -> int:
@@ -58,20 +66,29 @@ class Quote:
         return first + self.others
 
 
-def left_of(order: Order, at: datetime) -> int:
-    """Return what is unused of an order, was paid for, and has not gone on or back yet."""
-    return max(unused_of(order, at)[0] - gone_back_of(order), 0)
+def left_of(order: Order, at: datetime, *, counts_to: datetime | None = None) -> int:
+    """Return what is unused of an order, was paid for, and has not gone on or back yet.
+
+    Args:
+        counts_to: Where it counts to by its data; without it only time counts.
+    """
+    return max(unused_of(order, at, counts_to=counts_to)[0] - gone_back_of(order), 0)
 
 
 def worth(subscription: Subscription, *, at: datetime) -> Counter[str]:
-    """Return what is left of a subscription at an instant, in minor units by currency."""
-    return _worth_of(running([subscription], at=at), at)
+    """Return what time is left of a subscription at an instant, in minor units by currency.
+
+    The data used is not counted: so it is where we stopped.
+    """
+    return _worth_of(running([subscription], at=at), at, {})
 
 
-def _worth_of(orders: Iterable[Order], at: datetime) -> Counter[str]:
+def _worth_of(orders: Iterable[Order], at: datetime, used: Mapping[int, UsedPart]) -> Counter[str]:
     left: Counter[str] = Counter()
     for order in orders:
-        left[order.currency] += left_of(order, at)
+        part = used.get(order.pk)
+        counts_to = part.counts_to if part else order.counts_to_at
+        left[order.currency] += left_of(order, at, counts_to=counts_to)
     return left
 
 
@@ -82,8 +99,9 @@ def _moneys(left: Counter[str]) -> tuple[Money, ...]:
 def quote(subscription: Subscription, price: Price, *, now: datetime) -> Quote:
     """Return what changing a subscription to a price's plan and term costs now."""
     orders = running([subscription], at=now)
-    left = _worth_of((order for order in orders if not order.is_pack), now)
-    packs = _worth_of((order for order in orders if order.is_pack), now)
+    used = of_running(subscription, orders, at=now)
+    left = _worth_of((order for order in orders if not order.is_pack), now, used)
+    packs = _worth_of((order for order in orders if order.is_pack), now, used)
     mine = left.pop(price.currency, 0)
     end = subscription_end(subscription).at
     bought = [order.ends_really_at for order in orders if order.kind != Order.Kind.ADDON]
@@ -96,6 +114,7 @@ def quote(subscription: Subscription, price: Price, *, now: datetime) -> Quote:
         packs=_moneys(packs),
         free=given or (end is not None and end > last),
         ends_at=terms.boundary(now, price.term_months),
+        used=next(iter(used.values()), None),
     )
 
 
@@ -135,18 +154,41 @@ def still_holds(order: Order, held: Subscription, *, now: datetime) -> bool:
     """Tell whether a change that was ordered can still be made as it was quoted.
 
     Time that passed is no hindrance, nor is a renewal. It does not hold when what the quote
-    counted on was refunded, ended, or used up by another change meanwhile. It counts on no pack.
+    counted on was refunded, ended, or used up by another change meanwhile; nor when so much data
+    was used that the shop would lose more than the time until the order expires is worth. It counts
+    on no pack.
     """
     end = subscription_end(held)
     if held_now([held.pk]):  # its payment is disputed
         return False
     if held.plan_id == order.plan_id or end.is_over(now) or end.at is None:
         return False
-    counted_on = Order.objects.filter(
+    rows = Order.objects.filter(
         subscription=held,
         state=Order.State.FULFILLED,
         currency=order.currency,
         fulfilled_at__lte=order.created_at,
     )
-    left = sum(left_of(one, order.created_at) for one in counted_on if not one.is_pack)
-    return left >= order.value_minor
+    counted_on = [one for one in rows if not one.is_pack]
+    left = sum(left_of(one, order.created_at, counts_to=one.counts_to_at) for one in counted_on)
+    if left < order.value_minor:
+        return False
+    used = of(held, at=now)
+    if not used:
+        return True
+    short = order.value_minor - _worth_of(counted_on, now, used)[order.currency]
+    return short <= sum(_borne(order, one) for one in counted_on)
+
+
+def _borne(order: Order, one: Order) -> int:
+    """Return what the shop bears of an order that a change counts on: as long as the change lives.
+
+    Two minor units more, for amounts were rounded.
+    """
+    assert one.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
+    assert one.period_ends_at is not None  # noqa: S101 -- the same
+    if one.cut_at is not None or one.period_starts_at > order.expires_at:
+        return 0
+    whole = one.period_ends_at - one.period_starts_at
+    life = min(order.expires_at - order.created_at, whole)
+    return one.refundable_minor * (life // _TICK) // (whole // _TICK) + 2

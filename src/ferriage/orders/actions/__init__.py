@@ -1,6 +1,7 @@
 """Everything that changes an order."""
 
 from ferriage.orders.actions.addons import AddOnWrong, place_addon
+from ferriage.orders.actions.begun import forget_begun, note_begun
 from ferriage.orders.actions.changes import (
     TooManyDevices,
     check_devices,
@@ -61,6 +62,7 @@ __all__ = [
     "end_coupon",
     "end_subscription",
     "expire_due",
+    "forget_begun",
     "freeze_due",
     "give",
     "grant_until",
@@ -68,6 +70,7 @@ __all__ = [
     "let_go",
     "make_coupon",
     "move",
+    "note_begun",
     "note_shown",
     "pay_from_balance",
     "place",

@@ -148,6 +148,7 @@ def _end(
         reason=reason,
         outcome="refunded",
         whole=found.whole,
+        by_data=True,
         now=now,
         actor=actor,
     )

@@ -16,7 +16,7 @@ from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import balance
-from ferriage.orders.actions import fulfilling, papers, targets, topups
+from ferriage.orders.actions import begun, fulfilling, papers, targets, topups
 from ferriage.orders.actions.coupons import give_back, take
 from ferriage.orders.actions.onsale import best_offer, check_on_sale, check_room, outlives
 from ferriage.orders.actions.outcomes import (
@@ -262,6 +262,7 @@ def _sell(
         period_ends_at=extension.ends_at,
         paid_minor=refundable_minor,
         refundable_minor=refundable_minor + order.credit_minor + fulfilled.value_minor,
+        **begun.noted(order, extension, now=now),
     )
     papers.on_settled(order, now=now)
     audit.record(now=now, actor=actor, action="order.settled", subject=order.code)

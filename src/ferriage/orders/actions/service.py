@@ -16,7 +16,7 @@ from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.ledger.months import months_over
 from ferriage.ledger.queries import closed_until
-from ferriage.orders import balance, queries
+from ferriage.orders import balance, queries, usedpart
 from ferriage.orders.actions import freezing, packs, papers
 from ferriage.orders.earning import gone_back_of, own_time, parts_of, unused_of
 from ferriage.orders.models import Order
@@ -24,11 +24,12 @@ from ferriage.orders.tax import net_earned_of
 from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from ferriage.core.actors import Actor
     from ferriage.orders.queries import Books
+    from ferriage.orders.usedpart import UsedPart
     from ferriage.plans.models import Subscription
 
 PAGE: Final = 500
@@ -85,6 +86,7 @@ def end_with(
     reason: str,
     outcome: str,
     whole: frozenset[str] = frozenset(),
+    by_data: bool = False,
     now: datetime,
     actor: Actor,
 ) -> plans.Ended:
@@ -92,6 +94,8 @@ def end_with(
 
     Args:
         whole: Codes of orders that are owed back whole, whatever was used of them.
+        by_data: Its customer ends it, so the data used counts, where that is more than the time.
+            Not in a lapse: then we stopped.
     """
     with writing():
         lapse = freezing.notice(subscription=subscription, now=now, actor=actor)
@@ -99,8 +103,9 @@ def end_with(
             freezing.thaw(lapses=[lapse], outcome=outcome, now=now, actor=actor)
             assert lapse.ended_at is not None  # noqa: S101 -- set by the line before
             at = lapse.ended_at
+        used = usedpart.of(subscription, at=at) if by_data and lapse is None else {}
         ended = plans.end_at(subscription=subscription, at=at, reason=reason, now=now, actor=actor)
-        cut_all(subscription, at, as_value=False, whole=whole, now=now, actor=actor)
+        cut_all(subscription, at, as_value=False, whole=whole, used=used, now=now, actor=actor)
         devices.refresh(subscription=subscription, now=now, actor=actor)
     return ended
 
@@ -111,6 +116,7 @@ def cut_all(
     *,
     as_value: bool,
     whole: frozenset[str] = frozenset(),
+    used: Mapping[int, UsedPart] | None = None,
     now: datetime,
     actor: Actor,
 ) -> list[tuple[Order, int]]:
@@ -121,13 +127,21 @@ def cut_all(
             `liabilities:unallocated`. Otherwise it goes back: to the payment as far as one was
             made for this order, and the rest to the account's balance.
         whole: Codes of orders that count for nothing and go back whole.
+        used: What was used of orders by their data, read before the subscription was ended.
 
     Returns:
         Each order with what of it went on.
     """
     running = queries.running([subscription], at=at)
     return cut_these(
-        subscription, running, at, as_value=as_value, whole=whole, now=now, actor=actor
+        subscription,
+        running,
+        at,
+        as_value=as_value,
+        whole=whole,
+        used=used,
+        now=now,
+        actor=actor,
     )
 
 
@@ -138,11 +152,12 @@ def cut_these(
     *,
     as_value: bool,
     whole: frozenset[str] = frozenset(),
+    used: Mapping[int, UsedPart] | None = None,
     now: datetime,
     actor: Actor,
 ) -> list[tuple[Order, int]]:
     """Do for some orders of a subscription what `cut_all` does for all that run at an instant."""
-    used = [order for order in running if order.is_pack and order.cut_at is None]
+    ending = [order for order in running if order.is_pack and order.cut_at is None]
     books = queries.books_of(running)
     postings: list[Posting] = []
     moved = []
@@ -150,11 +165,16 @@ def cut_these(
         before = order.moved_minor
         begun = order.period_starts_at if order.code in whole else None
         until = begun or own_time(order, at)
+        part = used.get(order.pk) if used else None
+        if begun:
+            order.counts_to_at = None
+        elif part and part.by_data:
+            order.counts_to_at = part.counts_to
         postings += _cut(order, books[order.code], at, until, as_value=as_value, now=now)
         moved.append((order, order.moved_minor - before))
     if postings:
         post_all(postings, now=now)
-    packs.keep_used(subscription, used, at=at, now=now, actor=actor)
+    packs.keep_used(subscription, ending, at=at, now=now, actor=actor)
     return moved
 
 
@@ -184,6 +204,7 @@ def _cut(
     order.moved_minor += left - back
     changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
         cut_at=order.cut_at,
+        counts_to_at=order.counts_to_at,
         refund_due_minor=order.refund_due_minor,
         moved_minor=order.moved_minor,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
-from ferriage.orders import balance
+from ferriage.orders import balance, usedpart
 from ferriage.orders.actions import freezing, papers
 from ferriage.orders.actions.service import cut_all
 from ferriage.orders.balancemodels import CHANGE
@@ -154,8 +154,9 @@ def end_for_change(
         freezing.thaw(lapses=[lapse], outcome="moved", now=now, actor=actor)
         assert lapse.ended_at is not None  # noqa: S101 -- set by the line before
         at = lapse.ended_at
+    used = usedpart.of(held, at=at) if lapse is None else {}  # in a lapse we stopped
     plans.end_at(subscription=held, at=at, reason=reason, now=now, actor=actor)
-    return at, cut_all(held, at, as_value=True, now=now, actor=actor)
+    return at, cut_all(held, at, as_value=True, used=used, now=now, actor=actor)
 
 
 def _by_currency(moved: Iterable[tuple[Order, int]]) -> Counter[str]:

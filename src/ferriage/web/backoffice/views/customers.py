@@ -164,7 +164,12 @@ def end(request: StaffRequest, code: str) -> HttpResponse:
         submit=_("End it"),
         back=reverse("staff-subscription", args=[code]),
         act=act,
-        intro=_("From that instant its devices are held. The unused part becomes a refund."),
+        intro=" ".join(
+            [
+                _("From that instant its devices are held. The unused part becomes a refund."),
+                _("Only its time counts, however much data was used."),
+            ]
+        ),
     )
 
 
