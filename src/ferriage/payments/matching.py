@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ferriage.core.money import Money
     from ferriage.payments.models import ProviderAccount
 
-_BEGUN: Final = Payment.objects.select_related("order__subscription", "account")
+_BEGUN: Final = Payment.objects.select_related("order__subscription")
 _KEPT: Final = Compiled(1, lambda pk: InboxEvent.objects.select_related("account").filter(pk=pk))
 _BY_CODE: Final = Compiled(2, lambda account, code: _BEGUN.filter(account=account, code=code))
 _BY_REF: Final = Compiled(2, lambda account, ref: _BEGUN.filter(account=account, provider_ref=ref))
@@ -93,6 +93,13 @@ def look(account: ProviderAccount, payment: Payment | None, now: datetime) -> No
 
 def find(account: ProviderAccount, said: Event) -> Payment | None:
     """Return the payment that an event speaks of: by our code, or by the provider's names."""
+    found = _found(account, said)
+    if found is not None:
+        found.account = account
+    return found
+
+
+def _found(account: ProviderAccount, said: Event) -> Payment | None:
     if said.payment and (found := _BY_CODE.first(account, said.payment)):
         return found
     if said.provider_ref and (found := _BY_REF.first(account, said.provider_ref)):
