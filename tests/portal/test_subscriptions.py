@@ -11,6 +11,7 @@ from ferriage.accounts import actions as accounts
 from ferriage.core import clock
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.money import Money
+from ferriage.orders.balance import balance
 from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
 from ferriage.plans.models import PlannedChange, Subscription
@@ -151,6 +152,36 @@ def test_change_that_costs_nothing_is_made_at_once(alice: Customer, dearer: Dear
     assert answer["Location"] == "/account/"
     assert Subscription.objects.get(pk=sold.subscription_id).plan == dearer.plan
     assert "Your plan is changed." in page_of(alice, "/account/")
+
+
+@pytest.mark.parametrize(
+    ("months", "owed", "to_balance"),
+    [(24, "30.00 CNY", "30.00 CNY"), (1, "30.00 CNY", "10.00 CNY")],
+)
+def test_withdrawal_says_what_of_it_goes_to_the_balance(
+    alice: Customer, dearer: Dearer, months: int, owed: str, to_balance: str
+) -> None:
+    """What a change was paid with by the value of the plan before has no payment to go back by."""
+    sold = dearer.till.sell(months, account=alice.account)
+    subscription = sold.subscription
+    assert subscription is not None
+    order = dearer.change(subscription, 1)
+    if order.due_minor:
+        dearer.pay(order)
+    before = balance(alice.account, "CNY")
+
+    asked = page_of(alice, f"/withdraw/{subscription.code}/")
+    answer = alice.client.post(f"/withdraw/{subscription.code}/confirm/")
+    told = page_of(alice, answer["Location"])
+    file = page_of(alice, answer["Location"].rstrip("/") + ".txt")
+
+    stands = balance(alice.account, "CNY") - before
+    assert f"{stands / 100:.2f} CNY" == to_balance
+    assert owed in told
+    assert f"{to_balance} of it to the balance, at once" in told
+    assert "stands on the balance at once" in file
+    assert ("by the way the payment came" in file) == (owed != to_balance)
+    assert ("It goes to the balance at once" in asked) == (owed == to_balance)
 
 
 def test_too_many_devices_are_for_the_customer_to_choose_from(

@@ -85,6 +85,19 @@ def parts_of(order: Order, unused_minor: int) -> tuple[int, int]:
     return paid, credited
 
 
+def by_payment_of(order: Order, unused_minor: int, left_minor: int) -> int:
+    """Return how much of what is left goes back the way it came; all where nobody has a balance.
+
+    Args:
+        unused_minor: What of the order was paid and is unused, whatever went back before.
+        left_minor: What of it is to go back now.
+    """
+    if order.account_id is None:
+        return left_minor
+    by_payment = parts_of(order, unused_minor)[0] - order.refund_due_minor
+    return max(min(by_payment, left_minor), 0)
+
+
 def gone_back_of(order: Order) -> int:
     """Return what of an order was paid and has gone back since, went on, or is owed back."""
     return order.refund_due_minor + order.moved_minor + order.charged_back_minor

@@ -18,7 +18,7 @@ from django.db.models import F, Q
 
 from ferriage.core.money import Money
 from ferriage.orders import queries
-from ferriage.orders.earning import gone_back_of, unused_of
+from ferriage.orders.earning import by_payment_of, gone_back_of, unused_of
 from ferriage.orders.tax import EU
 from ferriage.orders.usedpart import of_running
 from ferriage.plans import lapses
@@ -57,18 +57,25 @@ class Rules:
 class Part:
     """One order of the subscription: what it is owed more than before, and by which rule.
 
-    `used` is what was used of it in the running month of a quota, where that counts.
+    `used` is what was used of it in the running month of a quota, where that counts;
+    `to_balance_minor` is what of it no payment of its own brought: it goes to the balance at once.
     """
 
     order: Order
     rule: Rule
     owed_minor: int
     used: UsedPart | None = None
+    to_balance_minor: int = 0
 
     @property
     def money(self) -> Money:
         """What is owed."""
         return Money(self.owed_minor, self.order.currency)
+
+    @property
+    def to_balance(self) -> Money:
+        """What of it goes to the balance."""
+        return Money(self.to_balance_minor, self.order.currency)
 
     @property
     def counts_data(self) -> bool:
@@ -178,8 +185,9 @@ def _within(order: Order, days: int, now: datetime) -> bool:
 
 def _part(order: Order, rule: Rule, at: datetime, used: UsedPart | None) -> Part:
     if rule == "whole":
-        owed = order.refundable_minor
+        unused = order.refundable_minor
     else:
         counts_to = used.counts_to if used else order.counts_to_at
-        owed = unused_of(order, at, counts_to=counts_to)[0]
-    return Part(order, rule, owed - gone_back_of(order), used)
+        unused = unused_of(order, at, counts_to=counts_to)[0]
+    owed = unused - gone_back_of(order)
+    return Part(order, rule, owed, used, owed - by_payment_of(order, unused, owed))

@@ -122,6 +122,7 @@ def withdraw(
                     "amount_minor": part.order.amount_minor,
                     "paid_minor": part.order.refundable_minor,
                     "owed_minor": part.owed_minor,
+                    "to_balance_minor": part.to_balance_minor,
                 }
                 for part in found.parts
             ],

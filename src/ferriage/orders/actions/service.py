@@ -18,7 +18,7 @@ from ferriage.ledger.months import months_over
 from ferriage.ledger.queries import closed_until
 from ferriage.orders import balance, queries, usedpart
 from ferriage.orders.actions import freezing, packs, papers
-from ferriage.orders.earning import gone_back_of, own_time, parts_of, unused_of
+from ferriage.orders.earning import by_payment_of, gone_back_of, own_time, unused_of
 from ferriage.orders.models import Order
 from ferriage.orders.tax import net_earned_of
 from ferriage.plans import actions as plans
@@ -195,7 +195,7 @@ def _cut(
     earned = net_earned_of(order, at)
     unused, given = unused_of(order, at)
     left = max(unused - gone_before, 0)
-    back = 0 if as_value else _by_payment(order, unused, left)
+    back = 0 if as_value else by_payment_of(order, unused, left)
     as_returned = 0 if as_value else left - back
     balance.give_back_unused(
         order=order, minor=books.returned_minor + as_returned, against=_UNEARNED, now=now
@@ -244,13 +244,6 @@ def _earnings(
         if grown > 0:
             yield dated, _earning(order, grown, times)
             earned, times = earned + grown, times + 1
-
-
-def _by_payment(order: Order, unused: int, left: int) -> int:
-    """Return how much of what is left goes back the way it came; all where nobody has a balance."""
-    if order.account_id is None:
-        return left
-    return max(min(parts_of(order, unused)[0] - order.refund_due_minor, left), 0)
 
 
 def _earning(order: Order, minor: int, sequence: int) -> Posting:

@@ -134,8 +134,16 @@ def of_withdrawal(withdrawal: Withdrawal, language: str) -> Paper:
             for line in withdrawal.lines
         ),
         sums=(),
-        notes=(words["owed_how"],),
+        notes=tuple(words[note] for note in _ways_back(withdrawal)),
     )
+
+
+def _ways_back(withdrawal: Withdrawal) -> list[str]:
+    """Return which sentences say where the money of a withdrawal goes."""
+    lines = [(line["owed_minor"], line.get("to_balance_minor", 0)) for line in withdrawal.lines]
+    balanced = any(to_balance for _owed, to_balance in lines)
+    by_payment = any(owed > to_balance for owed, to_balance in lines) or not balanced
+    return ["owed_how"] * by_payment + ["owed_balance"] * balanced
 
 
 def as_text(paper: Paper) -> str:
