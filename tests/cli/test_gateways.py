@@ -110,3 +110,37 @@ def test_block_that_leads_to_the_shop_is_printed(shop: Path) -> None:
 
     assert "gateway.sh" in done.stdout
     assert "No block" not in done.stdout
+
+
+def test_new_token_ends_the_older_one_and_prints_the_block(shop: Path) -> None:
+    hub = {"FERRIAGE_HUB_URL": "https://hub.se"}
+    first = ferriage(shop, "gateway", "add", "one", "--place", "SE", **hub)
+
+    second = ferriage(shop, "gateway", "token", "one", **hub)
+    unknown = ferriage(shop, "gateway", "token", "two")
+
+    tokens = [set(re.findall(r"fe1\.\S+", done.stdout)) for done in (first, second)]
+    assert [len(found) for found in tokens] == [1, 1]
+    assert tokens[0] != tokens[1]
+    assert "gateway.sh" in second.stdout
+    assert "Tokens that were made before and not used open nothing any more." in second.stdout
+    assert "is enrolled" not in second.stdout
+    assert (unknown.returncode, "“two”" in unknown.stderr) == (1, True)
+    ferriage(shop, "gateway", "close", "one", "--yes")
+    assert ferriage(shop, "gateway", "token", "one").stderr.startswith(
+        "ferriage: This gateway is closed for good."
+    )
+
+
+def test_gateway_that_concerns_nobody_is_taken_off_a_line_without_a_question(shop: Path) -> None:
+    line = _planned(shop)
+    ferriage(shop, "gateway", "add", "one", "--place", "SE", "--line", line)
+
+    done = ferriage(shop, "gateway", "unserve", "one", line)
+    again = ferriage(shop, "gateway", "unserve", "one", line)
+
+    assert (done.returncode, done.stdout) == (0, "one serves SE – SE no more.\n")
+    assert (again.returncode, again.stderr) == (
+        1,
+        "ferriage: This gateway does not serve the line.\n",
+    )

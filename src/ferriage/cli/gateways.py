@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
+    from ferriage.devices.stranded import Concerned
     from ferriage.fleet.lookout import Health
     from ferriage.fleet.models import Gateway, Line, PoolGateway
 
@@ -97,6 +98,37 @@ def serve(parsed: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def unserve(parsed: argparse.Namespace) -> int:
+    """Take a gateway off a line, once it is said that this is meant where it concerns anybody."""
+    house.enter()
+    from ferriage.core import clock
+    from ferriage.core.actors import Actor
+    from ferriage.devices.stranded import concerned
+    from ferriage.fleet import actions
+
+    gateway, line = named(parsed.name), line_named(parsed.line)
+    found = concerned(gateway=gateway, line=line)
+    if found.devices and not parsed.yes:
+        raise CommandError(
+            f"{_knows(gateway, found)} Files that name it for {line.name} end within seconds. "
+            "Add --yes if that is meant; nothing was changed."
+        )
+    actor = Actor("command", "gateway unserve")
+    actions.unassign(gateway=gateway, line=line, now=clock.now(), actor=actor)
+    say(f"{gateway.name} serves {line.name} no more.")
+    return Exit.DONE
+
+
+def _knows(gateway: Gateway, found: Concerned) -> str:
+    """Say how many devices a gateway knows, and how many of them no other one serves."""
+    if not found.stranded:
+        return f"{gateway.name} knows {found.devices} devices; other gateways serve them too."
+    return (
+        f"{gateway.name} knows {found.devices} devices; {found.stranded} of them, "
+        f"of {found.customers} customers, are left without any gateway."
+    )
+
+
 def drain(parsed: argparse.Namespace) -> int:
     """Offer a gateway in no new file."""
     house.enter()
@@ -130,12 +162,15 @@ def close(parsed: argparse.Namespace) -> int:
     house.enter()
     from ferriage.core import clock
     from ferriage.core.actors import Actor
+    from ferriage.devices.stranded import concerned
     from ferriage.fleet import actions
 
     gateway = named(parsed.name)
     if not parsed.yes:
+        found = concerned(gateway=gateway)
+        whom = f"{_knows(gateway, found)} " if found.devices else ""
         raise CommandError(
-            f"Closing {gateway.name} ends every tunnel whose file names it, for good. "
+            f"{whom}Closing {gateway.name} ends every tunnel whose file names it, for good. "
             "Add --yes if that is meant; nothing was changed."
         )
     actor = Actor("command", "gateway close")
