@@ -43,6 +43,7 @@ def show(parsed: argparse.Namespace) -> int:
     from ferriage.fleet.alarming import open_alarms
     from ferriage.fleet.lookout import healths
     from ferriage.fleet.models import Gateway
+    from ferriage.fleet.warningwords import said
 
     gateway = named(parsed.name)
     say(f"{gateway.name} ({gateway.code}), {gateway.place}: {_state(gateway)}, {_seen(gateway)}")
@@ -57,7 +58,7 @@ def show(parsed: argparse.Namespace) -> int:
     if not gateway.memberships.exists() and gateway.state != Gateway.State.CLOSED:
         tell(f"  serves nothing until `ferriage gateway serve {shlex.quote(gateway.name)} LINE`")
     for warning in gateway.warnings:
-        say(f"  warning: {warning}")
+        say(f"  warning: {said(warning)}")
     for alarm in open_alarms().filter(subject=gateway.code):
         for line in told(alarm):
             say(f"  {line}")
@@ -72,13 +73,26 @@ def _health(health: Health) -> str:
         f"{member.peers} peers",
         f"{member.pool.placed} of {member.pool.size_limit} places taken",
         f"{member.applied_rev} of {member.pool.revision} applied",
-        f"behind {health.behind}" + (f" for {health.behind_seconds} s" if health.behind else ""),
+        _step(health),
         f"{len(member.refused)} refused",
     ]
     parts += [f"{member.deferred} kept"] if member.deferred else []
-    parts += ["runs something else than the records say"] if health.differs else []
     at = member.reported_at
     return ", ".join([*parts, f"reported {at:%H:%M:%S} UTC" if at else "not reported yet"])
+
+
+def _step(health: Health) -> str:
+    """Say how far a gateway is with one pool, as its page does."""
+    from ferriage.core.lengths import lasting
+
+    if health.before_restore:
+        return "has not taken up the restored records yet"
+    if health.differs:
+        return "runs something else than the records say"
+    if not health.behind:
+        return "in step"
+    most = "more than " if health.beyond_log else ""
+    return f"{health.behind} behind for {most}{lasting(health.behind_seconds)}"
 
 
 def serve(parsed: argparse.Namespace) -> int:
