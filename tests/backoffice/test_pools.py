@@ -62,7 +62,7 @@ def test_page_says_who_is_left_without_a_gateway_before_it_leaves(olga: Client, 
     served = [olga.get(page).content.decode() for page in pages]
 
     assert ['class="notice' in page for page in nobody] == [False, False]
-    said = "2 devices are left without any gateway there"
+    said = "2 devices are left without any gateway:"
     assert [page.count(said) for page in (*alone, *served)] == [1, 1, 0, 0]
     assert all("Up to 2 devices have a file that names this gateway." in page for page in served)
 

@@ -136,10 +136,10 @@ def unserve(parsed: argparse.Namespace) -> int:
 def _knows(gateway: Gateway, found: Concerned) -> str:
     """Say how many devices a gateway knows, and how many of them no other one serves."""
     if not found.stranded:
-        return f"{gateway.name} knows {found.devices} devices; other gateways serve them too."
+        return f"Devices that {gateway.name} knows: {found.devices}; other gateways serve them too."
     return (
-        f"{gateway.name} knows {found.devices} devices; {found.stranded} of them, "
-        f"of {found.customers} customers, are left without any gateway."
+        f"Devices that {gateway.name} knows: {found.devices}; left without any gateway: "
+        f"{found.stranded} (customers: {found.customers})."
     )
 
 

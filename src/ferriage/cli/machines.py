@@ -64,10 +64,13 @@ def new_token(parsed: argparse.Namespace) -> int:
     token = actions.new_enrol_token(
         gateway=gateway, now=clock.now(), actor=Actor("command", "gateway token")
     )
-    _say_how_to_enrol(gateway, token)
+    has_block = _say_how_to_enrol(gateway, token)
     say("\nTokens that were made before and not used open nothing any more.")
     if gateway.state == gateway.State.ACTIVE:
         _say_what_ends(gateway)
+        if has_block:
+            say("The block keeps the keys where it finds them: on the gateway's own host it only")
+            say("installs this shop's release.")
     return Exit.DONE
 
 
@@ -75,19 +78,15 @@ def _say_what_ends(gateway: Gateway) -> None:
     from ferriage.devices.stranded import concerned
 
     devices = concerned(gateway=gateway).devices
-    say(f"\n{gateway.name} is enrolled. On its own host the block installs this shop's release and")
-    say(
-        "keeps its keys. A host that enrols with the token takes its place: from then on the former"
-    )
-    say("keys open nothing, and an agent that still has them is refused. Its WireGuard key is")
-    say(
-        f"another one, so each file that names {gateway.name} must be made anew; it knows {devices}"
-    )
-    say("devices. With the former host's key files it comes back without a token and without new")
-    say("files: docs/how-to/run-gateways.md.")
+    say(f"\n{gateway.name} is enrolled. A host that enrols with the token takes its place: from")
+    say("then on the former keys open nothing, and an agent that still has them is refused. Its")
+    say("WireGuard key is another one, so each file that names this gateway must be made anew;")
+    say(f"devices that it knows: {devices}. With the former host's key files it comes back without")
+    say("a token and without new files: docs/how-to/run-gateways.md.")
 
 
-def _say_how_to_enrol(gateway: Gateway, token: str) -> None:
+def _say_how_to_enrol(gateway: Gateway, token: str) -> bool:
+    """Say how a host enrols, and return whether there is a block to paste."""
     from ferriage.fleet.bundle import NoBundle, OnlyHere, block
 
     host, pasted, refusal = "its host", "", None
@@ -104,6 +103,7 @@ def _say_how_to_enrol(gateway: Gateway, token: str) -> None:
         say(pasted.rstrip())
     if refusal is not None:
         say(f"\n{refusal.message}\n{refusal.remedy}")
+    return bool(pasted)
 
 
 def _say_that_it_serves_nothing(gateway: Gateway) -> None:
