@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from ferriage import wire
+from ferriage.hub.door import LONGEST_SILENCE, PLACES
 from ferriage.hub.server import Hub
 from yard import signed_headers
 
@@ -41,11 +42,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_hub(config: Config, *, reread_seconds: float = 0.1) -> Iterator[str]:
+def running_hub(
+    config: Config,
+    *,
+    reread_seconds: float = 0.1,
+    places: int = PLACES,
+    silence: float = LONGEST_SILENCE,
+) -> Iterator[str]:
     """Run the hub until the block ends; yield its address."""
     address = f"127.0.0.1:{free_port()}"
     hub = Hub(
-        replace(config, hub=replace(config.hub, listen=address)), reread_seconds=reread_seconds
+        replace(config, hub=replace(config.hub, listen=address)),
+        reread_seconds=reread_seconds,
+        places=places,
+        silence=silence,
     )
     loop, started = asyncio.new_event_loop(), threading.Event()
     stop = asyncio.Event()

@@ -103,6 +103,22 @@ def test_report_is_taken_over(client: Client, gateway: EnrolledGateway) -> None:
     assert PoolGateway.objects.get().applied_rev == 3
 
 
+def test_former_host_is_refused_from_the_moment_another_one_enrolled(
+    client: Client, gateway: EnrolledGateway, now: datetime
+) -> None:
+    body, code = wire.encode(report_of()), gateway.row.code
+    token = actions.new_enrol_token(gateway=gateway.row, now=now, actor=OWNER)
+    before, _ = _post(client, gateway.signing_key, code, "report", body)
+    key, request = enrolment(token)
+    _post(client, key, "", "enrol", wire.encode(request))
+
+    former, headers = _post(client, gateway.signing_key, code, "report", body)
+    new, _ = _post(client, key, code, "report", wire.encode(report_of(instance="new")))
+
+    assert [answer.status_code for answer in (before, former, new)] == [200, 401, 200]
+    assert _verified(former, headers, wire.Problem).slug == "signature"
+
+
 def test_report_sent_again_byte_for_byte_changes_nothing(
     client: Client, gateway: EnrolledGateway
 ) -> None:

@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from people import logged_in, make_staff
 
+from ferriage.core.lengths import lasting
 from ferriage.fleet import actions
 from ferriage.fleet.models import Alarm, Gateway, PoolChange, PoolGateway
-from ferriage.web.backoffice.tags import lasting
 from ferriage.web.backoffice.views import gateways as gateway_pages
 from yard import OWNER
 

@@ -73,6 +73,8 @@ def test_pages_of_gateways_fit_a_telephone(
         "returns": reverse("staff-gateway-returns", args=[code, pool]),
         "asides": reverse("staff-asides"),
         "aside": reverse("staff-aside", args=[row]),
+        "unserve": reverse("staff-gateway-unassign", args=[code, shop.line.code]),
+        "close": reverse("staff-gateway-close", args=[code]),
         "alarms": reverse("staff-alarms"),
     }
     cookies = logged_in(make_staff("olga", "owner")).cookies.values()
@@ -90,5 +92,9 @@ def test_pages_of_gateways_fit_a_telephone(
         page.get_by_role("button", name="Add gateway").click()
         assert page.get_by_text("beta serves nothing until it is given a line.").is_visible()
         widths["token"] = _width(page, "token")
+        page.goto(site + pages["gateway"])
+        page.get_by_role("button", name="New token").click()
+        assert page.get_by_text("A host that enrols with the token takes its place").is_visible()
+        widths["another token"] = _width(page, "another-token")
 
     assert {name: width for name, width in widths.items() if width > 360} == {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.urls import reverse
 
+from ferriage.core import clock
 from ferriage.core.models import AuditEntry
 from ferriage.fleet import actions
 from ferriage.fleet.models import EnrolToken, Gateway, PoolGateway
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from django.test import Client
     from pytest_django.fixtures import SettingsWrapper
 
+    from shop import Shop
     from yard import Yard
 
 pytestmark = pytest.mark.django_db
@@ -137,3 +139,31 @@ def test_block_that_leads_to_the_shop_is_shown(olga: Client) -> None:
 
     assert "gateway.sh" in page
     assert "No block to paste" not in page
+
+
+def test_new_token_of_an_enrolled_gateway_says_what_ends_with_it(olga: Client, shop: Shop) -> None:
+    gateway = shop.gateway.row
+    shop.device(shop.holder())
+
+    page = unescape(olga.post(reverse("staff-gateway-token", args=[gateway.code])).content.decode())
+
+    assert "A host that enrols with the token takes its place: from then on the former keys" in page
+    assert "each file that names alpha must be made anew; it knows one device." in page
+
+
+def test_new_token_of_a_gateway_that_waits_ends_the_older_one_alone(
+    olga: Client, yard: Yard
+) -> None:
+    made = actions.create_gateway(
+        name="beta",
+        place="XD",
+        endpoint_host="",
+        endpoint_port=51820,
+        now=yard.now,
+        actor=OWNER,
+    )
+
+    page = olga.post(reverse("staff-gateway-token", args=[made.gateway.code])).content.decode()
+
+    assert (made.token in page, "takes its place" in page) == (False, False)
+    assert EnrolToken.objects.filter(used_at=None, expires_at__gt=clock.now()).count() == 1

@@ -46,6 +46,27 @@ def test_owner_takes_a_gateway_off_a_line(olga: Client, yard: Yard) -> None:
     assert not PoolGateway.objects.exists()
 
 
+def test_page_says_who_is_left_without_a_gateway_before_it_leaves(olga: Client, shop: Shop) -> None:
+    gateway = shop.gateway.row
+    pages = [
+        reverse("staff-gateway-unassign", args=[gateway.code, shop.line.code]),
+        reverse("staff-gateway-close", args=[gateway.code]),
+    ]
+    nobody = [olga.get(page).content.decode() for page in pages]
+    bob = shop.holder()
+    for _ in range(2):
+        shop.device(bob)
+
+    alone = [olga.get(page).content.decode() for page in pages]
+    shop.yard.gateway(shop.line, name="beta")
+    served = [olga.get(page).content.decode() for page in pages]
+
+    assert ['class="notice' in page for page in nobody] == [False, False]
+    said = "2 devices are left without any gateway:"
+    assert [page.count(said) for page in (*alone, *served)] == [1, 1, 0, 0]
+    assert all("Up to 2 devices have a file that names this gateway." in page for page in served)
+
+
 def test_owner_sets_the_size_of_a_lines_pools(olga: Client, yard: Yard) -> None:
     line = yard.open_line()
     address = reverse("staff-line-size", args=[line.code])

@@ -12,6 +12,7 @@ import pytest
 
 from ferriage.cli import demo, words
 from ferriage.cli.demo.browser import Form, Page, _find, _Reader
+from ferriage.cli.demo.buying import advised
 from ferriage.cli.demo.lab import choose
 from ferriage.cli.demo.telling import StepFailed
 from ferriage.cli.words import CommandError
@@ -130,3 +131,9 @@ def test_make_hands_the_port_to_the_demo() -> None:
             check=True,
         )
         assert planned.stdout.splitlines()[-1].strip().endswith(words_said.strip())
+
+
+def test_demo_tells_what_the_doctor_advises_and_what_to_do() -> None:
+    said = "✓ one\n! WireGuard is slow\n    Install another.\n✓ two\n? three\n    Wait.\n! four\n"
+
+    assert advised(said) == ["! WireGuard is slow", "    Install another.", "! four"]

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ferriage.cli.gateways import _step
+from ferriage.fleet.lookout import Health
+from ferriage.fleet.models import PoolGateway
 from running_ferriage import ferriage
 
 if TYPE_CHECKING:
@@ -110,3 +116,74 @@ def test_block_that_leads_to_the_shop_is_printed(shop: Path) -> None:
 
     assert "gateway.sh" in done.stdout
     assert "No block" not in done.stdout
+
+
+def test_new_token_ends_the_older_one_and_prints_the_block(shop: Path) -> None:
+    hub = {"FERRIAGE_HUB_URL": "https://hub.se"}
+    first = ferriage(shop, "gateway", "add", "one", "--place", "SE", **hub)
+
+    second = ferriage(shop, "gateway", "token", "one", **hub)
+    unknown = ferriage(shop, "gateway", "token", "two")
+
+    tokens = [set(re.findall(r"fe1\.\S+", done.stdout)) for done in (first, second)]
+    assert [len(found) for found in tokens] == [1, 1]
+    assert tokens[0] != tokens[1]
+    assert "gateway.sh" in second.stdout
+    assert "Tokens that were made before and not used open nothing any more." in second.stdout
+    assert "is enrolled" not in second.stdout
+    assert (unknown.returncode, "“two”" in unknown.stderr) == (1, True)
+    ferriage(shop, "gateway", "close", "one", "--yes")
+    assert ferriage(shop, "gateway", "token", "one").stderr.startswith(
+        "ferriage: This gateway is closed for good."
+    )
+
+
+def test_gateway_that_concerns_nobody_is_taken_off_a_line_without_a_question(shop: Path) -> None:
+    line = _planned(shop)
+    ferriage(shop, "gateway", "add", "one", "--place", "SE", "--line", line)
+
+    done = ferriage(shop, "gateway", "unserve", "one", line)
+    again = ferriage(shop, "gateway", "unserve", "one", line)
+
+    assert (done.returncode, done.stdout) == (0, "one serves SE – SE no more.\n")
+    assert (again.returncode, again.stderr) == (
+        1,
+        "ferriage: This gateway does not serve the line.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({}, "in step"),
+        ({"behind": 3, "behind_seconds": 200}, "3 behind for 3 minutes"),
+        (
+            {"behind": 3, "behind_seconds": 604_800, "beyond_log": True},
+            "3 behind for more than 7 days",
+        ),
+        ({"differs": True}, "runs something else than the records say"),
+        (
+            {"behind": 9, "differs": True, "before_restore": True},
+            "has not taken up the restored records yet",
+        ),
+    ],
+)
+def test_how_far_a_gateway_is_is_said_as_on_its_page(found: dict[str, Any], said: str) -> None:
+    values = {"behind": 0, "behind_seconds": 0, "differs": False, **found}
+
+    assert _step(Health(member=PoolGateway(), **values)) == said
+
+
+def test_warnings_are_said_in_words(shop: Path) -> None:
+    ferriage(shop, "gateway", "add", "one", "--place", "SE")
+    with closing(sqlite3.connect(shop / "data" / "ferriage.sqlite3")) as db:
+        warning = json.dumps(["restored pool_1: 2 devices were removed or held"])
+        db.execute("UPDATE fleet_gateway SET warnings = ?", [warning])
+        db.commit()
+
+    shown = ferriage(shop, "gateway", "show", "one").stdout
+
+    assert (
+        "  warning: 2 devices of pool_1 were removed or held before the shop's records were "
+        "restored; they are off until staff let them on.\n"
+    ) in shown

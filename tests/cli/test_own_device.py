@@ -113,6 +113,32 @@ def test_gateway_that_is_draining_is_not_recorded_again(served: Path) -> None:
     assert "gateway add" not in done.stderr
 
 
+# --- a gateway that goes ----------------------------------------------------------------------
+
+
+def test_gateway_goes_only_when_it_is_meant_for_whom_it_leaves_alone(served: Path) -> None:
+    _add(served)
+    line = _line(served)
+    left = "Devices that one knows: 1; left without any gateway: 1 (customers: 1)."
+
+    unserved = ferriage(served, "gateway", "unserve", "one", line)
+    closed = ferriage(served, "gateway", "close", "one")
+    token = ferriage(served, "gateway", "token", "one")
+    after = _query(served, "SELECT count(*) FROM fleet_poolgateway")
+    meant = ferriage(served, "gateway", "unserve", "one", line, "--yes")
+
+    assert unserved.returncode == 1
+    assert unserved.stderr == (
+        f"ferriage: {left} Files that name it for SE – SE end within seconds. Add --yes if that "
+        "is meant; nothing was changed.\n"
+    )
+    assert closed.stderr.startswith(f"ferriage: {left} Closing one ends every tunnel")
+    assert "one is enrolled. A host that enrols with the token takes its place" in token.stdout
+    assert "devices that it knows: 1. " in token.stdout
+    assert (after, meant.returncode) == ([(1,)], 0)
+    assert _query(served, "SELECT count(*) FROM fleet_poolgateway") == [(0,)]
+
+
 # --- no open line -----------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
+    from ferriage.devices.stranded import Concerned
     from ferriage.fleet.lookout import Health
     from ferriage.fleet.models import Gateway, Line, PoolGateway
 
@@ -42,6 +43,7 @@ def show(parsed: argparse.Namespace) -> int:
     from ferriage.fleet.alarming import open_alarms
     from ferriage.fleet.lookout import healths
     from ferriage.fleet.models import Gateway
+    from ferriage.fleet.warningwords import said
 
     gateway = named(parsed.name)
     say(f"{gateway.name} ({gateway.code}), {gateway.place}: {_state(gateway)}, {_seen(gateway)}")
@@ -56,7 +58,7 @@ def show(parsed: argparse.Namespace) -> int:
     if not gateway.memberships.exists() and gateway.state != Gateway.State.CLOSED:
         tell(f"  serves nothing until `ferriage gateway serve {shlex.quote(gateway.name)} LINE`")
     for warning in gateway.warnings:
-        say(f"  warning: {warning}")
+        say(f"  warning: {said(warning)}")
     for alarm in open_alarms().filter(subject=gateway.code):
         for line in told(alarm):
             say(f"  {line}")
@@ -71,13 +73,26 @@ def _health(health: Health) -> str:
         f"{member.peers} peers",
         f"{member.pool.placed} of {member.pool.size_limit} places taken",
         f"{member.applied_rev} of {member.pool.revision} applied",
-        f"behind {health.behind}" + (f" for {health.behind_seconds} s" if health.behind else ""),
+        _step(health),
         f"{len(member.refused)} refused",
     ]
     parts += [f"{member.deferred} kept"] if member.deferred else []
-    parts += ["runs something else than the records say"] if health.differs else []
     at = member.reported_at
     return ", ".join([*parts, f"reported {at:%H:%M:%S} UTC" if at else "not reported yet"])
+
+
+def _step(health: Health) -> str:
+    """Say how far a gateway is with one pool, as its page does."""
+    from ferriage.core.lengths import lasting
+
+    if health.before_restore:
+        return "has not taken up the restored records yet"
+    if health.differs:
+        return "runs something else than the records say"
+    if not health.behind:
+        return "in step"
+    most = "more than " if health.beyond_log else ""
+    return f"{health.behind} behind for {most}{lasting(health.behind_seconds)}"
 
 
 def serve(parsed: argparse.Namespace) -> int:
@@ -95,6 +110,37 @@ def serve(parsed: argparse.Namespace) -> int:
     if gateway.state == gateway.State.WAITING:
         say("It waits for its host, which enrols with the token that was made for it.")
     return Exit.DONE
+
+
+def unserve(parsed: argparse.Namespace) -> int:
+    """Take a gateway off a line, once it is said that this is meant where it concerns anybody."""
+    house.enter()
+    from ferriage.core import clock
+    from ferriage.core.actors import Actor
+    from ferriage.devices.stranded import concerned
+    from ferriage.fleet import actions
+
+    gateway, line = named(parsed.name), line_named(parsed.line)
+    found = concerned(gateway=gateway, line=line)
+    if found.devices and not parsed.yes:
+        raise CommandError(
+            f"{_knows(gateway, found)} Files that name it for {line.name} end within seconds. "
+            "Add --yes if that is meant; nothing was changed."
+        )
+    actor = Actor("command", "gateway unserve")
+    actions.unassign(gateway=gateway, line=line, now=clock.now(), actor=actor)
+    say(f"{gateway.name} serves {line.name} no more.")
+    return Exit.DONE
+
+
+def _knows(gateway: Gateway, found: Concerned) -> str:
+    """Say how many devices a gateway knows, and how many of them no other one serves."""
+    if not found.stranded:
+        return f"Devices that {gateway.name} knows: {found.devices}; other gateways serve them too."
+    return (
+        f"Devices that {gateway.name} knows: {found.devices}; left without any gateway: "
+        f"{found.stranded} (customers: {found.customers})."
+    )
 
 
 def drain(parsed: argparse.Namespace) -> int:
@@ -130,12 +176,15 @@ def close(parsed: argparse.Namespace) -> int:
     house.enter()
     from ferriage.core import clock
     from ferriage.core.actors import Actor
+    from ferriage.devices.stranded import concerned
     from ferriage.fleet import actions
 
     gateway = named(parsed.name)
     if not parsed.yes:
+        found = concerned(gateway=gateway)
+        whom = f"{_knows(gateway, found)} " if found.devices else ""
         raise CommandError(
-            f"Closing {gateway.name} ends every tunnel whose file names it, for good. "
+            f"{whom}Closing {gateway.name} ends every tunnel whose file names it, for good. "
             "Add --yes if that is meant; nothing was changed."
         )
     actor = Actor("command", "gateway close")

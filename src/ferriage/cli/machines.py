@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ferriage.accounts.models import Account
     from ferriage.devices.models import Device
     from ferriage.devices.queries import Placement
-    from ferriage.fleet.actions import NewGateway
     from ferriage.fleet.models import Gateway, Line
     from ferriage.plans.models import Plan, Subscription
 
@@ -43,7 +42,7 @@ def add_gateway(parsed: argparse.Namespace) -> int:
         now=clock.now(),
         actor=Actor("command", "gateway add"),
     )
-    _say_how_to_enrol(new)
+    _say_how_to_enrol(new.gateway, new.token)
     say(f"\nLet UDP {_ports(new.gateway)} reach that host. Each further line that it serves, and")
     say("each further pool of a line, takes the next port by itself: better open those too.")
     if not parsed.endpoint_host:
@@ -54,23 +53,57 @@ def add_gateway(parsed: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def _say_how_to_enrol(new: NewGateway) -> None:
+def new_token(parsed: argparse.Namespace) -> int:
+    """Print another one-time token for a gateway, and what it means for one that is enrolled."""
+    house.enter()
+    from ferriage.cli.gateways import named
+    from ferriage.core import clock
+    from ferriage.fleet import actions
+
+    gateway = named(parsed.name)
+    token = actions.new_enrol_token(
+        gateway=gateway, now=clock.now(), actor=Actor("command", "gateway token")
+    )
+    has_block = _say_how_to_enrol(gateway, token)
+    say("\nTokens that were made before and not used open nothing any more.")
+    if gateway.state == gateway.State.ACTIVE:
+        _say_what_ends(gateway)
+        if has_block:
+            say("The block keeps the keys where it finds them: on the gateway's own host it only")
+            say("installs this shop's release.")
+    return Exit.DONE
+
+
+def _say_what_ends(gateway: Gateway) -> None:
+    from ferriage.devices.stranded import concerned
+
+    devices = concerned(gateway=gateway).devices
+    say(f"\n{gateway.name} is enrolled. A host that enrols with the token takes its place: from")
+    say("then on the former keys open nothing, and an agent that still has them is refused. Its")
+    say("WireGuard key is another one, so each file that names this gateway must be made anew;")
+    say(f"devices that it knows: {devices}. With the former host's key files it comes back without")
+    say("a token and without new files: docs/how-to/run-gateways.md.")
+
+
+def _say_how_to_enrol(gateway: Gateway, token: str) -> bool:
+    """Say how a host enrols, and return whether there is a block to paste."""
     from ferriage.fleet.bundle import NoBundle, OnlyHere, block
 
     host, pasted, refusal = "its host", "", None
     try:
-        pasted = block(new.token)
+        pasted = block(token)
     except NoBundle:  # set up from a wheel alone: the token is enough
         pass
     except OnlyHere as error:
         host, refusal = "the shop's own machine", error
-    say(f"Gateway {new.gateway.code}. On {host}, as root and within one hour:\n")
-    tell(f"  ferriage agent enrol {new.token}")
+    say(f"Gateway {gateway.code}. On {host}, as root and within one hour:\n")
+    tell(f"  ferriage agent enrol {token}")
     if pasted:
         say("\nOn a bare Debian 12 or 13 host paste this instead; it fetches its agent here:\n")
         say(pasted.rstrip())
     if refusal is not None:
         say(f"\n{refusal.message}\n{refusal.remedy}")
+    return bool(pasted)
 
 
 def _say_that_it_serves_nothing(gateway: Gateway) -> None:

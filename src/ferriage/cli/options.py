@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferriage.cli import bookoptions, sandbox
+from ferriage.cli import bookoptions, machineoptions, sandbox
 from ferriage.cli.adding import command, group
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
         bookoptions.ledger,
         bookoptions.import_from,
         _database,
-        _machines,
+        machineoptions.machines,
         _plans,
         _register,
         _scenario,
@@ -194,60 +194,6 @@ def _database(commands: Commands) -> None:
         "say that a backup was put back, before the shop is started on it",
         example="db restored",
     )
-
-
-def _machines(commands: Commands) -> None:
-    gateway = group(commands, "gateway", "hosts that end tunnels")
-    adding = command(
-        gateway,
-        "add",
-        "machines:add_gateway",
-        "record a gateway and print its one-time token",
-        example="gateway add one --place SE --endpoint-host vpn1.example",
-    )
-    adding.add_argument("name")
-    adding.add_argument("--place", required=True, help="where the host stands (ISO 3166)")
-    adding.add_argument("--endpoint-host", default="", help="name or address for tunnels")
-    adding.add_argument("--endpoint-port", type=int, default=51820, metavar="PORT")
-    adding.add_argument("--line", help="let it serve this line (ln_ code; nothing without one)")
-    endpoint = command(
-        gateway,
-        "endpoint",
-        "machines:set_endpoint",
-        "change where customers' tunnels reach a gateway",
-        example="gateway endpoint one vpn2.example:51820",
-    )
-    endpoint.add_argument("name")
-    endpoint.add_argument("endpoint", metavar="HOST[:PORT]", help="name or address, and UDP port")
-    command(gateway, "list", "gateways:list_all", "list gateways, when seen and how far behind")
-    for name, brief in (
-        ("show", "show one gateway and each line that it serves"),
-        ("serve", "let a gateway serve one line more"),
-        ("drain", "offer a gateway in no new file; who has one goes on"),
-        ("undrain", "name a gateway in new files again"),
-        ("close", "close a gateway for good; its key opens nothing any more"),
-    ):
-        rest = " ln_…" if name == "serve" else ""
-        example = f"gateway {name} one{rest}"
-        about = command(gateway, name, f"gateways:{name}", brief, example=example)
-        about.add_argument("name")
-        if rest:
-            about.add_argument("line", metavar="LINE", help="ln_ code")
-        if name == "close":
-            about.add_argument("--yes", action="store_true", help="it is meant; nothing asks again")
-    device = group(commands, "device", "devices that may connect")
-    own = command(
-        device,
-        "add",
-        "machines:add_device",
-        "connect a device of the operator's own, if the register allows it",
-        example="device add laptop --mine",
-    )
-    own.add_argument("name")
-    own.add_argument("--mine", action="store_true", required=True, help="it is the operator's own")
-    own.add_argument("--plan", help="plan (pln_ code); needed when several lead different ways")
-    own.add_argument("--place", default="", help="where you are (ISO 3166; where the seller sits)")
-    own.add_argument("--out", default="", metavar="FILE", help="write the file here (NAME.conf)")
 
 
 def _plans(commands: Commands) -> None:

@@ -92,23 +92,24 @@ def listen(application: str, address: str, port: int, workers: int) -> None:
     ).serve()
 
 
-def _connections() -> int:
+def _connections(most: int = MOST_CONNECTIONS) -> int:
     """Return how many connections a process may hold, after asking for all files it may have.
 
     One that it has no file for would be accepted in vain, again and again.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    files = max(soft, most)
+    allowed = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    files = max(soft, allowed)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
-    return max(_FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, files - _OTHER_FILES))
+    return max(_FEWEST_CONNECTIONS, min(most, files - _OTHER_FILES))
 
 
 def hub(_: argparse.Namespace) -> int:
     """Answer gateways' long-polls; no Django."""
-    from ferriage.hub import server
+    from ferriage.hub import door, server
 
-    return server.main(house.load(), spelled=as_called)
+    config = house.load()
+    return server.main(config, places=_connections(door.PLACES), spelled=as_called)
 
 
 def hold(_: argparse.Namespace) -> int:

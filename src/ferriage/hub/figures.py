@@ -95,7 +95,7 @@ class Figures:
         return generate_latest(self._registry)
 
 
-def scraped(figures: Figures, request: web.Request, token: str) -> web.Response:
+def scraped(figures: Figures, request: web.BaseRequest, token: str) -> web.Response:
     """Answer a scrape that brings the token of the settings.
 
     Raises:

@@ -19,7 +19,7 @@ class Gate:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], int] = {}
 
-    def admit(self, request: web.Request, key: str | None, *, body: bytes, now: int) -> str:
+    def admit(self, request: web.BaseRequest, key: str | None, *, body: bytes, now: int) -> str:
         """Return the code of the gateway that signed the request.
 
         Args:

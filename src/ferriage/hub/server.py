@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -18,6 +17,7 @@ from ferriage import wire
 from ferriage.config import ConfigError
 from ferriage.hub.batches import Batches
 from ferriage.hub.board import Board
+from ferriage.hub.door import LONGEST_SILENCE, PLACES, Door
 from ferriage.hub.errors import DatabaseAway, HubError, Refusal
 from ferriage.hub.figures import Figures, newer, scraped
 from ferriage.hub.gate import Gate
@@ -33,19 +33,20 @@ REREAD_SECONDS: Final = 1.0
 """A lost doorbell may only cost latency: revisions are read again this often in any case."""
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _NO_CONTENT: Final = 204
-_LARGEST_BYTES: Final = 64 * 1024
+_READS: Final = {"GET", "HEAD"}
 
 log = structlog.get_logger()
 
 
-def main(config: Config, *, spelled: Callable[[str], str] = str) -> int:
+def main(config: Config, *, places: int = PLACES, spelled: Callable[[str], str] = str) -> int:
     """Serve until a signal ends it; return an exit code (1: it could not start).
 
     Args:
+        places: Connections at most; the process must be allowed more files than that.
         spelled: Spells commands in a text so that whoever started this can type them.
     """
     try:
-        asyncio.run(_until_signal(Hub(config)))
+        asyncio.run(_until_signal(Hub(config, places=places)))
     except (HubError, ConfigError) as error:
         print(spelled(str(error)), file=sys.stderr)  # noqa: T201 -- for whoever started the command
         return 1
@@ -62,9 +63,17 @@ async def _until_signal(hub: Hub) -> None:
 class Hub:
     """One hub process. Requests share one reading thread; another one watches for changes."""
 
-    def __init__(self, config: Config, *, reread_seconds: float = REREAD_SECONDS) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reread_seconds: float = REREAD_SECONDS,
+        places: int = PLACES,
+        silence: float = LONGEST_SILENCE,
+    ) -> None:
         self._config = config
         self._reread_seconds = reread_seconds
+        self._places, self._silence = places, silence
         self._feed_key = config.read_secret(config.feed_key_path)
         self._reader = Reader(config)
         self._batches = Batches(self._reader, self._feed_key)
@@ -103,9 +112,8 @@ class Hub:
     async def _answer_until(
         self, ends: set[asyncio.Task[Any]], started: Callable[[], None]
     ) -> None:
-        runner = web.AppRunner(
-            self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=5
-        )
+        self._door = Door(self._route, places=self._places, silence=self._silence)
+        runner = web.ServerRunner(self._door, shutdown_timeout=5)
         try:
             await self._listen(runner)
             log.info("hub.started", listen=self._config.hub.listen)
@@ -197,16 +205,20 @@ class Hub:
 
     # --- what gateways ask
 
-    def _application(self) -> web.Application:
-        application = web.Application(client_max_size=_LARGEST_BYTES)
-        application.router.add_get("/healthz", self._health)
-        application.router.add_get("/metrics", self._signed(self._metrics))
-        application.router.add_get("/gateway/v1/watch", self._signed(self._watch))
-        application.router.add_get("/gateway/v1/snapshot", self._signed(self._snapshot))
-        application.router.add_route("*", "/{anything:.*}", self._signed(_nothing_here))
-        return application
+    async def _route(self, request: web.BaseRequest) -> web.Response:
+        asked = request.path if request.method in _READS else ""
+        if asked == "/healthz":
+            return await self._health(request)
+        handlers = {
+            "/metrics": self._metrics,
+            "/gateway/v1/watch": self._watch,
+            "/gateway/v1/snapshot": self._snapshot,
+        }
+        # Whatever is asked here fits into the head; a body would only be waited for.
+        handler = _no_body if request.can_read_body else handlers.get(asked, _nothing_here)
+        return await self._signed(request, handler)
 
-    async def _listen(self, runner: web.AppRunner) -> None:
+    async def _listen(self, runner: web.ServerRunner) -> None:
         host, _, port = self._config.hub.listen.rpartition(":")
         await runner.setup()
         try:
@@ -217,14 +229,14 @@ class Hub:
                 " Another hub may be running; see hub.listen."
             ) from error
 
-    async def _health(self, _request: web.Request) -> web.Response:
+    async def _health(self, _request: web.BaseRequest) -> web.Response:
         await self._read(self._reader.site)
         return web.Response(text="ok\n")
 
-    async def _metrics(self, request: web.Request) -> web.Response:
+    async def _metrics(self, request: web.BaseRequest) -> web.Response:
         return scraped(self._figures, request, self._token)
 
-    async def _watch(self, request: web.Request) -> web.Response:
+    async def _watch(self, request: web.BaseRequest) -> web.Response:
         pool, epoch = request.query.get("pool", ""), request.query.get("epoch", "")
         after, wait = _number(request, "after"), _number(request, "wait")
         end = time.monotonic() + min(wait, LONGEST_WAIT_SECONDS)
@@ -242,40 +254,38 @@ class Hub:
                 self._figures.answered("nothing")
                 return web.Response(status=_NO_CONTENT)
 
-    async def _snapshot(self, request: web.Request) -> web.Response:
+    async def _snapshot(self, request: web.BaseRequest) -> web.Response:
         gateway = await self._admitted(request)
         pool, spoken = request.query.get("pool", ""), _spoken(request)
         batch, tag = await self._read(self._batches.snapshot, gateway, pool, spoken=spoken)
         self._figures.answered("snapshot", len(batch))
         return _lines(batch, tag)
 
-    async def _admitted(self, request: web.Request, end: float = 0.0) -> str:
-        body = await request.read()
+    async def _admitted(self, request: web.BaseRequest, end: float = 0.0) -> str:
         named = request.headers.get(wire.HEADER_GATEWAY, "")
         key = await self._read_until(end, self._reader.signing_key, named)
-        return self._gate.admit(request, key, body=body, now=int(time.time()))
+        gateway = self._gate.admit(request, key, body=b"", now=int(time.time()))
+        self._door.know(request, gateway)
+        return gateway
 
-    def _signed(
-        self, handler: Callable[[web.Request], Awaitable[web.Response]]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def _signed(
+        self,
+        request: web.BaseRequest,
+        handler: Callable[[web.BaseRequest], Awaitable[web.Response]],
+    ) -> web.Response:
         """Sign a handler's answer with the time at which it leaves, refusals too."""
+        try:
+            response = await handler(request)
+        except Refusal as refusal:
+            self._figures.answered(refusal.slug)
+            response = _problem(refusal)
+        except DatabaseAway as error:
+            self._lost(error)
+            response = _problem(Refusal(503, "outside", "The database does not answer."))
+        self._sign(request, response)
+        return response
 
-        @wraps(handler)
-        async def wrapped(request: web.Request) -> web.Response:
-            try:
-                response = await handler(request)
-            except Refusal as refusal:
-                self._figures.answered(refusal.slug)
-                response = _problem(refusal)
-            except DatabaseAway as error:
-                self._lost(error)
-                response = _problem(Refusal(503, "outside", "The database does not answer."))
-            self._sign(request, response)
-            return response
-
-        return wrapped
-
-    def _sign(self, request: web.Request, response: web.Response) -> None:
+    def _sign(self, request: web.BaseRequest, response: web.Response) -> None:
         body = response.body if isinstance(response.body, bytes) else b""
         response.headers.update(
             wire.answer_headers(
@@ -288,18 +298,22 @@ class Hub:
         )
 
 
-async def _nothing_here(_request: web.Request) -> web.Response:
+async def _no_body(_request: web.BaseRequest) -> web.Response:
+    raise Refusal(413, "malformed", "The hub takes no body.")
+
+
+async def _nothing_here(_request: web.BaseRequest) -> web.Response:
     raise Refusal(404, "not-found", "The hub answers watch and snapshot only.")
 
 
-def _number(request: web.Request, name: str) -> int:
+def _number(request: web.BaseRequest, name: str) -> int:
     text = request.query.get(name, "")
     if not (text.isascii() and text.isdigit() and len(text) <= 18):  # noqa: PLR2004 -- fits 63 bits
         raise Refusal(400, "malformed", f"`{name}` must be a whole number.")
     return int(text)
 
 
-def _spoken(request: web.Request) -> int:
+def _spoken(request: web.BaseRequest) -> int:
     """Return the format that the agent asks for; agents of format 4 name none."""
     named = "format" in request.query
     spoken = _number(request, "format") if named else wire.FORMAT_UNNAMED

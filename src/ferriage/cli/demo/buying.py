@@ -74,7 +74,21 @@ def connect(scene: Scene) -> None:
     teller.claim(found == scene.world[0], f"the tunnel's DNS: {machines.NAME} is {found}")
     # It ends with an error where something keeps customers from being served.
     said = scene.lab.ferriage("agent", "doctor", config=scene.lab.directory / "gateway.toml")
-    teller.claim("✗" not in said, "the gateway's doctor finds nothing to mend")
+    teller.claim("✗" not in said, "the gateway's doctor finds nothing that stops customers")
+    for line in advised(said):
+        teller.show(line)
+
+
+def advised(said: str) -> list[str]:
+    """Return what the doctor advises where nothing is wrong, each with what to do below it.
+
+    The back office tells the same, a slow build of WireGuard as an alarm.
+    """
+    lines = said.splitlines()
+    below = zip(["", *lines], lines, strict=False)
+    return [
+        line for above, line in below if line[:1] == "!" or (above[:1] == "!" and line[:1] == " ")
+    ]
 
 
 def _see_the_world(scene: Scene) -> None:

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from django import template
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
+from ferriage.core.lengths import lasting
 from ferriage.core.money import Money
 from ferriage.fleet import alarmwords, warningwords
 from ferriage.fleet.alarming import open_alarms
 from ferriage.web.backoffice.needed import question_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from ferriage.approvals.facts import Question
@@ -26,6 +25,7 @@ register.filter("alarm_title", alarmwords.title)
 register.filter("alarm_said", alarmwords.said)
 register.filter("alarm_remedy", alarmwords.remedy)
 register.filter("warning_said", warningwords.said)
+register.filter(lasting)
 
 _ALARMS: Final = "staff-alarms"
 NAVIGATION: Final = (
@@ -143,21 +143,6 @@ def instant(at: datetime | None) -> str:
 def last_day(ends_at: datetime | None) -> str:
     """Return the last day before an instant that is a midnight of UTC; a dash for never."""
     return "–" if ends_at is None else f"{ends_at - timedelta(seconds=1):%Y-%m-%d}"
-
-
-@register.filter
-def lasting(seconds: int) -> str:
-    """Return a length in the largest unit of which there are two, rounded down."""
-    size, words = next(pair for pair in _LENGTHS if seconds >= 2 * pair[0] or pair[0] == 1)
-    return words(seconds // size)
-
-
-_LENGTHS: Final[tuple[tuple[int, Callable[[int], str]], ...]] = (
-    (86_400, lambda n: ngettext("%(n)s day", "%(n)s days", n) % {"n": n}),
-    (3_600, lambda n: ngettext("%(n)s hour", "%(n)s hours", n) % {"n": n}),
-    (60, lambda n: ngettext("%(n)s minute", "%(n)s minutes", n) % {"n": n}),
-    (1, lambda n: ngettext("%(n)s second", "%(n)s seconds", n) % {"n": n}),
-)
 
 
 @register.filter

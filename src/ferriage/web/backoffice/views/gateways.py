@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from ferriage.devices.stranded import concerned
 from ferriage.fleet import actions, newcomer
 from ferriage.fleet.alarming import open_alarms, open_alarms_of
 from ferriage.fleet.bundle import NoBundle, OnlyHere, block
@@ -256,6 +257,8 @@ def close(request: StaffRequest, code: str) -> HttpResponse:
         back=reverse("staff-gateway", args=[code]),
         act=act,
         intro=_("Its key opens nothing any more. A new gateway can be made on the same host."),
+        template="backoffice/gateway_leaves.html",
+        concerned=concerned(gateway=found),
     )
 
 
@@ -337,6 +340,7 @@ def _token_page(request: StaffRequest, found: Gateway, token: str) -> HttpRespon
         "token": token,
         "paste": pasted,
         "only_here": only_here,
+        "concerned": concerned(gateway=found),
         "ports": ports_of(found),
         "serves": found.memberships.exclude(pool__line__state=Line.State.CLOSED).exists(),
     }

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ferriage.devices.stranded import concerned
 from ferriage.fleet import actions
 from ferriage.fleet.models import Gateway, Line
 from ferriage.web.backoffice.fields import row
@@ -78,4 +79,6 @@ def unassign(request: StaffRequest, code: str, line: str) -> HttpResponse:
             "Files that name this gateway for this line stop working within seconds. Devices "
             "whose file names another gateway notice nothing."
         ),
+        template="backoffice/gateway_leaves.html",
+        concerned=concerned(gateway=found, line=left),
     )
