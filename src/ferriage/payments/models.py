@@ -137,7 +137,8 @@ class InboxEvent(models.Model):
     """What a provider or a member of staff said, as it came, before anything is done with it.
 
     An event of a provider's account holds the callback's body and headers, and what they mean.
-    Bodies may name the payer: `has_body` until they are forgotten.
+    Bodies may name the payer: `has_body` until they are forgotten. A dispute that was told before
+    its money came `awaits` it, by the provider's name of the money or by our code.
     """
 
     provider = models.CharField(max_length=16)
@@ -151,6 +152,7 @@ class InboxEvent(models.Model):
     handled_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=24, blank=True)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, null=True, related_name="+")
+    awaits = models.CharField(max_length=200, null=True)  # noqa: DJ001 -- its index holds only what awaits
 
     class Meta:
         db_table = "payments_inboxevent"
@@ -170,6 +172,11 @@ class InboxEvent(models.Model):
             ),
             models.Index(
                 fields=["received_at"], condition=Q(has_body=True), name="payments_inboxevent_body"
+            ),
+            models.Index(
+                fields=["awaits"],
+                condition=Q(awaits__isnull=False),
+                name="payments_inboxevent_awaits",
             ),
         ]
 
