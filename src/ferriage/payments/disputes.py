@@ -69,6 +69,8 @@ def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
     if left <= 0:
         return
     money = Money(left, dispute.currency)
+    refunded = dispute.amount_minor - left
+    gifts.end_codes(dispute=dispute, refunded=refunded, now=now, actor=actor)
     if payment.outcome == "settled" and payment.order is not None:
         gifts.end_code(order=payment.order, now=now)
         orders.charge_back(
