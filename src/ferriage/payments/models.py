@@ -195,12 +195,20 @@ class RefusedCallbacks(models.Model):
         ]
 
 
+class _Refunds(models.Manager["Refund"]):
+    """All refunds but those in whose place others stand, which would count twice."""
+
+    def get_queryset(self) -> models.QuerySet[Refund]:
+        return super().get_queryset().exclude(state=Refund.State.REPLACED)
+
+
 class Refund(models.Model):
     """Money that goes back, against one payment and never above it.
 
     Where a provider over the net pays it back it is `sent` before the provider is asked, and
     `by_hand` when the provider says that it cannot; `note` is its word for why. `claim_url` is
-    where the customer says how to get it, where the provider leaves that to them.
+    where the customer says how to get it, where the provider leaves that to them. One is `replaced`
+    by two that sum to it where a dispute pays a part of it; `objects` leaves it out.
     """
 
     class State(models.TextChoices):
@@ -208,6 +216,7 @@ class Refund(models.Model):
         SENT = "sent", _("asked of the provider")
         BY_HAND = "by_hand", _("to be paid by hand")
         PAID = "paid", _("paid")
+        REPLACED = "replaced", _("in two parts")
 
     class Kind(models.TextChoices):
         NOT_SETTLED = "not_settled"
@@ -229,6 +238,8 @@ class Refund(models.Model):
     claim_url = models.URLField(max_length=2000, blank=True)
     ask_at = models.DateTimeField(null=True)
     asked = models.PositiveSmallIntegerField(default=0)
+
+    objects = _Refunds()
 
     class Meta:
         db_table = "payments_refund"
