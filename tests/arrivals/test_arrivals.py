@@ -6,7 +6,7 @@ import csv
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import DatabaseError, connection
@@ -16,7 +16,7 @@ from ferriage.accounts.models import Account
 from ferriage.accounts.queries import account_by_number
 from ferriage.approvals.actions import ClockBehind
 from ferriage.approvals.models import Decision
-from ferriage.arrivals import actions, queries
+from ferriage.arrivals import actions, openings, queries
 from ferriage.arrivals.mapping import MappingWrong, PlanRule, Rules, read
 from ferriage.arrivals.models import Arrival
 from ferriage.arrivals.numberlist import COLUMNS, ListUnusable, NumberList
@@ -117,6 +117,24 @@ def test_those_who_come_get_number_time_and_balance(
     assert not Subscription.objects.filter(account=carol).exists()
     assert (balance(alice, "CNY"), balance(carol, "CNY")) == (250, 1999)
     assert shop.device(held).subscription == held
+
+
+def test_nobody_brings_a_balance_by_hand_and_by_an_import(
+    shop: Shop, rules: Rules, now: datetime
+) -> None:
+    account, money = shop.account(), Money(1999, "CNY")
+    how: dict[str, Any] = {"source": "v2board", "money": money, "reason": "Asked"}
+    code = openings.named(number="4", **how)
+    openings.bring(account=account, money=money, code=code, reason="Asked", now=now, actor=COMMAND)
+
+    planned, _handed = take_over(customers(), rules, now)
+
+    assert fates(planned) == FATES | {"4": "already"}
+    for number in ("2", "4"):
+        with pytest.raises(openings.CameBefore):
+            openings.named(number=number, **how)
+    assert openings.named(number="3", **how) != code
+    assert books() == {"liabilities:credits": 2249, "equity:opening": -2249}
 
 
 def test_balances_are_owed_against_opening_and_nothing_is_income(

@@ -6,6 +6,7 @@ way, the worker brings the money to one outcome.
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ import pytest
 from clerks import KILLED
 from counter import Counter, open_counter
 from ferriage.core import audit
+from ferriage.core.money import Money
 from ferriage.ledger.models import LedgerTransaction
 from ferriage.payments import tasks
-from ferriage.payments.models import InboxEvent, Payment, Refund
+from ferriage.payments.models import Dispute, InboxEvent, Payment, Refund
+from ferriage.payments.providers.contract import Event
 from ferriage.plans.models import Period
 from stand_in import StandIn
 from till import Till, assert_sound, books
@@ -101,6 +104,58 @@ def test_capture_comes_to_one_outcome_however_its_clerk_dies(
         ASSET: 1000 * len(sold),
         "liabilities:unearned": 1000 * len(sold),
     }
+    assert audit.first_broken() is None
+
+
+def dispute_of(counter: Counter, money: str, number: int, word: str) -> dict[str, Any]:
+    event = Event(
+        event_id=f"evt_{word}_{number}",
+        kind="dispute-opened" if word == "opened" else "dispute-lost",
+        transaction_id=money,
+        dispute=f"dp_{number}",
+        money=Money(1000, "CNY"),
+    )
+    raw = counter.world.say(event, counter.now, "none")
+    return {"body": raw.body.decode(), "signature": raw.headers["x-signature"]}
+
+
+@pytest.mark.parametrize("dies", ["dispute", pytest.param("money", marks=pytest.mark.long)])
+def test_dispute_before_its_money_is_done_once_however_a_clerk_dies(
+    clerks: Clerks, counter: Counter, dies: str
+) -> None:
+    """Either the dispute's clerk dies and its money comes after, or that of the money does."""
+    account = counter.till.shop.account()
+    sold: list[Payment] = []
+    paid: dict[str, Any] = {}
+
+    def prepare() -> dict[str, Any]:
+        nonlocal paid
+        sold.append(counter.begin(counter.till.order(account=account)))
+        (raw,) = counter.world.pay(sold[-1], counter.now)
+        paid = {"body": raw.body.decode(), "signature": raw.headers["x-signature"]}
+        money = json.loads(raw.body)["transaction_id"]
+        words = ["opened", "lost"] if dies == "money" else ["lost"]
+        said = [dispute_of(counter, money, len(sold), word) for word in words]
+        if dies == "dispute":
+            return said[0]
+        for how in said:
+            assert clerks.act(("callback", how | {"now": counter.now.isoformat()})) == ["early"]
+        return paid
+
+    for _write in kill_at_every_write(clerks, counter, "callback", prepare):
+        if dies == "dispute":
+            clerks.act(("callback", paid | {"now": counter.now.isoformat()}))
+        payment = sold[-1]
+        payment.refresh_from_db()
+        known = InboxEvent.objects.filter(event_id=f"evt_lost_{len(sold)}")
+        disputes = Dispute.objects.filter(payment=payment).values_list("state", flat=True)
+        # What died before it was kept was never told; the provider calls again.
+        assert list(disputes) == ["lost"] * known.count()
+        assert postings(payment.code) == ["receipt"]
+        assert not InboxEvent.objects.exclude(awaits=None).exists()
+        assert_sound()
+
+    assert Dispute.objects.filter(state="lost").count() >= len(sold) - 2
     assert audit.first_broken() is None
 
 

@@ -265,3 +265,77 @@ def test_what_went_on_meanwhile_is_not_taken_twice(
         actions.refund_unallocated(payment=came, now=till.now, actor=OWNER)
 
     assert Money(Refund.objects.get().amount_minor, "CNY") == Money(REST, "CNY")
+
+
+@pytest.mark.parametrize("state", ["queued", "by_hand"])
+def test_refund_that_waits_is_less_by_the_part_that_is_gone(
+    till: Till, account: BankAccount, came: Payment, state: str
+) -> None:
+    whole = actions.refund_unallocated(payment=came, now=till.now, actor=OWNER)
+    Refund.objects.filter(pk=whole.pk).update(state=state)
+
+    taken(till, account, came)
+    assert queries.worklist(till.now).refunds == []
+    lose(till)
+
+    part, rest = Refund.objects.order_by("pk")
+    assert [(part.amount_minor, part.state), (rest.amount_minor, rest.state)] == [
+        (PART, "paid"),
+        (REST, state),
+    ]
+    assert part.paid_reference == Dispute.objects.get().code
+    assert books() == {"assets:bank": REST, "liabilities:refunds": REST}
+    assert_sound()
+    (owed,) = queries.worklist(till.now).refunds
+    actions.mark_refund_paid(refund=owed, reference="B-1", now=till.now, actor=OWNER)
+    assert books() == {}
+    assert_sound()
+    whole.refresh_from_db()
+    assert (whole.amount_minor, whole.state) == (PRICE, "replaced")
+    with pytest.raises(StaleState):
+        actions.mark_refund_paid(refund=whole, reference="B-2", now=till.now, actor=OWNER)
+
+
+def test_second_part_takes_what_is_left_of_the_refund(
+    till: Till, account: BankAccount, came: Payment
+) -> None:
+    actions.refund_unallocated(payment=came, now=till.now, actor=OWNER)
+    for minor in (PART, 300):
+        taken(till, account, came, minor)
+        lose(till)
+        assert_sound()
+    # All that is still owed of it: nothing is disputed of that.
+    taken(till, account, came, 100)
+    assert_sound()
+
+    paid = Refund.objects.order_by("pk").values_list("amount_minor", "state")
+    assert list(paid) == [(PART, "paid"), (300, "paid"), (100, "paid")]
+    assert books() == {}
+
+
+def test_part_that_came_again_leaves_the_refund_whole(
+    till: Till, account: BankAccount, came: Payment
+) -> None:
+    actions.refund_unallocated(payment=came, now=till.now, actor=OWNER)
+    taken(till, account, came)
+    again = till.receive("", PART).payment
+    recalls.win(dispute=Dispute.objects.get(), payment=again, now=till.now, actor=OWNER)
+
+    owed = Refund.objects.get(kind="unallocated")
+    assert (owed.amount_minor, owed.state) == (PRICE, "queued")
+    assert_sound()
+
+
+def test_order_that_was_ended_owes_what_the_part_did_not_pay(
+    till: Till, account: BankAccount
+) -> None:
+    order = till.sell()
+    till.end(order, till.now)
+    payment = Payment.objects.get(order=order)
+    taken(till, account, payment)
+    lose(till)
+
+    assert books() == {"assets:bank": REST, "liabilities:refunds": REST}
+    assert actions.queue_ended(order=order, now=till.now, actor=OWNER) is None
+    assert [one.amount_minor for one in queries.worklist(till.now).refunds] == [REST]
+    assert_sound()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 
+from ferriage.arrivals.openings import CameBefore, OpeningWrong
 from ferriage.core.actors import CUSTOMER, Actor
 from ferriage.core.errors import StaleState
 from ferriage.core.models import AuditEntry
@@ -178,3 +179,119 @@ def test_database_refuses_one_person_and_other_words(
         Proposal.objects.update(**given)
     with pytest.raises(DatabaseError), transaction.atomic():
         Proposal.objects.all()._raw_delete("default")
+
+
+def bring(till: Till, order: Order, **other: Any) -> Proposal | None:
+    assert order.account is not None
+    how: dict[str, Any] = {
+        "account": order.account,
+        "money": Money(1000, "CNY"),
+        "source": "old shop",
+        "number": "4711",
+        "reason": "Their last statement",
+        "limit": 10,
+        "now": till.now,
+        "actor": OLGA,
+    }
+    return seconds.bring(**how | other)
+
+
+def held(order: Order) -> int:
+    assert order.account is not None
+    return balance.balance(order.account, "CNY")
+
+
+def test_opening_balance_is_owed_against_the_opening_and_is_no_income(till: Till) -> None:
+    order = till.order()
+
+    assert bring(till, order) is None
+
+    assert held(order) == 1000
+    assert books() == {"equity:opening": -1000, "liabilities:credits": 1000}
+    (move,) = balance.moves_of(order.account)  # type: ignore[arg-type] -- it has one
+    assert (move.kind, move.source_code[:4], len(move.source_code)) == ("opening", "opn_", 24)
+    entry = AuditEntry.objects.get(action="balance.opened")
+    assert (entry.subject, entry.details["reason"]) == (move.source_code, "Their last statement")
+    assert "4711" not in str(list(AuditEntry.objects.values()))
+    orders.pay_from_balance(order=order, now=till.now, actor=CUSTOMER)
+    order.refresh_from_db()
+    assert order.state == "fulfilled"
+    assert_sound()
+
+
+def test_opening_balance_above_the_limit_waits_for_another_person(till: Till) -> None:
+    order = till.order()
+    proposal = bring(till, order, limit=LIMIT)
+    assert proposal is not None
+    waited = held(order)
+    with pytest.raises(StaleState):
+        bring(till, till.order(), limit=LIMIT)
+    with pytest.raises(SecondPersonNeeded):
+        seconds.confirm(proposal=proposal, now=till.now, actor=OLGA)
+
+    seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+    with pytest.raises(StaleState):
+        seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+
+    assert (waited, held(order)) == (0, 1000)
+    assert_sound()
+
+
+def test_one_number_of_another_shop_brings_a_balance_once(till: Till) -> None:
+    first, second = till.order(), till.order()
+    proposal = bring(till, first, limit=LIMIT)
+    assert proposal is not None
+    assert bring(till, second, number=" 4711 ") is None
+
+    for limit in (LIMIT, 10):
+        with pytest.raises(CameBefore):
+            bring(till, first, limit=limit, reason="Again")
+    with pytest.raises(CameBefore):
+        seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+    assert bring(till, first, source="another shop") is None
+
+    proposal.refresh_from_db()
+    assert (proposal.confirmed_at, held(first), held(second)) == (None, 1000, 1000)
+    assert_sound()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"source": " "},
+        {"number": ""},
+        {"number": "4" * 41},
+        {"reason": " "},
+        {"reason": "x" * 201},
+        {"money": Money(0, "CNY")},
+        {"money": Money(-1, "CNY")},
+    ],
+)
+def test_opening_balance_needs_a_name_an_amount_and_a_reason(
+    till: Till, wrong: dict[str, Any]
+) -> None:
+    order = till.order()
+
+    with pytest.raises(OpeningWrong):
+        bring(till, order, **wrong)
+
+    assert (held(order), books()) == (0, {})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE payments_proposal SET balance_id = NULL",
+        "UPDATE payments_proposal SET balance_id = (SELECT max(id) FROM orders_balance)",
+        "UPDATE payments_proposal SET amount_minor = 1",
+        "UPDATE payments_proposal SET kind = 'refund', balance_id = NULL",
+        "UPDATE payments_proposal SET reason = ''",
+    ],
+)
+def test_database_refuses_another_opening_than_was_proposed(till: Till, change: str) -> None:
+    proposal = bring(till, till.order(), limit=LIMIT)
+    assert proposal is not None
+    bring(till, till.order(), number="4712")
+
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(change)

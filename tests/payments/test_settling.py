@@ -12,9 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from ferriage.approvals.models import Approval
 from ferriage.approvals.queries import load_register, register_of
 from ferriage.core import audit
+from ferriage.core.money import Money
 from ferriage.fleet.queries import line_facts
 from ferriage.ledger import export, verify
 from ferriage.ledger.models import LedgerTransaction
+from ferriage.payments.providers.contract import Event
 from till import assert_sound
 
 if TYPE_CHECKING:
@@ -48,6 +50,19 @@ def test_settling_by_callback_sends_as_many(counter: Shop) -> None:
     with CaptureQueriesContext(connection) as sent:
         assert counter.tell(told) == ["settled"]
     assert asked(sent.captured_queries) == Counter(SELECT=20, INSERT=11, UPDATE=5, DELETE=0)
+
+
+@pytest.mark.django_db
+def test_disputes_of_other_money_ask_nothing_more(counter: Shop) -> None:
+    dispute = Event(
+        event_id="evt_dp",
+        kind="dispute-opened",
+        transaction_id="txn_of_another_shop",
+        dispute="dp_1",
+        money=Money(1000, "CNY"),
+    )
+    assert counter.tell([counter.world.say(dispute, counter.now, "none")]) == ["early"]
+    test_settling_by_callback_sends_as_many(counter)
 
 
 @pytest.mark.django_db

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,9 @@ from ferriage.core import clock
 from ferriage.ledger.models import LedgerTransaction
 from ferriage.orders.models import Order
 from ferriage.payments import inbox, matching, tasks
-from ferriage.payments.models import Payment
+from ferriage.payments.models import Dispute, Payment
 from ferriage.payments.providers.contract import Unverified
-from ferriage.plans.models import Period
+from ferriage.plans.models import Hold, Period
 from running_sandbox import Ear, running_sandbox
 from till import Till, assert_sound, books
 
@@ -109,3 +110,31 @@ def test_page_that_ran_out_fails_the_payment_by_asking(world: StripeWorld, till:
 
     payment.refresh_from_db()
     assert (payment.state, books()) == ("failed", {})
+
+
+@pytest.mark.parametrize("end", ["open", "won", "lost"])
+def test_dispute_that_overtakes_its_payment_is_done_when_that_comes(
+    world: StripeWorld, till: Till, end: str
+) -> None:
+    payment = begin(add(world.secrets, till), till)
+    world.sandbox.set_faults(reorder=100)
+    world.sandbox.act(payment.pay_url, "pay", means="card", place="XD")
+    (intent,) = world.stripe.v1.payment_intents.list().data
+    opened = world.sandbox.control("POST", "/stripe/dispute", payment_intent=intent.id)
+    if end != "open":
+        how = {"dispute": opened["dispute"], "won": end == "won"}
+        world.sandbox.control("POST", "/stripe/decide", **how)
+    world.sandbox.control("POST", "/flush")
+    callbacks = world.callbacks()
+    kinds = [json.loads(raw.body)["type"] for raw in callbacks]
+    assert kinds.index("charge.dispute.created") < kinds.index("charge.succeeded")
+
+    _tell(callbacks, till)
+
+    payment.refresh_from_db()
+    dispute = Dispute.objects.get()
+    assert (payment.outcome, dispute.state, dispute.payment) == ("settled", end, payment)
+    assert Hold.objects.filter(ended_at=None).exists() is (end == "open")
+    kept = {"assets:stripe:test": 1000, "liabilities:unearned": 1000}
+    assert books() == ({} if end == "lost" else kept)
+    assert_sound()

@@ -14,6 +14,7 @@ from ferriage.core.codes import new_code
 from ferriage.core.db import writing
 from ferriage.fleet.queries import line_facts
 from ferriage.orders.balance import credit
+from ferriage.orders.balancemodels import OPENED
 from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _give(
                 account=account.account,
                 money=one.balance,
                 source_code=new_code("imp"),
-                kind="opening",
+                kind=OPENED,
                 against=OPENING,
                 now=now,
             )

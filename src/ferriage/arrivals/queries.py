@@ -14,6 +14,7 @@ from ferriage.arrivals.mapping import LEFT_OUT, MappingWrong
 from ferriage.arrivals.models import Arrival
 from ferriage.core.hashing import hash_secret
 from ferriage.core.money import Money, exponent
+from ferriage.orders.models import BalanceMove
 from ferriage.plans import queries as plan_queries
 from ferriage.plans.models import Plan
 
@@ -45,6 +46,8 @@ Fate = Literal[
 _WITHOUT_TIME: Final = frozenset(("nothing", "over", "used-up"))
 """Fates of a time that leave a balance to come over alone."""
 _CHUNK: Final = 500
+_HASHED: Final = 20
+"""Hex digits of a hash in the code of a balance that was typed: as many as a code has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +94,30 @@ def plan_all(*, customers: Sequence[OldCustomer], rules: Rules, now: datetime) -
 
 def customer_hash(source: str, customer: OldCustomer) -> str:
     """Return what a customer of another system is known by once they came over."""
-    return hash_secret("arrival", f"{source}\n{customer.id}")
+    return reference_hash(source, customer.id)
+
+
+def reference_hash(source: str, number: str) -> str:
+    """Return what somebody is known by who had a number in another system."""
+    return hash_secret("arrival", f"{source}\n{number}")
+
+
+def code_of_opening(known_by: str) -> str:
+    """Return the code of a balance that staff typed for somebody, by `reference_hash`."""
+    return f"opn_{known_by[:_HASHED]}"
 
 
 def arrived_of(source: str, customers: Iterable[OldCustomer]) -> set[str]:
-    """Return the hashes of those of the customers who came over before."""
+    """Return the hashes of those of the customers who came over before, or whose balance did."""
     hashes = [customer_hash(source, one) for one in customers]
     found: set[str] = set()
     for start in range(0, len(hashes), _CHUNK):
-        rows = Arrival.objects.filter(
-            source=source, customer_hash__in=hashes[start : start + _CHUNK]
-        )
+        chunk = hashes[start : start + _CHUNK]
+        rows = Arrival.objects.filter(source=source, customer_hash__in=chunk)
         found.update(rows.values_list("customer_hash", flat=True))
+        by_code = {code_of_opening(known_by): known_by for known_by in chunk}
+        typed = BalanceMove.objects.filter(source_code__in=by_code)
+        found.update(by_code[code] for code in typed.values_list("source_code", flat=True))
     return found
 
 

@@ -51,6 +51,11 @@ def available(account: Account, currency: str) -> int:
     return head.amount_minor - head.reserved_minor if head else 0
 
 
+def balance_of(account: Account, currency: str) -> Balance:
+    """Return an account's balance in a currency, in the caller's transaction; a new one is 0."""
+    return _head(account, currency)
+
+
 def balances_of(account: Account) -> QuerySet[Balance]:
     """Return what an account holds in each currency, with what disputes hold of it."""
     mine = Balance.objects.filter(account=account, moves__isnull=False).distinct()

@@ -15,6 +15,7 @@ TAKEN_BACK: Final = "taken-back"
 SPENT: Final = "balance-spent"
 RETURNED: Final = "balance-returned"
 CREDITED: Final = "credited"
+OPENED: Final = "opening"
 CHANGE: Final = "change"
 """Kinds of moves. In another currency than the order's, a change's is `change-` and its name."""
 

@@ -1,8 +1,9 @@
 """What disputes hold of balances: all that their payments brought there, as soon as it is free.
 
-Called by `balance.py` whenever money comes to a balance or is no longer reserved.
+Called by `balance.py` whenever money comes to a balance or is no longer reserved. A gift's code
+that nobody used is money that lies there, too: `gifts_of` says which codes a dispute reaches.
 
-Source: docs/decisions/0023-disputes.md
+Source: docs/decisions/0023-disputes.md, docs/decisions/0064-claims-on-money.md
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from ferriage.orders.tracing import Move, Trace
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
 _MOVE: Final = ("balance", "source_code", "kind", "amount_minor")
 
 
 def catch(head: Balance) -> None:
     """Hold what just became free on a balance and came from a disputed payment."""
-    claims = BalanceClaim.objects.filter(released_at=None, currency=head.currency)
+    claims = _open_claims().filter(currency=head.currency)
     if claims.exists():
         givers = _reached({head.account_id}, "recipient", "account")
         for claim in claims.filter(account__in=givers).select_related("order").order_by("pk"):
@@ -58,6 +61,57 @@ def traced(claim: BalanceClaim) -> list[tuple[Balance, int]]:
 
     What open orders are to be paid with is not: it is counted when they let it go.
     """
+    trace, heads = _follow(claim)
+    by_account = {head.account_id: head.pk for head in heads}
+    moves = BalanceMove.objects.filter(balance__in=heads)
+    reserving = Order.objects.filter(
+        account__in=by_account,
+        currency=claim.currency,
+        state__in=[Order.State.OPEN, Order.State.PAID],
+        credit_minor__gt=0,
+    ).exclude(code__in=moves.filter(kind=SPENT).values("source_code"))
+    for account, minor in reserving.values_list("account", "credit_minor"):
+        assert account is not None  # noqa: S101 -- it is one of `by_account`
+        trace.spend(by_account[account], minor)
+    return [(head, trace.left(head.pk)) for head in heads]
+
+
+def gifts_of(source_code: str) -> tuple[list[tuple[Order, int]], int]:
+    """Return the gifts' codes that an open dispute's money paid, and what no balance holds of it.
+
+    Newest first, each with how much of the money is in it, whether somebody used it or not. None
+    where balances hold all that is disputed.
+    """
+    claim = _open_claims().filter(source_code=source_code).select_related("order").first()
+    held = sum(hold.amount_minor for hold in holds_of(source_code))
+    if claim is None or claim.most_minor <= held:
+        return [], 0
+    trace, heads = _follow(claim)
+    sold = Order.objects.filter(
+        kind=Order.Kind.GIFT,
+        state=Order.State.FULFILLED,
+        account__in=[head.account_id for head in heads],
+        currency=claim.currency,
+        credit_minor__gt=0,
+    )
+    found = [(order, trace.inside(order.code)) for order in sold.order_by("-fulfilled_at", "-pk")]
+    return [(order, minor) for order, minor in found if minor], claim.most_minor - held
+
+
+def holds_gift(order: Order) -> bool:
+    """Tell whether an open dispute's money is in a gift's code, by way of a balance."""
+    if not order.credit_minor or order.account_id is None:
+        return False
+    claims = _open_claims().filter(currency=order.currency)
+    if not claims.exists():
+        return False
+    givers = _reached({order.account_id}, "recipient", "account")
+    codes = claims.filter(account__in=givers).order_by("pk").values_list("source_code", flat=True)
+    return any(order == found for code in codes for found, _minor in gifts_of(code)[0])
+
+
+def _follow(claim: BalanceClaim) -> tuple[Trace, list[Balance]]:
+    """Follow a claim's money through the balances that it may have come to."""
     reached = _reached({claim.account_id}, "account", "recipient")
     heads = list(
         Balance.objects.filter(account__in=reached, currency=claim.currency).order_by("pk")
@@ -71,17 +125,11 @@ def traced(claim: BalanceClaim) -> list[tuple[Balance, int]]:
         orders=Order.objects.filter(mine, state=Order.State.FULFILLED),
         moves=[Move(*row) for row in moves.values_list(*_MOVE)],
     )
-    by_account = {head.account_id: head.pk for head in heads}
-    reserving = Order.objects.filter(
-        account__in=reached,
-        currency=claim.currency,
-        state__in=[Order.State.OPEN, Order.State.PAID],
-        credit_minor__gt=0,
-    ).exclude(code__in=moves.filter(kind=SPENT).values("source_code"))
-    for account, minor in reserving.values_list("account", "credit_minor"):
-        assert account is not None  # noqa: S101 -- it is one of `reached`
-        trace.spend(by_account[account], minor)
-    return [(head, trace.left(head.pk)) for head in heads]
+    return trace, heads
+
+
+def _open_claims() -> QuerySet[BalanceClaim]:
+    return BalanceClaim.objects.filter(released_at=None)
 
 
 def let_go(*, source_code: str, now: datetime) -> None:

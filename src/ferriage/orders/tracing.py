@@ -5,6 +5,7 @@ it, and comes back or goes on with what is left of it: the disputed part first, 
 becomes anybody's own by going round.
 
     payment ──> balance ──spent──> order ──returned──> balance
+                               └─> code of a gift, until somebody uses it
        └──────────────────────────> order ──changed──> order of the change ──returned──> balance
 
 Source: docs/decisions/0023-disputes.md
@@ -89,6 +90,10 @@ class Trace:
     def left(self, balance: int) -> int:
         """Return how much of the payment's money is on a balance."""
         return sum(lot.minor for lot in self._lots[balance] if lot.is_traced)
+
+    def inside(self, order: str) -> int:
+        """Return how much of the payment's money an order was paid with from a balance."""
+        return self._otherwise[order]
 
     def _read(self, orders: list[Order], currency: str, moves: Sequence[Move]) -> None:
         """Note which change of plan took over from which orders, and how much went on."""

@@ -82,11 +82,10 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
             raise NotAssignable(
                 _("The order asks for another amount."), _("Send the money back instead.")
             )
-        event = InboxEvent.objects.filter(payment=payment).first()
         result = settle(
             order=order,
             refundable_minor=received.amount_minor,
-            payer_place=_payer_place(event),
+            payer_place=_payer_place(payment),
             now=now,
             actor=actor,
         )
@@ -98,10 +97,15 @@ def assign_unallocated(*, payment: Payment, order: Order, now: datetime, actor: 
     return payment
 
 
-def _payer_place(event: InboxEvent | None) -> str:
-    """Return where the payer of kept money presumably is, whoever said it."""
-    raw = event.raw if event else {}
-    return str(raw.get("event", raw).get("payer_place", ""))
+def _payer_place(payment: Payment) -> str:
+    """Return where the payer of kept money presumably is, whoever said it.
+
+    Much is said of one payment, and in any order; what brought the money says it.
+    """
+    said = InboxEvent.objects.filter(payment=payment).order_by("pk")
+    raws = said.values_list("raw", flat=True)
+    places = (str(raw.get("event", raw).get("payer_place", "")) for raw in raws)
+    return next(filter(None, places), "")
 
 
 def credit_unallocated(

@@ -13,6 +13,7 @@ from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import actions as orders
 from ferriage.payments import actions, disputed, gifts, suspense
+from ferriage.payments.capture import change_once
 from ferriage.payments.models import Dispute, Payment, Refund
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
     if left <= 0:
         return
     money = Money(left, dispute.currency)
+    refunded = dispute.amount_minor - left
+    gifts.end_codes(dispute=dispute, refunded=refunded, now=now, actor=actor)
     if payment.outcome == "settled" and payment.order is not None:
         gifts.end_code(order=payment.order, now=now)
         orders.charge_back(
@@ -85,13 +88,20 @@ def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
 
 
 def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> int:
-    """Let a dispute pay the refunds that wait: the money that is owed back went back by it."""
+    """Let a dispute pay the refunds that wait: the money that is owed back went back by it.
+
+    Of one that is more than that, a part: the rest goes on waiting.
+    """
     paid = 0
-    for refund in Refund.objects.filter(
+    for waiting in Refund.objects.filter(
         payment=payment, state__in=[Refund.State.QUEUED, Refund.State.BY_HAND]
     ).order_by("pk"):
-        if paid + refund.amount_minor > dispute.amount_minor:
+        left = dispute.amount_minor - paid
+        if left <= 0:
             break
+        refund = waiting
+        if waiting.amount_minor > left:
+            refund = _part(waiting, left, now, actor)
         paid += refund.amount_minor
         Refund.objects.filter(pk=refund.pk).update(
             state=Refund.State.PAID, paid_at=now, paid_reference=dispute.code, ask_at=None
@@ -107,6 +117,41 @@ def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor
         )
         audit.record(now=now, actor=actor, action="refund.disputed", subject=refund.code)
     return paid
+
+
+def _part(whole: Refund, minor: int, now: datetime, actor: Actor) -> Refund:
+    """Let two refunds stand in the place of one that waits; returns that of the part.
+
+    What is owed never changes, so there is no way to lower it.
+    """
+    state = whole.state
+    change_once(
+        Refund.objects.filter(pk=whole.pk, state=state).update(
+            state=Refund.State.REPLACED, ask_at=None
+        )
+    )
+    part, rest = (
+        Refund.objects.create(
+            kind=whole.kind,
+            payment=whole.payment,
+            amount_minor=amount,
+            currency=whole.currency,
+            reason=whole.reason,
+            state=state,
+            created_at=whole.created_at,
+            note=whole.note,
+        )
+        for amount in (minor, whole.amount_minor - minor)
+    )
+    audit.record(
+        now=now,
+        actor=actor,
+        action="refund.parted",
+        subject=whole.code,
+        part=part.code,
+        rest=rest.code,
+    )
+    return part
 
 
 def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datetime) -> None:

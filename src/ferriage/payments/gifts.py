@@ -3,7 +3,7 @@
 Settling its order owes what was paid to whoever uses the code. The code is made when the buyer
 asks to see it; asked again it is another one, and the one before opens nothing.
 
-Source: docs/decisions/0030-gifts.md
+Source: docs/decisions/0030-gifts.md, docs/decisions/0064-claims-on-money.md
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from ferriage.core import audit, codes
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret
+from ferriage.orders import claims
 from ferriage.orders.models import Order
 from ferriage.payments.models import Dispute, Gift, Voucher, VoucherBatch
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from django.db.models import QuerySet
 
     from ferriage.core.actors import Actor
 
@@ -49,7 +48,9 @@ def reveal(*, order: Order, now: datetime, actor: Actor) -> str:
             raise NoGiftCode(
                 _("The payment for this gift is disputed."), _("Wait until that is over.")
             )
-        gift = Gift.objects.filter(order=order).first() or _made(order, plain, now)
+        gift = _gift_of(order) or _made(order, plain, now)
+        if _is_over(gift, now):
+            raise NoGiftCode(_("The payment for this gift was taken back."), _("Its code is over."))
         changed = Voucher.objects.filter(pk=gift.voucher_id, used_at=None).update(
             code_hash=hash_secret("voucher", plain)
         )
@@ -60,20 +61,57 @@ def reveal(*, order: Order, now: datetime, actor: Actor) -> str:
 
 
 def is_disputed(order: Order) -> bool:
-    """Tell whether the payment of a gift is disputed or was taken back."""
+    """Tell whether the payment of a gift is disputed or was taken back.
+
+    Also a payment that brought to a balance what the gift was paid with from there.
+    """
     held = [Dispute.State.OPEN, Dispute.State.LOST]
-    return Dispute.objects.filter(payment__order=order, state__in=held).exists()
+    own = Dispute.objects.filter(payment__order=order, state__in=held)
+    return own.exists() or claims.holds_gift(order)
 
 
-def end_code(*, order: Order, now: datetime) -> None:
-    """Let a gift's code that nobody used be over; what is owed for it is staff's to write off."""
-    VoucherBatch.objects.filter(
-        vouchers__in=Voucher.objects.filter(used_at=None, pk__in=_vouchers_of(order))
-    ).update(expires_at=now)
+def end_code(*, order: Order, now: datetime) -> bool:
+    """Let a gift's code that nobody used be over; what is owed for it is staff's to write off.
+
+    One that nobody asked to see is made for that. Tells whether it ended: an order may buy no code,
+    and a code may have been used.
+    """
+    if order.kind != Order.Kind.GIFT or order.state != Order.State.FULFILLED:
+        return False
+    gift = _gift_of(order) or _made(order, codes.random_characters(), now)
+    if gift.voucher.used_at is not None or _is_over(gift, now):
+        return False
+    VoucherBatch.objects.filter(pk=gift.voucher.batch_id).update(expires_at=now)
+    return True
 
 
-def _vouchers_of(order: Order) -> QuerySet[Gift, int]:
-    return Gift.objects.filter(order=order).values_list("voucher", flat=True)
+def end_codes(*, dispute: Dispute, refunded: int, now: datetime, actor: Actor) -> None:
+    """Let codes be over that a dispute's money paid from a balance, as it is being lost.
+
+    The newest first, and no more than what is lost: what balances still hold of it is not.
+
+    Args:
+        refunded: How much of it was owed back, and went by the dispute.
+    """
+    sold, lost = claims.gifts_of(dispute.code)
+    lost -= refunded
+    for order, minor in sold:
+        if lost <= 0:
+            break
+        if end_code(order=order, now=now):
+            lost -= minor
+            audit.record(
+                now=now, actor=actor, action="gift.ended", subject=order.code, source=dispute.code
+            )
+
+
+def _gift_of(order: Order) -> Gift | None:
+    return Gift.objects.select_related("voucher__batch").filter(order=order).first()
+
+
+def _is_over(gift: Gift, now: datetime) -> bool:
+    ends_at = gift.voucher.batch.expires_at
+    return ends_at is not None and ends_at <= now
 
 
 def is_used(order: Order) -> bool:

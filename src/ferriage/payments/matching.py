@@ -14,7 +14,7 @@ from ferriage.core.actors import Actor
 from ferriage.core.compiled import Compiled, update
 from ferriage.core.db import writing
 from ferriage.orders.models import Order
-from ferriage.payments import disputes, inbox, refunding
+from ferriage.payments import early, inbox, refunding
 from ferriage.payments.capture import (
     Captured,
     change_once,
@@ -35,7 +35,14 @@ if TYPE_CHECKING:
     from ferriage.payments.models import ProviderAccount
 
 _BEGUN: Final = Payment.objects.select_related("order__subscription")
-_KEPT: Final = Compiled(1, lambda pk: InboxEvent.objects.select_related("account").filter(pk=pk))
+_KEPT: Final = Compiled(
+    3,
+    lambda pk, money, code: (
+        InboxEvent.objects.select_related("account")
+        .annotate(is_awaited=early.is_awaited(money, code))
+        .filter(pk=pk)
+    ),
+)
 _BY_CODE: Final = Compiled(2, lambda account, code: _BEGUN.filter(account=account, code=code))
 _BY_REF: Final = Compiled(2, lambda account, ref: _BEGUN.filter(account=account, provider_ref=ref))
 _BY_MONEY: Final = Compiled(
@@ -66,7 +73,7 @@ def handle(*, event: InboxEvent, now: datetime) -> str:
     if said.kind == "look" and event.handled_at is None:
         look(event.account, find(event.account, said), now)
     with writing():
-        event = _KEPT.get(event.pk)
+        event = _KEPT.get(event.pk, said.transaction_id, said.payment)
         if event.handled_at is not None:
             return "duplicate"
         outcome, payment = _do(event, said, now)
@@ -113,7 +120,11 @@ def _do(event: InboxEvent, said: Event, now: datetime) -> tuple[str, Payment | N
     assert event.account is not None  # noqa: S101 -- asserted by the caller
     if said.kind == "paid":
         captured = _capture(event.account, said, now)
+        if event.is_awaited:  # type: ignore[attr-defined]  # asked with it
+            early.catch_up(payment=captured.payment, said=said, now=now, actor=PROVIDER)
         return captured.outcome, captured.payment
+    if said.kind.startswith("dispute-") and said.dispute:
+        return _disputed(event.account, event, said, now)
     payment = find(event.account, said)
     if said.kind in {"refunded", "refund-failed"}:
         return _refunded(event.account, said, now), payment
@@ -126,9 +137,23 @@ def _do(event: InboxEvent, said: Event, now: datetime) -> tuple[str, Payment | N
     elif said.kind == "declined":
         # The payer may try again there: it stays begun, and is asked about as before.
         Payment.objects.filter(pk=payment.pk, state__in=BEGUN).update(reason=DECLINED)
-    elif said.kind.startswith("dispute-") and said.dispute:
-        disputes.take(account=event.account, payment=payment, said=said, now=now, actor=PROVIDER)
     return "noted", payment
+
+
+def _disputed(
+    account: ProviderAccount, event: InboxEvent, said: Event, now: datetime
+) -> tuple[str, Payment | None]:
+    """Do what is said of a dispute of money, which the provider names as it named it when it came.
+
+    What was begun may be another row than the money's, so our code is only asked for without a
+    name.
+    """
+    if said.transaction_id:
+        payment = _BOOKED.first(account.slug, said.transaction_id)
+    else:
+        payment = find(account, said)
+    outcome = early.dispute(event=event, said=said, payment=payment, now=now, actor=PROVIDER)
+    return outcome, payment
 
 
 def _refunded(account: ProviderAccount, said: Event, now: datetime) -> str:

@@ -139,7 +139,8 @@ class InboxEvent(models.Model):
     """What a provider or a member of staff said, as it came, before anything is done with it.
 
     An event of a provider's account holds the callback's body and headers, and what they mean.
-    Bodies may name the payer: `has_body` until they are forgotten.
+    Bodies may name the payer: `has_body` until they are forgotten. A dispute that was told before
+    its money came `awaits` it, by the provider's name of the money or by our code.
     """
 
     provider = models.CharField(max_length=16)
@@ -153,6 +154,7 @@ class InboxEvent(models.Model):
     handled_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=24, blank=True)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, null=True, related_name="+")
+    awaits = models.CharField(max_length=200, null=True)  # noqa: DJ001 -- its index holds only what awaits
 
     class Meta:
         db_table = "payments_inboxevent"
@@ -173,6 +175,11 @@ class InboxEvent(models.Model):
             models.Index(
                 fields=["received_at"], condition=Q(has_body=True), name="payments_inboxevent_body"
             ),
+            models.Index(
+                fields=["awaits"],
+                condition=Q(awaits__isnull=False),
+                name="payments_inboxevent_awaits",
+            ),
         ]
 
 
@@ -190,12 +197,20 @@ class RefusedCallbacks(models.Model):
         ]
 
 
+class _Refunds(models.Manager["Refund"]):
+    """All refunds but those in whose place others stand, which would count twice."""
+
+    def get_queryset(self) -> models.QuerySet[Refund]:
+        return super().get_queryset().exclude(state=Refund.State.REPLACED)
+
+
 class Refund(models.Model):
     """Money that goes back, against one payment and never above it.
 
     Where a provider over the net pays it back it is `sent` before the provider is asked, and
     `by_hand` when the provider says that it cannot; `note` is its word for why. `claim_url` is
-    where the customer says how to get it, where the provider leaves that to them.
+    where the customer says how to get it, where the provider leaves that to them. One is `replaced`
+    by two that sum to it where a dispute pays a part of it; `objects` leaves it out.
     """
 
     class State(models.TextChoices):
@@ -203,6 +218,7 @@ class Refund(models.Model):
         SENT = "sent", _("asked of the provider")
         BY_HAND = "by_hand", _("to be paid by hand")
         PAID = "paid", _("paid")
+        REPLACED = "replaced", _("in two parts")
 
     class Kind(models.TextChoices):
         NOT_SETTLED = "not_settled"
@@ -224,6 +240,8 @@ class Refund(models.Model):
     claim_url = models.URLField(max_length=2000, blank=True)
     ask_at = models.DateTimeField(null=True)
     asked = models.PositiveSmallIntegerField(default=0)
+
+    objects = _Refunds()
 
     class Meta:
         db_table = "payments_refund"

@@ -180,7 +180,8 @@ def _unpaid() -> Iterator[Finding]:
 
 
 def _overpaid() -> Iterator[Finding]:
-    sums = Payment.objects.annotate(back=Sum("refunds__amount_minor"))
+    counts = ~Q(refunds__state=Refund.State.REPLACED)
+    sums = Payment.objects.annotate(back=Sum("refunds__amount_minor", filter=counts))
     for payment in sums.filter(back__gt=F("received_minor")):
         yield Finding(payment.code, "more was refunded than came")
 

@@ -1,7 +1,7 @@
 """What one member of staff may not do alone with money above the limit: it waits for another one.
 
-Undoing a posting, crediting money to a balance, sending money back. Receipts and payouts have the
-same rule where they are entered.
+Undoing a posting, crediting money to a balance, sending money back, and what a customer brings
+along from another shop. Receipts and payouts have the same rule where they are entered.
 
 Source: docs/decisions/0058-second-person-for-corrections.md
 """
@@ -14,12 +14,14 @@ from django.db import IntegrityError
 from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
+from ferriage.arrivals import openings
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import StaleState
 from ferriage.core.money import Money, exponent
 from ferriage.ledger.models import LedgerTransaction, Transfer
 from ferriage.ledger.reversing import reverse
+from ferriage.orders.balance import balance_of
 from ferriage.payments import actions, suspense
 from ferriage.payments.capture import change_once
 from ferriage.payments.models import Payment, Proposal
@@ -28,6 +30,7 @@ from ferriage.payments.providers.bank.receipts import SecondPersonNeeded
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ferriage.accounts.models import Account
     from ferriage.core.actors import Actor
     from ferriage.orders.models import Order
 
@@ -83,6 +86,40 @@ def send_back(*, payment: Payment, limit: int, now: datetime, actor: Actor) -> P
     return None
 
 
+def bring(  # noqa: PLR0913 -- what an opening balance is made of
+    *,
+    account: Account,
+    order: Order | None = None,
+    money: Money,
+    source: str,
+    number: str,
+    reason: str,
+    limit: int,
+    now: datetime,
+    actor: Actor,
+) -> Proposal | None:
+    """Owe a customer what they held in another shop, or propose it.
+
+    Args:
+        order: By which of their orders the customer was found, for the second person to look at.
+        source: The other shop, by the name that its import has.
+        number: The customer's number there; it is kept as a hash.
+
+    Raises:
+        OpeningWrong: Something of it is missing.
+        CameBefore: What they held came over before.
+        StaleState: It was proposed before, and waits.
+    """
+    reason = reason.strip()
+    code = openings.named(source=source, number=number, money=money, reason=reason)
+    if _is_above(money, limit):
+        return _propose(
+            Kind.OPENING, code, money, now, actor, order=order, account=account, reason=reason
+        )
+    openings.bring(account=account, money=money, code=code, reason=reason, now=now, actor=actor)
+    return None
+
+
 def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
     """Do what was proposed, as another member of staff; refused whole where it cannot be done.
 
@@ -91,6 +128,7 @@ def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
         NotAssignable: The payer may be taking the money back, or took a part of it.
         StaleState: It was confirmed or dropped, or the money waits no more.
         NotReversible: The posting cannot be undone.
+        CameBefore: The opening balance came over meanwhile.
     """
     if actor.kind != "staff" or actor.is_called(proposal.entered_by):
         raise SecondPersonNeeded(
@@ -103,6 +141,15 @@ def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
         if proposal.kind == Kind.CORRECTION:
             posted = LedgerTransaction.objects.get(code=proposal.subject)
             reverse(transaction=posted, reason=proposal.reason, now=now, actor=actor)
+        elif proposal.balance is not None:
+            openings.bring(
+                account=proposal.balance.account,
+                money=Money(proposal.amount_minor, proposal.currency),
+                code=proposal.subject,
+                reason=proposal.reason,
+                now=now,
+                actor=actor,
+            )
         else:
             payment = Payment.objects.get(code=proposal.subject)
             _check_left(payment, proposal)
@@ -137,7 +184,7 @@ def drop(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
 def waiting() -> list[Proposal]:
     """Return what waits for a second person, oldest first."""
     still = Proposal.objects.filter(confirmed_at=None, dropped_at=None)
-    return list(still.select_related("order").order_by("pk"))
+    return list(still.select_related("order", "balance__account").order_by("pk"))
 
 
 def _propose(
@@ -148,14 +195,17 @@ def _propose(
     actor: Actor,
     *,
     order: Order | None = None,
+    account: Account | None = None,
     reason: str = "",
 ) -> Proposal:
     try:
         with writing():
+            balance = balance_of(account, money.currency) if account else None
             proposal = Proposal.objects.create(
                 kind=kind,
                 subject=subject,
                 order=order,
+                balance=balance,
                 reason=reason,
                 amount_minor=money.amount_minor,
                 currency=money.currency,

@@ -146,7 +146,8 @@ class Event:
         payment: The code of our payment, where the provider gives it back.
         provider_ref: The provider's name of what `start` began, where it says no code.
         transaction_id: The provider's own name of the money that came, the same in every event,
-            answer and settlement row that speaks of it. Money is booked once under it.
+            answer and settlement row that speaks of it. Money is booked once under it, and a
+            dispute that is told before it waits for it.
         money: What came, went back or is disputed; in the currency that the customer paid.
         payer_place: ISO 3166 code of where the payer presumably is; empty where nobody knows.
         refund: The code of our refund, in events of refunds.

@@ -139,6 +139,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-orders": EVERYBODY,
     "staff-order": EVERYBODY,
     "staff-order-shown": _form(OWNER, SUPPORT),
+    "staff-order-opening": _form(OWNER),
     "staff-ledger": MONEY,
     "staff-ledger-account": MONEY,
     "staff-ledger-source": MONEY,
@@ -248,6 +249,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-subscription-grant": _form(OWNER, SUPPORT),
     "staff-subscription-end": _form(OWNER, SUPPORT),
     "staff-subscription-refund": _form(OWNER, SUPPORT),
+    "staff-subscription-opening": _form(OWNER),
     "staff-device-remove": _form(OWNER, SUPPORT),
     # named people of closed services
     "staff-closed": MACHINES,

@@ -41,6 +41,10 @@ REASONS: Final[Mapping[str, object]] = {
     "topup-returned": _("top-up, sent back"),
     "balance-spent": _("paid for an order"),
     "balance-returned": _("unused time of an order"),
+    "credited": _("a payment that belonged to no order"),
+    "opening": _("brought along from before"),
+    "change": _("left over from a change of plan"),
+    "taken-back": _("a payment that was taken back"),
 }
 
 

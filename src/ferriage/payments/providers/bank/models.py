@@ -231,19 +231,24 @@ class HandReceipt(models.Model):
 class Proposal(models.Model):
     """What a member of staff wants to do with money above the limit; another one confirms it.
 
-    `subject` is the posting that is to be undone, or the payment that is to be credited or sent
-    back; `order` says whose balance it is credited to. What was proposed never changes.
+    `subject` is the posting that is to be undone, the payment that is to be credited or sent back,
+    or the code of an opening balance; `order` or `balance` says whose balance it is credited to.
+    What was proposed never changes.
     """
 
     class Kind(models.TextChoices):
         CORRECTION = "correction", _("undo a posting")
         CREDIT = "credit", _("credit money to a balance")
         REFUND = "refund", _("send money back")
+        OPENING = "opening", _("opening balance of a customer")
 
     code = CodeField("prp")
     kind = models.CharField(max_length=10, choices=Kind)
     subject = models.CharField(max_length=24)
     order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, null=True, related_name="+")
+    balance = models.ForeignKey(
+        "orders.Balance", on_delete=models.PROTECT, null=True, related_name="+"
+    )
     reason = models.CharField(max_length=200, blank=True)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
@@ -265,7 +270,11 @@ class Proposal(models.Model):
             models.CheckConstraint(
                 condition=Q(amount_minor__gt=0)
                 & ~Q(entered_by="")
-                & (Q(kind="credit", order__isnull=False) | ~Q(kind="credit")),
+                & (Q(kind="credit", order__isnull=False) | ~Q(kind="credit"))
+                & (
+                    (Q(kind="opening", balance__isnull=False) & ~Q(reason=""))
+                    | Q(~Q(kind="opening"), balance__isnull=True)
+                ),
                 name="payments_proposal_whole",
             ),
             models.CheckConstraint(

@@ -19,8 +19,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from ferriage.orders.models import Order
 from ferriage.payments import accounts, inbox, queries, seconds, settlement, suspense
-from ferriage.payments.models import Difference, Payment, ProviderAccount
+from ferriage.payments.models import Difference, Payment, Proposal, ProviderAccount
 from ferriage.payments.providers import registry
+from ferriage.plans.models import Subscription
 from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
 from ferriage.web.backoffice.words import WAITS
@@ -96,13 +97,22 @@ def worklist(request: StaffRequest) -> HttpResponse:
     since = request.now.date() - timedelta(days=REFUSED_DAYS)
     context = {
         "work": queries.worklist(request.now),
-        "proposals": seconds.waiting(),
+        "proposals": _proposals(),
         "accounts": ProviderAccount.objects.order_by("-enabled", "-pk"),
         "kinds": [(slug, kind.kind) for slug, kind in sorted(registry.KINDS.items())],
         "refused": inbox.refused_since(since),
         "days": REFUSED_DAYS,
     }
     return render(request, "backoffice/payments.html", context)
+
+
+def _proposals() -> list[tuple[Proposal, Subscription | None]]:
+    """Return what waits for a second person, with the first thing that its customer holds."""
+    waiting = seconds.waiting()
+    accounts = [one.balance.account_id for one in waiting if one.balance is not None]
+    held = Subscription.objects.filter(account__in=accounts).order_by("-pk")
+    first = {found.account_id: found for found in held}
+    return [(one, first.get(one.balance.account_id) if one.balance else None) for one in waiting]
 
 
 @sensitive_post_parameters()

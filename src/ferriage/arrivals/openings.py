@@ -1,0 +1,105 @@
+"""A balance that a customer brings along and that no file says: typed by staff, once.
+
+The customer is named as the importers name them, by the other shop and the number there, and kept
+as the same keyed hash. So nobody gets a balance by hand and by an import.
+
+Source: docs/decisions/0064-claims-on-money.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext_lazy as _
+
+from ferriage.arrivals.actions import OPENING
+from ferriage.arrivals.models import Arrival
+from ferriage.arrivals.queries import code_of_opening, reference_hash
+from ferriage.core import audit
+from ferriage.core.db import writing
+from ferriage.core.errors import FerriageError
+from ferriage.orders.balance import credit
+from ferriage.orders.balancemodels import OPENED
+from ferriage.orders.models import BalanceMove
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ferriage.accounts.models import Account
+    from ferriage.core.actors import Actor
+    from ferriage.core.money import Money
+
+LONGEST: Final = 40
+"""Characters of a shop's name and of a number there; and of a reason `LONGEST_REASON`."""
+LONGEST_REASON: Final = 200
+
+
+class OpeningWrong(FerriageError):
+    """An opening balance without a shop, a number, a reason or an amount."""
+
+    slug = "opening-wrong"
+    status = 422
+
+
+class CameBefore(FerriageError):
+    """What this customer of another shop held came over before."""
+
+    slug = "came-before"
+
+
+def named(*, source: str, number: str, money: Money, reason: str) -> str:
+    """Return the code under which the books will know an opening balance: the same each time.
+
+    Raises:
+        OpeningWrong: Something of it is missing or too long.
+        CameBefore: It came over by hand or with an import.
+    """
+    source, number, reason = source.strip(), number.strip(), reason.strip()
+    whole = 0 < len(source) <= LONGEST and 0 < len(number) <= LONGEST
+    if not whole or not 0 < len(reason) <= LONGEST_REASON or money.amount_minor <= 0:
+        raise OpeningWrong(
+            _("An opening balance needs a shop, a number there, an amount and a reason."),
+            _("Nothing was booked."),
+        )
+    code = code_of_opening(reference_hash(source, number))
+    _check_new(code)
+    return code
+
+
+def bring(
+    *, account: Account, money: Money, code: str, reason: str, now: datetime, actor: Actor
+) -> BalanceMove:
+    """Owe a customer what they held in another shop, against `equity:opening`; once.
+
+    Args:
+        code: As `named` returns it.
+
+    Raises:
+        CameBefore: It came over by hand or with an import.
+    """
+    with writing():
+        _check_new(code)
+        move = credit(
+            account=account, money=money, source_code=code, kind=OPENED, against=OPENING, now=now
+        )
+        audit.record(
+            now=now,
+            actor=actor,
+            action="balance.opened",
+            subject=code,
+            amount=str(money),
+            reason=reason,
+        )
+    return move
+
+
+def _check_new(code: str) -> None:
+    start = code.removeprefix("opn_")
+    if (
+        BalanceMove.objects.filter(source_code=code).exists()
+        or Arrival.objects.filter(customer_hash__startswith=start).exists()
+    ):
+        raise CameBefore(
+            _("This customer of the other shop came over before, with all that they held there."),
+            _("Look at the name of the shop and the number; nothing was booked."),
+        )
