@@ -12,8 +12,15 @@ from ferriage.core import codes
 from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
 from ferriage.payments import actions
-from ferriage.payments.models import Reseller, ResellerPayment, Voucher, VoucherBatch
-from ferriage.payments.providers.bank import booking, files
+from ferriage.payments.models import (
+    Reseller,
+    ResellerPayment,
+    StatementLine,
+    Voucher,
+    VoucherBatch,
+)
+from ferriage.payments.providers.bank import booking, files, receipts
+from ferriage.payments.providers.bank.actions import ReceiptWrong
 from ferriage.payments.providers.voucher import queries, resellers
 from ferriage.payments.providers.voucher.actions import BatchWrong, VoucherGone
 from ferriage.payments.providers.voucher.quota import QuotaPassed, ResellerWrong
@@ -193,6 +200,114 @@ def test_payment_by_statement_is_found_by_the_resellers_reference(
         "liabilities:vouchers": 4000,
     }
     assert_sound()
+
+
+def brought(till: Till, *entries: Entry) -> list[str]:
+    """Post a statement; returns what its lines came to."""
+    account = files.add_account(
+        name="Everyday", number=IBAN, currency="CNY", now=till.now, actor=OWNER
+    )
+    data = camt(list(entries), currency="CNY", opening=0)
+    file = files.upload(account=account, name="a", data=data, now=till.now, actor=OWNER)
+    booking.post_file(file=file, now=till.now, actor=OWNER)
+    return list(StatementLine.objects.order_by("pk").values_list("outcome", flat=True))
+
+
+def by_hand(till: Till, kiosk: Reseller, minor: int = 2000, limit: int = 500) -> ResellerPayment:
+    return resellers.book_by_hand(
+        reseller=kiosk,
+        money=Money(minor, "CNY"),
+        transaction_id="n1 000001",
+        limit=limit,
+        now=till.now,
+        actor=OWNER,
+    )
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_payment_that_was_booked_by_hand_is_not_booked_again_by_the_statement(
+    till: Till, kiosk: Reseller, *, quoted: bool
+) -> None:
+    issue(till, kiosk, 5)
+    by_hand(till, kiosk)
+    text = kiosk.reference if quoted else "march"
+
+    outcomes = brought(
+        till,
+        Entry(minor=2000, text=text, reference="N1000001"),
+        Entry(minor=2000, text="somebody else", reference="N1000001"),
+        Entry(minor=100, text="less", reference="N1000001"),
+    )
+
+    # Not every bank's numbers are unique: one line is what was booked, and no other one.
+    assert outcomes == ["duplicate", "unallocated", "unallocated"]
+    assert books() == {
+        "assets:bank": 4100,
+        OWED: 2000,
+        "liabilities:unallocated": 2100,
+        "liabilities:vouchers": 4000,
+    }
+    assert_sound()
+
+
+def test_payment_that_a_statement_brought_is_not_booked_by_hand(
+    till: Till, kiosk: Reseller
+) -> None:
+    issue(till, kiosk, 5)
+    outcomes = brought(till, Entry(minor=2000, text=kiosk.reference, reference="N1000001"))
+
+    with pytest.raises(ResellerWrong, match="booked before"):
+        by_hand(till, kiosk)
+    with pytest.raises(ReceiptWrong, match="no customer paid it"):
+        enter(till, "N1000001")
+
+    assert outcomes == ["reseller"]
+    assert books() == {"assets:bank": 2000, OWED: 2000, "liabilities:vouchers": 4000}
+
+
+def enter(till: Till, number: str) -> None:
+    receipts.enter(
+        kind="transfer",
+        reference="",
+        transaction_id=number,
+        money=Money(2000, "CNY"),
+        limit=500,
+        store_dir=till.shop.yard.store,
+        now=till.now,
+        actor=OWNER,
+    )
+
+
+def test_payment_typed_on_one_page_is_not_booked_on_the_other(till: Till, kiosk: Reseller) -> None:
+    issue(till, kiosk, 5)
+    by_hand(till, kiosk)
+    enter(till, "other")
+
+    with pytest.raises(ReceiptWrong, match="no customer paid it"):
+        enter(till, "N1000001")
+    with pytest.raises(ResellerWrong, match="booked before"):
+        resellers.book_by_hand(
+            reseller=kiosk,
+            money=Money(2000, "CNY"),
+            transaction_id="OTHER",
+            limit=500,
+            now=till.now,
+            actor=OWNER,
+        )
+
+    assert books()["assets:bank"] == 4000
+
+
+def test_payment_above_the_limit_is_a_receipt_with_a_second_person(
+    till: Till, kiosk: Reseller
+) -> None:
+    issue(till, kiosk, 5)
+
+    with pytest.raises(ResellerWrong, match="second person"):
+        by_hand(till, kiosk, 2001, limit=20)
+    by_hand(till, kiosk, 2000, limit=20)
+
+    assert books()[OWED] == 2000
 
 
 def test_money_that_came_without_the_reference_is_given_to_its_reseller_once(

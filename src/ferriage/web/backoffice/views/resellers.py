@@ -201,10 +201,11 @@ def paid(request: StaffRequest, code: str) -> HttpResponse:
     found = row(Reseller, code)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
-        resellers.book_payment(
+        resellers.book_by_hand(
             reseller=found,
             money=typed["money"],
             transaction_id=typed["transaction_id"],
+            limit=settings.FERRIAGE.shop.receipt_limit,
             note=typed["note"],
             now=request.now,
             actor=request.staff.actor,
