@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from ferriage.payments.models import ResellerPayment
+    from ferriage.payments.models import ResellerPayment, SettlementLine
     from ferriage.payments.providers.bank.models import BankStatement
 
 State = StatementLine.State
@@ -145,10 +145,7 @@ def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
     if paid := _paid_by_hand(line):
         _done(line, "duplicate", now, note=paid.code)
         return
-    sent = payouts.sent(line.account, [line.booked_on])
-    if row := payouts.arrived(
-        text=line.text, minor=line.amount_minor, on=line.booked_on, among=sent
-    ):
+    if row := _payout(line):
         _done(line, payouts.OUTCOME, now, note=row.code)
         return
     refund = _named_refund(line, Refund.State.PAID) if line.is_return else None
@@ -169,6 +166,17 @@ def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
         actor=actor,
     )
     _done(line, captured.outcome, now, payment=captured.payment)
+
+
+def _payout(line: StatementLine) -> SettlementLine | None:
+    """Return the payout of a provider that a line is; who quotes a reference pays what they owe."""
+    sent = payouts.sent(line.account, [line.booked_on])
+    row = payouts.arrived(text=line.text, minor=line.amount_minor, on=line.booked_on, among=sent)
+    if row is None:
+        return None
+    found = references.found_in(line.text)
+    quoted = Payment.objects.filter(reference__in=found).exists()
+    return None if quoted or Reseller.objects.filter(reference__in=found).exists() else row
 
 
 def _from_reseller(line: StatementLine, now: datetime, actor: Actor) -> bool:
