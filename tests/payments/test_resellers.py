@@ -11,10 +11,11 @@ from django.db import DatabaseError, connection, transaction
 from ferriage.core import codes
 from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
-from ferriage.payments import actions
+from ferriage.payments import actions, disputes, recalls
 from ferriage.payments.models import (
     Reseller,
     ResellerPayment,
+    ResellerReturn,
     StatementLine,
     Voucher,
     VoucherBatch,
@@ -334,6 +335,45 @@ def test_money_that_came_without_the_reference_is_given_to_its_reseller_once(
     assert check() == []
 
 
+# --- money that a bank took back --------------------------------------------------------------
+
+
+def test_payment_that_its_bank_took_back_for_good_is_owed_again(
+    till: Till, kiosk: Reseller
+) -> None:
+    issue(till, kiosk, 5)
+    came = till.receive("kiosk, march", 3000).payment
+    resellers.apply_unallocated(payment=came, reseller=kiosk, now=till.now, actor=OWNER)
+    came.refresh_from_db()
+    parts = [
+        recalls.take_back(
+            payment=came,
+            money=Money(minor, "CNY"),
+            reference=f"L-{minor}",
+            from_account="assets:bank",
+            now=till.now,
+            actor=OWNER,
+        )
+        for minor in (2000, 1000)
+    ]
+    still = queries.held(kiosk).owed_minor
+
+    for dispute in parts:
+        disputes.lose(dispute=dispute, now=till.now, actor=OWNER)
+
+    assert still == 1000
+    assert queries.held(kiosk) == queries.Held(4000, 5)
+    assert books() == {OWED: 4000, "liabilities:vouchers": 4000}
+    march, april = queries.month(kiosk, 2026, 3), queries.month(kiosk, 2026, 4)
+    figures = (march.paid_minor, march.returned_minor, march.closing_minor, april.opening_minor)
+    assert figures == (3000, 3000, 4000, 4000)
+    assert list(ResellerReturn.objects.order_by("pk").values_list("amount_minor", flat=True)) == [
+        2000,
+        1000,
+    ]
+    assert check() == []
+
+
 # --- taken back, expired, written off ---------------------------------------------------------
 
 
@@ -433,13 +473,21 @@ def test_taken_back_code_cannot_be_used_by_anybody_with_the_database(till: Till)
         )
 
 
-@pytest.mark.parametrize("table", ["payments_resellerpayment", "payments_batchreversal"])
+@pytest.mark.parametrize(
+    "table", ["payments_resellerpayment", "payments_batchreversal", "payments_resellerreturn"]
+)
 def test_what_was_paid_or_taken_back_is_append_only(
     till: Till, kiosk: Reseller, table: str
 ) -> None:
     made = issue(till, kiosk, 2)
     pay(till, kiosk, 800)
     void(till, made.batch, made.codes[0])
+    came = till.receive("kiosk", 100).payment
+    issue(till, kiosk, 1)
+    resellers.apply_unallocated(payment=came, reseller=kiosk, now=till.now, actor=OWNER)
+    taken = {"reference": "L-1", "from_account": "assets:bank", "now": till.now, "actor": OWNER}
+    recall = recalls.take_back(payment=came, money=Money(100, "CNY"), **taken)  # type: ignore[arg-type] -- typed above
+    disputes.lose(dispute=recall, now=till.now, actor=OWNER)
 
     for change in (f"UPDATE {table} SET amount_minor = 1", f"DELETE FROM {table}"):  # noqa: S608 -- of this test's own words
         with (

@@ -317,6 +317,7 @@ from ferriage.payments.providers.voucher.models import (  # noqa: E402 -- the sa
     Gift,
     Reseller,
     ResellerPayment,
+    ResellerReturn,
     Voucher,
     VoucherBatch,
 )
@@ -337,6 +338,7 @@ __all__ = [
     "RefusedCallbacks",
     "Reseller",
     "ResellerPayment",
+    "ResellerReturn",
     "SettlementLine",
     "StatementFile",
     "StatementLine",

@@ -318,6 +318,9 @@ def csv_of(told: queries.Month) -> HttpResponse:
         for payment in told.payments
     ]
     last = told.end.date()
+    if told.returned_minor:
+        back = _decimal(told.returned_minor, currency)
+        lines.append(("paid and returned", "", last, "", "", back))
     lines += [
         ("taken back", "", last, told.void_codes, "", _decimal(-told.void_minor, currency)),
         ("redeemed", "", last, told.redeemed_codes, "", ""),
