@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.money import Money
@@ -235,3 +237,20 @@ def test_what_staff_typed_and_what_resellers_owe(till: Till, account: BankAccoun
     )
 
     assert [word for word, _why in told] == ["duplicate", "reseller", "unallocated"]
+
+
+def test_preview_asks_as_often_for_ten_lines_as_for_one(till: Till, account: BankAccount) -> None:
+    references = [asked(till)[1] for _number in range(10)]
+    counts = []
+    for number in (1, 10):
+        paid = [
+            Entry(minor=PRICE, text=reference, payer_iban=iban)
+            for reference, iban in zip(references[:number], [ABROAD, HERE] * 5, strict=False)
+        ]
+        data = camt(paid, currency="CNY", version="08")
+        file = files.upload(account=account, name="m", data=data, now=till.now, actor=OWNER)
+        with CaptureQueriesContext(connection) as done:
+            queries.preview(file, presumed_place="SE", now=till.now)
+        counts.append(len(done))
+
+    assert counts[0] == counts[1]
