@@ -89,7 +89,7 @@ def test_receipt_typed_twice_is_booked_once(olga: Client, shop: Shop, now: datet
         ({"amount": "9.99"}, "less than the order asks for"),
         ({"amount": "11"}, "more than the order asks for"),
         ({"currency": "EUR"}, "of another currency"),
-        ({"reference": "thanks"}, "mistake in it"),
+        ({"reference": "thanks"}, "it quotes no reference"),
     ],
 )
 def test_money_that_fits_no_order_is_kept_and_can_be_sent_back(

@@ -87,6 +87,18 @@ def test_coupon_that_makes_no_sense_is_refused(olga: Client, changes: dict[str, 
     assert Coupon.objects.count() == 0
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"percent": "5", "amount": "5", "currency": ""}, "per cent or an amount, and leave the"),
+        ({"percent": "", "amount": "5", "currency": ""}, "Say which currency the amount is in"),
+        ({"percent": "", "amount": "5", "currency": "XXX"}, "No currency has this code."),
+    ],
+)
+def test_refused_coupon_says_what_to_do(olga: Client, changes: dict[str, str], says: str) -> None:
+    assert says in text(make(olga, **changes))
+
+
 def test_list_of_coupons_asks_as_often_for_three_as_for_one(olga: Client, shop: Shop) -> None:
     counts = []
     for words in (["one"], ["two", "three"]):

@@ -91,12 +91,31 @@ def test_upload_shows_what_it_would_do_and_posting_does_it(
     assert "3 new of 3 lines" in preview
     assert "Take the opening balance of 900.00 CNY into the books" in preview
     assert (state_before, lines_before) == ("open", 0)
-    assert "The statement is posted." in posted.content.decode()
+    assert (
+        "The statement is posted: 1 × the bank&#x27;s fee; 1 × paid its order; 1 × waits for you."
+    ) in text(posted)  # type: ignore[arg-type]
     order.refresh_from_db()
     assert order.state == "fulfilled"
     assert balance("assets:bank", "CNY") == 90000 + 1000 - 390
     assert "Rent March" in index
     assert '<td class="num" data-label="Difference">none</td>' in index
+
+
+def test_preview_says_what_an_order_cannot_take_and_why(
+    olga: Client, shop: Shop, now: datetime, account: BankAccount
+) -> None:
+    _order, reference = ordered(shop, now)
+    paid = Entry(minor=1000, text=f"ferry {reference}", reference="R-1")
+
+    preview = text(upload(olga, account, camt([paid], currency="CNY")))
+    address = reverse("staff-statement-post", args=[StatementFile.objects.get().code])
+    posted = text(olga.post(address, follow=True))  # type: ignore[arg-type]
+
+    assert (
+        "its order cannot take it: refund "
+        "(the payment came from a place where this may not be sold)"
+    ) in preview
+    assert "The statement is posted: 1 × its order could not take it: refund queued." in posted
 
 
 def test_uploading_it_again_says_that_it_was_posted(olga: Client, account: BankAccount) -> None:

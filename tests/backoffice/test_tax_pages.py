@@ -15,7 +15,7 @@ from people import logged_in, make_staff
 from dearer import GB, held_by, sell_packs, use
 from ferriage.approvals.models import Party
 from ferriage.orders.models import Document, Order, TaxRate, TaxSetup
-from taxed import charge
+from taxed import charge, set_up
 from till import books
 
 if TYPE_CHECKING:
@@ -64,6 +64,17 @@ def test_owner_says_who_sells(olga: Client, till: Till) -> None:
     assert (setup.home_place, setup.regime, setup.also_places) == ("DE", "oss", ["GB", "CH"])
     assert "DE136695976" in text(olga, "/staff/tax/")
     assert 'value="DE136695976"' in text(olga, "/staff/tax/setup/")
+
+
+@pytest.mark.parametrize(("regime", "shown"), [("small", True), ("domestic", False)])
+def test_sentence_is_shown_where_it_is_printed(
+    olga: Client, till: Till, regime: str, *, shown: bool
+) -> None:
+    set_up(till.now, regime=regime, exempt_sentence="Small business: no tax is charged.")
+
+    page = text(olga, "/staff/tax/")
+
+    assert ("Small business: no tax is charged." in page) is shown
 
 
 def test_setup_without_a_number_is_refused_with_what_to_do(olga: Client, till: Till) -> None:

@@ -24,7 +24,7 @@ from ferriage.ledger.actions.closing import close
 from ferriage.ledger.models import ChainLink, LedgerTransaction, MonthFlow, Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.django_db
 
@@ -123,6 +123,13 @@ def test_spoiled_file_is_found_and_the_entry_named(
     _post(1, 2, 3, 4)
 
     assert _found(spoil(_lines()))[0] == finding
+
+
+@pytest.mark.parametrize("form", [export.csv, export.beancount])
+def test_other_export_is_named_as_none_of_the_chain(form: Callable[[], Iterator[str]]) -> None:
+    _post(1, 2, 3)
+
+    assert _found([f"{line}\n" for line in form()]) == [verify.NO_CHAIN]
 
 
 def test_every_single_byte_counts() -> None:

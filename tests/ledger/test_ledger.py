@@ -210,6 +210,33 @@ def test_bean_check_accepts_services_of_any_short_name_and_currency(
     assert _bean_check(path).returncode == 0
 
 
+def test_bean_check_accepts_accounts_that_stand_below_others(now: datetime, tmp_path: Path) -> None:
+    names = ["assets:bank", "assets:bank:wrycy", "assets:bank:wrycy:test", "assets:bank-2"]
+    names += ["assets:stripe", "assets:stripe:test", "assets:receivable:kiosk"]
+    for number, name in enumerate(names):
+        for month in range(2):
+            post(
+                source_code=f"ord_{number}_{month}",
+                kind="receipt",
+                transfers=[
+                    _line(name, "liabilities:unearned", 100 * 2**number + month, currency)
+                    for currency in ("CNY", "EUR")[: 1 + number % 2]
+                ],
+                description="came",
+                now=now + timedelta(days=35 * month),
+            )
+    path = tmp_path / "below.beancount"
+    text = "\n".join(export.beancount()) + "\n"
+    path.write_text(text)
+
+    assert _bean_check(path).stderr == ""
+    assert _bean_check(path).returncode == 0
+    # 2 months of 1.00, 2.00 and 4.00, and 0.01 more in the second: the parent's are its children's.
+    assert "balance Assets:Bank  14.03 CNY" in text
+    assert "balance Assets:Bank:Wrycy  12.02 CNY" in text
+    assert "balance Assets:Bank:Wrycy  4.01 EUR" in text
+
+
 def test_csv_has_a_line_a_transfer(now: datetime) -> None:
     _sale(now)
 

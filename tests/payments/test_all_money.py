@@ -49,7 +49,15 @@ from ferriage.orders.models import Balance, BalanceClaim, BalanceHold, Document,
 from ferriage.orders.refunds import Rules, by_rules, quote
 from ferriage.payments import actions, disputes, gifts, recalls, settlement, tasks, topups
 from ferriage.payments.closing import close_month
-from ferriage.payments.models import Dispute, Payment, Refund, StatementLine, Voucher, VoucherBatch
+from ferriage.payments.models import (
+    Dispute,
+    Payment,
+    Refund,
+    ResellerReturn,
+    StatementLine,
+    Voucher,
+    VoucherBatch,
+)
 from ferriage.payments.providers.bank import booking, files
 from ferriage.payments.providers.voucher import queries as vouchers
 from ferriage.payments.providers.voucher import resellers
@@ -716,7 +724,8 @@ class AllMoney(RuleBasedStateMachine):
             = unearned + refunds + unallocated + credits + vouchers + tax + partners' + earned
               + what went: refunds paid, disputes lost, tax and shares paid over, fees kept
 
-        What came again after a bank took it was received twice and had gone once.
+        What came again after a bank took it was received twice and had gone once. So is what a
+        reseller owes again.
         """
         held: Sums[tuple[str, str]] = Sums()
         for row in queries.trial_balance():
@@ -729,6 +738,8 @@ class AllMoney(RuleBasedStateMachine):
                 for number, money in self.said.items()
                 if number in numbers and money.currency == currency
             )
+            returned = ResellerReturn.objects.filter(payment__currency=currency)
+            came += returned.aggregate(total=Sum("amount_minor"))["total"] or 0
             went = self.lost[currency] + sum(
                 rows.filter(currency=currency).aggregate(total=Sum("amount_minor"))["total"] or 0
                 for rows in (

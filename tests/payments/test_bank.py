@@ -147,8 +147,10 @@ def test_money_that_does_not_fit_waits_on_the_worklist(
     ("reference", "reason"),
     [
         (UNKNOWN, "unknown-reference"),
-        ("rent for march", "reference-mistyped"),
-        ("", "reference-mistyped"),
+        ("ferry 1N40A4KJ4X", "reference-mistyped"),
+        ("rent for march", "no-reference"),
+        ("hello ferry", "no-reference"),
+        ("", "no-reference"),
     ],
 )
 def test_money_nobody_asked_for_waits_on_the_worklist(

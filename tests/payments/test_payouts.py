@@ -41,7 +41,11 @@ def pay_out(counter: Counter) -> None:
 def post(counter: Counter, account: BankAccount, *entries: Entry) -> list[tuple[int, str]]:
     data = camt(list(entries), currency="CNY", opening=0)
     file = files.upload(account=account, name="a", data=data, now=counter.now, actor=OWNER)
-    told = [line.expected for preview in queries.preview(file) for line in preview.lines]
+    told = [
+        line.expected
+        for preview in queries.preview(file, now=counter.now)
+        for line in preview.lines
+    ]
     booking.post_file(file=file, now=counter.now, actor=OWNER)
     lines = StatementLine.objects.order_by("pk").values_list("outcome", flat=True)
     assert [("payout" in words) for words in told] == [outcome == "payout" for outcome in lines]
@@ -72,6 +76,25 @@ def test_other_money_is_no_payout(
 
     assert came == [(minor, "unallocated")]
     assert books()["assets:bank"] == PAID_OUT + minor
+
+
+def test_payer_who_quotes_a_reference_is_no_payout(counter: Counter, account: BankAccount) -> None:
+    till = counter.till
+    counter.line("row_out", "payout", "po_17", -1000)
+    settlement.read_books(account=counter.account, now=counter.now)
+    order = till.order()
+    text = f"{till.transfer(order).reference} as by {StandIn.slug} last time"
+
+    came = post(
+        counter,
+        account,
+        Entry(minor=1000, text=text, reference="1", payer_iban=""),
+        Entry(minor=1000, text="po_17", reference="2"),
+    )
+
+    order.refresh_from_db()
+    assert came == [(1000, "settled"), (1000, "payout")]
+    assert order.state == "fulfilled"
 
 
 def test_one_payout_is_one_line(counter: Counter, account: BankAccount) -> None:

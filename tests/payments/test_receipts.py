@@ -14,7 +14,13 @@ from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
 from ferriage.payments import actions, tasks
 from ferriage.payments.capture import Captured
-from ferriage.payments.models import HandReceipt, InboxEvent, Payment
+from ferriage.payments.models import (
+    BankAccount,
+    HandReceipt,
+    InboxEvent,
+    Payment,
+    StatementLine,
+)
 from ferriage.payments.providers.bank import booking, files, receipts
 from ferriage.payments.providers.bank.actions import ReceiptWrong
 from statement_files import IBAN, Entry, camt
@@ -197,6 +203,83 @@ def test_number_that_a_statement_brought_is_not_booked_again(till: Till) -> None
     booking.post_file(file=file, now=till.now, actor=OWNER)
 
     again = enter(till)
+
+    assert isinstance(again, Captured)
+    assert again.outcome == "duplicate"
+    assert books() == {"assets:bank": PRICE, "liabilities:unallocated": PRICE}
+
+
+def brought(till: Till, entry: Entry, version: str = "08") -> StatementLine:
+    """Post a statement with one line."""
+    account = BankAccount.objects.first() or files.add_account(
+        name="Everyday", number=IBAN, currency="CNY", now=till.now, actor=OWNER
+    )
+    data = camt([entry], currency="CNY", opening=0, version=version)
+    file = files.upload(account=account, name="a", data=data, now=till.now, actor=OWNER)
+    booking.post_file(file=file, now=till.now, actor=OWNER)
+    return StatementLine.objects.latest("pk")
+
+
+def test_receipt_that_waits_is_not_booked_beside_the_statement_that_came_first(
+    till: Till,
+) -> None:
+    order, reference = asked(till)
+    receipt = enter(till, 5000, reference=reference, transaction_id="T 1x", file=PHOTO)
+    assert isinstance(receipt, HandReceipt)
+    line = brought(till, Entry(minor=5000, text=reference, reference="T1X", payer_iban=""))
+
+    captured = receipts.confirm(receipt=receipt, now=till.now, actor=SECOND)
+
+    order.refresh_from_db()
+    receipt.refresh_from_db()
+    assert (line.outcome, captured.outcome) == ("settled", "duplicate")
+    assert (captured.payment, receipt.payment) == (line.payment, line.payment)
+    assert books() == {"assets:bank": 5000, "liabilities:unearned": 5000}
+    assert_sound()
+
+
+def test_worker_does_not_book_a_confirmed_receipt_that_a_statement_brought(till: Till) -> None:
+    _order, receipt = waiting(till)
+    line = brought(till, Entry(minor=5000, text="no reference", reference="t-1"))
+    HandReceipt.objects.filter(pk=receipt.pk).update(confirmed_by="vera", confirmed_at=till.now)
+
+    ran = [tasks.run(till.now), tasks.run(till.now)]
+
+    receipt.refresh_from_db()
+    assert (ran, receipt.payment) == ([1, 0], line.payment)
+    assert books() == {"assets:bank": 5000, "liabilities:unallocated": 5000}
+
+
+def test_receipt_that_came_with_another_amount_is_not_confirmed_and_can_be_dropped(
+    till: Till,
+) -> None:
+    _order, receipt = waiting(till)
+    brought(till, Entry(minor=4999, text="x", reference="T-1"))
+
+    with pytest.raises(ReceiptWrong, match=r"49\.99 CNY"):
+        receipts.confirm(receipt=receipt, now=till.now, actor=SECOND)
+    receipts.drop(receipt=receipt, now=till.now, actor=SECOND)
+
+    assert books() == {"assets:bank": 4999, "liabilities:unallocated": 4999}
+
+
+@pytest.mark.parametrize(("first", "then"), [("ab-1", "AB-1"), ("N 1 77", "n177")])
+def test_number_is_the_same_in_any_case_and_with_blanks(till: Till, first: str, then: str) -> None:
+    outcomes = [enter(till, transaction_id=number) for number in (first, then)]
+    line = brought(till, Entry(minor=PRICE, text="x", reference=then))
+
+    assert [one.outcome for one in outcomes if isinstance(one, Captured)] == [
+        "unallocated",
+        "duplicate",
+    ]
+    assert line.outcome == "duplicate"
+    assert books() == {"assets:bank": PRICE, "liabilities:unallocated": PRICE}
+
+
+def test_number_of_a_statement_is_known_however_it_is_typed(till: Till) -> None:
+    brought(till, Entry(minor=PRICE, text="x", reference="Ab 17"))
+
+    again = enter(till, transaction_id="aB17")
 
     assert isinstance(again, Captured)
     assert again.outcome == "duplicate"

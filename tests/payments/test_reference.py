@@ -9,6 +9,7 @@ from ferriage.payments.providers.bank.reference import (
     LENGTH,
     found_in,
     is_reference,
+    looks_tried,
 )
 
 # Fixed, so that every worker of xdist collects the same tests.
@@ -46,3 +47,26 @@ def test_any_text_is_read_without_a_fault(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "rent", GIVEN[:-1], "!" * LENGTH, "U" * LENGTH])
 def test_text_without_a_reference_has_none(text: str) -> None:
     assert found_in(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "tried"),
+    [
+        (f"our ref. {GIVEN[:-1]}X", True),
+        (f"{GIVEN[:-1]}", True),
+        (f"{GIVEN}7 thanks", True),
+        (codes.grouped(GIVEN[:-1] + "X").lower(), True),
+        (codes.grouped(GIVEN[:-1] + "X").replace("-", " "), True),
+        ("for the vpn", False),
+        ("hello ferry", False),
+        ("vpn for 2 phones", False),
+        ("paid on 2026-03-02", False),
+        ("tel 0049891234", False),
+        ("subscription", False),
+        ("", False),
+    ],
+)
+def test_text_that_holds_no_reference_is_told_from_a_mistyped_one(
+    text: str, *, tried: bool
+) -> None:
+    assert looks_tried(text) is tried

@@ -11,9 +11,17 @@ from django.db import DatabaseError, connection, transaction
 from ferriage.core import codes
 from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
-from ferriage.payments import actions
-from ferriage.payments.models import Reseller, ResellerPayment, Voucher, VoucherBatch
-from ferriage.payments.providers.bank import booking, files
+from ferriage.payments import actions, disputes, recalls
+from ferriage.payments.models import (
+    Reseller,
+    ResellerPayment,
+    ResellerReturn,
+    StatementLine,
+    Voucher,
+    VoucherBatch,
+)
+from ferriage.payments.providers.bank import booking, files, receipts
+from ferriage.payments.providers.bank.actions import ReceiptWrong
 from ferriage.payments.providers.voucher import queries, resellers
 from ferriage.payments.providers.voucher.actions import BatchWrong, VoucherGone
 from ferriage.payments.providers.voucher.quota import QuotaPassed, ResellerWrong
@@ -195,6 +203,114 @@ def test_payment_by_statement_is_found_by_the_resellers_reference(
     assert_sound()
 
 
+def brought(till: Till, *entries: Entry) -> list[str]:
+    """Post a statement; returns what its lines came to."""
+    account = files.add_account(
+        name="Everyday", number=IBAN, currency="CNY", now=till.now, actor=OWNER
+    )
+    data = camt(list(entries), currency="CNY", opening=0)
+    file = files.upload(account=account, name="a", data=data, now=till.now, actor=OWNER)
+    booking.post_file(file=file, now=till.now, actor=OWNER)
+    return list(StatementLine.objects.order_by("pk").values_list("outcome", flat=True))
+
+
+def by_hand(till: Till, kiosk: Reseller, minor: int = 2000, limit: int = 500) -> ResellerPayment:
+    return resellers.book_by_hand(
+        reseller=kiosk,
+        money=Money(minor, "CNY"),
+        transaction_id="n1 000001",
+        limit=limit,
+        now=till.now,
+        actor=OWNER,
+    )
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_payment_that_was_booked_by_hand_is_not_booked_again_by_the_statement(
+    till: Till, kiosk: Reseller, *, quoted: bool
+) -> None:
+    issue(till, kiosk, 5)
+    by_hand(till, kiosk)
+    text = kiosk.reference if quoted else "march"
+
+    outcomes = brought(
+        till,
+        Entry(minor=2000, text=text, reference="N1000001"),
+        Entry(minor=2000, text="somebody else", reference="N1000001"),
+        Entry(minor=100, text="less", reference="N1000001"),
+    )
+
+    # Not every bank's numbers are unique: one line is what was booked, and no other one.
+    assert outcomes == ["duplicate", "unallocated", "unallocated"]
+    assert books() == {
+        "assets:bank": 4100,
+        OWED: 2000,
+        "liabilities:unallocated": 2100,
+        "liabilities:vouchers": 4000,
+    }
+    assert_sound()
+
+
+def test_payment_that_a_statement_brought_is_not_booked_by_hand(
+    till: Till, kiosk: Reseller
+) -> None:
+    issue(till, kiosk, 5)
+    outcomes = brought(till, Entry(minor=2000, text=kiosk.reference, reference="N1000001"))
+
+    with pytest.raises(ResellerWrong, match="booked before"):
+        by_hand(till, kiosk)
+    with pytest.raises(ReceiptWrong, match="no customer paid it"):
+        enter(till, "N1000001")
+
+    assert outcomes == ["reseller"]
+    assert books() == {"assets:bank": 2000, OWED: 2000, "liabilities:vouchers": 4000}
+
+
+def enter(till: Till, number: str) -> None:
+    receipts.enter(
+        kind="transfer",
+        reference="",
+        transaction_id=number,
+        money=Money(2000, "CNY"),
+        limit=500,
+        store_dir=till.shop.yard.store,
+        now=till.now,
+        actor=OWNER,
+    )
+
+
+def test_payment_typed_on_one_page_is_not_booked_on_the_other(till: Till, kiosk: Reseller) -> None:
+    issue(till, kiosk, 5)
+    by_hand(till, kiosk)
+    enter(till, "other")
+
+    with pytest.raises(ReceiptWrong, match="no customer paid it"):
+        enter(till, "N1000001")
+    with pytest.raises(ResellerWrong, match="booked before"):
+        resellers.book_by_hand(
+            reseller=kiosk,
+            money=Money(2000, "CNY"),
+            transaction_id="OTHER",
+            limit=500,
+            now=till.now,
+            actor=OWNER,
+        )
+
+    assert books()["assets:bank"] == 4000
+
+
+def test_payment_above_the_limit_is_a_receipt_with_a_second_person(
+    till: Till, kiosk: Reseller
+) -> None:
+    issue(till, kiosk, 5)
+
+    with pytest.raises(ResellerWrong, match="second person"):
+        by_hand(till, kiosk, 2001, limit=20)
+    by_hand(till, kiosk, 2000, limit=20)
+
+    assert books()[OWED] == 2000
+
+
 def test_money_that_came_without_the_reference_is_given_to_its_reseller_once(
     till: Till, kiosk: Reseller
 ) -> None:
@@ -216,6 +332,45 @@ def test_money_that_came_without_the_reference_is_given_to_its_reseller_once(
         "liabilities:unallocated": 4001,
         "liabilities:vouchers": 4000,
     }
+    assert check() == []
+
+
+# --- money that a bank took back --------------------------------------------------------------
+
+
+def test_payment_that_its_bank_took_back_for_good_is_owed_again(
+    till: Till, kiosk: Reseller
+) -> None:
+    issue(till, kiosk, 5)
+    came = till.receive("kiosk, march", 3000).payment
+    resellers.apply_unallocated(payment=came, reseller=kiosk, now=till.now, actor=OWNER)
+    came.refresh_from_db()
+    parts = [
+        recalls.take_back(
+            payment=came,
+            money=Money(minor, "CNY"),
+            reference=f"L-{minor}",
+            from_account="assets:bank",
+            now=till.now,
+            actor=OWNER,
+        )
+        for minor in (2000, 1000)
+    ]
+    still = queries.held(kiosk).owed_minor
+
+    for dispute in parts:
+        disputes.lose(dispute=dispute, now=till.now, actor=OWNER)
+
+    assert still == 1000
+    assert queries.held(kiosk) == queries.Held(4000, 5)
+    assert books() == {OWED: 4000, "liabilities:vouchers": 4000}
+    march, april = queries.month(kiosk, 2026, 3), queries.month(kiosk, 2026, 4)
+    figures = (march.paid_minor, march.returned_minor, march.closing_minor, april.opening_minor)
+    assert figures == (3000, 3000, 4000, 4000)
+    assert list(ResellerReturn.objects.order_by("pk").values_list("amount_minor", flat=True)) == [
+        2000,
+        1000,
+    ]
     assert check() == []
 
 
@@ -318,13 +473,21 @@ def test_taken_back_code_cannot_be_used_by_anybody_with_the_database(till: Till)
         )
 
 
-@pytest.mark.parametrize("table", ["payments_resellerpayment", "payments_batchreversal"])
+@pytest.mark.parametrize(
+    "table", ["payments_resellerpayment", "payments_batchreversal", "payments_resellerreturn"]
+)
 def test_what_was_paid_or_taken_back_is_append_only(
     till: Till, kiosk: Reseller, table: str
 ) -> None:
     made = issue(till, kiosk, 2)
     pay(till, kiosk, 800)
     void(till, made.batch, made.codes[0])
+    came = till.receive("kiosk", 100).payment
+    issue(till, kiosk, 1)
+    resellers.apply_unallocated(payment=came, reseller=kiosk, now=till.now, actor=OWNER)
+    taken = {"reference": "L-1", "from_account": "assets:bank", "now": till.now, "actor": OWNER}
+    recall = recalls.take_back(payment=came, money=Money(100, "CNY"), **taken)  # type: ignore[arg-type] -- typed above
+    disputes.lose(dispute=recall, now=till.now, actor=OWNER)
 
     for change in (f"UPDATE {table} SET amount_minor = 1", f"DELETE FROM {table}"):  # noqa: S608 -- of this test's own words
         with (

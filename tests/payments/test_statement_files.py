@@ -354,10 +354,11 @@ def test_amount_is_read_as_banks_write_it(cell: str, decimal: str, minor: int) -
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ("2026-03-02;ten;x", "Row 2"),
-        ("02.03.2026;10;x", "Row 2"),
-        ("2026-03-02;1.2.3;x", "Row 2"),
-        ("2026-03-02;10.555;x", "Row 2"),
+        ("2026-03-02;ten;x", "^Row 2: “ten” is no amount of CNY."),
+        ("02.03.2026;10;x", "^Row 2: “02.03.2026” is no day that is written like 2026-03-31."),
+        ("1,2;10;x", "^Row 2: “1,2” is no day that is written like 2026-03-31."),
+        ("2026-03-02;1.2.3;x", "^Row 2: “1.2.3” is no amount of CNY."),
+        ("2026-03-02;10.555;x", "^Row 2: “10.555” is no amount of CNY."),
         (";;", "no line"),
     ],
 )
@@ -387,7 +388,7 @@ def test_deeply_nested_file_is_refused_without_a_fault() -> None:
 def test_line_in_another_currency_is_refused() -> None:
     layout = csvfile.guess(sparkasse_csv([PAID]))
 
-    with pytest.raises(StatementUnreadable, match="EUR ≠ CNY"):
+    with pytest.raises(StatementUnreadable, match="Row 2: it is in EUR, and the account in CNY"):
         csvfile.read(sparkasse_csv([PAID]), layout, account="", currency="CNY")
 
 

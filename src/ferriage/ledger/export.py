@@ -68,7 +68,7 @@ def beancount() -> Iterator[str]:
         yield from _transaction(transaction, names)
     yield ""
     for day, balances in _balances(accounts, names, last + timedelta(days=1)):
-        for (name, currency), minor in sorted(balances.items()):
+        for (name, currency), minor in sorted(_with_below(balances).items()):
             yield f"{day} balance {name}  {Money(minor, currency).decimal()} {currency}"
 
 
@@ -158,6 +158,18 @@ def _balances(
         if next_month(month) < end:
             yield next_month(month), sums
     yield end, sums
+
+
+def _with_below(sums: dict[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """Return what Beancount says that each account holds: with every account below it."""
+    whole = dict.fromkeys(sums, 0)
+    for (name, currency), minor in sums.items():
+        parts = name.split(":")
+        for depth in range(1, len(parts) + 1):
+            above = (":".join(parts[:depth]), currency)
+            if above in whole:
+                whole[above] += minor
+    return whole
 
 
 def _beancount_name(name: str) -> str:

@@ -28,6 +28,11 @@ from typing import Any, Iterable, Iterator  # noqa: UP035 -- it runs on Pythons 
 GENESIS = "0" * 64
 MOST_FINDINGS = 20
 LINE = re.compile(rb'\{"content":(\{.*\}),"hash":"([0-9a-f]{64})","previous":"([0-9a-f]{64})"\}\n')
+START = b'{"'
+NO_CHAIN = (
+    "This file is no export of the chain, so nothing was checked. Write one with "
+    "`ferriage ledger export --format chain FILE`."
+)
 END = re.compile(rb'\{"end":(\{.*\})\}\n')
 
 
@@ -71,6 +76,9 @@ def read(lines: Iterable[bytes], books: Books) -> Iterator[str]:
     for number, text in enumerate(lines, start=1):
         if books.ended:
             yield f"Line {number} stands after the end."
+            return
+        if number == 1 and not text.startswith(START):
+            yield NO_CHAIN
             return
         entry, end = LINE.fullmatch(text), END.fullmatch(text)
         try:

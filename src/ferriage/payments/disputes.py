@@ -15,6 +15,7 @@ from ferriage.orders import actions as orders
 from ferriage.payments import actions, disputed, gifts, suspense
 from ferriage.payments.capture import change_once
 from ferriage.payments.models import Dispute, Payment, Refund
+from ferriage.payments.providers.voucher import returned as resellers
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -84,7 +85,9 @@ def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
             actor=actor,
         )
         return
-    _lose_unsettled(dispute, payment, money, now)
+    gone = resellers.owe_again(dispute=dispute, money=money, now=now, actor=actor)
+    if left > gone:
+        _lose_unsettled(dispute, payment, Money(left - gone, money.currency), now)
 
 
 def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> int:

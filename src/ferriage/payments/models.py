@@ -337,6 +337,7 @@ from ferriage.payments.providers.voucher.models import (  # noqa: E402 -- the sa
     Gift,
     Reseller,
     ResellerPayment,
+    ResellerReturn,
     Voucher,
     VoucherBatch,
 )
@@ -357,6 +358,7 @@ __all__ = [
     "RefusedCallbacks",
     "Reseller",
     "ResellerPayment",
+    "ResellerReturn",
     "SettlementLine",
     "StatementFile",
     "StatementLine",

@@ -19,13 +19,17 @@ WAITS: Final = _("It waits for a second person, and does nothing until then.")
 EXPECTED: Final = {
     "known": _("was posted before"),
     "settles": _("pays its order"),
+    "refused": _("its order cannot take it: refund"),
     "other-amount": _("names an order of another amount: suspense"),
-    "not-open": _("names an order that is not open: refund or suspense"),
+    "not-open": _("names an order that is not open, of another amount: suspense"),
+    "duplicate": _("was booked by hand before"),
+    "returned": _("came again after the bank had taken it back"),
     "reseller": _("paid by a reseller"),
     "payout": _("a provider's payout, booked from its own books"),
     "unallocated": _("names no order: suspense"),
     "refund": _("a refund"),
     "recall": _("takes a payment back: its service is held"),
+    "sent-back": _("takes back money that no order took"),
     "fee": _("the bank's fee"),
     "waits": _("waits for you"),
 }

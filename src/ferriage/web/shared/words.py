@@ -24,6 +24,7 @@ REASONS: Final[Mapping[str, object]] = {
     "unknown-reference": _("nobody was given this reference"),
     "unknown-order": _("it names no order of ours"),
     "two-references": _("it quotes the references of two orders"),
+    "no-reference": _("it quotes no reference"),
     "reference-mistyped": _("the reference has a mistake in it"),
     "other-currency": _("the money is of another currency"),
     "too-little": _("it is less than the order asks for"),

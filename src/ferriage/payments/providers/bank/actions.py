@@ -189,7 +189,9 @@ def _capture(event: InboxEvent, now: datetime) -> Captured:
             actor=actor,
         )
     post_receipt(payment, from_accounts=lies_in, now=now)
-    reason = _mismatch(asked, money) if asked else _unmatched(candidates, named)
+    reason = (
+        _mismatch(asked, money) if asked else _unmatched(event.raw["reference"], candidates, named)
+    )
     finish(payment, outcome="unallocated", now=now, actor=actor, reason=reason)
     return Captured(payment, "unallocated", reason)
 
@@ -253,7 +255,9 @@ def _mismatch(asked: Payment, money: Money) -> str:
     return "too-little" if money.amount_minor < _asked(asked).amount_minor else "too-much"
 
 
-def _unmatched(candidates: list[str], named: list[Payment]) -> str:
+def _unmatched(text: str, candidates: list[str], named: list[Payment]) -> str:
     if named:
         return "two-references"
-    return "unknown-reference" if candidates else "reference-mistyped"
+    if candidates:
+        return "unknown-reference"
+    return "reference-mistyped" if references.looks_tried(text) else "no-reference"

@@ -28,9 +28,9 @@ from ferriage.payments import actions as payments
 from ferriage.payments import recalls, suspense
 from ferriage.payments.bounced import bounce_refund
 from ferriage.payments.capture import change_once
-from ferriage.payments.models import InboxEvent, Payment, Refund, Reseller
+from ferriage.payments.models import Payment, Refund, Reseller
 from ferriage.payments.providers.bank import actions as bank
-from ferriage.payments.providers.bank import files, payouts, returns
+from ferriage.payments.providers.bank import files, numbers, payouts, returns
 from ferriage.payments.providers.bank import reference as references
 from ferriage.payments.providers.bank.models import StatementFile, StatementLine
 from ferriage.payments.providers.voucher import resellers
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from ferriage.payments.models import ResellerPayment, SettlementLine
     from ferriage.payments.providers.bank.models import BankStatement
 
 State = StatementLine.State
@@ -141,10 +142,10 @@ def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
     if by_hand := _booked_by_hand(line):
         _done(line, "duplicate", now, payment=by_hand)
         return
-    sent = payouts.sent(line.account, [line.booked_on])
-    if row := payouts.arrived(
-        text=line.text, minor=line.amount_minor, on=line.booked_on, among=sent
-    ):
+    if paid := _paid_by_hand(line):
+        _done(line, "duplicate", now, note=paid.code)
+        return
+    if row := _payout(line):
         _done(line, payouts.OUTCOME, now, note=row.code)
         return
     refund = _named_refund(line, Refund.State.PAID) if line.is_return else None
@@ -165,6 +166,17 @@ def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
         actor=actor,
     )
     _done(line, captured.outcome, now, payment=captured.payment)
+
+
+def _payout(line: StatementLine) -> SettlementLine | None:
+    """Return the payout of a provider that a line is; who quotes a reference pays what they owe."""
+    sent = payouts.sent(line.account, [line.booked_on])
+    row = payouts.arrived(text=line.text, minor=line.amount_minor, on=line.booked_on, among=sent)
+    if row is None:
+        return None
+    found = references.found_in(line.text)
+    quoted = Payment.objects.filter(reference__in=found).exists()
+    return None if quoted or Reseller.objects.filter(reference__in=found).exists() else row
 
 
 def _from_reseller(line: StatementLine, now: datetime, actor: Actor) -> bool:
@@ -191,17 +203,22 @@ def _from_reseller(line: StatementLine, now: datetime, actor: Actor) -> bool:
 
 def _booked_by_hand(line: StatementLine) -> Payment | None:
     """Return the payment that staff booked under the bank's number before the statement came."""
-    if not line.bank_reference:
-        return None
-    event = InboxEvent.objects.filter(
-        provider=bank.PROVIDER, event_id=line.bank_reference, payment__isnull=False
-    ).first()
+    event = numbers.typed(line.bank_reference) if line.bank_reference else None
     if event is None or event.payment is None:
         return None
     booked = Money(event.raw["amount_minor"], event.raw["currency"])
     # Not every bank's numbers are unique: what one line was booked as, no second one is.
     told = StatementLine.objects.filter(payment=event.payment).exists()
     return event.payment if booked == _money(line) and not told else None
+
+
+def _paid_by_hand(line: StatementLine) -> ResellerPayment | None:
+    """Return what staff booked of a reseller under the bank's number before the statement came."""
+    paid = numbers.resellers_payment(line.bank_reference) if line.bank_reference else None
+    if paid is None or Money(paid.amount_minor, paid.currency) != _money(line):
+        return None
+    told = StatementLine.objects.filter(outcome="duplicate", note=paid.code).exists()
+    return None if told else paid
 
 
 # --- money that went --------------------------------------------------------------------------

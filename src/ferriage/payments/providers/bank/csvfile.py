@@ -52,6 +52,7 @@ DATE_FORMATS: Final = (
     "%Y年%m月%d日",
 )
 DECIMALS: Final = (",", ".")
+_EXAMPLE: Final = date(2026, 3, 31)
 _PENDING: Final = frozenset(
     {"umsatz vorgemerkt", "vorgemerkt", "ausstehend", "pending", "处理中", "等待付款", "交易关闭"}
 )
@@ -241,7 +242,10 @@ def _line(row: Sequence[str], layout: Layout, currency: str) -> Line:
     if layout.currency_column is not None:
         said = _cell(row, layout.currency_column).upper().replace("人民币", "CNY") or currency
         if said != currency:
-            raise ValueError(f"{said} ≠ {currency}")
+            raise ValueError(
+                _("it is in %(said)s, and the account in %(ours)s")
+                % {"said": said, "ours": currency}
+            )
     return Line(
         booked_on=_day(_cell(row, layout.day), layout.date_format),
         amount_minor=_minor(row, layout, currency),
@@ -305,19 +309,34 @@ def _parsed(text: str, decimal: str, currency: str) -> int:
     if not plain:
         return 0
     if not re.fullmatch(rf"-?\d+({re.escape(decimal)}\d+)?", plain):
-        raise ValueError(f"“{text}”")
+        raise _no_amount(text, currency)
     whole, _mark, decimals = plain.partition(decimal)
-    minor = Money.parse(f"{whole}.{decimals.rstrip('0') or '0'}", currency).amount_minor
+    try:
+        minor = Money.parse(f"{whole}.{decimals.rstrip('0') or '0'}", currency).amount_minor
+    except ValueError as error:
+        raise _no_amount(text, currency) from error
     if abs(minor) > MOST_MINOR:
-        raise ValueError(f"“{text}”")
+        raise _no_amount(text, currency)
     return minor
+
+
+def _no_amount(text: str, currency: str) -> ValueError:
+    return ValueError(
+        _("“%(cell)s” is no amount of %(currency)s") % {"cell": text, "currency": currency}
+    )
 
 
 def _day(text: str, date_format: str) -> date:
     """Read the day of a cell; a time of day behind it does not matter."""
     # A bank's table is in its own time: the day is what it prints, not an instant.
     plain = re.split(r"[\sT]", text)[0]
-    return datetime.strptime(plain, date_format).date()  # noqa: DTZ007 -- a day, no instant
+    try:
+        return datetime.strptime(plain, date_format).date()  # noqa: DTZ007 -- a day, no instant
+    except ValueError as error:
+        raise ValueError(
+            _("“%(cell)s” is no day that is written like %(example)s")
+            % {"cell": text, "example": _EXAMPLE.strftime(date_format)}
+        ) from error
 
 
 def _cell(row: Sequence[str], column: int | None) -> str:

@@ -5,24 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Sum
+from django.db.models import Count, Sum
 
-from ferriage.core import codes
 from ferriage.ledger import queries as ledger
-from ferriage.payments.models import Payment, Refund, Reseller
-from ferriage.payments.providers.bank import csvfile, files, payouts
-from ferriage.payments.providers.bank import reference as references
+from ferriage.payments.models import Refund
+from ferriage.payments.providers.bank import csvfile, files
+from ferriage.payments.providers.bank.foreseeing import Draft
 from ferriage.payments.providers.bank.models import BankStatement, StatementLine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     from django.db.models import QuerySet
 
-    from ferriage.payments.models import SettlementLine
+    from ferriage.payments.providers.bank.foreseeing import PreviewLine
     from ferriage.payments.providers.bank.models import BankAccount, StatementFile
-    from ferriage.payments.providers.bank.statement import Line, Statement
+    from ferriage.payments.providers.bank.statement import Statement
 
 _FEW: Final = 5
 
@@ -49,16 +48,6 @@ class Comparison:
         if self.bank_minor is None:
             return None
         return self.book_minor + self.waiting_minor - self.bank_minor
-
-
-@dataclass(frozen=True, slots=True)
-class PreviewLine:
-    """A line of a draft, and what posting it would do, as far as one can tell."""
-
-    line: Line
-    expected: str
-    payment: Payment | None = None
-    refund: Refund | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,35 +125,30 @@ def refunds_that_fit(line: StatementLine) -> QuerySet[Refund]:
     )
 
 
-def preview(file: StatementFile) -> list[Preview]:
-    """Return what a draft says and what each line would come to; a fixed number of queries.
+def preview(file: StatementFile, *, presumed_place: str = "", now: datetime) -> list[Preview]:
+    """Return what a draft says and what each line would come to.
+
+    A fixed number of queries, and a few for each plan and place that money comes from and for
+    each line that takes money back.
+
+    Args:
+        presumed_place: As `files.store`.
 
     Raises:
         StatementUnreadable: It cannot be read as it is laid out.
     """
     found = files.statements_in(file)
     lines = [line for statement in found for line in statement.lines]
-    known = _known(file.account, lines)
-    payments = _asked_for(lines)
-    resellers = set(Reseller.objects.values_list("reference", flat=True))
-    sent = payouts.sent(file.account, [line.booked_on for line in lines])
-    refunds = list(
-        Refund.objects.filter(
-            payment__account=None,
-            state__in=[Refund.State.QUEUED, Refund.State.PAID],
-            currency=file.account.currency,
-        )
-    )
+    draft = Draft(file.account, lines, presumed_place=presumed_place, now=now)
     return [
-        Preview(
-            statement,
-            [
-                _expected(line, known, payments, resellers, refunds, sent)
-                for line in statement.lines
-            ],
-        )
-        for statement in found
+        Preview(statement, [draft.foresee(line) for line in statement.lines]) for statement in found
     ]
+
+
+def tallied(stored: Sequence[BankStatement]) -> list[tuple[str, str, int]]:
+    """Return how many lines of statements have which state and outcome, the most first."""
+    lines = StatementLine.objects.filter(statement__in=stored).values_list("state", "outcome")
+    return list(lines.annotate(count=Count("pk")).order_by("-count", "state", "outcome"))
 
 
 def unread_columns(file: StatementFile, previews: Sequence[Preview]) -> list[tuple[int, str]]:
@@ -178,80 +162,3 @@ def unread_columns(file: StatementFile, previews: Sequence[Preview]) -> list[tup
     if file.layout is None or set(expected) - {"unallocated", "known"} or not expected:
         return []
     return csvfile.unread(files.content(file), csvfile.Layout.from_json(file.layout))
-
-
-def _known(account: BankAccount, lines: Sequence[Line]) -> set[str]:
-    days = [line.booked_on for line in lines]
-    if not days:
-        return set()
-    stored = StatementLine.objects.filter(account=account, booked_on__range=(min(days), max(days)))
-    return set(stored.values_list("key", flat=True))
-
-
-def _asked_for(lines: Sequence[Line]) -> dict[str, Payment]:
-    """Return by their reference the payments that any of the lines names."""
-    named = {found for line in lines for found in references.found_in(line.text)}
-    ordered = sorted(named)
-    payments: dict[str, Payment] = {}
-    # SQLite takes some ten thousand parameters at once; a file may name more by chance.
-    for start in range(0, len(ordered), 5000):
-        part = Payment.objects.filter(reference__in=ordered[start : start + 5000])
-        for payment in part.select_related("order__plan__service"):
-            payments[payment.reference or ""] = payment
-    return payments
-
-
-def _expected(
-    line: Line,
-    known: set[str],
-    payments: dict[str, Payment],
-    resellers: set[str],
-    refunds: Sequence[Refund],
-    sent: Sequence[SettlementLine],
-) -> PreviewLine:
-    if line.key in known:
-        return PreviewLine(line, "known")
-    if payouts.arrived(text=line.text, minor=line.amount_minor, on=line.booked_on, among=sent):
-        return PreviewLine(line, "payout")
-    if line.amount_minor > 0 and not line.is_return:
-        return _expected_in(line, payments, resellers)
-    taken = _taken_back(line, payments)
-    return PreviewLine(line, "recall", payment=taken) if taken else _expected_out(line, refunds)
-
-
-def _taken_back(line: Line, payments: dict[str, Payment]) -> Payment | None:
-    """Return the settled payment of exactly this amount that a bank says it took back."""
-    if line.amount_minor > 0 or not line.is_return:
-        return None
-    found = [payments[name] for name in references.found_in(line.text) if name in payments]
-    same = [one for one in found if one.received_minor == -line.amount_minor]
-    return same[0] if len(same) == 1 and same[0].outcome == "settled" else None
-
-
-def _expected_in(line: Line, payments: dict[str, Payment], resellers: set[str]) -> PreviewLine:
-    found = references.found_in(line.text)
-    named = [payments[reference] for reference in found if reference in payments]
-    if len(named) == 1:
-        return PreviewLine(line, _of_payment(line, named[0]), payment=named[0])
-    by_reseller = not named and not resellers.isdisjoint(found)
-    return PreviewLine(line, "reseller" if by_reseller else "unallocated")
-
-
-def _expected_out(line: Line, refunds: Sequence[Refund]) -> PreviewLine:
-    """Say what money that went, or came back, would do."""
-    said = codes.normalise(line.text)
-    for refund in refunds:
-        same = refund.amount_minor == abs(line.amount_minor)
-        if same and codes.normalise(refund.code.partition("_")[2]) in said:
-            return PreviewLine(line, "refund", refund=refund)
-    if line.amount_minor > 0:
-        return PreviewLine(line, "unallocated")
-    return PreviewLine(line, "fee" if line.is_fee else "waits")
-
-
-def _of_payment(line: Line, payment: Payment) -> str:
-    order = payment.order
-    if order is None or order.state != "open":
-        return "not-open"
-    exact = (line.amount_minor, line.currency) == (order.due.amount_minor, order.due.currency)
-    return "settles" if exact else "other-amount"

@@ -19,8 +19,9 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money, exponent
 from ferriage.payments.capture import Captured, change_once
-from ferriage.payments.models import HandReceipt, InboxEvent, Payment, StatementLine
+from ferriage.payments.models import HandReceipt, Payment
 from ferriage.payments.providers.bank import actions as bank
+from ferriage.payments.providers.bank import numbers
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,17 +64,18 @@ def enter(  # noqa: PLR0913 -- what a receipt is made of
     """Enter a receipt; up to the limit it is booked at once, above it waits for another person.
 
     Args:
-        transaction_id: The bank's number, or that of the receipt book for cash.
+        transaction_id: The bank's number, or that of the receipt book for cash; compared and
+            kept without blanks and in capitals.
         limit: Whole units of the currency.
 
     Returns:
         What became of the money; the receipt itself while it waits.
 
     Raises:
-        ReceiptWrong: As `book_receipt`.
+        ReceiptWrong: As `book_receipt`, or a statement brought it as something else.
         EvidenceMissing: Cash, or an amount above the limit, without a file.
     """
-    number = bank.check_receipt(transaction_id, money, payer_place)
+    number = numbers.plain(bank.check_receipt(transaction_id, money, payer_place))
     if kind == HandReceipt.Kind.CASH:
         number = f"cash {number}"[: bank.LONGEST_NUMBER]
     needs_second = money.amount_minor > limit * 10 ** exponent(money.currency)
@@ -120,6 +122,7 @@ def confirm(*, receipt: HandReceipt, now: datetime, actor: Actor) -> Captured:
 
     Raises:
         SecondPersonNeeded: The actor entered it, or is no member of staff.
+        ReceiptWrong: It came as something else meanwhile; it still waits, and can be dropped.
         StaleState: It was confirmed or dropped.
     """
     if actor.kind != "staff" or actor.is_called(receipt.entered_by):
@@ -128,6 +131,7 @@ def confirm(*, receipt: HandReceipt, now: datetime, actor: Actor) -> Captured:
             _("Ask a second member of staff. Nothing was booked."),
         )
     with writing():
+        _booked_before(receipt.transaction_id, _money(receipt))
         change_once(
             HandReceipt.objects.filter(pk=receipt.pk, confirmed_at=None, dropped_at=None).update(
                 confirmed_by=actor.code, confirmed_at=now
@@ -154,17 +158,21 @@ def drop(*, receipt: HandReceipt, now: datetime, actor: Actor) -> None:
 def book(*, receipt: HandReceipt, now: datetime, actor: Actor) -> Captured:
     """Book a receipt that may be, once however often it is called.
 
+    What a statement brought while it waited is booked already: it ends as a duplicate.
+
     Raises:
         SecondPersonNeeded: It still waits for another person.
+        ReceiptWrong: It came as something else meanwhile.
     """
     with writing():
         receipt = HandReceipt.objects.get(pk=receipt.pk)
         if receipt.needs_second and receipt.confirmed_at is None:
             raise SecondPersonNeeded(_("This receipt waits for a second person."))
-        captured = bank.book_receipt(
+        money = _money(receipt)
+        captured = _booked_before(receipt.transaction_id, money) or bank.book_receipt(
             reference=receipt.reference,
             transaction_id=receipt.transaction_id,
-            money=Money(receipt.amount_minor, receipt.currency),
+            money=money,
             payer_place=receipt.payer_place,
             note=receipt.note,
             account=CASH if receipt.kind == HandReceipt.Kind.CASH else bank.ACCOUNT,
@@ -194,12 +202,22 @@ def waiting() -> list[HandReceipt]:
 
 
 def _booked_before(number: str, money: Money) -> Captured | None:
-    """Return what was booked under this number, by hand or from a statement."""
-    event = InboxEvent.objects.filter(provider=bank.PROVIDER, event_id=number).first()
-    if event is not None:
+    """Return what was booked under this number, by hand or from a statement.
+
+    Raises:
+        ReceiptWrong: It was booked with another amount, or not as a customer's.
+    """
+    if event := numbers.typed(number):
         return _same(event.payment, money)
-    line = StatementLine.objects.filter(bank_reference=number, payment__isnull=False).first()
-    return _same(line.payment, money) if line else None
+    line = numbers.lines(number).select_related("payment").first()
+    if line is not None and line.payment is not None:
+        return _same(line.payment, money)
+    if line is not None or numbers.resellers_payment(number):
+        raise bank.ReceiptWrong(
+            _("Money of this number was booked before, and no customer paid it."),
+            _("Look for it in the statements and with the resellers; nothing was booked now."),
+        )
+    return None
 
 
 def _same(payment: Payment | None, money: Money) -> Captured | None:
@@ -216,7 +234,11 @@ def _same(payment: Payment | None, money: Money) -> Captured | None:
 
 
 def _record(receipt: HandReceipt, verb: str, now: datetime, actor: Actor) -> None:
-    money = Money(receipt.amount_minor, receipt.currency)
+    amount = str(_money(receipt))
     audit.record(
-        now=now, actor=actor, action=f"receipt.{verb}", subject=receipt.code, amount=str(money)
+        now=now, actor=actor, action=f"receipt.{verb}", subject=receipt.code, amount=amount
     )
+
+
+def _money(receipt: HandReceipt) -> Money:
+    return Money(receipt.amount_minor, receipt.currency)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from ferriage.core import codes
 
 LENGTH: Final = 10
+_TRIED: Final = re.compile(r"\b(?:\w{9,11}|\w{4}[ -]\w{4}[ -]\w{2})\b")
 
 
 def new_reference() -> str:
@@ -24,6 +26,18 @@ def found_in(text: str) -> list[str]:
     plain = codes.normalise(text)
     stretches = (plain[start : start + LENGTH] for start in range(len(plain) - LENGTH + 1))
     return [stretch for stretch in stretches if is_reference(stretch)]
+
+
+def looks_tried(text: str) -> bool:
+    """Tell whether a payer seems to have typed a reference, with a mistake in it.
+
+    A word, or groups as we print them, of about its length with a letter and a digit: what a
+    reference has but for one in forty, and what people write to each other seldom has.
+    """
+    return any(
+        any(char.isdigit() for char in word) and any(char.isalpha() for char in word)
+        for word in _TRIED.findall(text)
+    )
 
 
 def is_reference(text: str) -> bool:

@@ -74,6 +74,24 @@ class ResellerPayment(models.Model):
         ]
 
 
+class ResellerReturn(models.Model):
+    """What of a reseller's payment its bank took back for good: owed again. Append-only."""
+
+    code = CodeField("rsr")
+    payment = models.ForeignKey(ResellerPayment, on_delete=models.PROTECT, related_name="returns")
+    dispute = models.OneToOneField("payments.Dispute", on_delete=models.PROTECT, related_name="+")
+    amount_minor = models.BigIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payments_resellerreturn"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0), name="payments_resellerreturn_positive"
+            ),
+        ]
+
+
 class BatchReversal(models.Model):
     """Codes of a batch that will not be used any more, and what that did. Append-only.
 

@@ -16,6 +16,7 @@ from ferriage.payments.models import (
     Payment,
     Reseller,
     ResellerPayment,
+    ResellerReturn,
     Voucher,
     VoucherBatch,
 )
@@ -38,7 +39,8 @@ class Held:
 class Month:
     """A reseller's settlement statement of one month of UTC.
 
-    `opening + issued - taken back - paid = closing`. What was redeemed is told, and changes
+    `opening + issued - taken back - paid + returned = closing`; returned is what of payments their
+    bank took back for good. What was redeemed is told, and changes
     nothing that is owed.
     """
 
@@ -51,6 +53,7 @@ class Month:
     void_codes: int
     void_minor: int
     paid_minor: int
+    returned_minor: int
     redeemed_codes: int
     batches: list[VoucherBatch]
     payments: list[ResellerPayment]
@@ -58,7 +61,8 @@ class Month:
     @property
     def closing_minor(self) -> int:
         """What is owed at the month's end."""
-        return self.opening_minor + self.issued_minor - self.void_minor - self.paid_minor
+        came = self.paid_minor - self.returned_minor
+        return self.opening_minor + self.issued_minor - self.void_minor - came
 
 
 def held(reseller: Reseller) -> Held:
@@ -78,8 +82,11 @@ def holdings(resellers: Sequence[Reseller]) -> dict[int, Held]:
         batches[reseller or 0].append((count - void, price))
     payments = ResellerPayment.objects.filter(reseller__in=list(resellers))
     paid = dict(payments.values_list("reseller").annotate(Sum("amount_minor")).order_by())
+    returns = ResellerReturn.objects.filter(payment__reseller__in=list(resellers))
+    back = dict(returns.values_list("payment__reseller").annotate(Sum("amount_minor")).order_by())
     return {
-        reseller.pk: _held(batches[reseller.pk], paid.get(reseller.pk, 0)) for reseller in resellers
+        one.pk: _held(batches[one.pk], paid.get(one.pk, 0) - back.get(one.pk, 0))
+        for one in resellers
     }
 
 
@@ -149,6 +156,7 @@ def month(reseller: Reseller, year: int, number: int) -> Month:
     payments = list(
         ResellerPayment.objects.filter(reseller=reseller, at__gte=start, at__lt=end).order_by("pk")
     )
+    returned = ResellerReturn.objects.filter(payment__reseller=reseller, at__gte=start, at__lt=end)
     return Month(
         reseller=reseller,
         start=start,
@@ -159,6 +167,7 @@ def month(reseller: Reseller, year: int, number: int) -> Month:
         void_codes=voided["codes"] or 0,
         void_minor=voided["minor"] or 0,
         paid_minor=sum(payment.amount_minor for payment in payments),
+        returned_minor=returned.aggregate(total=Sum("amount_minor"))["total"] or 0,
         redeemed_codes=Voucher.objects.filter(
             batch__reseller=reseller, used_at__gte=start, used_at__lt=end
         ).count(),
@@ -195,4 +204,6 @@ def _owed_before(reseller: Reseller, at: datetime) -> int:
     issued = batches.aggregate(total=Sum(F("count") * F("paid_per_code_minor")))["total"] or 0
     back = voided.aggregate(total=Sum("amount_minor"))["total"] or 0
     paid = payments.aggregate(total=Sum("amount_minor"))["total"] or 0
-    return int(issued - back - paid)
+    returns = ResellerReturn.objects.filter(payment__reseller=reseller, at__lt=at)
+    returned = returns.aggregate(total=Sum("amount_minor"))["total"] or 0
+    return int(issued - back - paid + returned)

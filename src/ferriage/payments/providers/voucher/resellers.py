@@ -15,7 +15,7 @@ from ferriage.core import audit, codes
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret, new_token
-from ferriage.core.money import Money, is_currency
+from ferriage.core.money import Money, exponent, is_currency
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.payments import suspense
 from ferriage.payments.capture import change_once
@@ -27,6 +27,7 @@ from ferriage.payments.models import (
     Voucher,
     VoucherBatch,
 )
+from ferriage.payments.providers.bank import numbers
 from ferriage.payments.providers.bank.reference import new_reference
 from ferriage.payments.providers.voucher import queries
 from ferriage.payments.providers.voucher.quota import ResellerWrong
@@ -130,6 +131,51 @@ def price_of(reseller: Reseller, worth: Money) -> Money:
     """Return what a code of some worth costs them by their discount, rounded up."""
     minor = -(-worth.amount_minor * (_WHOLE_BP - reseller.discount_bp) // _WHOLE_BP)
     return Money(minor, worth.currency)
+
+
+def book_by_hand(
+    *,
+    reseller: Reseller,
+    money: Money,
+    transaction_id: str,
+    limit: int,
+    note: str = "",
+    now: datetime,
+    actor: Actor,
+) -> ResellerPayment:
+    """Book what a member of staff says that a reseller paid, unless the money was booked before.
+
+    Args:
+        limit: Whole units of the currency; more than that is a receipt, with its second person.
+
+    Raises:
+        ResellerWrong: As `book_payment`, or above the limit, or booked as anything else.
+    """
+    if money.amount_minor > limit * 10 ** exponent(money.currency):
+        raise ResellerWrong(
+            _("This is above the limit, so it needs evidence and a second person."),
+            _(
+                "Enter it under “Book a receipt”. When it is confirmed, give it to the reseller "
+                "with “They paid without the reference”."
+            ),
+        )
+    with writing():
+        if numbers.typed(transaction_id) or numbers.lines(transaction_id).exists():
+            raise ResellerWrong(
+                _("Money of this number was booked before."),
+                _(
+                    "If it waits without an order, give it to the reseller with “They paid "
+                    "without the reference”; nothing was booked now."
+                ),
+            )
+        return book_payment(
+            reseller=reseller,
+            money=money,
+            transaction_id=numbers.plain(transaction_id),
+            note=note,
+            now=now,
+            actor=actor,
+        )
 
 
 def book_payment(

@@ -110,7 +110,11 @@ class CouponForm(forms.Form):
         """Put what the coupon grants beside what was typed."""
         cleaned: dict[str, Any] = super().clean() or {}
         currency = cleaned.get("currency", "").upper()
-        if cleaned.get("amount") and not is_currency(currency):
+        if cleaned.get("amount") and cleaned.get("percent") is not None:
+            self.add_error("amount", _("Fill in per cent or an amount, and leave the other empty."))
+        elif cleaned.get("amount") and not currency:
+            self.add_error("currency", _("Say which currency the amount is in, such as CNY."))
+        elif cleaned.get("amount") and not is_currency(currency):
             self.add_error("currency", _("No currency has this code."))
         if self.errors:
             return cleaned

@@ -201,10 +201,11 @@ def paid(request: StaffRequest, code: str) -> HttpResponse:
     found = row(Reseller, code)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
-        resellers.book_payment(
+        resellers.book_by_hand(
             reseller=found,
             money=typed["money"],
             transaction_id=typed["transaction_id"],
+            limit=settings.FERRIAGE.shop.receipt_limit,
             note=typed["note"],
             now=request.now,
             actor=request.staff.actor,
@@ -317,6 +318,9 @@ def csv_of(told: queries.Month) -> HttpResponse:
         for payment in told.payments
     ]
     last = told.end.date()
+    if told.returned_minor:
+        back = _decimal(told.returned_minor, currency)
+        lines.append(("paid and returned", "", last, "", "", back))
     lines += [
         ("taken back", "", last, told.void_codes, "", _decimal(-told.void_minor, currency)),
         ("redeemed", "", last, told.redeemed_codes, "", ""),

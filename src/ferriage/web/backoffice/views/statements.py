@@ -15,6 +15,7 @@ from ferriage.payments.models import (
     BankAccount,
     BankStatement,
     StatementFile,
+    StatementLine,
 )
 from ferriage.payments.providers.bank import (
     booking,
@@ -28,11 +29,15 @@ from ferriage.payments.providers.bank.statement import LARGEST_BYTES, StatementU
 from ferriage.web.backoffice.fields import row, usual_currency
 from ferriage.web.backoffice.pages import form_page, said
 from ferriage.web.backoffice.words import EXPECTED, LINE_OUTCOMES
+from ferriage.web.shared.words import reason
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.core.files.uploadedfile import UploadedFile
     from django.http import HttpResponse
 
+    from ferriage.payments.providers.bank.foreseeing import PreviewLine
     from ferriage.web.backoffice.access import StaffRequest
 
 _NEWEST: Final = 50
@@ -225,15 +230,16 @@ def file(request: StaffRequest, code: str) -> HttpResponse:
     found = row(StatementFile, code)
     context: dict[str, Any] = {"file": found, "account": found.account}
     if found.state == StatementFile.State.DRAFT:
-        context |= _previewed(found)
+        context |= _previewed(found, request.now)
     else:
         context["posted"] = found.statements.order_by("pk")
     return render(request, "backoffice/statement_file.html", context)
 
 
-def _previewed(found: StatementFile) -> dict[str, Any]:
+def _previewed(found: StatementFile, now: datetime) -> dict[str, Any]:
+    presumed = settings.FERRIAGE.shop.bank_country
     try:
-        previews = queries.preview(found)
+        previews = queries.preview(found, presumed_place=presumed, now=now)
         files.check(found.account, [preview.statement for preview in previews])
     except StatementUnreadable as refusal:
         return {"refusal": refusal, "previews": []}
@@ -251,10 +257,12 @@ def _previewed(found: StatementFile) -> dict[str, Any]:
 
 
 def _worded(previews: list[queries.Preview]) -> list[tuple[queries.Preview, list[Any]]]:
-    return [
-        (preview, [(line, EXPECTED[line.expected]) for line in preview.lines])
-        for preview in previews
-    ]
+    return [(preview, [(line, _expected(line)) for line in preview.lines]) for preview in previews]
+
+
+def _expected(line: PreviewLine) -> str:
+    words = str(EXPECTED[line.expected])
+    return f"{words} ({reason(line.why)})" if line.why else words
 
 
 def layout(request: StaffRequest, code: str) -> HttpResponse:
@@ -313,7 +321,7 @@ def _columns(data: bytes, typed: Any, known: dict[str, Any]) -> list[str]:
 def post(request: StaffRequest, code: str) -> HttpResponse:
     """Post a draft: each line once, each booked by itself."""
     found = row(StatementFile, code)
-    booking.post_file(
+    stored = booking.post_file(
         file=found,
         take_opening=request.POST.get("take_opening") == "on",
         take_doubtful=request.POST.get("take_doubtful") == "on",
@@ -321,7 +329,24 @@ def post(request: StaffRequest, code: str) -> HttpResponse:
         now=request.now,
         actor=request.staff.actor,
     )
-    return said(request, _("The statement is posted."), "staff-statement-file", code)
+    return said(request, _posted(stored), "staff-statement-file", code)
+
+
+def _posted(stored: list[BankStatement]) -> str:
+    """Say what became of the lines that were new, and how many of each."""
+    rows = queries.tallied(stored)
+    if not rows:
+        return _("The statement is posted. No line of it was new.")
+    told = [f"{count} × {_came_to(state, outcome)}" for state, outcome, count in rows]
+    return _("The statement is posted: %(lines)s.") % {"lines": "; ".join(told)}
+
+
+def _came_to(state: str, outcome: str) -> object:
+    return (
+        EXPECTED["waits"]
+        if state == StatementLine.State.WAITS
+        else LINE_OUTCOMES.get(outcome, outcome)
+    )
 
 
 def drop(request: StaffRequest, code: str) -> HttpResponse:
