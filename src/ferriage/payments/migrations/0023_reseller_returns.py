@@ -8,7 +8,7 @@ from ferriage.core.triggers import append_only
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0018_rowid")]
+    dependencies = [("payments", "0022_parted_refunds")]
     operations = [
         migrations.CreateModel(
             name="ResellerReturn",
