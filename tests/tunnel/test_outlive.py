@@ -249,7 +249,11 @@ def test_copied_identity_is_refused_by_the_lease_and_says_so(world: World) -> No
 
     world.program("run", other)
     eventually(lambda: "Another agent with this identity" in world.log, within=10)
-    world.site.put(msgspec.structs.replace(alice.record, generation=2, slot=77))
+    world.site.put(
+        msgspec.structs.replace(
+            alice.record, generation=2, slot=77, ip4="10.64.0.77", ip6="fd64::4d"
+        )
+    )
     told = world.log.count("Another agent with this identity")
     eventually(lambda: world.log.count("Another agent with this identity") > told, within=20)
 
@@ -314,9 +318,7 @@ def test_rotated_key_and_resold_address_move_only_what_they_name(world: World) -
     with steady_ping(bob, "203.0.113.9", world.directory) as lines:
         world.site.delete(alice.record.id)
         world.site.put(
-            msgspec.structs.replace(
-                alice.record, id="dev_new", slot=4000, public_key=wire.new_private_key()
-            )
+            msgspec.structs.replace(alice.record, id="dev_new", public_key=wire.new_private_key())
         )
         world.applied()
 

@@ -11,23 +11,25 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ferriage.agent import counters, layout, netlink, plane
+from ferriage.agent import bulk, counters, layout, netlink, plane
 from ferriage.agent.errors import DataPlaneError
 from ferriage.agent.nftlib import Changer
 from ferriage.agent.system import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ferriage.agent.plane import Key, Plane, Step, Value
+    from ferriage.agent.slots import Inner
     from ferriage.config import AgentConfig
 
 _ELEMENTS: Final = re.compile(r"elements = \{(.*)\}", re.DOTALL)
+_DECLARED: Final = re.compile(r"^\t(set|map) (\w+) \{", re.MULTILINE)
 _COMMENT: Final = re.compile(r'^\tcomment "([^"]*)"', re.MULTILINE)
 _MARK: Final = re.compile(r"0x([0-9a-f]{8})")
 _DURATION: Final = re.compile(r"(\d+)(d|h|ms|m|s)")
 _SECONDS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_LIMIT: Final = re.compile(r"rate over (\d+) (\w+)/second burst (\d+) (\w+)")
+_LIMIT: Final = re.compile(r"limit rate (\d+) (\w+)/second burst (\d+) (\w+)")
 _BYTES: Final = {"bytes": 1, "kbytes": 1 << 10, "mbytes": 1 << 20, "gbytes": 1 << 30}
 _COUNTER: Final = re.compile(r"counter packets \d+ bytes (\d+)")
 
@@ -72,8 +74,15 @@ class Nft:
         self._known: int | None = None
         """The generation that our last reading, with our changes since, describes."""
 
-    def install(self, comment: str) -> None:
+    def comment(self) -> str:
+        """Return our table's comment; empty text when the table is not there."""
+        found = _COMMENT.search(self._declared())
+        return found[1] if found else ""
+
+    def install(self, comment: str, inner: Iterable[Inner]) -> None:
         """Make the tables, or refill the rules of those that are there and keep all elements.
+
+        Of a table that another release has made only the counters are kept; see `layout.retire`.
 
         Raises:
             DataPlaneError: nft refuses, or is not there.
@@ -83,9 +92,18 @@ class Nft:
             comment=comment,
             hold_port=self._config.hold_port,
             allow_networks=self._config.allow_networks,
+            inner=inner,
         )
+        sets = {name: kind for kind, name in _DECLARED.findall(self._declared())}
         self._known = None
-        run("nft", "-f", "-", stdin=text)
+        run("nft", "-f", "-", stdin=layout.retire(self.table, sets) + text)
+
+    def _declared(self) -> str:
+        """Return our table without elements, as nft prints it; empty text when it is not there."""
+        try:
+            return run("nft", "-t", "list", "table", "inet", self.table)
+        except DataPlaneError:
+            return ""
 
     def unchanged(self) -> bool:
         """Say, at the price of a system call, whether what we know of our tables still holds."""
@@ -113,11 +131,22 @@ class Nft:
             DataPlaneError: None was taken.
         """
         text = plane.render(steps, table=self.table, guard=self.guard, now=now)
-        if not text:
-            return
+        if text:
+            self._commit(lambda: self._change(text))
+
+    def fill(self, steps: Iterable[Step], now: float) -> None:
+        """Take all steps of `bulk.split`'s second part in one transaction.
+
+        Raises:
+            DataPlaneError: None was taken.
+        """
+        self._commit(lambda: bulk.fill(self.table, steps, now))
+
+    def _commit(self, transaction: Callable[[], None]) -> None:
+        """Make one transaction, and keep knowing what is there if nobody else made one."""
         before, known = generation(), self._known
         self._known = None
-        self._change(text)
+        transaction()
         # Somebody else's change, before ours or beside it, makes the counts disagree.
         after = (before + 1) % _GENERATIONS
         if known == before and generation() == after:
