@@ -74,10 +74,10 @@ class Nft:
         self._known: int | None = None
         """The generation that our last reading, with our changes since, describes."""
 
-    def comment(self) -> str:
-        """Return our table's comment; empty text when the table is not there."""
+    def comment(self) -> str | None:
+        """Return our table's comment; None when it has none, or is not there."""
         found = _COMMENT.search(self._declared())
-        return found[1] if found else ""
+        return found[1] if found else None
 
     def install(self, comment: str, inner: Iterable[Inner]) -> None:
         """Make the tables, or refill the rules of those that are there and keep all elements.
