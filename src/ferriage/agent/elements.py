@@ -95,12 +95,15 @@ class Elements:
 
     def _read(self, pools: Mapping[str, Pool], *, refill: bool) -> Mapping[str, Mapping[int, int]]:
         inner = frozenset(pool.inner for pool in pools.values())
-        if (refill or inner != self._inner) and self._nft.comment() == self._meter.life():
-            self._nft.install(self._meter.life(), inner)
+        life, refill = self._meter.life(), refill or inner != self._inner
+        if refill and life and self._nft.older() == life:
+            self._nft.install(life, inner)
         mark, now = self._clock.mark(), self._clock.now()
         observed = self._nft.read(now)
-        if observed is None or observed.comment != self._meter.life():
+        if observed is None or observed.comment != life:
             observed = self._make(pools, inner)
+        elif refill:
+            self._nft.install(life, inner)
         self._inner = inner
         self.live, self._read_at, self._offset = observed.plane, mark, now - mark
         return observed.counters

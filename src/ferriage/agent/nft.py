@@ -7,6 +7,7 @@ Time-outs and packets do not raise it.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ferriage.config import AgentConfig
 
 _ELEMENTS: Final = re.compile(r"elements = \{(.*)\}", re.DOTALL)
-_DECLARED: Final = re.compile(r"^\t(set|map) (\w+) \{", re.MULTILINE)
 _COMMENT: Final = re.compile(r'^\tcomment "([^"]*)"', re.MULTILINE)
 _MARK: Final = re.compile(r"0x([0-9a-f]{8})")
 _DURATION: Final = re.compile(r"(\d+)(d|h|ms|m|s)")
@@ -35,6 +35,9 @@ _COUNTER: Final = re.compile(r"counter packets \d+ bytes (\d+)")
 
 _GET_GENERATION: Final = 10 << 8 | 16
 _GENERATION_ID: Final = 1
+_GET_SETS: Final = 10 << 8 | 10
+_SET_TABLE, _SET_NAME, _SET_FLAGS = 1, 2, 3
+_ANONYMOUS, _MAP = 0x1, 0x8
 _GENERATIONS: Final = 1 << 32
 
 
@@ -74,10 +77,19 @@ class Nft:
         self._known: int | None = None
         """The generation that our last reading, with our changes since, describes."""
 
-    def comment(self) -> str | None:
-        """Return our table's comment; None when it has none, or is not there."""
-        found = _COMMENT.search(self._declared())
+    def older(self) -> str | None:
+        """Return the comment of our table if another release has made it; else None.
+
+        Asked before it is read, since nft would not find our sets in it. In the usual case it costs
+        one message: nft fetches all elements also where it prints none.
+        """
+        if not self._retired():
+            return None
+        found = _COMMENT.search(run("nft", "-t", "list", "table", "inet", self.table))
         return found[1] if found else None
+
+    def _retired(self) -> str:
+        return layout.retire(self.table, _sets(self.table))
 
     def install(self, comment: str, inner: Iterable[Inner]) -> None:
         """Make the tables, or refill the rules of those that are there and keep all elements.
@@ -94,16 +106,10 @@ class Nft:
             allow_networks=self._config.allow_networks,
             inner=inner,
         )
-        sets = {name: kind for kind, name in _DECLARED.findall(self._declared())}
-        self._known = None
-        run("nft", "-f", "-", stdin=layout.retire(self.table, sets) + text)
-
-    def _declared(self) -> str:
-        """Return our table without elements, as nft prints it; empty text when it is not there."""
-        try:
-            return run("nft", "-t", "list", "table", "inet", self.table)
-        except DataPlaneError:
-            return ""
+        retired = self._retired()
+        if retired:
+            self._known = None
+        self._commit(lambda: run("nft", "-f", "-", stdin=retired + text))
 
     def unchanged(self) -> bool:
         """Say, at the price of a system call, whether what we know of our tables still holds."""
@@ -142,7 +148,7 @@ class Nft:
         """
         self._commit(lambda: bulk.fill(self.table, steps, now))
 
-    def _commit(self, transaction: Callable[[], None]) -> None:
+    def _commit(self, transaction: Callable[[], object]) -> None:
         """Make one transaction, and keep knowing what is there if nobody else made one."""
         before, known = generation(), self._known
         self._known = None
@@ -183,6 +189,26 @@ class Nft:
     def _set(self, name: str, now: float) -> tuple[dict[Key, Value], dict[int, int]]:
         kind = "map" if name in plane.MAPS else "set"
         return parse_set(name, _list(kind, self.table, name), now)
+
+
+def _sets(table: str) -> dict[str, str]:
+    """Return the kind, set or map, of each named set of a table; none if it is not there."""
+    request = counters.FAMILY_HEAD.pack(counters.INET, 0, 0)
+    request += netlink.attribute(_SET_TABLE, table.encode() + b"\0")
+    found: dict[str, str] = {}
+    with netlink.Conversation(counters.NETFILTER) as kernel, contextlib.suppress(FileNotFoundError):
+        for answer in kernel.exchange(_GET_SETS, netlink.DUMP, request):
+            said = {
+                kind: answer[begin:end]
+                for kind, begin, end in netlink.attributes(
+                    answer, counters.FAMILY_HEAD.size, len(answer)
+                )
+            }
+            flags = int.from_bytes(said.get(_SET_FLAGS, b""), "big")
+            if not flags & _ANONYMOUS:
+                name = said[_SET_NAME].rstrip(b"\0").decode()
+                found[name] = "map" if flags & _MAP else "set"
+    return found
 
 
 def _list(kind: str, table: str, name: str) -> str:
