@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import feed
 import tunnel_world
-from ferriage.agent import plane
+from ferriage.agent import bulk, plane, slots
 from ferriage.agent.backend.userspace import SOCKETS
 from ferriage.agent.nft import Nft
 from ferriage.agent.system import run
@@ -72,8 +72,6 @@ def devices(first: int, count: int) -> list[wire.Device]:
             public_key=base64.b64encode(os.urandom(32)).decode(),
             hold_at=ends,
             rate_down_bps=100_000_000 + 8000 * (number % 1000),
-            ip4=f"10.{64 + (number >> 16)}.{number >> 8 & 255}.{number & 255}",
-            ip6=f"fd64::1:{number >> 16:x}:{number & 65535:x}",
         )
         for number in range(first, first + count)
     ]
@@ -89,7 +87,8 @@ def show(name: str, value: float, unit: str = "s", aim: str = "") -> None:
 def rules(count: int) -> dict[str, float]:
     """Load so many slots at once and read their counters; to be run in a namespace of its own."""
     tables = Nft(AgentConfig())
-    tables.install("bench")
+    inner = [slots.inner(feed.ASSIGNMENT)]
+    tables.install("bench", inner)
     now = time.time()
     wanted = plane.empty()
     for device in devices(1, count):
@@ -97,7 +96,9 @@ def rules(count: int) -> dict[str, float]:
     steps = plane.diff(plane.empty(), wanted, now)
     text = plane.render(steps, table=tables.table, guard=tables.guard, now=now)
     spent = cpu()
-    ours = timed(lambda: tables.apply(steps, now))
+    few, many = bulk.split(steps)
+    assert not few
+    ours = timed(lambda: tables.fill(many, now))
     load_cpu, spent = cpu() - spent, cpu()
     read = min(timed(tables.counters) for _ in range(READINGS))
     read_cpu = (cpu() - spent) / READINGS
@@ -106,7 +107,7 @@ def rules(count: int) -> dict[str, float]:
         for _ in range(READINGS)
     )
     assert len(tables.counters()["use_dl"]) == count
-    tables.install("bench")
+    tables.install("bench", inner)
     run(
         "nft", "-f", "-", stdin="".join(f"flush {_kind(n)} inet ferriage {n}\n" for n in plane.SETS)
     )

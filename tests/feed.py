@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ipaddress
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ ASSIGNMENT = wire.PoolAssignment(
     gateway6="fd64::1/64",
     mtu=1420,
 )
+_NETWORK4 = ipaddress.IPv4Address("10.64.0.0")
+_NETWORK6 = ipaddress.IPv6Address("fd64::")
 
 
 class Feed:
@@ -381,14 +384,15 @@ def _problem(status: int, slug: str, message: str) -> tuple[int, bytes]:
 
 
 def device(number: int, *, public_key: str, hold_at: float, **changes: Any) -> wire.Device:
-    """Return a device record; `number` makes its slot and addresses."""
+    """Return a device record; `number` makes its slot, and that its addresses."""
+    slot: int = changes.get("slot", 1000 + number)
     made = wire.Device(
         id=f"dev_{number:016d}",
         generation=1,
-        slot=1000 + number,
+        slot=slot,
         public_key=public_key,
-        ip4=f"10.64.{number // 250}.{number % 250 + 2}",
-        ip6=f"fd64::{number + 2:x}",
+        ip4=str(_NETWORK4 + slot),
+        ip6=str(_NETWORK6 + slot),
         rate_down_bps=100_000_000,
         rate_up_bps=100_000_000,
         burst_bytes=1 << 20,

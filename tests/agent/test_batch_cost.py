@@ -15,6 +15,7 @@ import pytest
 
 import feed
 from ferriage import wire
+from ferriage.agent import plane
 from ferriage.agent.feed import Change
 from ferriage.agent.holdfile import Writer
 from ferriage.agent.nft import Nft
@@ -95,7 +96,7 @@ class Gateway:
         """Let everything stand as a look would have found it, and the site know of all of it."""
         pools = self.engine.pools
         held = {d.slot: (code, d) for code, pool in pools.items() for d in pool.usable()}
-        self.engine._elements.live = self.engine._desired().whole(NOW)
+        self.engine._elements.live = plane.empty() | self.engine._desired().whole(NOW)
         for pool in pools.values():
             present = {d.public_key: f"{d.ip4}/32 {d.ip6}/128" for d in pool.usable()}
             self.engine._peers._present[self.engine.interface(pool)] = present

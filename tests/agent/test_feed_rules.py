@@ -178,7 +178,7 @@ def test_bad_record_is_refused_alone_and_counts_in_the_feed_digest_only() -> Non
 
 def test_address_of_a_removed_device_can_be_given_to_the_next_in_one_batch() -> None:
     pool = _pool(ALICE)
-    heir = msgspec.structs.replace(BOB, ip4=ALICE.ip4, ip6=ALICE.ip6)
+    heir = msgspec.structs.replace(BOB, slot=ALICE.slot, ip4=ALICE.ip4, ip6=ALICE.ip6)
     items = (wire.Del(rev=2, device=ALICE.id), wire.Put(rev=3, device=heir))
 
     pool.take(_judge(pool, _batch(*items, digest=_digest([heir]), batch="delta", after=1, rev=3)))

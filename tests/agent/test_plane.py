@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import feed
-from ferriage.agent import layout, nft, plane
+from ferriage.agent import layout, nft, plane, slots
 
 NOW = 1_800_000_000.0
 KEY = "A" * 43 + "="
@@ -20,24 +20,22 @@ def test_open_device_has_all_elements_and_a_held_one_is_absent_from_open() -> No
     opened, held = _device(), _device(hold_in=0)
 
     assert opened == {
-        "dev4": {"10.64.0.3": 1001},
-        "dev6": {"fd64::3": 1001},
         "cap_up": {1001: (12_500_000, 1 << 20)},
         "cap_dl": {1001: (12_500_000, 1 << 20)},
         "use_up": {1001: None},
         "use_dl": {1001: None},
-        "world": {1001: None},
         "open": {"fer0 . 0x000003e9": NOW + 60},
     }
     assert held == {name: value for name, value in opened.items() if name != "open"}
 
 
-def test_device_with_listed_networks_is_absent_from_the_world() -> None:
-    listed = feed.device(1, public_key=KEY, hold_at=NOW, routes=("10.20.0.0/16", "fd20::/64"))
+def test_device_with_listed_networks_is_open_to_these_alone() -> None:
+    listed = feed.device(1, public_key=KEY, hold_at=NOW + 9, routes=("10.20.0.0/16", "fd20::/64"))
 
     elements = plane.of_device(listed, NOW, "fer0")
 
-    assert "world" not in elements
+    assert "open" not in elements
+    assert elements["open_routes"] == {"fer0 . 0x000003e9": NOW + 9}
     assert elements["routes4"] == {"1001 . 10.20.0.0/16": None}
     assert elements["routes6"] == {"1001 . fd20::/64": None}
 
@@ -69,18 +67,28 @@ def test_renewal_replaces_only_the_element_in_open_even_when_it_just_expired() -
 def test_removal_closes_and_unmaps_but_leaves_the_counter_to_be_read() -> None:
     steps = plane.diff(_device(), {}, NOW)
 
-    assert {step.name for step in steps} == {"dev4", "dev6", "world", "open"}
+    assert {step.name for step in steps} == {"cap_up", "cap_dl", "open"}
 
 
-def test_resold_address_is_taken_out_before_it_is_put_in() -> None:
-    old, new = _device(1), _device(2)
-    new["dev4"] = {"10.64.0.3": 1002}
+def test_way_that_changes_is_taken_out_before_it_is_put_in() -> None:
+    text = plane.render(
+        plane.diff({"way": {"fer0": 1}}, {"way": {"fer0": 2}}, NOW), table="t", guard="g", now=NOW
+    )
 
-    text = plane.render(plane.diff(old, new, NOW), table="t", guard="g", now=NOW)
+    assert text == "delete element inet t way { fer0 }\nadd element inet t way { fer0 : 2 }\n"
 
-    assert (
-        "delete element inet t dev4 { 10.64.0.3 }\nadd element inet t dev4 { 10.64.0.3 : 1002 }\n"
-    ) in text
+
+def test_change_of_routes_moves_a_device_from_one_open_set_to_the_other() -> None:
+    device = feed.device(1, public_key=KEY, hold_at=NOW + 60, routes=("10.20.0.0/16",))
+
+    steps = plane.diff(_device(), plane.of_device(device, NOW, "fer0"), NOW)
+
+    key = "fer0 . 0x000003e9"
+    assert steps == [
+        plane.Step("routes4", (), (("1001 . 10.20.0.0/16", None),)),
+        plane.Step("open", (key,), ()),
+        plane.Step("open_routes", (), ((key, NOW + 60),)),
+    ]
 
 
 def test_ends_far_away_are_not_moved_again_and_again() -> None:
@@ -101,8 +109,8 @@ _PLANES = st.fixed_dictionaries(
         "open": st.dictionaries(
             st.integers(1, 9), st.sampled_from([NOW + 5, NOW + 50, NOW + 500]), max_size=5
         ),
-        "dev4": st.dictionaries(
-            st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3"]), st.integers(1, 9), max_size=3
+        "way": st.dictionaries(
+            st.sampled_from(["fer0", "fer1", "fer2"]), st.integers(1, 9), max_size=3
         ),
         "cap_up": st.dictionaries(
             st.integers(1, 9), st.tuples(st.integers(1, 3), st.just(9)), max_size=5
@@ -119,8 +127,8 @@ def test_steps_lead_to_what_is_wanted_and_then_none_is_left(
     plane.patch(live, plane.diff(live, wanted, NOW))
 
     assert plane.diff(live, wanted, NOW) == []
-    assert {name: live[name] for name in ("open", "dev4")} == {
-        name: wanted[name] for name in ("open", "dev4")
+    assert {name: live[name] for name in ("open", "way", "cap_up")} == {
+        name: wanted[name] for name in ("open", "way", "cap_up")
     }
     assert live["use_up"].keys() >= wanted["use_up"].keys()
 
@@ -149,10 +157,10 @@ def _listed(name: str, elements: str) -> tuple[dict[plane.Key, plane.Value], dic
                 "fer1 . 0x00000005": pytest.approx(NOW + 9.996),
             },
         ),
-        ("dev6", "fd00::2 : 0x00000005", {"fd00::2": 5}),
+        ("way", '"fer0" : 0x0fe10000', {"fer0": 0x0FE10000}),
         (
             "cap_up",
-            "0x00000005 limit rate over 125000 bytes/second burst 64 kbytes",
+            "0x00000005 limit rate 125000 bytes/second burst 64 kbytes",
             {5: (125_000, 65_536)},
         ),
         ("shop4", "192.0.2.10 . 8443", {"192.0.2.10 . 8443": None}),
@@ -172,18 +180,19 @@ def test_listing_of_a_counting_set_is_parsed_into_bytes_too() -> None:
 
 
 def test_listing_of_an_empty_set_holds_nothing() -> None:
-    assert _listed("dev4", "") == ({}, {})
+    assert _listed("way", "") == ({}, {})
 
 
 def _layout(**changes: object) -> str:
+    inner = (slots.inner(feed.ASSIGNMENT),)
     settings = {"table": "t", "comment": "life 1", "hold_port": 8480, "allow_networks": ()}
-    return layout.text(**(settings | changes))
+    return layout.text(**(settings | {"inner": inner} | changes))
 
 
 def test_open_and_lines_are_asked_before_anything_established() -> None:
     text = _layout()
 
-    up = text.index("iifname @lines iifname . meta mark @open goto up_open")
+    up = text.index("iifname @lines iifname . meta mark @open goto up_world")
     down = text.index("oifname @lines oifname . meta mark @open ct state established,related")
     assert "established" not in text[text.index("chain through {\n") : up]
     assert "established" not in text[text.index("chain down {\n") : down]
@@ -196,12 +205,14 @@ def _chain(name: str) -> str:
 
 
 @pytest.mark.parametrize("routes", [(), ("10.8.0.0/16",), ("fd00:8::/64",)])
-def test_device_is_in_world_or_has_routes_and_never_both(routes: tuple[str, ...]) -> None:
-    """The rules ask for `world` first, and then not for routes any more."""
+def test_device_is_open_to_the_world_or_to_its_routes_and_never_both(
+    routes: tuple[str, ...],
+) -> None:
+    """The rules ask for `open` first, and then not for routes any more."""
     elements = plane.of_device(feed.device(1, public_key="K", hold_at=9, routes=routes), 0, "fer0")
 
     assert bool(routes) == bool(elements.keys() & {"routes4", "routes6"})
-    assert bool(routes) == ("world" not in elements)
+    assert elements.keys() & {"open", "open_routes"} == {"open_routes" if routes else "open"}
 
 
 def test_packet_is_asked_once_in_each_chain_whether_it_comes_out_of_a_tunnel() -> None:
@@ -220,7 +231,10 @@ def test_each_accept_towards_the_internet_counts() -> None:
     rules = _layout().split("flush table inet t_guard")[1].split("chain through {\n")[1]
 
     accepts = [line.strip() for line in rules.splitlines() if line.strip().endswith("accept")]
-    assert accepts == ["meta mark @use_up accept", "meta mark @use_dl accept"]
+    assert accepts == [
+        "meta mark @cap_up meta mark @use_up accept",
+        "meta mark @cap_dl meta mark @use_dl accept",
+    ]
 
 
 def test_allowed_networks_come_before_the_denied_ranges() -> None:

@@ -64,7 +64,7 @@ class Kernel(Nft):
             self.kill_in = 0
             raise Killed
         self.kill_in = max(self.kill_in - 1, 0)
-        for slot in set(self.plane["dev4"].values()):
+        for slot in tuple(self.plane["cap_up"]):
             self.let_pass(slot, 1)  # somebody always does, between what is read and what is done
         steps = list(steps)
         plane.patch(self.plane, steps)
@@ -81,8 +81,8 @@ class Kernel(Nft):
         }
 
     def let_pass(self, slot: Any, size: int) -> None:
-        """Let bytes pass: none where no address leads to the slot."""
-        if slot in self.plane["dev4"].values():
+        """Let bytes pass: none where no limit lets the slot pass."""
+        if slot in self.plane["cap_up"]:
             down, up = self.passed[slot]
             self.passed[slot] = down + size, up
             self.total[slot] = self.total.get(slot, 0) + size

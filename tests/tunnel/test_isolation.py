@@ -8,20 +8,24 @@ Between customers, private networks and the gateway's ports: tests/tunnel/test_p
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import struct
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ferriage.agent import plane
+from netns import address
 from support import eventually
-from tunnel_world import INTERNET4, INTERNET6
+from tunnel_world import INTERNET4, INTERNET6, SHOP_PORT, SITE4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from netns import Namespace
-    from tunnel_world import World
+    from tunnel_world import Client, World
 
 pytestmark = pytest.mark.tunnel
 
@@ -77,6 +81,54 @@ def test_packets_under_anothers_name_reach_nobody(world: World) -> None:
         assert alice.ping(INTERNET4) == 1
 
     assert sorted(arrived) == ["2001:db8:2::1"] * 3 + ["203.0.113.1"] * 3
+
+
+def test_address_without_a_record_passes_nowhere_and_is_counted_for_nobody(world: World) -> None:
+    """Its slot is reckoned as any other's is, and has no element: not even a held one's rights."""
+    world.permit()
+    world.start_agent()
+    alice, bob = world.client(), world.client(hold_in=-60)
+    world.applied()
+    assert (alice.ping(INTERNET4), alice.ping(INTERNET6), alice.ping("10.64.0.1")) == (1, 1, 1)
+    assert bob.ping("10.64.0.1") == 1
+    assert world.agent is not None
+    os.kill(world.agent.pid, signal.SIGSTOP)  # or it takes out again what is done behind its back
+    shown = {name: world.elements(name) for name in plane.USE}
+    for number, client in enumerate((alice, bob)):
+        own4, own6 = f"10.64.77.{number}", f"fd64::4d0{number}"
+        _rename(world, client, own4, own6)
+        with arriving(world.internet) as arrived:
+            for target in (INTERNET4, INTERNET6, "10.64.0.1", SITE4):
+                assert client.ping(target, wait=0.2) == 0
+            for source, target in ((own4, INTERNET4), (own6, INTERNET6)):
+                _send_as(client.space, source, target)
+            assert not _reaches(client, "10.64.0.1", 53)
+            assert not _reaches(client, "10.64.0.1", 8480)
+            assert not _reaches(client, SITE4, SHOP_PORT)
+            assert not _reaches(client, INTERNET4, 80)
+        assert arrived == []
+
+    assert {name: world.elements(name) for name in plane.USE} == shown
+
+
+def _rename(world: World, client: Client, own4: str, own6: str) -> None:
+    """Give a customer other addresses, on its own host and in the gateway's WireGuard."""
+    client.space.run("ip", "address", "flush", "dev", client.interface)
+    address(client.space, client.interface, f"{own4}/32", f"{own6}/128")
+    client.space.run("ip", "route", "replace", "default", "dev", client.interface)
+    client.space.run("ip", "-6", "route", "replace", "default", "dev", client.interface)
+    world.gateway.run(
+        *("wg", "set", world.interface, "peer", client.record.public_key),
+        *("allowed-ips", f"{own4}/32,{own6}/128"),
+    )
+
+
+def _reaches(client: Client, host: str, port: int) -> bool:
+    try:
+        client.connect(host, port, within=0.3).close()
+    except OSError:
+        return False
+    return True
 
 
 _FLAGS = {"rst": 0x04, "syn-ack": 0x12, "fin": 0x01, "null": 0x00}

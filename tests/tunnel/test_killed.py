@@ -31,7 +31,7 @@ _MORTAL = """
 import os, signal, sys
 from pathlib import Path
 from ferriage import config
-from ferriage.agent import engine, flows, holdfile, host, nft, run, store
+from ferriage.agent import engine, flows, holdfile, host, nft, run, store, transaction
 from ferriage.agent.backend import uapi
 armed = Path(sys.argv[2])
 count = 0
@@ -53,9 +53,9 @@ def mortal(place, name):
     setattr(place, name, around)
 
 for place, names in (
-    (store._Transaction, ("__exit__",)),
+    (transaction.Transaction, ("__exit__",)),
     (store.Store, ("put", "save_counter")),
-    (nft.Nft, ("apply", "install", "remove")),
+    (nft.Nft, ("apply", "fill", "install", "remove")),
     (uapi.Socket, ("set",)),
     (flows, ("forget",)),
     (host, ("forget_redirected", "route")),

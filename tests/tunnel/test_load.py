@@ -59,7 +59,6 @@ def test_revoking_under_load_meets_only_whom_it_names(world: World) -> None:
                     msgspec.structs.replace(
                         crowd.tunnels[n].record,
                         id=f"dev_again{n:011d}",
-                        slot=5000 + n,
                         public_key=identity.wireguard_public(fresh[n]),
                     )
                     for n in resold

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import feed
-from ferriage.agent import nft, nftlib, plane
+from ferriage import wire
+from ferriage.agent import bulk, nft, nftlib, plane, slots
 from ferriage.agent.errors import DataPlaneError
 from ferriage.agent.nft import Nft
 from ferriage.config import AgentConfig
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.tunnel
 
 NOW = 1_800_000_000.0
 KEY = "A" * 43 + "="
+INNER = (slots.inner(feed.ASSIGNMENT),)
 
 
 def _steps(*numbers: int) -> list[plane.Step]:
@@ -47,7 +49,7 @@ def host() -> Iterator[Namespace]:
 @pytest.fixture
 def tables(host: Namespace) -> Nft:  # noqa: ARG001 -- made in there
     made = Nft(AgentConfig())
-    made.install("life 1")
+    made.install("life 1", INNER)
     made.read(NOW)
     made.apply(_steps(9), NOW)
     return made
@@ -110,7 +112,7 @@ def test_refused_change_is_said_takes_nothing_and_asks_for_a_look(tables: Nft) -
     assert not tables.unchanged()
     observed = tables.read(NOW)
     assert observed is not None
-    assert observed.plane["dev4"] == {"10.64.0.11": 1009}
+    assert observed.plane["cap_up"] == {1009: (12_500_000, 1 << 20)}
 
 
 def test_counters_alone_read_as_the_whole_does(tables: Nft) -> None:
@@ -154,13 +156,13 @@ def test_counters_of_a_set_that_is_gone_are_not_read_as_none(tables: Nft) -> Non
 @pytest.mark.parametrize("length", [1, 4000])
 def test_scripts_do_the_same_by_library_and_program(tables: Nft, library: str, length: int) -> None:
     change = nftlib.Changer(library)
-    elements = ", ".join(f"10.65.{n // 250}.{n % 250} : {n + 1}" for n in range(length))
+    elements = ", ".join(f"10.65.{n // 250}.{n % 250} . {n + 1}" for n in range(length))
 
-    change(f"add element inet ferriage dev4 {{ {elements} }}\n")
+    change(f"add element inet ferriage shop4 {{ {elements} }}\n")
 
     observed = tables.read(NOW)
     assert observed is not None
-    assert len(observed.plane["dev4"]) == 1 + length
+    assert len(observed.plane["shop4"]) == length
     with pytest.raises(DataPlaneError):
         change(f"add element inet ferriage nowhere {{ {elements} }}\n")
 
@@ -176,3 +178,79 @@ def test_time_out_that_passes_is_no_change_of_rules(tables: Nft) -> None:
 
     assert nft.generation() == before
     assert tables.unchanged()
+
+
+def _crowd() -> list[plane.Step]:
+    """Return so many devices that they are not told to nft: speeds, ends and routes differ."""
+    wanted = plane.empty()
+    for number in range(100, 100 + 2 * bulk.MANY):
+        device = feed.device(
+            number,
+            public_key=KEY,
+            hold_at=NOW + (9e9 if number % 7 == 0 else 3600 + number),
+            rate_down_bps=8 * (1 + number**3 % 10**9),
+            rate_up_bps=wire.FASTEST_BPS if number % 5 == 0 else 8,
+            burst_bytes=(1 << 32) - 1 if number % 3 == 0 else 1 + number,
+            routes=("10.20.0.0/16",) if number % 2 else (),
+        )
+        plane.merge(wanted, plane.of_device(device, NOW, f"fer{number % 3}"))
+    return plane.diff(plane.empty(), wanted, NOW)
+
+
+def _listed(host: Namespace, name: str) -> dict[str, object]:
+    """Return a set's elements as nft prints them, with what is left of their time but nearly."""
+    printed = json.loads(host.run("nft", "-j", "list", "set", "inet", "ferriage", name))
+    found = {}
+    for each in printed["nftables"][1]["set"]["elem"]:
+        element = each["elem"] if isinstance(each, dict) else {"val": each}
+        element.pop("expires", None)
+        found[json.dumps(element.pop("val"))] = element
+    return found
+
+
+def test_elements_by_netlink_are_those_by_text(tables: Nft, host: Namespace) -> None:
+    steps = _crowd()
+    few, many = bulk.split(steps)
+    assert {step.name for step in many} == {*plane.USE, *plane.CAP, *plane.OPEN}
+    assert [step.name for step in few] == ["routes4"]
+    tables.apply(steps, NOW)
+    by_text = {step.name: _listed(host, step.name) for step in many}
+    host.run("nft", "delete", "table", "inet", "ferriage")
+    tables.install("life 1", INNER)
+    tables.read(NOW)
+    tables.apply(_steps(9), NOW)
+
+    tables.fill(many, NOW)
+
+    assert tables.unchanged()
+    by_netlink = {step.name: _listed(host, step.name) for step in many}
+    assert by_netlink == by_text
+    observed = tables.read(NOW)
+    assert observed is not None
+    assert len(by_netlink["use_up"]) == 1 + 2 * bulk.MANY
+    for name in (*plane.USE, *plane.CAP):
+        known = dict(next(step.add for step in (*_steps(9), *many) if step.name == name))
+        known |= next(step.add for step in many if step.name == name)
+        assert observed.plane[name] == known
+
+
+def test_elements_by_netlink_are_all_taken_or_none_and_the_set_is_named(tables: Nft) -> None:
+    _, many = bulk.split(_crowd())
+    spoilt = [step._replace(name="use_xx") if step.name == "use_up" else step for step in many]
+
+    with pytest.raises(DataPlaneError, match="set use_xx: No such file or directory"):
+        tables.fill(spoilt, NOW)
+
+    assert not tables.unchanged()
+    observed = tables.read(NOW)
+    assert observed is not None
+    assert [list(observed.plane[name]) for name in plane.CAP] == [[1009], [1009]]
+    assert [len(observed.plane[name]) for name in plane.OPEN] == [1, 0]
+
+
+def test_change_of_somebody_else_beside_a_large_one_is_seen(tables: Nft, host: Namespace) -> None:
+    host.run("nft", "flush", "set", "inet", "ferriage", "open")
+
+    tables.fill(bulk.split(_crowd())[1], NOW)
+
+    assert not tables.unchanged()

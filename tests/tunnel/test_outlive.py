@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from ferriage import wire
+from ferriage.agent import plane
 from support import eventually
 from tunnel_world import steady_ping
 
@@ -249,7 +250,11 @@ def test_copied_identity_is_refused_by_the_lease_and_says_so(world: World) -> No
 
     world.program("run", other)
     eventually(lambda: "Another agent with this identity" in world.log, within=10)
-    world.site.put(msgspec.structs.replace(alice.record, generation=2, slot=77))
+    world.site.put(
+        msgspec.structs.replace(
+            alice.record, generation=2, slot=77, ip4="10.64.0.77", ip6="fd64::4d"
+        )
+    )
     told = world.log.count("Another agent with this identity")
     eventually(lambda: world.log.count("Another agent with this identity") > told, within=20)
 
@@ -288,6 +293,76 @@ def test_usage_is_exact_over_removal_return_and_restart(world: World) -> None:
     assert last == (first[0], 20 * size, 20 * size)
 
 
+_OLDER = """
+delete table inet ferriage
+table inet ferriage {{
+    comment "{life}"
+    map dev4 {{ type ipv4_addr : mark; elements = {{ {ip4} : {slot} }} }}
+    map dev6 {{ type ipv6_addr : mark; elements = {{ {ip6} : {slot} }} }}
+    set inner {{ type ifname; elements = {{ {interface} }} }}
+    set open {{
+        type ifname . mark; flags timeout
+        elements = {{ {interface} . {slot} timeout 1h }}
+    }}
+    set world {{ type mark; elements = {{ {slot} }} }}
+    set cap_up {{
+        type mark; limit rate over 1000 bytes/second burst 1000 bytes
+        elements = {{ {slot} limit rate over 125 bytes/second burst 1000 bytes }}
+    }}
+    set use_up {{ type mark; counter; elements = {{ {slot} counter packets 1 bytes {up} }} }}
+    set use_dl {{ type mark; counter; elements = {{ {slot} counter packets 1 bytes {down} }} }}
+    chain up_open {{ meta mark @world accept; }}
+    chain through {{
+        type filter hook forward priority filter; policy accept;
+        meta mark set ip saddr map @dev4
+        meta mark @cap_up drop
+        iifname . meta mark @open goto up_open
+    }}
+}}
+"""
+"""As the agent had it that knew slots by maps."""
+
+
+def test_table_of_an_older_release_is_taken_over_with_all_it_has_counted(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    assert alice.space.run("ping", "-n", "-c", "10", "-i", "0.01", "-s", "1000", "203.0.113.9")
+    _reported(world)
+    first = _sum(world)
+    world.kill_agent()
+    shown = world.gateway.run("nft", "list", "ruleset")
+    comment = re.search(r'comment "(life \d+)"', shown)
+    assert comment is not None, shown[:300]
+    older = _OLDER.format(
+        life=comment[1],
+        interface=world.interface,
+        down=first[1],
+        up=first[2],
+        ip4=alice.record.ip4,
+        ip6=alice.record.ip6,
+        slot=alice.record.slot,
+    )
+    file = world.directory / "older.nft"
+    file.write_text(older)
+    world.gateway.run("nft", "-f", str(file))
+
+    world.start_agent()
+    _reported(world)
+    assert _sum(world) == first
+    assert alice.space.run("ping", "-n", "-c", "10", "-i", "0.01", "-s", "1000", "203.0.113.9")
+
+    eventually(lambda: _sum(world) == (first[0], 2 * first[1], 2 * first[2]), within=20)
+    listed = world.gateway.run("nft", "-t", "list", "table", "inet", "ferriage")
+    assert set(re.findall(r"^\t(?:set|map) (\w+) \{", listed, re.MULTILINE)) == {
+        *plane.SETS,
+        "held_dns",
+    }
+    assert "rate over" not in listed.split("chain held_dns_up")[0]
+    assert world.log.count("table.made") == 1
+
+
 def test_lost_table_closes_the_incarnation_and_reports_it_as_final(world: World) -> None:
     world.permit()
     world.start_agent()
@@ -314,9 +389,7 @@ def test_rotated_key_and_resold_address_move_only_what_they_name(world: World) -
     with steady_ping(bob, "203.0.113.9", world.directory) as lines:
         world.site.delete(alice.record.id)
         world.site.put(
-            msgspec.structs.replace(
-                alice.record, id="dev_new", slot=4000, public_key=wire.new_private_key()
-            )
+            msgspec.structs.replace(alice.record, id="dev_new", public_key=wire.new_private_key())
         )
         world.applied()
 

@@ -107,7 +107,7 @@ def test_device_with_an_address_in_use_is_refused_alone_and_named(world: World) 
     world.permit()
     world.start_agent()
     alice = world.client()
-    bob = world.client(ip4=alice.record.ip4)
+    bob = world.client(slot=alice.record.slot)
     carol = world.client()
 
     def report() -> bool:
@@ -118,7 +118,7 @@ def test_device_with_an_address_in_use_is_refused_alone_and_named(world: World) 
 
     refused = world.site.reports[-1].pools[0].refused
     assert [(entry.device, entry.reason) for entry in refused] == [
-        (bob.record.id, f"ip4 is held by {alice.record.id}")
+        (bob.record.id, f"slot is held by {alice.record.id}")
     ]
     assert (alice.ping("203.0.113.9"), carol.ping("203.0.113.9")) == (1, 1)
 

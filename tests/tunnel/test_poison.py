@@ -55,6 +55,8 @@ def test_poison_is_set_aside_and_all_others_are_served(world: World) -> None:
         _ready(world, 67, public_key="AAAA"),
         _ready(world, 68, routes=("0.0.0.0/0",)),
         _ready(world, 69, hold_at=-5),
+        _ready(world, 71, ip6="fd64::999"),  # not the number of its slot
+        _ready(world, 72, slot=1),  # the gateway's own
     ]
 
     with steady_ping(alice, INTERNET4, world.directory) as lines:
@@ -86,7 +88,7 @@ def test_full_set_turns_away_who_has_no_room_and_takes_him_when_there_is(world: 
     world.start_agent()
     alice = world.client()
     world.applied()
-    _shrink(world, "world", 3)
+    _shrink(world, "cap_up", 3)
     devices = [_ready(world, number) for number in range(60, 65)]
 
     with steady_ping(alice, INTERNET4, world.directory) as lines:

@@ -127,7 +127,7 @@ def test_emptied_sets_pass_nothing_and_are_mended(office: World) -> None:
     assert reached(alice, *OFFICE) == list(OFFICE)
     assert office.agent is not None
     os.kill(office.agent.pid, signal.SIGSTOP)  # or it mends them before anybody has looked
-    for name in ("routes4", "routes6", "world"):
+    for name in ("routes4", "routes6", "open"):
         office.gateway.run("nft", "flush", "set", "inet", "ferriage", name)
 
     assert reached(alice, *OFFICE, *OUTSIDE) == []

@@ -44,7 +44,7 @@ def test_changes_by_somebody_else_are_told_and_our_own_are_not(world: World) -> 
 
     world.gateway.run("nft", "flush", "ruleset")
     eventually(lambda: _told(world) == {"table": 1}, within=20)
-    world.gateway.run("nft", "flush", "map", "inet", "ferriage", "dev4")
+    world.gateway.run("nft", "flush", "set", "inet", "ferriage", "cap_up")
     eventually(lambda: _told(world) == {"table": 1, "element": 1}, within=20)
     world.gateway.run("wg", "set", world.interface, "peer", private_key())
     eventually(lambda: _told(world) == {"table": 1, "element": 1, "peer": 1}, within=20)

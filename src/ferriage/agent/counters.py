@@ -21,7 +21,7 @@ NETFILTER: Final = 12
 FAMILY_HEAD: Final = struct.Struct(">BBH")
 
 _GET_ELEMENTS: Final = 10 << 8 | 13
-_INET: Final = 1
+INET: Final = 1
 _TABLE, _SET, _ELEMENTS = 1, 2, 3
 _KEY, _VALUE, _EXPRESSION = 1, 1, 7
 _NAME, _DATA, _BYTES = 1, 2, 1
@@ -53,7 +53,7 @@ def read(table: str, name: str) -> dict[int, int]:
 
 def _read(kernel: netlink.Conversation, table: str, name: str) -> dict[int, int]:
     request = (
-        FAMILY_HEAD.pack(_INET, 0, 0)
+        FAMILY_HEAD.pack(INET, 0, 0)
         + netlink.attribute(_TABLE, table.encode() + b"\0")
         + netlink.attribute(_SET, name.encode() + b"\0")
     )

@@ -52,10 +52,11 @@ class Desired(NamedTuple):
         return frame
 
     def of(self, device: wire.Device, pool: Pool, now: float) -> Plane:
-        """Return the elements of a device on a line; without quota left it is not in `open`."""
+        """Return the elements of a device on a line; without quota left it is not open."""
         elements = plane.of_device(device, now, self.interface(pool))
         if device.slot in self.cut:
-            elements.pop("open", None)
+            for name in plane.OPEN:
+                elements.pop(name, None)
         return elements
 
     def elsewhere(self, name: str, here: Pool, now: float) -> Plane:

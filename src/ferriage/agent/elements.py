@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ferriage.agent import plane
+from ferriage.agent import bulk, plane
 from ferriage.agent.errors import DataPlaneError
 from ferriage.agent.usage import pairs
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ferriage.agent.plane import Plane
     from ferriage.agent.quota import Quotas
     from ferriage.agent.signs import Signs
+    from ferriage.agent.slots import Inner
     from ferriage.agent.usage import Counts, Meter
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ class Elements:
         self._clock = clock
         self._signs = signs
         self._read_at, self._offset = float("-inf"), 0.0
+        self._inner: frozenset[Inner] = frozenset()
         self.live: Plane = plane.empty()
 
     # --- reading
@@ -91,20 +93,25 @@ class Elements:
         observed = self._nft.read(self._clock.now())
         return observed is not None and observed.comment == self._meter.life()
 
-    def _read(self, pools: Iterable[str], *, refill: bool) -> Mapping[str, Mapping[int, int]]:
+    def _read(self, pools: Mapping[str, Pool], *, refill: bool) -> Mapping[str, Mapping[int, int]]:
+        inner = frozenset(pool.inner for pool in pools.values())
+        life, refill = self._meter.life(), refill or inner != self._inner
+        if refill and life and self._nft.older() == life:
+            self._nft.install(life, inner)
         mark, now = self._clock.mark(), self._clock.now()
         observed = self._nft.read(now)
-        if observed is None or observed.comment != self._meter.life():
-            observed = self._make(pools)
+        if observed is None or observed.comment != life:
+            observed = self._make(pools, inner)
         elif refill:
-            self._nft.install(self._meter.life())
+            self._nft.install(life, inner)
+        self._inner = inner
         self.live, self._read_at, self._offset = observed.plane, mark, now - mark
         return observed.counters
 
-    def _make(self, pools: Iterable[str]) -> Observed:
+    def _make(self, pools: Iterable[str], inner: Iterable[Inner]) -> Observed:
         """Make our tables anew: they are missing, not whole, or another life's."""
         self._nft.remove()
-        self._nft.install(self._meter.new_life(pools))
+        self._nft.install(self._meter.new_life(pools), inner)
         self._quotas.emptied()
         self._signs.found("table")
         log.warning("table.made", life=self._meter.life())
@@ -159,8 +166,11 @@ class Elements:
             if step.name == _COUNTING:
                 slots = (key for key, _ in step.add if isinstance(key, int))
                 self._quotas.creating(slots, now)
-        self._nft.apply(steps, now)
-        plane.patch(self.live, steps)
+        few, many = bulk.split(steps)
+        for take, part in ((self._nft.apply, few), (self._nft.fill, many)):
+            if part:
+                take(part, now)
+                plane.patch(self.live, part)
 
     # --- metering
 
@@ -174,9 +184,9 @@ class Elements:
             owners |= {device.slot: code for device in pools[code].devices.values()}
             held |= {d.slot: (code, d) for d in pools[code].usable() if d.quota is not None}
             wanted.update(device.slot for device in pools[code].usable())
-        mapped = {*self.live["dev4"].values(), *self.live["dev6"].values()}
-        used = wanted | mapped
-        self._quotas.observe(counts, held, passing=mapped - wanted, now=self._clock.now())
+        passing: set[object] = set().union(*(self.live[name] for name in plane.CAP))
+        used = wanted | passing
+        self._quotas.observe(counts, held, passing=passing - wanted, now=self._clock.now())
         owners |= self._meter.settle(counts, owners)
         fallback, left = next(iter(pools), ""), self._meter.left(pools)
         split: dict[str, dict[int, tuple[int, int]]] = {code: {} for code in {*pools, *left}}
@@ -187,7 +197,7 @@ class Elements:
                 self._meter.record(code, part)
                 self._sweep(code, {s: v for s, v in part.items() if s not in used})
         for code in left:
-            if not split[code].keys() & mapped:
+            if not split[code].keys() & passing:
                 self._meter.end(code)
 
     def _sweep(self, code: str, counts: Counts) -> None:
@@ -197,7 +207,7 @@ class Elements:
         gone = tuple(counts)
         steps = [
             plane.Step(name, tuple(slot for slot in gone if slot in self.live[name]), ())
-            for name in sorted(plane.KEPT)
+            for name in plane.USE
         ]
         self._change(steps, self._clock.now())
         self._meter.swept(code, gone)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import force_setattr
 
 from ferriage import wire
-from ferriage.agent import breaker, rewound
+from ferriage.agent import breaker, rewound, slots
 from ferriage.agent.backend import Link
 from ferriage.agent.errors import BatchRefused
 
@@ -71,6 +71,10 @@ class Pool:
     _claims: dict[object, str] = field(default_factory=dict)
     """Who holds an address, key or slot: by its bare value, which tells what it is."""
     _values: dict[object, object] = field(default_factory=dict)
+    inner: slots.Inner = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.inner = slots.inner(self.assignment)
 
     @classmethod
     def of(cls, stored: StoredPool) -> Pool:
@@ -199,6 +203,9 @@ class Pool:
             wire.check_device(device)
         except wire.WireError as error:
             return str(error)
+        fault = self.inner.fault(device)
+        if fault:
+            return fault
         for what, value in breaker.claims(device):
             holder = self._claims.get(value, device.id)
             if holder != device.id:

@@ -123,7 +123,7 @@ def own_addresses(prefix: str) -> tuple[str, ...]:
     found = [
         entry["local"]
         for link in links
-        if not link["ifname"].startswith(prefix)
+        if not link.get("ifname", prefix).startswith(prefix)  # ip prints {} of what has just gone
         for entry in link["addr_info"]
         if entry.get("scope") == "global" and "local" in entry
     ]

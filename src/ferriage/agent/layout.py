@@ -2,18 +2,21 @@
 
 How a packet of a customer goes:
 
-    from the tunnel:  mark (slot of its inner address) → redirect (DNS, hold page) → up → count_up
+    from the tunnel:  mark (slot in its inner address) → redirect (DNS, hold page) → up → count_up
     to the tunnel:    mark → down → count_dl
 
-Hold is absence from `open` or `lines`; both are asked before anything about established flows,
-so an element's time-out cuts running flows by itself. Real DNS is asked about at every packet
-too, since a flow keeps the port it was first sent to; a held device has it by UDP only, where a
-packet is one question and can be counted. An open device reaches what its `routes` list, or, being
-in `world`, the internet: it has to be in one of them, and no device is in both. The only `accept`
-outwards is the one that counts. A packet of no connection goes nowhere: not being translated it
-would leave under its inner address. Each question costs every packet, so what most packets need is
-asked first, and nothing twice. Verdicts here bind nobody else's tables: what another table drops
-stays dropped.
+A mark says nothing by itself: any address of the inner network makes one. What has no record has
+no element under it, and passes nowhere, not even to the gateway.
+
+Hold is absence from `open` and `open_routes`, or from `lines`; they are asked before anything about
+established flows, so an element's time-out cuts running flows by itself. Real DNS is asked about at
+every packet too, since a flow keeps the port it was first sent to; a held device has it by UDP
+only, where a packet is one question and can be counted. A device in `open` reaches the internet,
+one in `open_routes` what `routes4` and `routes6` list for it; no device is in both. The only
+`accept` outwards is the one that counts, of what a limit lets pass. A packet of no connection goes
+nowhere: not being translated it would leave under its inner address. Each question costs every
+packet, so what most packets need is asked first, and nothing twice. Verdicts here bind nobody
+else's tables: what another table drops stays dropped.
 
 Source: docs/explanation/gateway.md
 """
@@ -23,8 +26,12 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
+from ferriage.agent import plane
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ferriage.agent.slots import Inner
 
 WAY_MARK: Final = 0x0FE10000
 """A connection's mark is this plus the number of the interface it came in by: all pools share the
@@ -74,13 +81,11 @@ table inet {table} {{
     set wgport {{ type inet_service; }}
     set lines {{ type ifname; flags timeout; }}
     set open {{ type ifname . mark; flags timeout; }}
-    map dev4 {{ type ipv4_addr : mark; }}
-    map dev6 {{ type ipv6_addr : mark; }}
+    set open_routes {{ type ifname . mark; flags timeout; }}
     set routes4 {{ type mark . ipv4_addr; flags interval; }}
     set routes6 {{ type mark . ipv6_addr; flags interval; }}
-    set world {{ type mark; }}
-    set cap_up {{ type mark; limit rate over 1000 bytes/second burst 1000 bytes; }}
-    set cap_dl {{ type mark; limit rate over 1000 bytes/second burst 1000 bytes; }}
+    set cap_up {{ type mark; limit rate 1000 bytes/second burst 1000 bytes; }}
+    set cap_dl {{ type mark; limit rate 1000 bytes/second burst 1000 bytes; }}
     set use_up {{ type mark; counter; }}
     set use_dl {{ type mark; counter; }}
     set shop4 {{ type ipv4_addr . inet_service; }}
@@ -95,10 +100,13 @@ table inet {table} {{
     chain to_gateway {{ type filter hook input priority filter; policy accept; }}
     chain through {{ type filter hook forward priority filter; policy accept; }}
     chain slots_up {{ }}
+    chain steer_open {{ }}
+    chain served {{ }}
+    chain dns_up {{ }}
     chain held_dns_up {{ }}
     chain up {{ }}
-    chain up_open {{ }}
     chain up_world {{ }}
+    chain up_routes {{ }}
     chain count_up {{ }}
     chain down {{ }}
     chain count_dl {{ }}
@@ -126,8 +134,7 @@ table inet {table} {{
         ct state invalid drop
         ct state new ct mark set iifname map @way
         meta mark set 0
-        meta mark set ip saddr map @dev4
-        meta mark set ip6 saddr map @dev6
+{slots_of_source}
         meta mark 0 drop
     }}
     chain answers {{
@@ -137,11 +144,14 @@ table inet {table} {{
         iifname != @inner return
         ip daddr . tcp dport @shop4 return
         ip6 daddr . tcp dport @shop6 return
-        iifname @lines iifname . meta mark @open tcp dport 53 redirect to :53
+        iifname @lines iifname . meta mark @open goto steer_open
+        iifname @lines iifname . meta mark @open_routes goto steer_open
         iifname @lines udp dport 53 redirect to :53
         meta l4proto {{ tcp, udp }} th dport 53 redirect to :{held_dns_port}
-        iifname @lines iifname . meta mark @open return
         tcp dport 80 redirect to :{hold_port}
+    }}
+    chain steer_open {{
+        meta l4proto {{ tcp, udp }} th dport 53 redirect to :53
     }}
     chain nat_out {{
         iifname @inner oifname != @inner udp sport @wgport masquerade to :{spare_ports} random
@@ -149,9 +159,13 @@ table inet {table} {{
     }}
     chain to_gateway {{
         iifname != @inner return
+        meta mark @cap_up goto served
+        drop
+    }}
+    chain served {{
         ip daddr . tcp dport @shop4 accept
         ip6 daddr . tcp dport @shop6 accept
-        iifname @lines iifname . meta mark @open meta l4proto {{ tcp, udp }} th dport 53 accept
+        meta l4proto {{ tcp, udp }} th dport 53 jump dns_up
         iifname @lines udp dport 53 goto held_dns_up
         udp dport {held_dns_port} goto held_dns_up
         tcp dport {held_dns_port} accept
@@ -160,6 +174,10 @@ table inet {table} {{
         icmpv6 type echo-request accept
         meta l4proto {{ icmp, ipv6-icmp }} ct state established,related accept
         goto refused
+    }}
+    chain dns_up {{
+        iifname @lines iifname . meta mark @open accept
+        iifname @lines iifname . meta mark @open_routes accept
     }}
     chain held_dns_up {{
         add @held_dns {{ meta mark limit rate over 5/second burst 20 packets }} drop
@@ -174,11 +192,11 @@ table inet {table} {{
         tcp flags syn / syn,rst tcp option maxseg size set rt mtu
         ip daddr . tcp dport @shop4 goto count_up
         ip6 daddr . tcp dport @shop6 goto count_up
-        iifname @lines iifname . meta mark @open goto up_open
+        iifname @lines iifname . meta mark @open goto up_world
+        iifname @lines iifname . meta mark @open_routes goto up_routes
         goto refused
     }}
-    chain up_open {{
-        meta mark @world goto up_world
+    chain up_routes {{
         meta mark . ip daddr @routes4 goto count_up
         meta mark . ip6 daddr @routes6 goto count_up
         goto refused
@@ -192,29 +210,28 @@ table inet {table} {{
         goto count_up
     }}
     chain count_up {{
-        meta mark @cap_up drop
-        meta mark @use_up accept
+        meta mark @cap_up meta mark @use_up accept
         drop
     }}
     chain down {{
         tcp flags syn / syn,rst tcp option maxseg size set rt mtu
         meta mark set 0
-        meta mark set ip daddr map @dev4
-        meta mark set ip6 daddr map @dev6
+{slots_of_target}
         oifname @lines oifname . meta mark @open ct state established,related goto count_dl
+        oifname @lines oifname . meta mark @open_routes ct state established,related goto count_dl
         ip saddr . tcp sport @shop4 ct state established goto count_dl
         ip6 saddr . tcp sport @shop6 ct state established goto count_dl
         drop
     }}
     chain count_dl {{
-        meta mark @cap_dl drop
-        meta mark @use_dl accept
+        meta mark @cap_dl meta mark @use_dl accept
         drop
     }}
     chain refused {{
         meta l4proto tcp reject with tcp reset
         reject with icmpx admin-prohibited
     }}
+{slot_chains}
 }}
 table inet {table}_guard {{
     chain through {{
@@ -225,13 +242,29 @@ table inet {table}_guard {{
 """
 
 
-def text(*, table: str, comment: str, hold_port: int, allow_networks: Iterable[str]) -> str:
+_LAST_BITS: Final = {
+    "saddr": {"ip": 96, "ip6": 160},
+    "daddr": {"ip": 128, "ip6": 288},
+}
+"""Where the last 32 bits of an address begin in the header, in bits."""
+
+
+def text(
+    *,
+    table: str,
+    comment: str,
+    hold_port: int,
+    allow_networks: Iterable[str],
+    inner: Iterable[Inner],
+) -> str:
     """Return the whole layout; loading it again refills the rules and keeps every element.
 
     Args:
         comment: Which life of the counters this table is; kept by nft only when it makes the
             table, so reading it back tells an adopted table from a new one.
+        inner: The inner networks in which devices have their slots.
     """
+    inner = sorted(set(inner))
     return _TABLES.format(
         table=table,
         comment=comment,
@@ -239,10 +272,60 @@ def text(*, table: str, comment: str, hold_port: int, allow_networks: Iterable[s
         held_dns_port=HELD_DNS_PORT,
         spare_ports=SPARE_PORTS,
         way_mark=f"{WAY_MARK:#010x}",
+        slots_of_source="\n".join(_to_slots(inner, "saddr")),
+        slots_of_target="\n".join(_to_slots(inner, "daddr")),
+        slot_chains="\n".join(_slot_chains(inner)),
         allowed="\n".join(_allow(network) for network in allow_networks),
         denied4=", ".join(map(str, _DENIED4)),
         denied6=", ".join(map(str, _DENIED6)),
     )
+
+
+def retire(table: str, sets: Mapping[str, str]) -> str:
+    """Return what goes before the layout where the table is of another release's; else no text.
+
+    Of such a table only the counters are taken over. A set of the same name may mean something
+    else there, so all others are made anew, in the transaction that loads the rules: a gateway is
+    closed until its elements are in.
+
+    Args:
+        sets: The sets that the table has, each with its kind: set or map.
+    """
+    if sets.keys() <= {*plane.SETS, "held_dns"}:
+        return ""
+    gone = "".join(
+        f"delete {kind} inet {table} {name}\n"
+        for name, kind in sets.items()
+        if name not in plane.USE
+    )
+    return f"flush table inet {table}\n{gone}"
+
+
+def _to_slots(inner: Iterable[Inner], field: str) -> Iterator[str]:
+    """Yield the rules that give a packet the slot in its address as its mark."""
+    for each in inner:
+        yield f"        ip {field} {each.four} jump {_chain('ip', field, each)}"
+        yield f"        ip6 {field} {each.six} jump {_chain('ip6', field, each)}"
+
+
+def _slot_chains(inner: Iterable[Inner]) -> Iterator[str]:
+    """Yield the chains for it.
+
+    All versions of nft take bytes of a header as they are, and turn them into a number of this host
+    before they shift them. They stand in chains of their own since beside `ip saddr` nft would
+    list them as an address, which older versions then do not read again.
+    """
+    for each in inner:
+        for field, places in _LAST_BITS.items():
+            for family, at in places.items():
+                shifted = f"@nh,{at},32 << {each.shift} >> {each.shift}"
+                yield f"    chain {_chain(family, field, each)} {{"
+                yield f"        meta mark set {shifted}"
+                yield "    }"
+
+
+def _chain(family: str, field: str, inner: Inner) -> str:
+    return f"slot_of_{family}_{field}_{inner.shift}"
 
 
 def _allow(network: str) -> str:

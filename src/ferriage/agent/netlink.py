@@ -8,6 +8,7 @@ Source: include/uapi/linux/netlink.h, include/uapi/linux/genetlink.h
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -26,6 +27,9 @@ _KIND_MASK: Final = 0x3FFF
 _GENERIC: Final = 16
 _SOL_NETLINK: Final = 270
 _CAP_ACK: Final = 10
+_SEND_BUFFER: Final = 32
+"""SO_SNDBUFFORCE, which Python does not name."""
+
 REQUEST, ACK, DUMP = 0x01, 0x04, 0x300
 _ERROR, _DONE = 2, 3
 _INTERRUPTED: Final = 0x10
@@ -107,6 +111,14 @@ def message(kind: int, flags: int, number: int, payload: bytes) -> bytes:
     return _HEAD.pack(_HEAD.size + len(payload), kind, flags, number, 0) + payload
 
 
+class NotTaken(OSError):
+    """The kernel refused one message of a block, and so all of it."""
+
+    def __init__(self, error: OSError, number: int) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.number = number
+
+
 class Conversation:
     """A socket of one netlink protocol, in this thread's network namespace."""
 
@@ -149,6 +161,28 @@ class Conversation:
                         return
                     raise Interrupted(errno.EINTR, os.strerror(errno.EINTR))
                 yield body
+
+    def deliver(self, block: bytes) -> None:
+        """Send messages that are taken or refused together, and wait for that.
+
+        Only the last one that asks for anything may ask to be acknowledged.
+
+        Raises:
+            NotTaken: One of them was refused.
+            OSError: They were not sent.
+            Malformed: No such answer was ever specified.
+        """
+        # Without the right to it the host's own bound holds, as it does for nft(1).
+        with contextlib.suppress(PermissionError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _SEND_BUFFER, 2 * len(block))
+        self._socket.send(block)
+        while True:
+            for said, _, number, body in messages(self._receive()):
+                try:
+                    if ended(said, body):
+                        return
+                except OSError as error:
+                    raise NotTaken(error, number) from error
 
     def _receive(self) -> bytes:
         block, _, flags, (sender, _) = self._socket.recvmsg(_BLOCK)

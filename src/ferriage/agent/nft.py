@@ -7,19 +7,21 @@ Time-outs and packets do not raise it.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ferriage.agent import counters, layout, netlink, plane
+from ferriage.agent import bulk, counters, layout, netlink, plane
 from ferriage.agent.errors import DataPlaneError
 from ferriage.agent.nftlib import Changer
 from ferriage.agent.system import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ferriage.agent.plane import Key, Plane, Step, Value
+    from ferriage.agent.slots import Inner
     from ferriage.config import AgentConfig
 
 _ELEMENTS: Final = re.compile(r"elements = \{(.*)\}", re.DOTALL)
@@ -27,12 +29,15 @@ _COMMENT: Final = re.compile(r'^\tcomment "([^"]*)"', re.MULTILINE)
 _MARK: Final = re.compile(r"0x([0-9a-f]{8})")
 _DURATION: Final = re.compile(r"(\d+)(d|h|ms|m|s)")
 _SECONDS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_LIMIT: Final = re.compile(r"rate over (\d+) (\w+)/second burst (\d+) (\w+)")
+_LIMIT: Final = re.compile(r"limit rate (\d+) (\w+)/second burst (\d+) (\w+)")
 _BYTES: Final = {"bytes": 1, "kbytes": 1 << 10, "mbytes": 1 << 20, "gbytes": 1 << 30}
 _COUNTER: Final = re.compile(r"counter packets \d+ bytes (\d+)")
 
 _GET_GENERATION: Final = 10 << 8 | 16
 _GENERATION_ID: Final = 1
+_GET_SETS: Final = 10 << 8 | 10
+_SET_TABLE, _SET_NAME, _SET_FLAGS = 1, 2, 3
+_ANONYMOUS, _MAP = 0x1, 0x8
 _GENERATIONS: Final = 1 << 32
 
 
@@ -72,8 +77,24 @@ class Nft:
         self._known: int | None = None
         """The generation that our last reading, with our changes since, describes."""
 
-    def install(self, comment: str) -> None:
+    def older(self) -> str | None:
+        """Return the comment of our table if another release has made it; else None.
+
+        Asked before it is read, since nft would not find our sets in it. In the usual case it costs
+        one message: nft fetches all elements also where it prints none.
+        """
+        if not self._retired():
+            return None
+        found = _COMMENT.search(run("nft", "-t", "list", "table", "inet", self.table))
+        return found[1] if found else None
+
+    def _retired(self) -> str:
+        return layout.retire(self.table, _sets(self.table))
+
+    def install(self, comment: str, inner: Iterable[Inner]) -> None:
         """Make the tables, or refill the rules of those that are there and keep all elements.
+
+        Of a table that another release has made only the counters are kept; see `layout.retire`.
 
         Raises:
             DataPlaneError: nft refuses, or is not there.
@@ -83,9 +104,12 @@ class Nft:
             comment=comment,
             hold_port=self._config.hold_port,
             allow_networks=self._config.allow_networks,
+            inner=inner,
         )
-        self._known = None
-        run("nft", "-f", "-", stdin=text)
+        retired = self._retired()
+        if retired:
+            self._known = None
+        self._commit(lambda: run("nft", "-f", "-", stdin=retired + text))
 
     def unchanged(self) -> bool:
         """Say, at the price of a system call, whether what we know of our tables still holds."""
@@ -113,11 +137,22 @@ class Nft:
             DataPlaneError: None was taken.
         """
         text = plane.render(steps, table=self.table, guard=self.guard, now=now)
-        if not text:
-            return
+        if text:
+            self._commit(lambda: self._change(text))
+
+    def fill(self, steps: Iterable[Step], now: float) -> None:
+        """Take all steps of `bulk.split`'s second part in one transaction.
+
+        Raises:
+            DataPlaneError: None was taken.
+        """
+        self._commit(lambda: bulk.fill(self.table, steps, now))
+
+    def _commit(self, transaction: Callable[[], object]) -> None:
+        """Make one transaction, and keep knowing what is there if nobody else made one."""
         before, known = generation(), self._known
         self._known = None
-        self._change(text)
+        transaction()
         # Somebody else's change, before ours or beside it, makes the counts disagree.
         after = (before + 1) % _GENERATIONS
         if known == before and generation() == after:
@@ -154,6 +189,26 @@ class Nft:
     def _set(self, name: str, now: float) -> tuple[dict[Key, Value], dict[int, int]]:
         kind = "map" if name in plane.MAPS else "set"
         return parse_set(name, _list(kind, self.table, name), now)
+
+
+def _sets(table: str) -> dict[str, str]:
+    """Return the kind, set or map, of each named set of a table; none if it is not there."""
+    request = counters.FAMILY_HEAD.pack(counters.INET, 0, 0)
+    request += netlink.attribute(_SET_TABLE, table.encode() + b"\0")
+    found: dict[str, str] = {}
+    with netlink.Conversation(counters.NETFILTER) as kernel, contextlib.suppress(FileNotFoundError):
+        for answer in kernel.exchange(_GET_SETS, netlink.DUMP, request):
+            said = {
+                kind: answer[begin:end]
+                for kind, begin, end in netlink.attributes(
+                    answer, counters.FAMILY_HEAD.size, len(answer)
+                )
+            }
+            flags = int.from_bytes(said.get(_SET_FLAGS, b""), "big")
+            if not flags & _ANONYMOUS:
+                name = said[_SET_NAME].rstrip(b"\0").decode()
+                found[name] = "map" if flags & _MAP else "set"
+    return found
 
 
 def _list(kind: str, table: str, name: str) -> str:

@@ -1,8 +1,8 @@
 """Which elements nft's sets must hold, what they hold, and the shortest way from one to the other.
 
-A plane maps set name → key → value. Values: an instant in site time (`open`, `lines`), a slot
-(`dev4`, `dev6`), bytes per second with burst (`cap_*`), nothing elsewhere. A device is open on an
-interface, since what holds it on one line need not hold it on another. Pure: no kernel here.
+A plane maps set name → key → value. Values: an instant in site time (`open`, `open_routes`,
+`lines`), a mark (`way`), bytes per second with burst (`cap_*`), nothing elsewhere. A device is open
+on an interface, since what holds it on one line need not hold it on another. Pure: no kernel here.
 """
 
 from __future__ import annotations
@@ -21,10 +21,15 @@ Key: TypeAlias = int | str
 Value: TypeAlias = float | tuple[int, int] | None
 Plane: TypeAlias = dict[str, dict[Key, Value]]
 
-TIMED: Final = frozenset({"open", "lines"})
-MAPS: Final = frozenset({"dev4", "dev6", "way"})
+OPEN: Final = ("open", "open_routes")
+"""Devices that may pass, to the internet or to their `routes`: each is in one of both, or held."""
+
+TIMED: Final = frozenset({*OPEN, "lines"})
+MAPS: Final = frozenset({"way"})
+CAP: Final = ("cap_dl", "cap_up")
+"""Who is not in these passes nothing at all, not even to the shop."""
+
 USE: Final = ("use_dl", "use_up")
-KEPT: Final = frozenset({"use_up", "use_dl", "cap_up", "cap_dl"})
 """Read before they are taken out, so the metering does that."""
 
 SETS: Final = (
@@ -38,13 +43,11 @@ SETS: Final = (
     "use_dl",
     "cap_up",
     "cap_dl",
-    "dev4",
-    "dev6",
     "routes4",
     "routes6",
-    "world",
     "lines",
     "open",
+    "open_routes",
 )
 """In the order in which elements are added: what opens comes last."""
 
@@ -72,19 +75,17 @@ def empty() -> Plane:
 
 
 def open_key(interface: str, slot: int) -> str:
-    """Return the key in `open` of a device on one line, as nft prints it but for the quotes."""
+    """Return the key in `OPEN` of a device on one line, as nft prints it but for the quotes."""
     return f"{interface} . 0x{slot:08x}"
 
 
 def of_device(device: wire.Device, now: float, interface: str) -> Plane:
     """Return the elements of one device on one line.
 
-    Held is absence from `open`; one that may reach listed networks only is absent from `world`.
+    Held is absence from both of `OPEN`.
     """
     slot = device.slot
     plane: Plane = {
-        "dev4": {device.ip4: slot},
-        "dev6": {normal_address(device.ip6): slot},
         "cap_up": {slot: limit(device.rate_up_bps // 8, device.burst_bytes)},
         "cap_dl": {slot: limit(device.rate_down_bps // 8, device.burst_bytes)},
         "use_up": {slot: None},
@@ -92,11 +93,14 @@ def of_device(device: wire.Device, now: float, interface: str) -> Plane:
     }
     if device.routes:
         plane |= _of_routes(device)
-    else:
-        plane["world"] = {slot: None}
     if device.hold_at > now:
-        plane["open"] = {open_key(interface, slot): float(device.hold_at)}
+        plane[open_set(device)] = {open_key(interface, slot): float(device.hold_at)}
     return plane
+
+
+def open_set(device: wire.Device) -> str:
+    """Return in which of `OPEN` a device is while it is not held."""
+    return "open_routes" if device.routes else "open"
 
 
 @lru_cache(maxsize=1024)
@@ -134,7 +138,7 @@ def diff(live: Plane, wanted: Plane, now: float) -> list[Step]:
     """Return the steps that make `live` what is wanted.
 
     Counters of slots that are no longer wanted stay: they are read first and taken out by the
-    metering, together with their limits.
+    metering. Their limits go at once, so nothing is counted any more.
     """
     steps = [_diff_set(name, live.get(name, {}), wanted.get(name, {}), now) for name in SETS]
     return [step for step in steps if step.delete or step.add]
@@ -148,7 +152,7 @@ def _diff_set(
         for key, value in wanted.items()
         if key not in live or not _same(name, live[key], value, now)
     )
-    gone = () if name in KEPT else tuple(key for key in live if key not in wanted)
+    gone = () if name in USE else tuple(key for key in live if key not in wanted)
     return Step(name, gone + tuple(key for key, _ in add if key in live), add)
 
 
@@ -200,14 +204,19 @@ def _key(key: Key) -> str:
 def _element(name: str, key: Key, value: Value, now: float) -> str:
     text = _key(key)
     if name in TIMED and isinstance(value, float):
-        left = max(1, round(min(value - now, LONGEST_SECONDS) * 1000))
+        left = milliseconds(value, now)
         return f"{text} timeout {left // 1000}s{left % 1000}ms"
     if isinstance(value, tuple):
         rate, burst = value
-        return f"{text} limit rate over {rate} bytes/second burst {burst} bytes"
+        return f"{text} limit rate {rate} bytes/second burst {burst} bytes"
     if name in MAPS:
         return f"{text} : {value}"
     return text
+
+
+def milliseconds(end: float, now: float) -> int:
+    """Return the time-out of an element that ends at an instant."""
+    return max(1, round(min(end - now, LONGEST_SECONDS) * 1000))
 
 
 def of_shop(shop: wire.Shop) -> Plane:

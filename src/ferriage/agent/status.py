@@ -170,7 +170,8 @@ def _holds(live: Plane, device: wire.Device, until: int, *, interface: str, now:
         until: When it must not pass any more, in site time.
     """
     wanted = plane.of_device(device, now, interface)
-    wanted.pop("open", None)
+    for name in plane.OPEN:
+        wanted.pop(name, None)
     static = all(
         key in live[name] and live[name][key] == value
         for name, elements in wanted.items()
@@ -184,5 +185,12 @@ def _open_rightly(
 ) -> bool:
     if abs(until - now) <= _EDGE_SECONDS:
         return True
-    ends = live["open"].get(plane.open_key(interface, device.slot))
-    return (isinstance(ends, float) and ends > now) == (until > now)
+    key = plane.open_key(interface, device.slot)
+    rightly = plane.open_set(device)
+    return all(
+        _runs(live[name].get(key), now) == (name == rightly and until > now) for name in plane.OPEN
+    )
+
+
+def _runs(ends: plane.Value, now: float) -> bool:
+    return isinstance(ends, float) and ends > now

@@ -61,8 +61,9 @@ class Quota(Struct, frozen=True):
 class Device(Struct, frozen=True, gc=False):
     """What a gateway must know of one device. It has no state: see `hold_at`.
 
-    `slot` is the device's mark in nft, unique on the site, 1 … 2^32-1. `hold_at` is the instant
-    its right ends (exclusive); from then on the peer stays and is held until `remove_at`.
+    `slot` is the device's mark in nft, unique on the site, and its number in both inner networks.
+    `hold_at` is the instant its right ends (exclusive); from then on the peer stays and is held
+    until `remove_at`.
     `routes` are the inner networks it may reach, and then nothing else; without any it is the
     internet, and no inner network. Only with a `quota` its bytes are reported by device.
     """
