@@ -51,3 +51,6 @@ if (
 from ferriage.core.settings import *  # noqa: E402
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if DATABASES["default"]["ENGINE"] == "ferriage.core.sqlite":  # noqa: F405 -- of the settings
+    # pytest-django knows Django's own engine alone for one that is in memory.
+    DATABASES["default"]["TEST"] = {"NAME": ":memory:"}  # noqa: F405 -- of the settings
