@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from django.test import Client
+from django.apps import apps
+from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, reverse
 from people import logged_in, make_staff
 
@@ -411,12 +412,24 @@ def test_last_owner_stays() -> None:
         "accounts/stafflink/?token_hash__startswith=a",
         "accounts/account/?number_hash=a",
         "accounts/staffprofile/?user__password__startswith=md5",
+        "payments/refund/?claim_url__startswith=https",
+        "payments/payment/?pay_url__startswith=https",
     ],
 )
 def test_raw_tables_answer_no_question_about_a_secret(selection: str) -> None:
     auditor = logged_in(make_staff("audrey", "auditor"))
 
     assert auditor.get(f"/staff/tables/{selection}").status_code == 400
+
+
+@pytest.mark.parametrize(("table", "column"), [("refund", "claim_url"), ("payment", "pay_url")])
+def test_raw_tables_show_no_link_that_pays_whoever_opens_it(table: str, column: str) -> None:
+    model = apps.get_model("payments", table)
+
+    fields = rawtables.RawTable(model, rawtables.site).get_fields(RequestFactory().get("/"))
+
+    every = [field.name for field in model._meta.concrete_fields]
+    assert sorted({*every} - {*fields}) == [column]
 
 
 @pytest.mark.parametrize(
