@@ -219,7 +219,12 @@ def queue(request: StaffRequest, name: str) -> HttpResponse:
 
     def act(typed: dict[str, Any]) -> HttpResponse:
         payout = actions.queue_payout(
-            partner=partner, money=typed["money"], now=request.now, actor=request.staff.actor
+            partner=partner,
+            money=typed["money"],
+            second_person_above_minor=settings.FERRIAGE.shop.receipt_limit
+            * 10 ** exponent(typed["money"].currency),
+            now=request.now,
+            actor=request.staff.actor,
         )
         text = _("%(money)s for %(name)s is queued.") % {"money": typed["money"], "name": name}
         return said(request, text, "staff-partner", payout.partner.name)
@@ -243,8 +248,6 @@ def note_paid(request: StaffRequest, code: str) -> HttpResponse:
         actions.note_payout(
             payout=payout,
             **typed,
-            second_person_above_minor=settings.FERRIAGE.shop.receipt_limit
-            * 10 ** exponent(payout.currency),
             now=request.now,
             actor=request.staff.actor,
         )
