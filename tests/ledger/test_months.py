@@ -71,7 +71,7 @@ def _agree(
     shares: Mapping[str, int] = THIRDS, *, since: date = JANUARY, until: date | None = None
 ) -> Agreement:
     for name in shares:
-        if name:
+        if name and not Partner.objects.filter(name=name).exists():
             actions.add_partner(name=name, now=_in(JANUARY), actor=OLGA)
     return actions.agree(
         service="ferry",
