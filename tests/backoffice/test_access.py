@@ -100,7 +100,7 @@ EXPECTED: Final = {
     "staff-income": ("oa", ""),
     "staff-income-entries": ("oa", ""),
     "staff-months": ("oa", ""),
-    "staff-month-close": ("", "o"),
+    "staff-month-close": ("o", "o"),
     "staff-partners": ("opa", ""),
     "staff-partner-new": ("o", "o"),
     "staff-partner-login": ("o", "o"),

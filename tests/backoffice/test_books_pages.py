@@ -256,9 +256,17 @@ def test_account_is_listed_from_both_sides_without_a_gap(olga: Client) -> None:
 # --- months -----------------------------------------------------------------------------------
 
 
-def test_month_is_closed_with_its_button(olga: Client) -> None:
+def test_month_is_closed_in_two_steps(olga: Client) -> None:
     _post("own", "brought", "assets:bank", "equity:own", 5)
     before = _page(olga, "staff-months")
+    address = reverse("staff-month-close", args=["2026-01"])
+
+    asked = _page(olga, "staff-month-close", "2026-01")
+
+    assert f'href="{address}"' in before
+    assert f'action="{address}"' not in before
+    assert "cannot be opened again" in asked
+    assert not Closing.objects.exists()
 
     answer = olga.post(reverse("staff-month-close", args=["2026-01"]), follow=True)
 

@@ -149,7 +149,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-income": RECORDS,
     "staff-income-entries": RECORDS,
     "staff-months": RECORDS,
-    "staff-month-close": _button(OWNER),
+    "staff-month-close": _form(OWNER),
     "staff-partners": SHARES,
     "staff-partner-new": _form(OWNER),
     "staff-partner-login": _form(OWNER),
