@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.core import serializers
+from django.db import IntegrityError
+from django.db.transaction import atomic
 
 from ferriage.accounts import actions, queries
 from ferriage.accounts.models import Account, CustomerSession, StaffLink, StaffProfile
@@ -218,3 +220,16 @@ def test_role_is_read_from_the_database_each_time(now: datetime, owner: Actor) -
     assert (demoted, queries.role_of(vera)) == ("auditor", "")
     assert queries.role_of(AnonymousUser()) == ""
     assert queries.role_of(User.objects.create(username="nobody")) == ""
+
+
+def test_name_in_other_letters_is_no_second_person(now: datetime) -> None:
+    User.objects.create_user("vera")
+    token = actions.create_staff_link(purpose="invite", role="owner", now=now, actor=CUSTOMER)
+
+    for name in ("Vera", "\uff36era"):
+        with pytest.raises(actions.StaffWrong, match="taken"):
+            use(token, now, name)
+    with pytest.raises(IntegrityError), atomic():
+        User.objects.create_user("VERA")
+
+    assert use(token, now, "veronica").get_username() == "veronica"

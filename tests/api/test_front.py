@@ -12,6 +12,9 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+from django.test import Client
 
 from ferriage.approvals.actions import evidence
 from ferriage.payments.providers.bank import statement
@@ -76,7 +79,14 @@ def ask(
 
     async def run() -> None:
         async with asyncio.timeout(within):
-            asked = Front(application, threads=1, uploads=UPLOADS, silence=0.2, longest=0.5)
+            asked = Front(
+                application,
+                threads=1,
+                uploads=UPLOADS,
+                known=lambda scope: (b"cookie", b"staff") in scope["headers"],
+                silence=0.2,
+                longest=0.5,
+            )
             await asked(scope(**changes), receive, send)
 
     asyncio.run(run())
@@ -192,21 +202,52 @@ def test_head_alone_may_be_refused(headers: list[tuple[bytes, bytes]], expected:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "size", "expected"),
+    ("method", "path", "size", "cookie", "expected"),
     [
-        ("POST", "/staff/approvals/", asgi.LARGEST_UPLOAD, 201),
-        ("POST", "/staff/approvals/", asgi.LARGEST_UPLOAD + 1, 413),
-        ("POST", "/nowhere", LARGEST_BODY, 201),
-        ("POST", "/nowhere", LARGEST_BODY + 1, 413),
-        ("GET", "/staff/approvals/", 0, 201),
-        ("GET", "/staff/approvals/", 1, 413),
-        ("HEAD", "/", 1, 413),
+        ("POST", "/staff/approvals/", asgi.LARGEST_UPLOAD, b"staff", 201),
+        ("POST", "/staff/approvals/", asgi.LARGEST_UPLOAD + 1, b"staff", 413),
+        ("POST", "/staff/login/", LARGEST_BODY, b"", 201),
+        ("POST", "/staff/login/", LARGEST_BODY + 1, b"", 413),
+        ("POST", "/nowhere", LARGEST_BODY, b"staff", 201),
+        ("POST", "/nowhere", LARGEST_BODY + 1, b"staff", 413),
+        ("GET", "/staff/approvals/", 0, b"staff", 201),
+        ("GET", "/staff/approvals/", 1, b"staff", 413),
+        ("HEAD", "/", 1, b"", 413),
     ],
 )
-def test_only_staff_hand_in_files(method: str, path: str, size: int, expected: int) -> None:
-    sent = ask(Echo(), piece(b"x" * size, more=False), method=method, path=path)
+def test_only_staff_hand_in_files(
+    method: str, path: str, size: int, cookie: bytes, expected: int
+) -> None:
+    headers = [*HEADERS, (b"content-length", str(size).encode()), (b"cookie", cookie)]
+
+    body = piece(b"x" * size, more=False)
+    sent = ask(Echo(), body, method=method, path=path, headers=headers)
 
     assert sent[0]["status"] == expected
+
+
+def test_file_of_unknown_length_is_taken_for_a_form() -> None:
+    headers = [*HEADERS, (b"cookie", b"staff")]
+
+    body = piece(b"x" * (LARGEST_BODY + 1), more=False)
+    sent = ask(Echo(), body, path="/staff/approvals/", headers=headers)
+
+    assert sent[0]["status"] == 413
+
+
+@pytest.mark.django_db
+def test_staff_are_known_by_a_session_that_is_logged_in() -> None:
+    client = Client()
+    client.force_login(User.objects.create_user("anna"))
+    stranger = SessionStore()
+    stranger.save()
+
+    def known(cookie: str) -> bool:
+        return asgi.is_staff(scope(headers=[(b"cookie", cookie.encode())]))
+
+    assert known(f"a=b; ferriage_staff={client.cookies['ferriage_staff'].value}") is True
+    others = ["", f"ferriage_staff={stranger.session_key}", "ferriage_staff=made-up"]
+    assert [known(cookie) for cookie in others] == [False] * 3
 
 
 def test_every_file_that_the_site_takes_gets_through() -> None:
@@ -217,44 +258,87 @@ def test_every_file_that_the_site_takes_gets_through() -> None:
     assert max(signed.LARGEST_BYTES, callbacks.LARGEST_BYTES) + form < LARGEST_BODY
 
 
-def test_full_room_refuses_large_bodies_and_takes_small_ones() -> None:
-    echo, refused, taken, later = Echo(), [], [], []
-    small_room = Front(echo, threads=1, room=100, silence=5)
-    held, release = asyncio.Event(), asyncio.Event()
+class Crowd:
+    """Senders whose bodies come in pieces, to a front whose room holds 100 bytes of them."""
 
-    async def hold() -> dict[str, Any]:
-        if held.is_set():
-            await release.wait()
-            return {"type": "http.disconnect"}
-        held.set()
-        return piece(b"x" * (FREE + 60))
+    def __init__(self) -> None:
+        self.front = Front(Echo(), threads=1, apart=["/gateway/"], room=100, silence=5)
+        self.tasks: list[asyncio.Task[None]] = []
 
-    async def post(size: int, answers: list[dict[str, Any]]) -> None:
+    async def begin(self, size: int, path: str = "/") -> list[dict[str, Any]]:
+        """Send so much of a body and then no more; return what will be answered."""
+        sent: list[dict[str, Any]] = []
+        begun = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            if begun.is_set():
+                return await asyncio.Future()
+            begun.set()
+            return piece(b"x" * size)
+
+        self.tasks.append(asyncio.create_task(self._ask(path, receive, sent)))
+        await begun.wait()
+        await asyncio.sleep(0)
+        return sent
+
+    async def post(self, size: int, path: str = "/") -> list[dict[str, Any]]:
+        """Send a whole body."""
+        sent: list[dict[str, Any]] = []
+
         async def receive() -> dict[str, Any]:
             return piece(b"y" * size, more=False)
 
+        await self._ask(path, receive, sent)
+        return sent
+
+    async def leave(self) -> None:
+        """Let all that are there go."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def _ask(self, path: str, receive: Any, sent: list[dict[str, Any]]) -> None:
         async def send(message: dict[str, Any]) -> None:
-            answers.append(message)
+            sent.append(message)
 
-        await small_room(scope(), receive, send)
+        await self.front(scope(path=path), receive, send)
 
-    async def nothing(_message: dict[str, Any]) -> None:
-        raise AssertionError
 
+def told(*answers: list[dict[str, Any]]) -> list[int | None]:
+    return [sent[0]["status"] if sent else None for sent in answers]
+
+
+def test_full_room_ends_who_came_first_and_no_form() -> None:
     async def run() -> None:
-        holder = asyncio.create_task(small_room(scope(), hold, nothing))
-        await held.wait()
-        await post(FREE + 60, refused)
-        await post(FREE, taken)
-        release.set()
-        await holder
-        await post(FREE + 60, later)
+        crowd = Crowd()
+        form = await crowd.begin(FREE)
+        first, second = await crowd.begin(FREE + 40), await crowd.begin(FREE + 60)
+        small = await crowd.post(FREE)
+        assert told(form, first, second, small) == [None, None, None, 201]
+
+        large = await crowd.post(FREE + 30)
+        await asyncio.wait_for(crowd.tasks[1], 5)
+
+        assert told(form, first, second, large) == [None, 503, None, 201]
+        assert dict(first[0]["headers"])[b"connection"] == b"close"
+        assert told(await crowd.post(FREE + 101)) == [503]
+        await crowd.leave()
+        assert told(await crowd.post(FREE + 100)) == [201]
 
     asyncio.run(run())
 
-    assert refused[0]["status"] == 503
-    assert dict(refused[0]["headers"])[b"connection"] == b"close"
-    assert (taken[0]["status"], later[0]["status"]) == (201, 201)
+
+def test_strangers_do_not_fill_the_room_of_gateways() -> None:
+    async def run() -> None:
+        crowd = Crowd()
+        held = [await crowd.begin(FREE + 50) for _ in range(2)]
+
+        report = await crowd.post(FREE + 300_000, "/gateway/v1/report")
+
+        assert told(*held, report) == [None, None, 201]
+        await crowd.leave()
+
+    asyncio.run(run())
 
 
 def test_header_with_an_underscore_is_not_taken_for_its_namesake() -> None:

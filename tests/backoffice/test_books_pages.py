@@ -9,6 +9,7 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -272,9 +273,17 @@ def test_account_is_listed_from_both_sides_without_a_gap(olga: Client) -> None:
 # --- months -----------------------------------------------------------------------------------
 
 
-def test_month_is_closed_with_its_button(olga: Client) -> None:
+def test_month_is_closed_in_two_steps(olga: Client) -> None:
     _post("own", "brought", "assets:bank", "equity:own", 5)
     before = _page(olga, "staff-months")
+    address = reverse("staff-month-close", args=["2026-01"])
+
+    asked = _page(olga, "staff-month-close", "2026-01")
+
+    assert f'href="{address}"' in before
+    assert f'action="{address}"' not in before
+    assert "cannot be opened again" in asked
+    assert not Closing.objects.exists()
 
     answer = olga.post(reverse("staff-month-close", args=["2026-01"]), follow=True)
 
@@ -350,6 +359,61 @@ def test_partner_sees_the_own_statement_and_no_other() -> None:
         ("staff-partner-csv", "anna"): 200,
     }
     assert set(answers.values()) == {200, 404}
+
+
+def test_partner_reads_what_is_paid_to_whom_nowhere(olga: Client) -> None:
+    _settled()
+    anna = logged_in(make_staff("anna", "partner"))
+    others = [
+        reverse("staff-ledger"),
+        f"{reverse('staff-ledger-account')}?name=liabilities:partner:bo&currency=CNY",
+        reverse("staff-ledger-export", args=["csv"]),
+        reverse("staff-income"),
+        reverse("staff-months"),
+        reverse("staff-orders"),
+    ]
+
+    start = anna.get(reverse("staff-start"))
+    page = _page(anna, "staff-partner", "anna")
+
+    assert [anna.get(address).status_code for address in others] == [403] * len(others)
+    assert [olga.get(address).status_code for address in others] == [200] * len(others)
+    assert start.headers["Location"] == reverse("staff-partners")
+    menu = page.partition('<nav class="staff-nav"')[2].partition("</nav>")[0]
+    assert re.findall(r'href="(/staff/[^"]*)"', menu) == [
+        *(reverse(name) for name in ("staff-start", "staff-plans", "staff-partners")),
+    ]
+    assert re.findall(r">([\d.]+ %)<", page) == ["30 %", "30 %"]  # the month's, and agreed
+
+
+def test_partner_gets_a_log_in_later_and_loses_it(olga: Client) -> None:
+    _settled()
+    for name in ("carla", "bo"):
+        make_staff(name, "partner")
+    make_staff("sam", "support")
+    carla = logged_in(User.objects.get(username="carla"))
+    form = reverse("staff-partner-login", args=["anna"])
+    statement = reverse("staff-partner", args=["anna"])
+    before = carla.get(statement).status_code
+
+    choices = re.findall(r'<option value="(\w*)"', olga.get(form).content.decode())
+    answers = [olga.post(form, {"login": login}).status_code for login in ("sam", "bo", "carla")]
+    given = carla.get(statement).status_code
+    olga.post(form, {"login": ""})
+
+    assert choices == ["", "anna", "carla"]
+    assert answers == [422, 422, 302]
+    assert (before, given, carla.get(statement).status_code) == (404, 200, 404)
+
+
+def test_partner_of_a_name_that_is_there_changes_nobody(olga: Client) -> None:
+    _settled()
+
+    answer = olga.post(reverse("staff-partner-new"), {"name": "anna", "login": ""})
+
+    assert answer.status_code == 422
+    assert "anna is entered already." in answer.content.decode()
+    assert Partner.objects.get(name="anna").login == "anna"
 
 
 def test_partner_without_a_statement_sees_none() -> None:

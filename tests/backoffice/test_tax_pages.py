@@ -160,12 +160,12 @@ def test_list_of_documents_asks_the_database_alike_for_one_and_three(
 
 
 @pytest.mark.django_db
-def test_partner_sees_the_report_and_no_names(till: Till) -> None:
+def test_partner_sees_neither_report_nor_names(till: Till) -> None:
     charge(till.now)
     till.sell()
     pia = logged_in(make_staff("pia", "partner"))
 
-    assert pia.get("/staff/tax/report/").status_code == 200
+    assert pia.get("/staff/tax/report/").status_code == 403
     assert pia.get("/staff/documents/").status_code == 403
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,8 +12,8 @@ from django.db import transaction
 from ferriage import wire
 from ferriage.core.errors import StaleState
 from ferriage.core.models import AuditEntry, SiteState
-from ferriage.fleet import actions, feed, site
-from ferriage.fleet.models import Pool, PoolChange, PoolGateway
+from ferriage.fleet import actions, alarmwords, feed, site
+from ferriage.fleet.models import Alarm, Pool, PoolChange, PoolGateway
 from yard import OWNER, device, head_of, report_of, status
 
 if TYPE_CHECKING:
@@ -115,6 +116,50 @@ def test_word_of_a_gateway_alone_begins_nothing(
     tell(gateway, pool, head, now)
 
     assert not AuditEntry.objects.filter(action="database.restored").exists()
+
+
+def test_head_too_far_ahead_is_an_alarm_and_the_feed_goes_on(
+    gateway: EnrolledGateway, pool: Pool, now: datetime, settings: object
+) -> None:
+    write(pool, 1, now)
+    farthest = Pool.objects.get().revision + 10_000_000
+    far = head_of(pool, settings, rev=2**63 - 2)
+    barely = head_of(pool, settings, rev=farthest + 1)
+
+    for sequence, head in enumerate((far, barely), start=1):
+        said = status(pool.code, head=head, rev=head.rev, epoch=head.epoch)
+        actions.take_report(gateway=gateway.row, report=report_of(said, sequence=sequence), now=now)
+
+    write(pool, 2, now)
+    assert Pool.objects.get().revision == farthest - 10_000_000 + 1
+    assert not AuditEntry.objects.filter(action="database.restored").exists()
+    alarm = Alarm.objects.get()
+    assert (alarm.kind, alarm.subject) == ("other_history", gateway.row.code)
+    assert alarmwords.said(alarm) == (
+        f"It shows signed changes that the records do not know: {pool.code}: {far.rev:,}."
+    )
+
+
+def test_history_begins_by_itself_once_a_day(
+    gateway: EnrolledGateway, pool: Pool, now: datetime, settings: object
+) -> None:
+    before = SiteState.objects.get().next_slot
+    days = (timedelta(0), timedelta(hours=1), timedelta(hours=23), timedelta(hours=24))
+
+    for sequence, late in enumerate(days, start=1):
+        pool.refresh_from_db()
+        head = head_of(pool, settings, rev=pool.revision + 1)
+        said = status(pool.code, head=head, rev=head.rev, epoch=head.epoch)
+        actions.take_report(
+            gateway=gateway.row, report=report_of(said, sequence=sequence), now=now + late
+        )
+
+    began = AuditEntry.objects.filter(action="database.restored").values_list("at", flat=True)
+    assert list(began.order_by("at")) == [now, now + timedelta(hours=24)]
+    assert SiteState.objects.get().next_slot == before + 20_000
+    assert list(Alarm.objects.values_list("kind", "opened_at")) == [
+        ("other_history", now + timedelta(hours=1))
+    ]
 
 
 def test_small_network_is_not_passed_over_whole(pool: Pool, now: datetime) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from ferriage.core.actors import Actor
+from ferriage.core.actors import CUSTOMER, Actor
 from ferriage.core.errors import StaleState
 from ferriage.core.money import Money
 from ferriage.ledger import actions, partners, queries
@@ -71,7 +71,7 @@ def _agree(
     shares: Mapping[str, int] = THIRDS, *, since: date = JANUARY, until: date | None = None
 ) -> Agreement:
     for name in shares:
-        if name:
+        if name and not Partner.objects.filter(name=name).exists():
             actions.add_partner(name=name, now=_in(JANUARY), actor=OLGA)
     return actions.agree(
         service="ferry",
@@ -380,12 +380,37 @@ def test_cancelled_payout_may_be_queued_again(anna: Partner) -> None:
 
 
 def test_payout_above_the_limit_needs_a_second_person(anna: Partner) -> None:
-    payout = _queue(anna, 5000)
-    note = {"payout": payout, "reference": "B-7", "now": _in(FEBRUARY)}
+    payout = actions.queue_payout(
+        partner=anna,
+        money=Money(5000, "CNY"),
+        second_person_above_minor=4999,
+        now=_in(FEBRUARY),
+        actor=OLGA,
+    )
+    same = [*(Actor("staff", name) for name in ("olga", "Olga", " OLGA ", "\uff4flga")), CUSTOMER]
 
-    with pytest.raises(actions.SecondPersonNeeded):
-        actions.note_payout(**note, second_person_above_minor=4999, actor=OLGA)  # type: ignore[arg-type]
-    actions.note_payout(**note, second_person_above_minor=4999, actor=VERA)  # type: ignore[arg-type]
+    for one in same:
+        with pytest.raises(actions.SecondPersonNeeded):
+            actions.note_payout(payout=payout, reference="B-7", now=_in(FEBRUARY), actor=one)
+    with pytest.raises(DatabaseError, match="two_people"), atomic():
+        Payout.objects.update(
+            state="paid", paid_at=_in(FEBRUARY), paid_by="staff:Olga", paid_reference="B-7"
+        )
+    actions.note_payout(payout=payout, reference="B-7", now=_in(FEBRUARY), actor=VERA)
+
+    assert (payout.state, payout.paid_by) == ("paid", "staff:vera")
+
+
+def test_payout_at_the_limit_may_be_one_persons(anna: Partner) -> None:
+    payout = actions.queue_payout(
+        partner=anna,
+        money=Money(5000, "CNY"),
+        second_person_above_minor=5000,
+        now=_in(FEBRUARY),
+        actor=OLGA,
+    )
+
+    actions.note_payout(payout=payout, reference="B-7", now=_in(FEBRUARY), actor=OLGA)
 
     assert payout.state == "paid"
 

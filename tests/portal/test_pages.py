@@ -77,6 +77,36 @@ def test_language_is_chosen_with_one_button(shop: Shop) -> None:
     assert "购买 12 个月" in page
 
 
+@pytest.mark.parametrize(
+    ("before", "back"),
+    [
+        ("http://testserver/buy/prc_1/?a=1", "/buy/prc_1/?a=1"),
+        ("http://testserver//evil.example/", "/evil.example/"),
+        ("https://evil.example/buy/", "/"),
+        ("", "/"),
+    ],
+)
+def test_language_of_a_refused_form_leads_to_its_page(before: str, back: str) -> None:
+    refused = Client().post("/nowhere/", headers={"referer": before})
+
+    assert refused.status_code == 404
+    assert re.findall(r'name="next" value="([^"]*)"', refused.content.decode()) == [back]
+
+
+def test_address_of_a_form_is_a_page_for_people_and_empty_for_programs() -> None:
+    client = Client()
+
+    person = client.get("/orders/", headers={"accept": "text/html,*/*;q=0.8"})
+    program = client.get("/orders/", headers={"accept": "*/*"})
+
+    text = person.content.decode()
+    assert [answer.status_code for answer in (person, program)] == [405, 405]
+    assert [answer.headers["Allow"] for answer in (person, program)] == ["POST", "POST"]
+    assert "It only takes what a form sends." in text
+    assert re.findall(r'name="next" value="([^"]*)"', text) == ["/orders/"]
+    assert program.content == b""
+
+
 def test_browsers_language_is_taken_at_the_first_visit() -> None:
     page = Client(headers={"accept-language": "zh-CN,zh;q=0.9"}).get("/").content.decode()
 

@@ -120,6 +120,9 @@ def test_opening_again_after_a_reload_offers_another_number(shop: Shop) -> None:
     first = client.post("/open/", {"price": shop.prices[1].code}).content.decode()
 
     reloaded = client.post("/open/", {"price": shop.prices[1].code}, follow=True)
+    asked = client.get("/account/number/").content.decode()
+    assert "The number that you have now stops working at once" in asked
+    assert account_by_number(_number(first)) is not None
     replaced = client.post("/account/number/").content.decode()
 
     assert "Get another number" in reloaded.content.decode()

@@ -266,7 +266,8 @@ def use_staff_link(*, token: str, username: str, password: str, now: datetime) -
 
     Raises:
         LinkUnusable: Used, run out, or unknown.
-        StaffWrong: The name is taken or empty, or the password too weak; the link stays usable.
+        StaffWrong: The name is taken, in capitals or small letters, or empty, or the password too
+            weak; the link stays usable.
     """
     link = queries.staff_link(token, now)
     if link is None:
@@ -321,6 +322,9 @@ def _new_user(username: str, role: str) -> User:
         User.username_validator(username)
     except ValidationError as error:
         raise StaffWrong(" ".join(error.messages)) from error
+    actor = Actor("staff", username)
+    if any(map(actor.is_called, User.objects.values_list("username", flat=True))):
+        raise StaffWrong(_("This name is taken."), _("Choose another one."))
     user = User.objects.create(username=username, is_staff=True)
     StaffProfile.objects.create(user=user, role=role)
     return user

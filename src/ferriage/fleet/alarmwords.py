@@ -33,6 +33,10 @@ REMEDIES: Final = {
     _KIND.SECOND_AGENT: gettext_lazy(
         "Two hosts have one identity: stop one, or enrol it as a gateway of its own."
     ),
+    _KIND.OTHER_HISTORY: gettext_lazy(
+        "If a backup was put back, run “ferriage db restored”. If none was, somebody else signs "
+        "with the hub's key: put another feed.key in its place and enrol the gateways anew."
+    ),
     _KIND.SLOW_BUILD: gettext_lazy(
         "A kernel with WireGuard is best; else install Debian 13's wireguard-go."
     ),
@@ -159,6 +163,13 @@ def _unplaced(details: Mapping[str, Any]) -> str:
     return words % {"count": count}
 
 
+def _ahead(details: Mapping[str, Any]) -> str:
+    found = ", ".join(f"{pool}: {rev:,}" for pool, rev in details.get("revisions", {}).items())
+    return _("It shows signed changes that the records do not know: %(revisions)s.") % {
+        "revisions": found
+    }
+
+
 def _instant(text: str) -> str:
     return f"{text[:19].replace('T', ' ')} UTC"
 
@@ -213,4 +224,5 @@ _SAID: Final[Mapping[Alarm.Kind, Callable[[Mapping[str, Any]], str]]] = {
     _KIND.CLOCK_WRONG: _clock,
     _KIND.METERING: _metered,
     _KIND.UNPLACED: _unplaced,
+    _KIND.OTHER_HISTORY: _ahead,
 }

@@ -352,6 +352,7 @@ class Alarm(models.Model):
         FOREIGN_CHANGES = "foreign_changes", _("somebody changed the gateway")
         REMOVALS_DEFERRED = "removals_deferred", _("removals wait")
         SECOND_AGENT = "second_agent", _("second agent refused")
+        OTHER_HISTORY = "other_history", _("records older than a gateway")
         SLOW_BUILD = "slow_build", _("slow build of WireGuard")
         METERING = "metering", _("bytes do not add up")
         UNPLACED = "unplaced", _("devices without room")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
@@ -296,7 +298,10 @@ class SettledShare(models.Model):
 
 
 class Payout(models.Model):
-    """Money that goes to a partner: queued by one person, noted as paid with the bank's number."""
+    """Money that goes to a partner: queued by one person, noted as paid with the bank's number.
+
+    With `needs_second` these are two people. Who acted is a kind and a name, such as `staff:anna`.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", _("to be paid")
@@ -310,6 +315,7 @@ class Payout(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     queued_at = models.DateTimeField()
     queued_by = models.CharField(max_length=170)
+    needs_second = models.BooleanField(default=False)
     paid_at = models.DateTimeField(null=True)
     paid_by = models.CharField(max_length=170, blank=True)
     paid_reference = models.CharField(max_length=100, blank=True)
@@ -321,6 +327,11 @@ class Payout(models.Model):
             models.CheckConstraint(
                 condition=~Q(state="paid") | (Q(paid_at__isnull=False) & ~Q(paid_reference="")),
                 name="ledger_payout_paid_whole",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="paid", needs_second=True)
+                | ~Q(Exact(Lower(F("paid_by")), Lower(F("queued_by")))),
+                name="ledger_payout_two_people",
             ),
         ]
 

@@ -76,6 +76,12 @@ def shares_of(agreement: Agreement | None) -> list[Share]:
     return list(shares.order_by(F("partner__name").asc(nulls_first=True)))
 
 
+def agreed_with(partner: Partner) -> list[Share]:
+    """Return a partner's shares with their agreements, newest first."""
+    shares = Share.objects.filter(partner=partner).select_related("agreement")
+    return list(shares.order_by("-agreement__valid_from", "agreement__service", "-pk"))
+
+
 def carried_over(*, before: date) -> dict[tuple[str, str], int]:
     """Return by service and currency the loss that the last settlement before a month left."""
     rows = Settlement.objects.filter(month__lt=before).order_by("month")

@@ -5,7 +5,9 @@ connections that send or take a byte now and then would stop the shop for everyb
 connections wait in the event loop, where they cost a socket each, and end after a while.
 
 What waits here takes memory and disk, and anybody may send it. So a process has one room for all
-bodies together; of each the first piece is free, so that a full room refuses uploads, not forms.
+bodies together, in which whoever came first makes place when it is full; of each the first piece
+is free, so that a full room ends uploads, not forms. Gateways have a room apart, and so have the
+files of people who are logged in.
 """
 
 from __future__ import annotations
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
     type Receive = Callable[[], Awaitable[Message]]
     type Send = Callable[[Message], Awaitable[None]]
     type Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+    type Known = Callable[[MutableMapping[str, Any]], bool]
 
 LARGEST_BODY: Final = 3 * 1024 * 1024
 """More than any form without a file takes, and any agent's report, in bytes."""
 ROOM: Final = 256 * 1024 * 1024
 """Bytes that all bodies of a process may take together, beyond what is free."""
+ROOM_APART: Final = 64 * 1024 * 1024
+"""The same for bodies below a path that has a room of its own."""
 FREE: Final = 64 * 1024
 """Bytes of each body that are not counted."""
 SLOWEST_PACE: Final = 16 * 1024
@@ -41,6 +46,8 @@ LONGEST_SILENCE: Final = 20.0
 LONGEST_BODY: Final = 600.0
 """Seconds for the whole body."""
 _IN_MEMORY: Final = 1024 * 1024
+_ANSWER_IN_MEMORY: Final = 128 * 1024
+"""Answers are in no room, and thousands may wait for clients that take nothing: on disk, then."""
 _PIECE: Final = 64 * 1024
 _WITHOUT_BODY: Final = {"GET", "HEAD", "OPTIONS"}
 _WITHOUT_LENGTH: Final = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
@@ -63,6 +70,8 @@ class Front:
         *,
         threads: int,
         uploads: Mapping[str, int] | None = None,
+        known: Known = lambda _scope: False,
+        apart: Iterable[str] = (),
         room: int = ROOM,
         silence: float = LONGEST_SILENCE,
         longest: float = LONGEST_BODY,
@@ -73,6 +82,9 @@ class Front:
             application: What answers.
             threads: How many requests it answers at a time.
             uploads: Beginnings of paths that take larger bodies, and how large in bytes.
+            known: Tells of a request's scope whether its sender may use `uploads`; runs in a thread
+                that may ask the database. Only bodies that announce their length are asked about.
+            apart: Beginnings of paths whose bodies have a room of their own.
             room: Bytes that all bodies may take together.
             silence: Seconds that a client may leave between two pieces.
             longest: Seconds that a body may take in all.
@@ -80,12 +92,14 @@ class Front:
         self._application = application
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="site")
         self._uploads = dict(uploads or {})
-        self._room = _Room(room)
+        self._known = known
+        self._room, self._room_of_known = _Room(room), _Room(room)
+        self._apart = {start: _Room(ROOM_APART) for start in apart}
         self._silence, self._longest = silence, longest
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        with _spool() as content:
+        with _spool(_ANSWER_IN_MEMORY) as content:
             try:
                 answer = await self._ask(scope, receive, content)
             except _Refused as refusal:
@@ -104,29 +118,41 @@ class Front:
         Raises:
             _Refused: The application is not asked.
         """
-        with _spool() as body, self._room.share() as share:
-            await self._take(scope, receive, body, share)
+        loop = asyncio.get_running_loop()
+        largest, room = await self._admit(scope)
+        with _spool(_IN_MEMORY) as body, room.share() as share:
+            await self._take(receive, body, largest, share)
             environ = _environ(scope, body)
             answer = _Answer(content)
-            loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._threads, answer.fill, self._application, environ)
         return answer
 
-    async def _take(
-        self, scope: MutableMapping[str, Any], receive: Receive, body: IO[bytes], share: _Share
-    ) -> None:
+    async def _admit(self, scope: MutableMapping[str, Any]) -> tuple[int, _Room]:
+        """Return how many bytes a request may bring, and the room for them.
+
+        Raises:
+            _Refused: It announces more.
+        """
+        path, announced = scope["path"], _announced(scope)
+        largest = 0 if scope["method"] in _WITHOUT_BODY else LARGEST_BODY
+        if 0 < largest < announced <= _first(self._uploads, path, 0):
+            loop = asyncio.get_running_loop()
+            if await loop.run_in_executor(self._threads, self._known, scope):
+                return announced, self._room_of_known
+        if announced > largest:
+            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return largest, _first(self._apart, path, self._room)
+
+    async def _take(self, receive: Receive, body: IO[bytes], largest: int, share: _Share) -> None:
         """Write the whole body into a file.
 
         Raises:
             _Refused: It is too large, comes too slowly, finds no room, or the client went away.
         """
-        largest = self._largest(scope)
-        if _announced(scope) > largest:
-            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         pace = _Pace(self._silence)
         more = True
         try:
-            async with asyncio.timeout(self._longest):
+            async with asyncio.timeout(self._longest) as share.patience:
                 while more:
                     async with asyncio.timeout_at(pace.next_by(body.tell())):
                         message = await receive()
@@ -139,16 +165,12 @@ class Front:
                     body.write(piece)
                     more = message.get("more_body", False)
         except TimeoutError as error:
-            raise _Refused(HTTPStatus.REQUEST_TIMEOUT) from error
+            raise _Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE if share.ended else HTTPStatus.REQUEST_TIMEOUT
+            ) from error
+        finally:
+            share.patience = None
         body.seek(0)
-
-    def _largest(self, scope: MutableMapping[str, Any]) -> int:
-        """Return how many bytes a request may bring."""
-        if scope["method"] in _WITHOUT_BODY:
-            return 0
-        path = scope["path"]
-        sizes = (size for start, size in self._uploads.items() if path.startswith(start))
-        return next(sizes, LARGEST_BODY)
 
     async def _give(self, answer: _Answer, send: Send) -> None:
         """Send the answer.
@@ -171,39 +193,68 @@ class Front:
 
 
 class _Room:
-    """How much all bodies take together."""
+    """How much bodies take together."""
 
     def __init__(self, size: int) -> None:
         self.left = size
+        # In the order in which they came.
+        self._shares: dict[int, _Share] = {}
 
     @contextmanager
     def share(self) -> Iterator[_Share]:
         """Give one body its share, and take it back at the end."""
         share = _Share(self)
+        self._shares[id(share)] = share
         try:
             yield share
         finally:
+            del self._shares[id(share)]
             self.left += share.size
+
+    def clear(self, size: int, newcomer: _Share) -> None:
+        """End bodies that have been coming longest until so much is left, as far as that goes."""
+        for share in self._shares.values():
+            if self.left >= size:
+                return
+            if share is not newcomer:
+                share.end()
 
 
 @dataclass
 class _Share:
-    """What one body takes of the room."""
+    """What one body takes of the room.
+
+    `patience` is what its sender has left, while it is coming. A body that is `ended` has given
+    its place to others.
+    """
 
     room: _Room
     size: int = 0
+    patience: asyncio.Timeout | None = None
+    ended: bool = False
 
     def grow_to(self, length: int) -> None:
         """Make room for a body of this length.
 
         Raises:
-            _Refused: There is none.
+            _Refused: There is none, or it was ended.
         """
         more = max(0, length - FREE) - self.size
         if more > self.room.left:
+            self.room.clear(more, self)
+        if self.ended or more > self.room.left:
             raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE)
         self.room.left -= more
         self.size += more
+
+    def end(self) -> None:
+        """Give up its place, if it is coming still and takes any: what is whole is answered."""
+        if self.patience is None or not self.size or self.ended:
+            return
+        self.ended = True
+        self.room.left += self.size
+        self.size = 0
+        self.patience.reschedule(asyncio.get_running_loop().time())
 
 
 class _Pace:
@@ -255,8 +306,13 @@ class _Answer:
         return self.content.write
 
 
-def _spool() -> tempfile.SpooledTemporaryFile[bytes]:
-    return tempfile.SpooledTemporaryFile(_IN_MEMORY)
+def _spool(in_memory: int) -> tempfile.SpooledTemporaryFile[bytes]:
+    return tempfile.SpooledTemporaryFile(in_memory)
+
+
+def _first[Found](by_start: Mapping[str, Found], path: str, otherwise: Found) -> Found:
+    """Return what is kept for the first beginning that a path has."""
+    return next((found for start, found in by_start.items() if path.startswith(start)), otherwise)
 
 
 def _announced(scope: MutableMapping[str, Any]) -> int:

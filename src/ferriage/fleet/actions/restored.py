@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import F, Q
 
 from ferriage import wire
-from ferriage.core import audit
+from ferriage.core import audit, rounds
 from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.core.models import SiteState
 from ferriage.fleet import site
+from ferriage.fleet.actions.alarms import raise_alarm
 from ferriage.fleet.feed import ring
-from ferriage.fleet.models import Pool, PoolChange
+from ferriage.fleet.models import Alarm, Pool, PoolChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 
 SLOTS_PASSED_OVER: Final = 10_000
 """More addresses than a shop sells between two backups; those were sold, and gateways know them."""
+BY_ITSELF: Final = timedelta(days=1)
+"""A history begins by itself this often at most: each passes over addresses, and they are few."""
+FARTHEST_HEAD: Final = 10_000_000
+"""More revisions than any pool writes between two backups. A head beyond was signed by no hub of
+ours, and would bring the next one near the end of the numbers."""
+_ROUND: Final = "history"
 
 
 def notice_restored(
@@ -42,6 +50,9 @@ def notice_restored(
     now: datetime,
 ) -> None:
     """Begin another history when a gateway proves that this database is older than it was.
+
+    What the hub's key signed is a proof as long as the key is the hub's alone. So nothing begins
+    for a head that is too far ahead, nor twice a day; staff are told, and may begin it themselves.
 
     Args:
         members: The gateway's pools by code, as `queries.memberships` reads them.
@@ -58,8 +69,19 @@ def notice_restored(
         for code in _strange(own)
         if wire.is_head(site.feed_public_key(), own[code])
     }
-    if proven:
+    if not proven:
+        return
+    near = all(rev <= members[code].pool.revision + FARTHEST_HEAD for code, rev in proven.items())
+    if near and rounds.claim(_ROUND, every=BY_ITSELF, now=now):
         begin_history(witnesses=proven, now=now, actor=Actor("gateway", gateway.code))
+    else:
+        raise_alarm(
+            kind=Alarm.Kind.OTHER_HISTORY,
+            subject=gateway.code,
+            now=now,
+            name=gateway.name,
+            revisions=proven,
+        )
 
 
 def _newest(pool: Pool, head: wire.Begin) -> bool:

@@ -25,7 +25,7 @@ from ferriage.ledger.actions.posting import (
     post,
     post_all,
 )
-from ferriage.ledger.actions.shares import AgreementWrong, add_partner, agree, settle
+from ferriage.ledger.actions.shares import AgreementWrong, add_partner, agree, give_login, settle
 
 __all__ = [
     "AgreementWrong",
@@ -44,6 +44,7 @@ __all__ = [
     "book_bills",
     "cancel_payout",
     "end_bill",
+    "give_login",
     "note_payout",
     "pay_bill",
     "post",

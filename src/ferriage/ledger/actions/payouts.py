@@ -37,8 +37,18 @@ class SecondPersonNeeded(FerriageError):
     status = 403
 
 
-def queue_payout(*, partner: Partner, money: Money, now: datetime, actor: Actor) -> Payout:
+def queue_payout(
+    *,
+    partner: Partner,
+    money: Money,
+    second_person_above_minor: int | None = None,
+    now: datetime,
+    actor: Actor,
+) -> Payout:
     """Queue money for a partner, at most what is owed and does not wait yet.
+
+    Args:
+        second_person_above_minor: Above this amount whoever queues it may not note it as paid.
 
     Raises:
         PayoutWrong: It is more than that, or not above zero.
@@ -55,6 +65,7 @@ def queue_payout(*, partner: Partner, money: Money, now: datetime, actor: Actor)
             partner=partner,
             amount_minor=money.amount_minor,
             currency=money.currency,
+            needs_second=_is_above(money, second_person_above_minor),
             queued_at=now,
             queued_by=str(actor),
         )
@@ -69,23 +80,16 @@ def queue_payout(*, partner: Partner, money: Money, now: datetime, actor: Actor)
     return payout
 
 
-def note_payout(
-    *,
-    payout: Payout,
-    reference: str,
-    second_person_above_minor: int | None = None,
-    now: datetime,
-    actor: Actor,
-) -> Payout:
+def note_payout(*, payout: Payout, reference: str, now: datetime, actor: Actor) -> Payout:
     """Note a payout as paid, and post it.
 
     Args:
         reference: The bank's number of the payment.
-        second_person_above_minor: Above this amount whoever queued it may not note it.
 
     Raises:
         PayoutWrong: No number, or too long a one.
-        SecondPersonNeeded: It is above the limit and was queued by the same person.
+        SecondPersonNeeded: It is above the limit and was queued by the same person, or by somebody
+            whose name differs in capitals only.
         StaleState: It was paid or cancelled before.
     """
     reference = reference.strip()
@@ -95,8 +99,8 @@ def note_payout(
             _("Copy it from the statement; nothing was noted."),
         )
     with writing():
-        limit = second_person_above_minor
-        if limit is not None and payout.amount_minor > limit and payout.queued_by == str(actor):
+        _kind, _colon, queued_by = payout.queued_by.partition(":")
+        if payout.needs_second and (actor.kind != "staff" or actor.is_called(queued_by)):
             raise SecondPersonNeeded(
                 _("This payout is above the limit, and you queued it yourself."),
                 _("Let a second member of staff note it."),
@@ -135,6 +139,10 @@ def cancel_payout(*, payout: Payout, now: datetime, actor: Actor) -> Payout:
         _change(payout, state=Payout.State.CANCELLED)
         audit.record(now=now, actor=actor, action="payout.cancelled", subject=payout.code)
     return payout
+
+
+def _is_above(money: Money, limit_minor: int | None) -> bool:
+    return limit_minor is not None and money.amount_minor > limit_minor
 
 
 def _change(payout: Payout, **values: object) -> None:

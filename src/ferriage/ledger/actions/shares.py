@@ -55,14 +55,14 @@ class _Income:
 
 
 def add_partner(*, name: str, login: str = "", now: datetime, actor: Actor) -> Partner:
-    """Enter a partner, or give one that is there another log-in.
+    """Enter a partner.
 
     Args:
         name: Short and plain, since it names an account of the books: `liabilities:partner:…`.
         login: The member of staff who sees the partner's statements; empty for none.
 
     Raises:
-        AgreementWrong: The name does not fit, or the log-in is another partner's.
+        AgreementWrong: The name does not fit or is taken, or the log-in is another partner's.
     """
     if not _NAME.fullmatch(name):
         raise AgreementWrong(
@@ -70,16 +70,39 @@ def add_partner(*, name: str, login: str = "", now: datetime, actor: Actor) -> P
             _("Use small letters, digits and hyphens, at most 40."),
         )
     with writing():
-        if login and Partner.objects.filter(login=login).exclude(name=name).exists():
-            raise AgreementWrong(_("%s is the log-in of another partner.") % login)
-        partner, is_new = Partner.objects.get_or_create(
-            name=name, defaults={"login": login, "created_at": now}
-        )
-        if not is_new:
-            Partner.objects.filter(pk=partner.pk).update(login=login)
-            partner.login = login
+        if Partner.objects.filter(name=name).exists():
+            raise AgreementWrong(
+                _("%s is entered already.") % name,
+                _("Another log-in is given on the partner's own page."),
+            )
+        _check_login(login, name)
+        partner = Partner.objects.create(name=name, login=login, created_at=now)
         audit.record(now=now, actor=actor, action="partner.entered", subject=name, login=login)
     return partner
+
+
+def give_login(*, partner: Partner, login: str, now: datetime, actor: Actor) -> Partner:
+    """Let a member of staff see a partner's statements, in the place of who did before.
+
+    Args:
+        login: The member of staff; empty for nobody.
+
+    Raises:
+        AgreementWrong: The log-in is another partner's.
+    """
+    with writing():
+        _check_login(login, partner.name)
+        Partner.objects.filter(pk=partner.pk).update(login=login)
+        audit.record(
+            now=now, actor=actor, action="partner.login_given", subject=partner.name, login=login
+        )
+    partner.refresh_from_db()
+    return partner
+
+
+def _check_login(login: str, name: str) -> None:
+    if login and Partner.objects.filter(login=login).exclude(name=name).exists():
+        raise AgreementWrong(_("%s is the log-in of another partner.") % login)
 
 
 def agree(

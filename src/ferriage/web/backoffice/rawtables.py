@@ -37,7 +37,7 @@ SECRET: Final = frozenset(
     {
         *("number_hash", "token_hash", "code_hash", "secret_check", "lease_instance"),
         *("state_hash", "nonce", "verifier", "secrets_sealed", "content"),
-        "customer_hash",
+        *("customer_hash", "claim_url", "pay_url"),
     }
 )
 """Columns that open something, or tell whether a guess would."""

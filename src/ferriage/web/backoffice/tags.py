@@ -48,6 +48,7 @@ NAVIGATION: Final = (
             ("staff-plans", _("Plans and prices")),
             ("staff-income", _("Income")),
             ("staff-ledger", _("Books")),
+            ("staff-partners", _("Partners")),
             ("staff-tax", _("Tax and invoices")),
         ),
     ),

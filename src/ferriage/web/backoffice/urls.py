@@ -177,6 +177,7 @@ _pages: list[URLPattern] = [
     route("partners/agree/", partners.agree, "staff-agreement-new"),
     route("partners/of/<str:name>/", partners.statement, "staff-partner"),
     route("partners/of/<str:name>/statement.csv", partners.as_csv, "staff-partner-csv"),
+    route("partners/of/<str:name>/log-in/", partners.log_in, "staff-partner-login"),
     route("partners/of/<str:name>/payout/", partners.queue, "staff-payout-new"),
     route("payouts/<str:code>/paid/", partners.note_paid, "staff-payout-paid"),
     route("payouts/<str:code>/cancel/", partners.cancel, "staff-payout-cancel"),

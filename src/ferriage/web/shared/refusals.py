@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import DataError
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import add_never_cache_headers
@@ -50,8 +50,15 @@ class RefusalMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Pass the request on; Django calls `process_exception` when a view raises."""
-        return self._get_response(request)
+        """Pass the request on; Django calls `process_exception` when a view raises.
+
+        A browser that opens the address of a form gets a page, since it shows an empty answer as a
+        fault of its own.
+        """
+        response = self._get_response(request)
+        if isinstance(response, HttpResponseNotAllowed) and not response.content:
+            return _not_allowed(request, response)
+        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answer an expected refusal; anything else is a bug and rises.
@@ -90,6 +97,15 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for a page that is not there, or belongs to somebody else."""
     del exception
     return _page(request, "shared/404.html", HTTPStatus.NOT_FOUND)
+
+
+def _not_allowed(request: HttpRequest, bare: HttpResponseNotAllowed) -> HttpResponse:
+    """Answer whoever opens an address that only takes forms; programs get no page."""
+    if "text/html" not in request.headers.get("Accept", ""):
+        return bare
+    page = _page(request, "shared/405.html", HTTPStatus.METHOD_NOT_ALLOWED)
+    page.headers["Allow"] = bare.headers["Allow"]
+    return page
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

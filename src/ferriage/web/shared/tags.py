@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django import template
 from django.conf import settings
 from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -21,6 +23,8 @@ from ferriage.web.shared.words import size as byte_size
 
 if TYPE_CHECKING:
     from datetime import date, datetime
+
+    from django.http import HttpRequest
 
     from ferriage.orders.models import Order
     from ferriage.plans.models import Plan, Subscription
@@ -48,13 +52,26 @@ def test_providers() -> str:
 def here(context: dict[str, Any]) -> str:
     """Return where to come back to after a change of language.
 
-    The answer to a form has no address of its own: then it is the site's first page.
+    The answer to a form has no address of its own: then it is the page that the form was on.
     """
     request = context.get("request")
-    if request is None or request.method != "GET":
+    if request is None:
         return "/"
+    if request.method != "GET":
+        return _page_before(request)
     path: str = request.get_full_path()
     return path
+
+
+def _page_before(request: HttpRequest) -> str:
+    """Return the page of ours that a browser says to come from; the first page without one."""
+    before = request.headers.get("Referer", "")
+    ours = {request.get_host()}
+    if not before or not url_has_allowed_host_and_scheme(before, ours, request.is_secure()):
+        return "/"
+    found = urlsplit(before)
+    # Two slashes at the beginning would name another host.
+    return urlunsplit(("", "", f"/{found.path.lstrip('/')}", found.query, ""))
 
 
 @register.filter

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.http import Http404
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from ferriage.ledger.models import Closing
 from ferriage.ledger.queries import month_to_close
 from ferriage.payments.closing import close_month
-from ferriage.web.backoffice.pages import said
+from ferriage.web.backoffice.pages import form_page, said
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -32,13 +34,29 @@ def index(request: StaffRequest) -> HttpResponse:
 
 
 def close(request: StaffRequest, month: str) -> HttpResponse:
-    """Close the month that waits; the shares of its partners are settled with it."""
-    closing = close_month(month=_month(month), now=request.now, actor=request.staff.actor)
-    text = _("%(month)s is closed. Its hash: %(hash)s") % {
-        "month": closing,
-        "hash": closing.link.hash,
-    }
-    return said(request, text, "staff-months")
+    """Ask, then close the month that waits; the shares of its partners are settled with it."""
+    first_day = _month(month)
+
+    def act(_typed: dict[str, Any]) -> HttpResponse:
+        closing = close_month(month=first_day, now=request.now, actor=request.staff.actor)
+        text = _("%(month)s is closed. Its hash: %(hash)s") % {
+            "month": closing,
+            "hash": closing.link.hash,
+        }
+        return said(request, text, "staff-months")
+
+    return form_page(
+        request,
+        forms.Form(request.POST if request.method == "POST" else None),
+        title=_("Close %(month)s?") % {"month": month},
+        submit=_("Close the month for good"),
+        back=reverse("staff-months"),
+        act=act,
+        intro=_(
+            "Has everything of it been booked? Nothing can be posted in it afterwards, "
+            "and it cannot be opened again."
+        ),
+    )
 
 
 def _month(text: str) -> date:

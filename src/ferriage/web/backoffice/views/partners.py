@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ferriage.accounts.models import StaffProfile
 from ferriage.core.money import Money, exponent
 from ferriage.ledger import actions, partners
 from ferriage.ledger.models import Agreement, Partner, Payout, Share
@@ -61,7 +62,30 @@ class MonthField(forms.CharField):
             raise forms.ValidationError(_("Write a month such as 2026-10.")) from error
 
 
-class PartnerForm(forms.Form):
+class LoginForm(forms.Form):
+    """The member of staff who sees a partner's statement, or nobody."""
+
+    login = forms.ChoiceField(
+        label=gettext_lazy("Log-in"),
+        required=False,
+        help_text=gettext_lazy(
+            "Of the member of staff who sees the statement. Who has the role partner stands here; "
+            "invite them under Staff."
+        ),
+    )
+
+    def __init__(self, *args: Any, partner: Partner | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        names = set(
+            StaffProfile.objects.filter(role=PARTNER).values_list("user__username", flat=True)
+        )
+        taken = Partner.objects.exclude(login="").values_list("login", flat=True)
+        own = {partner.login} - {""} if partner else set()
+        free = sorted(names.difference(taken) | own)
+        self.fields["login"].choices = [("", _("nobody")), *((name, name) for name in free)]  # type: ignore[attr-defined]
+
+
+class PartnerForm(LoginForm):
     """Somebody who gets a share."""
 
     name = forms.CharField(
@@ -69,12 +93,7 @@ class PartnerForm(forms.Form):
         max_length=40,
         help_text=gettext_lazy("Small letters, digits and hyphens; it names an account."),
     )
-    login = forms.CharField(
-        label=gettext_lazy("Log-in"),
-        max_length=150,
-        required=False,
-        help_text=gettext_lazy("Of the member of staff who sees the statement; may be empty."),
-    )
+    field_order = ("name", "login")
 
 
 class AgreementForm(forms.Form):
@@ -132,7 +151,7 @@ def index(request: StaffRequest) -> HttpResponse:
 
 
 def new(request: StaffRequest) -> HttpResponse:
-    """Enter a partner, or another log-in of one."""
+    """Enter a partner."""
 
     def act(typed: dict[str, Any]) -> HttpResponse:
         partner = actions.add_partner(**typed, now=request.now, actor=request.staff.actor)
@@ -145,6 +164,25 @@ def new(request: StaffRequest) -> HttpResponse:
         submit=_("Enter"),
         back=reverse("staff-partners"),
         act=act,
+    )
+
+
+def log_in(request: StaffRequest, name: str) -> HttpResponse:
+    """Choose who sees a partner's statement."""
+    partner = get_object_or_404(Partner, name=name)
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        actions.give_login(partner=partner, **typed, now=request.now, actor=request.staff.actor)
+        return said(request, _("The log-in is changed."), "staff-partner", partner.name)
+
+    return form_page(
+        request,
+        LoginForm(request.POST or None, partner=partner, initial={"login": partner.login}),
+        title=_("Log-in of %(name)s") % {"name": partner},
+        submit=_("Change"),
+        back=reverse("staff-partner", args=[name]),
+        act=act,
+        intro=_("It holds from their next click on; who had it before sees the statement no more."),
     )
 
 
@@ -178,6 +216,7 @@ def statement(request: StaffRequest, name: str) -> HttpResponse:
     partner = get_object_or_404(_visible(request), name=name)
     context = {
         "partner": partner,
+        "agreements": partners.agreed_with(partner),
         "statements": partners.statements(partner),
         "at": request.now,
     }
@@ -219,7 +258,12 @@ def queue(request: StaffRequest, name: str) -> HttpResponse:
 
     def act(typed: dict[str, Any]) -> HttpResponse:
         payout = actions.queue_payout(
-            partner=partner, money=typed["money"], now=request.now, actor=request.staff.actor
+            partner=partner,
+            money=typed["money"],
+            second_person_above_minor=settings.FERRIAGE.shop.receipt_limit
+            * 10 ** exponent(typed["money"].currency),
+            now=request.now,
+            actor=request.staff.actor,
         )
         text = _("%(money)s for %(name)s is queued.") % {"money": typed["money"], "name": name}
         return said(request, text, "staff-partner", payout.partner.name)
@@ -243,8 +287,6 @@ def note_paid(request: StaffRequest, code: str) -> HttpResponse:
         actions.note_payout(
             payout=payout,
             **typed,
-            second_person_above_minor=settings.FERRIAGE.shop.receipt_limit
-            * 10 ** exponent(payout.currency),
             now=request.now,
             actor=request.staff.actor,
         )

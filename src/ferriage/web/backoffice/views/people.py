@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ROLE_NAMES = [
     (StaffProfile.Role.OWNER, gettext_lazy("owner: everything")),
-    (StaffProfile.Role.PARTNER, gettext_lazy("partner: reads prices, orders and the books")),
+    (StaffProfile.Role.PARTNER, gettext_lazy("partner: reads prices, and what is paid to them")),
     (StaffProfile.Role.SUPPORT, gettext_lazy("support: customers, devices, bank transfers")),
     (StaffProfile.Role.AUDITOR, gettext_lazy("auditor: reads everything, changes nothing")),
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 
 from ferriage.fleet.alarming import open_alarms
 from ferriage.web.backoffice import checklist
+from ferriage.web.backoffice.access import PARTNER
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -19,7 +20,9 @@ MOST_ALARMS = 5
 
 
 def start(request: StaffRequest) -> HttpResponse:
-    """Show how far the shop is, and what waits to be done."""
+    """Show how far the shop is, and what waits to be done; to a partner, what is theirs."""
+    if request.staff.role == PARTNER:
+        return redirect("staff-partners")
     rows = checklist.rows(now=request.now)
     alarms = open_alarms()[:MOST_ALARMS] if request.staff.may("staff-alarms") else ()
     context = {"rows": rows, "done": sum(row.done for row in rows), "alarms": alarms}

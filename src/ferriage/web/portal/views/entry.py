@@ -72,9 +72,9 @@ def open_account(request: VisitorRequest) -> HttpResponse:
 @for_customers
 @sensitive_variables("number")
 def replace_number(request: CustomerRequest) -> HttpResponse:
-    """Give a customer who lost the number another one; or show it again in another language."""
+    """Ask, then give a customer another number; or show it again in another language."""
     if request.method != "POST":
-        return redirect("account")
+        return render(request, "portal/another_number.html")
     if number := own_number(request):
         return number_page(request, number)
     number = accounts.replace_number(account=request.customer, now=request.now, actor=CUSTOMER)
