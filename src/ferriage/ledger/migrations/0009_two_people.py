@@ -20,8 +20,11 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="payout",
             constraint=models.CheckConstraint(
-                condition=Q(Q(("state", "paid"), ("needs_second", True)), _negated=True)
-                | Q(Exact(Lower(F("paid_by")), Lower(F("queued_by"))), _negated=True),
+                condition=Q(
+                    Q(("needs_second", True), ("state", "paid"), _negated=True),
+                    Q(Exact(Lower(F("paid_by")), Lower(F("queued_by"))), _negated=True),
+                    _connector="OR",
+                ),
                 name="ledger_payout_two_people",
             ),
         ),
