@@ -7,26 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy
 
+from ferriage.fleet.newcomer import TITLES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.utils.functional import _StrPromise
 
     from ferriage.fleet.newcomer import Step
-
-TITLES: Final = {
-    "site": gettext_lazy("Reached the site"),
-    "identity": gettext_lazy("Identity accepted"),
-    "wireguard": gettext_lazy("WireGuard, and how fast"),
-    "outside": gettext_lazy("Outside address and port"),
-    "handshake": gettext_lazy("Handshake seen from outside"),
-    "ipv4": gettext_lazy("Exit by IPv4"),
-    "ipv6": gettext_lazy("Exit by IPv6"),
-    "forwarding": gettext_lazy("Packets may pass"),
-    "resolver": gettext_lazy("Resolver"),
-    "clock": gettext_lazy("Clock"),
-    "line": gettext_lazy("Line authorised"),
-}
 
 REMEDIES: Final = {
     "same-release": gettext_lazy(
