@@ -17,7 +17,8 @@ _KIND = Alarm.Kind
 
 REMEDIES: Final = {
     _KIND.GATEWAY_SILENT: gettext_lazy(
-        "Is its host up, and does ferriage-agent run? Tunnels go on to the end of what was paid."
+        "Is its host up, and does ferriage-agent run? “ferriage agent doctor” there says. Tunnels "
+        "go on to the end of what was paid."
     ),
     _KIND.GATEWAY_LAGS: gettext_lazy(
         "Look at its warnings. If there are none, run “ferriage agent doctor” on its host."

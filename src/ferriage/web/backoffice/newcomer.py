@@ -71,9 +71,12 @@ REMEDIES: Final = {
         "Another firewall drops what passes. Allow there what comes from and goes to our "
         "interfaces; Ferriage changes nothing of it."
     ),
-    "resolver-silent": gettext_lazy("Unbound does not answer; see unbound.log on the host."),
+    "resolver-silent": gettext_lazy(
+        "Unbound does not answer, not even what it knows by itself; see unbound.log on the host."
+    ),
     "resolver-deaf": gettext_lazy(
-        "See agent.resolver_upstream, and whether port 53 is open to the world."
+        "Unbound runs and gets no answer from the internet. Let UDP and TCP port 53 lead out of "
+        "the host, or name a resolver that answers there in agent.resolver_upstream."
     ),
     "clock-off": gettext_lazy("Set it on the host: timedatectl set-ntp true."),
     "no-permit": gettext_lazy("The permit comes with the first batch."),
