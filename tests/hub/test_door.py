@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ LONG = b"x" * 8_000_000
 
 
 class Hubble:
-    """Answers `/short`, `/long`, and `/wait` once `go` is set; those who wait are a gateway's."""
+    """Answers `/short` and `/long`; once `go` is set `/look`, and `/wait`, which is a gateway's."""
 
     def __init__(self, **bounds: float) -> None:
         self.door = Door(self.answer, **bounds)  # type: ignore[arg-type]  # whole numbers, and one that is not
@@ -43,11 +44,12 @@ class Hubble:
             raise ZeroDivisionError
         if request.path == "/long":
             return web.Response(body=LONG)
-        if request.path.startswith("/wait"):
+        if request.path == "/wait":
             try:
                 self.door.know(request, request.query_string or "gw_1")
             except Refusal as refusal:
                 return web.Response(status=refusal.status)
+        if request.path in {"/wait", "/look"}:
             self.waiting += 1
             try:
                 await self.go.wait()
@@ -185,6 +187,39 @@ def test_oldest_stranger_makes_room_and_who_waits_stays() -> None:
     run(test())
 
 
+def test_who_asks_is_let_go_after_those_who_ask_for_nothing() -> None:
+    async def test() -> None:
+        async with listening(strangers=3) as (hubble, visitor):
+            asks = await visitor()
+            await asks.say(ASKED.replace(b"short", b"look"))
+            await until(lambda: hubble.waiting == 1)
+            silent = [await visitor() for _ in range(4)]
+
+            assert [await one.hear_all() for one in silent[:2]] == [0, 0]
+            hubble.go.set()
+            assert (await asks.hear()).endswith(b"ok")
+
+    run(test())
+
+
+def test_who_comes_while_all_ask_takes_the_place_of_the_oldest() -> None:
+    async def test() -> None:
+        async with listening(strangers=2) as (hubble, visitor):
+            asking = [await visitor() for _ in range(2)]
+            for number, one in enumerate(asking, start=1):
+                await one.say(ASKED.replace(b"short", b"look"))
+                await until(lambda number=number: hubble.waiting == number)
+            late = await visitor()
+            await late.say(ASKED)
+
+            assert (await late.hear()).endswith(b"ok")
+            assert await asking[0].hear_all() == 0
+            hubble.go.set()
+            assert (await asking[1].hear()).endswith(b"ok")
+
+    run(test())
+
+
 def test_who_was_answered_is_a_stranger_again() -> None:
     async def test() -> None:
         async with listening(strangers=2) as (hubble, visitor):
@@ -235,11 +270,17 @@ def test_long_answer_that_is_not_taken_ends_and_one_that_is_taken_comes_whole() 
     run(test())
 
 
+def _waits(url: str) -> bool:
+    figures = send(url, "/metrics", {"Authorization": "Bearer t"}).body.decode()
+    return "ferriage_hub_watches_waiting 1.0" in figures
+
+
 def test_gateway_is_served_while_strangers_hold_every_place(
     own_database: Config, yard: Yard, pool: Pool, feed_key: str
 ) -> None:
     """More connections than the hub has places for, a wait longer than its patience with them."""
-    with running_hub(own_database, places=50, silence=0.5) as url:
+    config = replace(own_database, metrics=replace(own_database.metrics, token="t"))
+    with running_hub(config, places=50, silence=0.5) as url:
         asker = Asker(url, yard.gateway(pool.line), feed_key)
         host, port = urlsplit(url).hostname, urlsplit(url).port
         answers: list[Answer] = []
@@ -250,6 +291,7 @@ def test_gateway_is_served_while_strangers_hold_every_place(
 
         waiting = threading.Thread(target=wait)
         waiting.start()
+        eventually(lambda: _waits(url), within=10)
         strangers = [socket.create_connection((host, port)) for _ in range(200)]
         asked = asker.snapshot(pool.code)
         waiting.join(20)

@@ -1,8 +1,9 @@
 """Who may stay connected: whoever says nothing, or takes nothing, keeps no gateway out.
 
 Anybody may connect. A connection is a stranger's but while a request is answered on it that a
-gateway signed. Strangers end after a silence, and the oldest of them at once when there is no place
-left: so those who are many cost each other their places, and never a gateway that waits.
+gateway signed. Strangers end after a silence, and at once when there is no place left: the oldest
+of those who ask for nothing, or else of those who ask. So those who are many cost each other their
+places, and never a gateway that waits.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ class Door(web.Server):
         self._handler = handler
         self._places, self._most_strangers, self._silence = places, strangers, silence
         self._strangers: dict[web.RequestHandler, asyncio.Transport] = {}
-        """In order of their arrival, or of their last answer."""
+        """Who asks for nothing, in order of their arrival, or of their last answer."""
+        self._asking: dict[web.RequestHandler, asyncio.Transport] = {}
+        """Who was not answered yet, and signed nothing that was looked at."""
         self._waiting: dict[web.RequestHandler, str] = {}
         self._of_gateway: Counter[str] = Counter()
 
@@ -93,7 +96,7 @@ class Door(web.Server):
         """
         if self._of_gateway[gateway] >= MOST_OF_ONE:
             raise Refusal(429, "busy", f"This gateway has {MOST_OF_ONE} requests here already.")
-        if self._strangers.pop(request.protocol, None) is not None:
+        if self._asking.pop(request.protocol, None) is not None:
             self._waiting[request.protocol] = gateway
             self._of_gateway[gateway] += 1
 
@@ -116,14 +119,17 @@ class Door(web.Server):
     def _admit(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         self._strangers[handler] = transport
         places = min(self._most_strangers, self._places - len(self._waiting))
-        while len(self._strangers) > max(0, places):
-            self._strangers.pop(next(iter(self._strangers))).abort()
+        while len(self._strangers) + len(self._asking) > max(0, places):
+            # Whoever has just come is the newest of the silent: let ask if anybody else can go.
+            silent = len(self._strangers) > 1 or not self._asking
+            those = self._strangers if silent else self._asking
+            those.pop(next(iter(those))).abort()
 
     def _leave(self, handler: web.RequestHandler) -> bool:
-        """Return whether a gateway waited on the connection."""
+        """Forget what was asked on a connection, and return whether anything was."""
         gateway = self._waiting.pop(handler, None)
         if gateway is None:
-            return False
+            return self._asking.pop(handler, None) is not None
         self._of_gateway[gateway] -= 1
         if not self._of_gateway[gateway]:
             del self._of_gateway[gateway]
@@ -131,6 +137,9 @@ class Door(web.Server):
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         handler = request.protocol
+        transport = self._strangers.pop(handler, None)
+        if transport is not None:
+            self._asking[handler] = transport
         try:
             return await self._hand_over(request, await self._handler(request))
         finally:
