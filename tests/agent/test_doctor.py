@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +13,8 @@ from ferriage.agent import checks
 from ferriage.cli import doctor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ferriage import wire
 
 OURS = {"ferriage", "ferriage_guard"}
@@ -84,3 +88,48 @@ def test_outside_names_every_address_of_the_host(
 )
 def test_doctor_marks_as_the_page_does(state: wire.CheckState, remedy: str, mark: str) -> None:
     assert doctor._mark(checks.Finding("x", "said", state, remedy=remedy)) == mark
+
+
+SERVFAIL, NOERROR = 2, 0
+
+
+def _resolver(answering: socket.socket, code: Callable[[bytes], int | None]) -> None:
+    """Answer the questions that `code` has an answer for, up to one of no bytes."""
+    while True:
+        query, sender = answering.recvfrom(512)
+        if not query:
+            return
+        found = code(query)
+        if found is not None:
+            answering.sendto(query[:3] + bytes([0x80 | found]) + query[4:], sender)
+
+
+@pytest.mark.parametrize(
+    ("root", "own", "state", "remedy"),
+    [
+        (NOERROR, NOERROR, "ok", ""),
+        (SERVFAIL, NOERROR, "failed", "resolver-deaf"),
+        (None, NOERROR, "failed", "resolver-deaf"),
+        (None, None, "failed", "resolver-silent"),
+    ],
+)
+def test_resolver_without_a_way_out_is_told_from_one_that_does_not_run(
+    monkeypatch: pytest.MonkeyPatch, root: int | None, own: int | None, state: str, remedy: str
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as answering:
+        answering.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(checks, "_DNS_PORT", answering.getsockname()[1])
+        monkeypatch.setattr(checks, "_DNS_SECONDS", 1)
+        thread = Thread(
+            target=_resolver,
+            args=(answering, lambda query: own if b"localhost" in query else root),
+        )
+        thread.start()
+        try:
+            found = checks.of_resolver("127.0.0.1")
+        finally:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ending:
+                ending.sendto(b"", answering.getsockname())
+            thread.join()
+
+    assert (found.state, found.remedy) == (state, remedy)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ferriage import wire
-from ferriage.agent.lease import FenceBehind, Lease
+from ferriage.agent.lease import FenceBehind, Lease, is_locked, lock_state
 from ferriage.agent.store import Store
 
 if TYPE_CHECKING:
@@ -72,3 +73,13 @@ def test_refused_agent_stands_still(store: Store) -> None:
     lease.refused()
 
     assert lease.frozen
+
+
+def test_state_directory_tells_whether_an_agent_runs(tmp_path: Path) -> None:
+    never = is_locked(tmp_path)
+    descriptor = lock_state(tmp_path)
+    running = is_locked(tmp_path), is_locked(tmp_path)
+    os.close(descriptor)
+
+    assert (never, running, is_locked(tmp_path)) == (False, (True, True), False)
+    os.close(lock_state(tmp_path))

@@ -173,3 +173,75 @@ def test_what_cannot_be_kept_is_looked_at_again_and_loses_no_byte(
     quotas.observe({SLOT: (700, 0)}, {}, now=52)
 
     assert _told(quotas, store) == [("boot.e1", 700, True, 100)]
+
+
+# --- an element that is lost ------------------------------------------------------------------
+
+
+def test_what_was_left_goes_on_when_all_elements_are_made_anew(
+    quotas: Quotas, store: Store
+) -> None:
+    _look(quotas, 600, 50)
+
+    quotas.emptied()
+    quotas.observe({}, {SLOT: (POOL, RECORD)}, now=51)
+    assert quotas.used_up() == set()
+    quotas.creating([SLOT], 51)
+
+    _look(quotas, 399, 52)
+    assert quotas.used_up() == set()
+    _look(quotas, 400, 53)
+    assert quotas.used_up() == {SLOT}
+    assert _told(quotas, store) == [("boot.e1", 600, True, 100), ("boot.e2", 400, False, 100)]
+
+
+def test_whoever_had_used_up_all_is_held_before_the_new_element_is_made(quotas: Quotas) -> None:
+    _look(quotas, 1000, 50)
+
+    quotas.emptied()
+    quotas.observe({}, {SLOT: (POOL, RECORD)}, now=51)
+    before = quotas.used_up()
+    quotas.creating([SLOT], 51)
+
+    assert (before, quotas.used_up()) == ({SLOT}, {SLOT})
+
+
+def test_word_of_the_site_lets_go_on_whoever_was_held_without_an_element(quotas: Quotas) -> None:
+    _look(quotas, 1000, 50)
+    quotas.emptied()
+    quotas.observe({}, {SLOT: (POOL, RECORD)}, now=51)
+    quotas.creating([SLOT], 51)
+
+    quotas.allow([wire.Allowance(device=RECORD.id, incarnation="boot.e2", bytes=500)])
+
+    assert quotas.used_up() == set()
+
+
+@pytest.mark.parametrize(
+    ("record", "at"),
+    [
+        (RECORD, 100),  # its month has ended
+        (_of(6000), 51),  # the site has told the next month
+        (msgspec.structs.replace(RECORD, id="dev_other"), 51),
+    ],
+)
+def test_lost_element_holds_nobody_whom_it_does_not_concern(
+    quotas: Quotas, record: wire.Device, at: float
+) -> None:
+    _look(quotas, 1000, 50)
+
+    quotas.emptied()
+    quotas.observe({}, {SLOT: (POOL, record)}, now=at)
+
+    assert quotas.used_up() == set()
+    quotas.creating([SLOT], at)
+    _look(quotas, 999, at, record)
+    assert quotas.used_up() == set()
+
+
+def test_counter_that_somebody_emptied_gives_nothing_anew(quotas: Quotas) -> None:
+    _look(quotas, 1000, 50)
+
+    _look(quotas, 10, 51)
+
+    assert quotas.used_up() == {SLOT}

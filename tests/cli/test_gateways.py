@@ -4,16 +4,18 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ferriage.cli.gateways import _step
+from ferriage.cli.gateways import _state, _step
 from ferriage.fleet.lookout import Health
-from ferriage.fleet.models import PoolGateway
+from ferriage.fleet.models import Gateway, PoolGateway
 from running_ferriage import ferriage
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 
@@ -32,6 +34,27 @@ def test_gateway_is_listed_drained_and_closed_only_when_meant(shop: Path) -> Non
     assert (refused.returncode, "--yes" in refused.stderr) == (1, True)
     assert ferriage(shop, "gateway", "close", "one", "--yes").returncode == 0
     assert "closed" in ferriage(shop, "gateway", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "draining", "state"),
+    [
+        (60, False, "active"),
+        (61, False, "silent"),
+        (60, True, "draining"),
+        (61, True, "silent, draining"),
+    ],
+)
+def test_gateway_that_does_not_report_is_called_silent_as_on_its_page(
+    now: datetime, seconds: int, state: str, *, draining: bool
+) -> None:
+    gateway = Gateway(
+        state=Gateway.State.ACTIVE,
+        last_seen_at=now - timedelta(seconds=seconds),
+        draining_at=now if draining else None,
+    )
+
+    assert _state(gateway, now) == state
 
 
 def test_gateway_that_is_not_there_is_named(shop: Path) -> None:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from django.conf import settings as django_settings
 
@@ -18,7 +19,7 @@ from ferriage import wire
 from ferriage.core import rounds
 from ferriage.core.clock import unix
 from ferriage.core.models import WorkerRun
-from ferriage.fleet import actions, lookout, watch
+from ferriage.fleet import actions, alarmwords, lacking, lookout, watch
 from ferriage.fleet.feed import FeedPut, append
 from ferriage.fleet.models import Alarm, Gateway, Pool, PoolChange
 from yard import OWNER, Yard, device, report_of, status
@@ -42,9 +43,9 @@ def gateway(yard: Yard) -> EnrolledGateway:
 
 def _report(gateway: EnrolledGateway, now: datetime, *, sequence: int = 1, **changes: Any) -> None:
     pool = Pool.objects.get()
-    signs = changes.pop("signs", ())
+    signs, checks = changes.pop("signs", ()), changes.pop("checks", ())
     values = {"rev": pool.revision, "digest": pool.digest, **changes}
-    report = report_of(status(pool.code, **values), sequence=sequence, signs=signs)
+    report = report_of(status(pool.code, **values), sequence=sequence, signs=signs, checks=checks)
     actions.take_report(gateway=gateway.row, report=report, now=now)
 
 
@@ -174,11 +175,119 @@ def test_changes_by_somebody_else_are_told_for_a_while_and_the_slow_build_always
 
     changed = {"changes": {"table": 2, "peer": 1}, "name": "alpha"}
     assert _found(now) == [
-        ("slow_build", {"name": "alpha"}, timedelta(0)),
         ("foreign_changes", changed, timedelta(0)),
+        ("slow_build", {"name": "alpha"}, timedelta(0)),
     ]
     _report(gateway, now + 3 * MINUTE, sequence=2, signs=signs)
     assert [kind for kind, _, _ in _found(now + 3 * MINUTE)] == ["slow_build"]
+
+
+def test_slow_build_is_told_on_while_the_gateway_is_silent(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    slow = wire.Sign(kind="slow-build", pool="", count=1, at=unix(now))
+    _report(gateway, now, signs=(slow,))
+
+    found = [kind for kind, _, _ in _found(now + timedelta(hours=1))]
+
+    assert found == ["gateway_silent", "slow_build"]
+
+
+# --- what it needs ----------------------------------------------------------------------------
+
+
+def _check(slug: str, state: wire.CheckState, value: str = "", remedy: str = "") -> wire.Check:
+    return wire.Check(slug=slug, state=state, value=value, remedy=remedy)
+
+
+FIREWALL = _check("forwarding", "failed", "inet filter forward", "foreign-forward")
+RESOLVER = _check("resolver", "failed", "10.64.0.1", "resolver-silent")
+
+
+def test_gateway_that_lacks_what_it_needs_is_told_once_that_stood(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    checks = (_check("ipv4", "ok", "wan"), FIREWALL, RESOLVER, _check("outside", "unknown"))
+    opened = []
+    for seconds in (0, 30, 59, 60):
+        at = now + seconds * SECOND
+        _report(gateway, at, sequence=seconds + 1, checks=checks)
+        watch.look(at, by_worker=True)
+        opened.append(Alarm.objects.exclude(opened_at=None).count())
+
+    alarm = Alarm.objects.get()
+
+    assert opened == [0, 0, 0, 1]
+    assert (alarm.kind, alarm.subject) == ("gateway_lacks", gateway.row.code)
+    said = "✗ Packets may pass (inet filter forward); ✗ Resolver (10.64.0.1)"
+    assert alarmwords.said(alarm) == said
+
+
+def test_what_was_mended_before_it_stood_is_told_to_nobody(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    _report(gateway, now, checks=(RESOLVER,))
+    watch.look(now, by_worker=True)
+    _report(gateway, now + 15 * SECOND, sequence=2, checks=(_check("resolver", "ok"),))
+    watch.look(now + 15 * SECOND, by_worker=True)
+
+    assert Alarm.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        _check("line", "failed", "ln_1", "line-not-open"),
+        _check("handshake", "unknown", remedy="no-handshake"),
+        _check("ipv6", "ok", "none", "no-ipv6"),
+        _check("of-another-release", "failed"),
+    ],
+)
+def test_what_is_no_fault_of_the_gateways_is_no_alarm(
+    gateway: EnrolledGateway, now: datetime, check: wire.Check
+) -> None:
+    _report(gateway, now, checks=(check,), line_open=False)
+
+    assert _found(now) == []
+
+
+def test_silent_gateway_is_told_as_silent_only(gateway: EnrolledGateway, now: datetime) -> None:
+    _report(gateway, now, checks=(FIREWALL,))
+
+    assert [kind for kind, _, _ in _found(now + 5 * MINUTE)] == ["gateway_silent"]
+
+
+def test_port_that_is_shut_is_told_where_the_site_once_heard_an_answer(
+    gateway: EnrolledGateway, yard: Yard, now: datetime
+) -> None:
+    _report(gateway, now)
+    Gateway.objects.update(probe="silent")
+    alone = _found(now)
+    other = yard.gateway(name="beta")
+    Gateway.objects.filter(pk=other.row.pk).update(probe="answered")
+
+    found = _found(now)
+
+    assert alone == []
+    details = {"lacks": [["handshake", ""]], "name": "alpha"}
+    assert found == [("gateway_lacks", details, MINUTE)]
+
+
+@pytest.mark.parametrize("gateways", [1, 3])
+def test_looking_for_what_they_lack_costs_the_same_for_all(
+    yard: Yard, now: datetime, django_assert_num_queries: DjangoAssertNumQueries, gateways: int
+) -> None:
+    line = yard.open_line()
+    for number in range(gateways):
+        row = yard.gateway(line, name=f"gateway {number}").row
+        Gateway.objects.filter(pk=row.pk).update(
+            last_seen_at=now, probe="silent", checks=[msgspec.to_builtins(FIREWALL)]
+        )
+    active = list(Gateway.objects.all())
+
+    with django_assert_num_queries(3):
+        found = lacking.of(active)
+    assert [len(steps) for steps in found.values()] == [1] * gateways
 
 
 @pytest.mark.parametrize("changes", [{"count": -1}, {"at": -1}, {"at": 1 << 40}])
@@ -441,6 +550,6 @@ def test_looking_costs_the_same_however_many_gateways_there_are(
         yard.gateway(line, name=f"gateway {number}")
     PoolChange.objects.update(at=now - timedelta(hours=1))
 
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         facts = lookout.facts(now=now, by_worker=True)
     assert len(facts) == gateways

@@ -71,7 +71,10 @@ def test_gateway_and_pool_say_how_far_they_are(yard: Yard, now: datetime) -> Non
     pool.refresh_from_db()
     had = {"rev": pool.revision, "digest": pool.digest}
     refused = (wire.Refused(device="dev_1", reason="slot is taken"),)
-    report = report_of(status(pool.code, refused=refused, **had), warnings=("disk full",))
+    checks = (wire.Check(slug="resolver", state="failed", remedy="resolver-silent"),)
+    report = report_of(
+        status(pool.code, refused=refused, **had), warnings=("disk full",), checks=checks
+    )
     actions.take_report(gateway=gateway.row, report=report, now=now - 5 * SECOND)
     append(pool=pool, items=[FeedPut(device(1)), FeedPut(device(2))], now=now - 90 * SECOND)
 
@@ -90,6 +93,7 @@ def test_gateway_and_pool_say_how_far_they_are(yard: Yard, now: datetime) -> Non
     }
     assert found['ferriage_gateway_report_age_seconds{gateway="alpha"}'] == 5
     assert found['ferriage_gateway_warnings{gateway="alpha"}'] == 1
+    assert found['ferriage_gateway_lacks{gateway="alpha"}'] == 1
     assert found['ferriage_gateways{state="active"}'] == 1
     permit = Permit.objects.latest("serial")
     left = (permit.open_until - now).total_seconds()

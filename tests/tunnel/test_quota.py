@@ -140,6 +140,23 @@ def test_lost_table_ends_the_incarnation_and_nothing_is_counted_twice(world: Wor
     _used(world, alice, 42 * SIZE)
 
 
+def test_used_up_device_stays_held_when_somebody_flushes_all_tables(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice, bob = _client(world, 20 * SIZE), world.client()
+    world.applied()
+    assert _ping(alice, 10) == 10
+    _until_held(alice)
+    world.site.stop()  # it could only say so after the fact
+
+    with steady_ping(alice, INTERNET4, world.directory) as lines:
+        world.gateway.run("nft", "flush", "ruleset")
+        eventually(lambda: _ping(bob, 1) == 1, within=10)
+        assert _ping(bob, 50) == 50
+
+    assert "100% packet loss" in "\n".join(lines)
+
+
 def test_what_one_report_has_no_room_for_follows_at_once(world: World) -> None:
     seldom = world.config_path.read_text().replace("report_seconds = 1", "report_seconds = 60")
     world.config_path.write_text(seldom)

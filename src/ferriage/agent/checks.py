@@ -29,15 +29,22 @@ _SLOW_BUILD: Final = re.compile(r"0\.0\.(20(?:1\d|2[0-2])\d{4})")
 _TUN: Final = Path("/dev/net/tun")
 _SETTINGS: Final = Path("/proc/sys/net")
 _WRONG_CLOCK_SECONDS: Final = 60
+_DNS_PORT: Final = 53
 _DNS_SECONDS: Final = 5
 _MOST_ADDRESSES: Final = 4
 """As many as a value has room for."""
 _ROOT_SERVERS: Final = b"\0\7\1\0\0\1\0\0\0\0\0\0\0\0\2\0\1"
 """A query for the name servers of the root, which every resolver knows."""
+_LOCALHOST: Final = b"\0\7\1\0\0\1\0\0\0\0\0\0\x09localhost\0\0\1\0\1"
+"""A query that our resolver answers by itself, whatever it reaches."""
 _ANSWERS: Final = {0, 3}
 """That there is something, and that there is not: forwarders that hide the root say the latter."""
 
 REMEDIES: Final = {
+    "start-agent": (
+        "`systemctl start ferriage-agent`, or `ferriage agent run`; its log says why it ended. "
+        "Tunnels go on meanwhile."
+    ),
     "reach-site": "See its address, this host's DNS and route, and the firewalls between.",
     "reach-hub": "See that it answers from here: hub.url of the shop, and its firewall.",
     "closed": (
@@ -72,7 +79,10 @@ REMEDIES: Final = {
         "Allow there what comes from and goes to our interfaces; nothing was changed."
     ),
     "resolver-silent": "See unbound.log in agent.run_dir; the agent starts it with a tunnel.",
-    "resolver-deaf": "See agent.resolver_upstream, and whether port 53 is open to the world.",
+    "resolver-deaf": (
+        "It runs. See whether UDP and TCP port 53 lead from this host to the internet; where they "
+        "do not, name a resolver that answers here in agent.resolver_upstream."
+    ),
     "no-permit": "It comes with the first batch: start the agent. The line's page says more.",
     "line-not-open": "The line's page in the back office says what is missing.",
 }
@@ -273,21 +283,44 @@ def _of_resolver(facts: Facts) -> Iterator[Finding]:
     first = next(iter(facts.assignments), None)
     if first is None or not facts.config.unbound:
         return
-    address = first.gateway4.partition("/")[0]
+    yield of_resolver(first.gateway4.partition("/")[0])
+
+
+def of_resolver(address: str) -> Finding:
+    """Say whether the resolver answers, and whether it finds anything in the internet.
+
+    One that runs and reaches nobody may be as silent as one that does not run.
+    """
+    deaf = "the resolver runs and gets no answer from the internet"
+    try:
+        answer = _asked(address, _ROOT_SERVERS)
+    except OSError as error:
+        if _answers(address, _LOCALHOST):
+            return Finding("resolver", deaf, "failed", value=address, remedy="resolver-deaf")
+        said = f"the resolver {address} is silent: {error}"
+        return Finding("resolver", said, "failed", value=address, remedy="resolver-silent")
+    if answer[3] & 15 not in _ANSWERS:
+        return Finding("resolver", deaf, "failed", value=address, remedy="resolver-deaf")
+    return Finding("resolver", "the resolver answers", value=address)
+
+
+def _asked(address: str, query: bytes) -> bytes:
+    """Return what a resolver answers.
+
+    Raises:
+        OSError: Nothing, within a few seconds.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.settimeout(_DNS_SECONDS)
-        try:
-            asking.sendto(_ROOT_SERVERS, (address, 53))
-            answer = asking.recv(4096)
-        except OSError as error:
-            said = f"the resolver {address} is silent: {error}"
-            yield Finding("resolver", said, "failed", value=address, remedy="resolver-silent")
-            return
-    if answer[3] & 15 not in _ANSWERS:
-        said = "the resolver cannot resolve"
-        yield Finding("resolver", said, "failed", value=address, remedy="resolver-deaf")
-    else:
-        yield Finding("resolver", "the resolver answers", value=address)
+        asking.sendto(query, (address, _DNS_PORT))
+        return asking.recv(4096)
+
+
+def _answers(address: str, query: bytes) -> bool:
+    try:
+        return bool(_asked(address, query))
+    except OSError:
+        return False
 
 
 def of_line(line: str, permit: wire.Permit | None, site_time: float) -> Finding:

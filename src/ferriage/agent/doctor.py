@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from ferriage import wire
-from ferriage.agent import backend, checks, host, identity
+from ferriage.agent import backend, checks, host, identity, lease
 from ferriage.agent.checks import Facts, Finding
 from ferriage.agent.client import Client
 from ferriage.agent.clock import SiteClock
@@ -23,6 +23,7 @@ from ferriage.agent.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from ferriage.agent.identity import Identity
     from ferriage.config import AgentConfig, Config
@@ -37,7 +38,8 @@ def examine(config: Config) -> Iterator[Finding]:
         NotEnrolled: This host is no gateway yet.
     """
     who = identity.load(config)
-    store = Store(config.resolve(config.agent.state_dir) / "state.sqlite3")
+    state_dir = config.resolve(config.agent.state_dir)
+    store = Store(state_dir / "state.sqlite3")
     try:
         assignments = tuple(pool.assignment for pool in store.pools())
         permits, hub = store.permits(), store.get("hub_url")
@@ -45,6 +47,7 @@ def examine(config: Config) -> Iterator[Finding]:
         clock = SiteClock(site_time=store.clock())
     finally:
         store.close()
+    yield of_agent(state_dir)
     yield from asyncio.run(ask(who, hub, assignments, clock))
     yield from checks.look(
         Facts(
@@ -55,6 +58,14 @@ def examine(config: Config) -> Iterator[Finding]:
             permits=_opened(who, permits),
         )
     )
+
+
+def of_agent(state_dir: Path) -> Finding:
+    """Say whether an agent runs here: without one tunnels go on, and nobody notices for a while."""
+    if lease.is_locked(state_dir):
+        return Finding("agent", "the agent runs")
+    said = "no agent runs here: nothing new is applied, and the shop calls this gateway silent"
+    return Finding("agent", said, "failed", remedy="start-agent")
 
 
 async def ask(

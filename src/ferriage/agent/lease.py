@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FENCE: Final = "fence"
 _INSTANCE: Final = "instance"
+_LOCK: Final = "lock"
 
 
 class FenceBehind(AgentError):
@@ -67,13 +68,28 @@ class Lease:
         self.borrowed = False
 
 
+def is_locked(state_dir: Path) -> bool:
+    """Tell whether an agent runs with a state directory; nothing in it is changed."""
+    try:
+        descriptor = os.open(state_dir / _LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def lock_state(state_dir: Path) -> int:
     """Take the state directory for this process and return the descriptor that holds it.
 
     Raises:
         AlreadyRunning: Another process has it.
     """
-    descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(state_dir / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

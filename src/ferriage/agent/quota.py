@@ -47,6 +47,7 @@ class Quotas:
         self._asked: tuple[int, dict[int, wire.Usage]] = (0, {})
         self._saved_at = 0.0
         self._records: dict[int, tuple[str, wire.Device]] = {}
+        self._lost: dict[int, Element] = {}
         self._forget()
         for slot, element in store.elements().items():
             self._put(slot, element)
@@ -62,6 +63,7 @@ class Quotas:
 
     def _put(self, slot: int, element: Element) -> None:
         """Take over how the counter of a slot stands."""
+        self._lost.pop(slot, None)
         before = self._elements.get(slot)
         if element == before:
             return
@@ -100,6 +102,7 @@ class Quotas:
             if record is None:
                 continue
             if slot in self._elements:
+                self._lost[slot] = self._elements[slot]
                 gone[slot] = _usage(self._elements[slot], final=True)
             begun[slot] = self._begin(slot, *record, (0, 0), now)
         self._keep(begun, gone)
@@ -107,8 +110,13 @@ class Quotas:
             self._put(slot, element)
 
     def emptied(self) -> None:
-        """Note that all elements are made anew: what the old ones had shown is final."""
+        """Note that all elements are made anew: what the old ones had shown is final.
+
+        What was left to each device goes on in its next element. Otherwise whoever had used up all
+        would pass until the site has answered, and have the whole quota again while it is away.
+        """
         self._keep({}, {s: _usage(element, final=True) for s, element in self._elements.items()})
+        self._lost |= self._elements
         self._forget()
 
     def tell_again(self) -> None:
@@ -119,6 +127,7 @@ class Quotas:
     def dropped(self) -> None:
         """Note that the store has no counters any more, and nothing of them is to be told."""
         self._forget()
+        self._lost = {}
 
     def observe(
         self,
@@ -141,6 +150,11 @@ class Quotas:
             if before.get(slot) != record:  # what it may use may be another now: ask
                 self._ask(slot)
         self._follow()
+        self._lost = {
+            slot: element
+            for slot, element in self._lost.items()
+            if self._left(slot, self._records.get(slot), now) is not None
+        }
         gone = self._leaving(counts, passing)
         begun, found = set(), {}
         for slot in self._records.keys() & counts.keys():
@@ -148,6 +162,7 @@ class Quotas:
             known = None if slot in gone else self._elements.get(slot)
             emptied = known is not None and _is_less(shown, known)
             if known is not None and emptied:
+                self._lost[slot] = known
                 gone[slot] = _usage(known, final=True)
             elif known is not None and _is_over(known, self._records[slot][1], now):
                 gone[slot] = _usage(_seen(known, shown), final=True)
@@ -214,7 +229,8 @@ class Quotas:
 
     def used_up(self) -> frozenset[int]:
         """Return the slots whose quota is used up."""
-        return frozenset(self._used_up)
+        lost = (slot for slot, element in self._lost.items() if element.used >= element.limit)
+        return frozenset(self._used_up.union(lost))
 
     def pause(self) -> float:
         """Return the seconds after which to look again: by then the first could be used up."""
@@ -276,6 +292,7 @@ class Quotas:
         self._number += 1
         quota = held.quota
         assert quota is not None  # noqa: S101 -- only such devices are counted
+        left = self._left(slot, (pool, held), now)
         log.info("quota.counted", device=held.id, slot=slot)
         return Element(
             device=held.id,
@@ -283,9 +300,16 @@ class Quotas:
             incarnation=f"{self._boot}.e{self._number}",
             base_down=base[0],
             base_up=base[1],
-            limit=quota.bytes,
+            limit=quota.bytes if left is None else left,
             reset_at=quota.resets_at if quota.resets_at > now else 0,
         )
+
+    def _left(self, slot: int, record: tuple[str, wire.Device] | None, now: float) -> int | None:
+        """Return what was left to a device whose element was lost; None where it begins anew."""
+        lost = self._lost.get(slot)
+        if lost is None or record is None or record[1].id != lost.device:
+            return None
+        return None if _is_over(lost, record[1], now) else max(0, lost.limit - lost.used)
 
 
 def _is_over(element: Element, held: wire.Device, now: float) -> bool:

@@ -12,6 +12,7 @@ from ferriage.cli.words import CommandError, Exit, say, tell
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
+    from datetime import datetime
 
     from ferriage.devices.stranded import Concerned
     from ferriage.fleet.lookout import Health
@@ -23,11 +24,13 @@ _NEVER: Final = "never seen"
 def list_all(_: argparse.Namespace) -> int:
     """Print every gateway with its state, when it was seen and how many changes it is behind."""
     house.enter()
+    from ferriage.core import clock
     from ferriage.fleet.models import Gateway
 
+    now = clock.now()
     found = Gateway.objects.prefetch_related("memberships__pool").order_by("name")
     rows = [
-        (row.name, row.place, _state(row), _seen(row), f"behind {_lag(row.memberships.all())}")
+        (row.name, row.place, _state(row, now), _seen(row), f"behind {_lag(row.memberships.all())}")
         for row in found
     ]
     for row in table(rows) if rows else ["There is no gateway. `ferriage gateway add` makes one."]:
@@ -45,12 +48,13 @@ def show(parsed: argparse.Namespace) -> int:
     from ferriage.fleet.models import Gateway
     from ferriage.fleet.warningwords import said
 
-    gateway = named(parsed.name)
-    say(f"{gateway.name} ({gateway.code}), {gateway.place}: {_state(gateway)}, {_seen(gateway)}")
+    gateway, now = named(parsed.name), clock.now()
+    state = _state(gateway, now)
+    say(f"{gateway.name} ({gateway.code}), {gateway.place}: {state}, {_seen(gateway)}")
     say(f"  tunnels reach it at {gateway.endpoint_host or 'no address yet'}")
     if gateway.agent_version:
         say(f"  agent {gateway.agent_version}, WireGuard by {gateway.backend or 'nobody yet'}")
-    for health in healths(gateway.memberships.order_by("interface"), now=clock.now()):
+    for health in healths(gateway.memberships.order_by("interface"), now=now):
         member = health.member
         say(f"  {member.pool.line.name}: {_health(health)}")
         for entry in member.refused:
@@ -222,10 +226,14 @@ def named(name: str) -> Gateway:
     return gateway
 
 
-def _state(gateway: Gateway) -> str:
+def _state(gateway: Gateway, now: datetime) -> str:
+    """Return the state in the words of the gateway's page."""
+    from ferriage.fleet.lookout import is_silent
     from ferriage.fleet.models import Gateway
 
     draining = gateway.draining_at is not None and gateway.state == Gateway.State.ACTIVE
+    if is_silent(gateway, now):
+        return "silent, draining" if draining else "silent"
     return "draining" if draining else str(gateway.get_state_display())
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from ferriage.fleet.models import Alarm
+from ferriage.fleet.newcomer import TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,10 +17,15 @@ _KIND = Alarm.Kind
 
 REMEDIES: Final = {
     _KIND.GATEWAY_SILENT: gettext_lazy(
-        "Is its host up, and does ferriage-agent run? Tunnels go on to the end of what was paid."
+        "Is its host up, and does ferriage-agent run? “ferriage agent doctor” there says. Tunnels "
+        "go on to the end of what was paid."
     ),
     _KIND.GATEWAY_LAGS: gettext_lazy(
         "Look at its warnings. If there are none, run “ferriage agent doctor” on its host."
+    ),
+    _KIND.GATEWAY_LACKS: gettext_lazy(
+        "Customers may get nothing through it. Its page says what to do, under “What it needs”; "
+        "“ferriage agent doctor” on its host says the same."
     ),
     _KIND.GATEWAY_REFUSES: gettext_lazy(
         "The gateway's page says why; these devices are not served there, all others are."
@@ -108,6 +114,11 @@ def _lags(details: Mapping[str, Any]) -> str:
         for line in details.get("differs", ())
     ]
     return "; ".join([*behind, *differs]) + "."
+
+
+def _lacks(details: Mapping[str, Any]) -> str:
+    found = [(TITLES.get(slug, slug), value) for slug, value in details.get("lacks", ())]
+    return "; ".join(f"✗ {title} ({value})" if value else f"✗ {title}" for title, value in found)
 
 
 def _counted(details: Mapping[str, Any]) -> str:
@@ -215,6 +226,7 @@ _METERED: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
 _SAID: Final[Mapping[Alarm.Kind, Callable[[Mapping[str, Any]], str]]] = {
     _KIND.GATEWAY_SILENT: _silent,
     _KIND.GATEWAY_LAGS: _lags,
+    _KIND.GATEWAY_LACKS: _lacks,
     _KIND.GATEWAY_REFUSES: _counted,
     _KIND.REMOVALS_DEFERRED: _counted,
     _KIND.FOREIGN_CHANGES: _changed,

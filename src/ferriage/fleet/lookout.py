@@ -16,6 +16,7 @@ from ferriage import wire
 from ferriage.approvals.actions import ClockBehind, check_clock
 from ferriage.core.clock import from_unix
 from ferriage.core.models import SiteState, WorkerRun
+from ferriage.fleet import lacking
 from ferriage.fleet.models import Alarm, Gateway, Line, PoolChange, PoolGateway
 from ferriage.fleet.queries import is_open, newest_permits
 
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from ferriage.fleet.newcomer import Step
+
 SILENT_AFTER: Final = timedelta(seconds=60)
 """Agents report every ten seconds; after six missed reports a person should look."""
 LAGS_AFTER: Final = timedelta(seconds=60)
+LACKS_AFTER: Final = timedelta(seconds=60)
+"""An agent that starts looks again after fifteen seconds; what it finds twice is no start."""
 WORKER_LATE_AFTER: Final = timedelta(seconds=60)
 HUB_AWAY_AFTER: Final = timedelta(seconds=60)
 CLOSES_WITHIN: Final = timedelta(days=14)
@@ -40,7 +45,8 @@ HUB: Final = "hub"
 """The hub's row among those of what the worker does: whether it answered."""
 ROOMS: Final = ("approvals", "fleet", "orders", "payments", "devices", "ledger", "alarms")
 """The worker's parts, in the order in which it asks them."""
-_CHANGES: Final = frozenset(wire.SIGNS) - {"slow-build"}
+_SLOW_BUILD: Final = "slow-build"
+_CHANGES: Final = frozenset(wire.SIGNS) - {_SLOW_BUILD}
 _KIND = Alarm.Kind
 
 
@@ -176,13 +182,18 @@ def _of_gateways(now: datetime) -> Iterator[Fact]:
     by_gateway: dict[int, list[Health]] = defaultdict(list)
     for health in healths(served().filter(_unlike()), now=now):
         by_gateway[health.member.gateway_id].append(health)
-    for gateway in Gateway.objects.filter(state=Gateway.State.ACTIVE).order_by("pk"):
-        for fact in _of_gateway(gateway, by_gateway[gateway.pk], now):
+    active = list(Gateway.objects.filter(state=Gateway.State.ACTIVE).order_by("pk"))
+    lacks = lacking.of(active)
+    for gateway in active:
+        pools, steps = by_gateway[gateway.pk], lacks.get(gateway.pk, [])
+        for fact in _of_gateway(gateway, pools, steps, now):
             fact.details["name"] = gateway.name
             yield fact
 
 
-def _of_gateway(gateway: Gateway, pools: list[Health], now: datetime) -> Iterator[Fact]:
+def _of_gateway(
+    gateway: Gateway, pools: list[Health], lacks: list[Step], now: datetime
+) -> Iterator[Fact]:
     code = gateway.code
     if is_silent(gateway, now):
         seen = gateway.last_seen_at
@@ -192,7 +203,11 @@ def _of_gateway(gateway: Gateway, pools: list[Health], now: datetime) -> Iterato
         )
     else:
         yield from _lag(code, pools)
-        yield from _signs(gateway, now)
+        yield from _changes(gateway, now)
+        yield from _lack(code, lacks)
+    if any(sign["kind"] == _SLOW_BUILD for sign in gateway.signs):
+        # It is no other program while nobody hears of it: an end now would open anew later.
+        yield Fact(kind=_KIND.SLOW_BUILD, subject=code)
     refused = _by_line((h, len(h.member.refused)) for h in pools)
     if refused:
         yield Fact(kind=_KIND.GATEWAY_REFUSES, subject=code, details={"lines": refused})
@@ -232,16 +247,20 @@ def _by_line(counts: Iterable[tuple[Health, int]]) -> dict[str, int]:
     return dict(found)
 
 
-def _signs(gateway: Gateway, now: datetime) -> Iterator[Fact]:
+def _changes(gateway: Gateway, now: datetime) -> Iterator[Fact]:
     changes: dict[str, int] = {}
     for sign in gateway.signs:
         if sign["kind"] in _CHANGES and now - from_unix(sign["at"]) < _RECENT:
             changes[sign["kind"]] = changes.get(sign["kind"], 0) + sign["count"]
-        elif sign["kind"] == "slow-build":
-            yield Fact(kind=_KIND.SLOW_BUILD, subject=gateway.code)
     if changes:
         details = {"changes": changes}
         yield Fact(kind=_KIND.FOREIGN_CHANGES, subject=gateway.code, details=details)
+
+
+def _lack(code: str, lacks: list[Step]) -> Iterator[Fact]:
+    if lacks:
+        details = {"lacks": [[step.slug, step.value] for step in lacks]}
+        yield Fact(kind=_KIND.GATEWAY_LACKS, subject=code, patience=LACKS_AFTER, details=details)
 
 
 # --- the shop itself --------------------------------------------------------------------------

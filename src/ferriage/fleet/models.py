@@ -348,6 +348,7 @@ class Alarm(models.Model):
     class Kind(models.TextChoices):
         GATEWAY_SILENT = "gateway_silent", _("gateway silent")
         GATEWAY_LAGS = "gateway_lags", _("gateway lags")
+        GATEWAY_LACKS = "gateway_lacks", _("gateway lacks what it needs")
         GATEWAY_REFUSES = "gateway_refuses", _("gateway refuses records")
         FOREIGN_CHANGES = "foreign_changes", _("somebody changed the gateway")
         REMOVALS_DEFERRED = "removals_deferred", _("removals wait")

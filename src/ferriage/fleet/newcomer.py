@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
+from django.utils.translation import gettext_lazy
+
 from ferriage import wire
 from ferriage.fleet.models import EnrolToken, Gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from ferriage.fleet.models import PoolGateway
@@ -21,6 +23,21 @@ if TYPE_CHECKING:
 NEW: Final = timedelta(hours=1)
 _REPORTS_CHECKS: Final = 5
 """The first format whose agents report what they see on their host."""
+
+TITLES: Final = {
+    "site": gettext_lazy("Reached the site"),
+    "identity": gettext_lazy("Identity accepted"),
+    "wireguard": gettext_lazy("WireGuard, and how fast"),
+    "outside": gettext_lazy("Outside address and port"),
+    "handshake": gettext_lazy("Handshake seen from outside"),
+    "ipv4": gettext_lazy("Exit by IPv4"),
+    "ipv6": gettext_lazy("Exit by IPv6"),
+    "forwarding": gettext_lazy("Packets may pass"),
+    "resolver": gettext_lazy("Resolver"),
+    "clock": gettext_lazy("Clock"),
+    "line": gettext_lazy("Line authorised"),
+}
+"""What each step is called, wherever it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +55,20 @@ class Step:
     inner: str = ""
 
 
-def steps(gateway: Gateway, members: Sequence[PoolGateway]) -> list[Step]:
+def steps(
+    gateway: Gateway,
+    members: Sequence[PoolGateway],
+    *,
+    answering: Collection[int] | None = None,
+) -> list[Step]:
     """Return all that a gateway needs, in the order in which a new one comes to it.
 
     Args:
         members: Its lines, with `pool.line`.
+        answering: Keys of the gateways that answered the site's probe last; asked for when not
+            given and it matters.
     """
-    handshake = _handshake(gateway, members)
+    handshake = _handshake(gateway, members, answering)
     reached = handshake.state == "ok" or handshake.remedy == "port-silent"
     return [
         *_known(gateway),
@@ -119,7 +143,9 @@ def _is_address(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdecimal()
 
 
-def _handshake(gateway: Gateway, members: Sequence[PoolGateway]) -> Step:
+def _handshake(
+    gateway: Gateway, members: Sequence[PoolGateway], answering: Collection[int] | None
+) -> Step:
     """Return whether a tunnel can come up from outside: a customer's has, or the site's probe.
 
     A port that is silent beside one that answers is kept shut before the host, whoever came in.
@@ -130,24 +156,29 @@ def _handshake(gateway: Gateway, members: Sequence[PoolGateway]) -> Step:
     if silent and any(one.probe == Gateway.Probe.ANSWERED for one in members):
         return Step("handshake", "failed", f"UDP {', '.join(silent)}", "port-silent")
     seen = next(_checked(gateway, "handshake"))
-    return seen if seen.state in {"ok", "failed"} else _tried(gateway, seen)
+    return seen if seen.state in {"ok", "failed"} else _tried(gateway, seen, answering)
 
 
-def _tried(gateway: Gateway, seen: Step) -> Step:
+def _tried(gateway: Gateway, seen: Step, answering: Collection[int] | None) -> Step:
     """Return what the site's own try says where the host itself could tell nothing."""
     if gateway.probe == Gateway.Probe.ANSWERED:
         return Step("handshake", "ok")
     if gateway.probe == Gateway.Probe.UNSENT:
         return Step("handshake", "unknown", remedy="probe-unsent")
     if gateway.probe == Gateway.Probe.SILENT:
-        return Step("handshake", *_silence(gateway))
+        return Step("handshake", *_silence(gateway, answering))
     return seen
 
 
-def _silence(gateway: Gateway) -> tuple[Literal["failed", "unknown"], str, str]:
+def _silence(
+    gateway: Gateway, answering: Collection[int] | None
+) -> tuple[Literal["failed", "unknown"], str, str]:
     """Judge that nobody answered: UDP may not leave the shop's host at all, unless it once did."""
-    answered = Gateway.objects.filter(probe=Gateway.Probe.ANSWERED).exclude(pk=gateway.pk)
-    return ("failed" if answered.exists() else "unknown"), "", "no-answer"
+    if answering is None:
+        answered = Gateway.objects.filter(probe=Gateway.Probe.ANSWERED)
+        answering = set(answered.values_list("pk", flat=True))
+    others = set(answering) - {gateway.pk}
+    return ("failed" if others else "unknown"), "", "no-answer"
 
 
 def _lines(members: Sequence[PoolGateway]) -> Iterator[Step]:

@@ -24,9 +24,12 @@ from ferriage.plans.models import Price
 from ferriage.web.backoffice import agenda
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 MOST_REASONS = 3
+MOST_MISSING = 6
+"""Of one line: a line across a border that nothing was recorded for lacks five or six things."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +74,21 @@ def _due(now: datetime) -> list[Row]:
     titles = [row.title for row in agenda.rows(now=now) if row.entry.is_due]
     if not titles:
         return []
-    more = len(titles) - MOST_REASONS
-    named = [*titles[:MOST_REASONS], *([_("and %s more") % more] if more > 0 else [])]
     return [
         Row(
             title=_("What is due"),
             done=False,
-            detail="\n".join(named),
+            detail="\n".join(_first(titles, MOST_REASONS)),
             url_name="staff-calendar",
             action=_("Calendar"),
         )
     ]
+
+
+def _first(found: Sequence[str], most: int) -> list[str]:
+    """Return the first ones, and how many more there are."""
+    more = len(found) - most
+    return [*found[:most], *([_("and %s more") % more] if more > 0 else [])]
 
 
 def _seller() -> Row:
@@ -115,7 +122,7 @@ def _line(now: datetime) -> Row:
         packs, language = site.packs_in_force(), get_language() or "en"
         missing = [reasons.sentence(reason, language, packs) for reason in verdict.reasons]
         waits = _("allowed, and waits to be put in service")
-        detail = f"{line.name}: " + ("\n".join(missing[:MOST_REASONS]) or waits)
+        detail = f"{line.name}: " + ("\n".join(_first(missing, MOST_MISSING)) or waits)
     return Row(
         title=_("A line that the register allows"),
         done=bool(open_now),

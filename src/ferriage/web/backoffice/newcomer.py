@@ -7,26 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy
 
+from ferriage.fleet.newcomer import TITLES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.utils.functional import _StrPromise
 
     from ferriage.fleet.newcomer import Step
-
-TITLES: Final = {
-    "site": gettext_lazy("Reached the site"),
-    "identity": gettext_lazy("Identity accepted"),
-    "wireguard": gettext_lazy("WireGuard, and how fast"),
-    "outside": gettext_lazy("Outside address and port"),
-    "handshake": gettext_lazy("Handshake seen from outside"),
-    "ipv4": gettext_lazy("Exit by IPv4"),
-    "ipv6": gettext_lazy("Exit by IPv6"),
-    "forwarding": gettext_lazy("Packets may pass"),
-    "resolver": gettext_lazy("Resolver"),
-    "clock": gettext_lazy("Clock"),
-    "line": gettext_lazy("Line authorised"),
-}
 
 REMEDIES: Final = {
     "same-release": gettext_lazy(
@@ -83,9 +71,12 @@ REMEDIES: Final = {
         "Another firewall drops what passes. Allow there what comes from and goes to our "
         "interfaces; Ferriage changes nothing of it."
     ),
-    "resolver-silent": gettext_lazy("Unbound does not answer; see unbound.log on the host."),
+    "resolver-silent": gettext_lazy(
+        "Unbound does not answer, not even what it knows by itself; see unbound.log on the host."
+    ),
     "resolver-deaf": gettext_lazy(
-        "See agent.resolver_upstream, and whether port 53 is open to the world."
+        "Unbound runs and gets no answer from the internet. Let UDP and TCP port 53 lead out of "
+        "the host, or name a resolver that answers there in agent.resolver_upstream."
     ),
     "clock-off": gettext_lazy("Set it on the host: timedatectl set-ntp true."),
     "no-permit": gettext_lazy("The permit comes with the first batch."),
