@@ -118,13 +118,24 @@ def navigation(context: dict[str, Any], label: str, alarms: int) -> dict[str, ob
 @register.filter
 def money(amount_minor: int | None, currency: str) -> str:
     """Return minor units as an amount with its currency; nothing for nothing."""
-    return "" if amount_minor is None else str(Money(amount_minor, currency))
+    return "" if amount_minor is None else _with_minus(str(Money(amount_minor, currency)))
+
+
+@register.filter
+def minus(amount_minor: int, currency: str) -> str:
+    """Return what is taken off, below zero unless it is nothing."""
+    return money(-amount_minor, currency)
 
 
 @register.filter
 def bare_amount(amount_minor: int | None, currency: str) -> str:
     """Return minor units as an amount whose currency stands above; nothing for nothing."""
-    return "" if amount_minor is None else Money(amount_minor, currency).decimal()
+    return "" if amount_minor is None else _with_minus(Money(amount_minor, currency).decimal())
+
+
+def _with_minus(amount: str) -> str:
+    """Return an amount with the sign that print has for it: files keep the hyphen."""
+    return amount.replace("-", "−")
 
 
 @register.filter
