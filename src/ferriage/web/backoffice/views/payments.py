@@ -96,6 +96,7 @@ def worklist(request: StaffRequest) -> HttpResponse:
     since = request.now.date() - timedelta(days=REFUSED_DAYS)
     context = {
         "work": queries.worklist(request.now),
+        "past": queries.past_disputes(),
         "proposals": seconds.waiting(),
         "accounts": ProviderAccount.objects.order_by("-enabled", "-pk"),
         "kinds": [(slug, kind.kind) for slug, kind in sorted(registry.KINDS.items())],
