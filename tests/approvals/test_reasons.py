@@ -84,8 +84,8 @@ def test_explanation_of_an_allowed_line_shows_what_it_rests_on() -> None:
     assert tree == [
         "Allowed until 2027-03-01T00:00:00Z.",
         f"├─ ✓ operating from Demoland (invented) [XD]: {licence}",
-        f"├─ ✓ entering in Demoland (invented) [XD]: {licence}",
-        f"├─ ✓ leaving to the internet in Demoland (invented) [XD]: {licence}",
+        f"├─ ✓ taking in traffic in Demoland (invented) [XD]: {licence}",
+        f"├─ ✓ letting traffic out in Demoland (invented) [XD]: {licence}",
         f"└─ ✓ selling in Demoland (invented) [XD]: {nothing}",
     ]
 

@@ -134,7 +134,7 @@ def test_every_sum_of_a_year_leads_to_the_entries_it_was_made_of(olga: Client) -
     _sell(5, days=365)
     page = _page(olga, "staff-income", year="2026")
     cells = re.findall(
-        r'<a href="\S+entries/\?figure=([\w:%]+)&year=2026&currency=CNY">([\d.-]+)</a>', page
+        r'<a href="\S+entries/\?figure=([\w:%]+)&year=2026&currency=CNY">([\d.−]+)</a>', page
     )
 
     sums = {}
@@ -146,7 +146,7 @@ def test_every_sum_of_a_year_leads_to_the_entries_it_was_made_of(olga: Client) -
         )
 
     assert {(name.replace("%3A", ":"), shown) for name, shown in cells} == {
-        (name, f"{minor / 100:.2f}") for name, minor in sums.items()
+        (name, f"{minor / 100:.2f}".replace("-", "−")) for name, minor in sums.items()
     }
     # The four sums of the shop, and what its service earned and its two partners have of it.
     assert set(sums) == {
@@ -209,6 +209,60 @@ def test_what_was_received_is_explained_by_the_other_figures(olga: Client) -> No
     left = sum(shown[-1][name] for name in income.LEFT)
     assert moved["received"] == moved["earned"] + moved["refunded"] + moved["other"] + left
     assert "It adds up" in page
+
+
+def test_received_is_what_others_paid_and_that_once() -> None:
+    _post("sta_1", "opening", "assets:bank", "equity:opening", 60_000)
+    _post("sta_2", "opening", "assets:bank", "equity:owner", 500)
+    _post("ord_1", "receipt", "assets:bank", "liabilities:unallocated", 1000)
+    _post("ord_1", "sale", "liabilities:unallocated", "liabilities:unearned", 1000)
+    _post("bat_1", "issued", "assets:receivable:ann", "liabilities:vouchers", 700)
+    _post("rsp_1", "reseller-paid", "assets:bank", "assets:receivable:ann", 400)
+    # Taken back, and come again.
+    _post("dsp_1", "recalled", "assets:disputed", "assets:bank", 1000)
+    _post("pay_2", "receipt", "assets:bank", "liabilities:unallocated", 1000)
+    _post("dsp_1", "recall-returned", "liabilities:unallocated", "assets:disputed", 1000)
+    # Paid back, and come back undelivered.
+    _post("ord_1", "ended", "liabilities:unearned", "liabilities:refunds", 300)
+    _post("ref_1", "refund", "liabilities:refunds", "assets:bank", 300)
+    _post("ref_1", "refund-returned", "assets:bank", "liabilities:refunds", 300)
+
+    (shown,) = (row.figures for row in income.months("CNY"))
+
+    assert {name: shown.get(name, 0) for name in income.WHOLE} == {
+        "received": 1400,
+        "earned": 0,
+        "refunded": 0,
+        "other": -300,  # what the reseller owes still
+        "unearned": 700,
+        "unallocated": 0,
+        "held": 700,
+        "queued": 300,
+    }
+
+
+@pytest.mark.parametrize(
+    ("figure", "amounts", "sums"),
+    [
+        ("other", ["4.00", "5.00", "−7.00"], ["2.00 CNY"]),
+        ("received", ["4.00"], ["4.00 CNY"]),
+        ("held", ["−5.00", "7.00"], ["7.00", "2.00 CNY", "9.00 CNY"]),
+    ],
+)
+def test_list_behind_a_figure_shows_signs_and_the_figure_as_its_sum(
+    olga: Client, figure: str, amounts: list[str], sums: list[str]
+) -> None:
+    _post("bat_1", "issued", "assets:receivable:ann", "liabilities:vouchers", 700)
+    _post("bat_2", "issued", "assets:receivable:ann", "liabilities:vouchers", 700, days=35)
+    _post("bat_2", "void", "liabilities:vouchers", "assets:receivable:ann", 500, days=36)
+    _post("rsp_1", "reseller-paid", "assets:bank", "assets:receivable:ann", 400, days=37)
+    asked = {"figure": figure, "month": "2026-02", "currency": "CNY"}
+
+    page = _page(olga, "staff-income-entries", **asked)
+
+    body, below = page.split("<tbody>")[1].split("<tfoot>")
+    assert re.findall(r'data-label="Amount">([^<]+)</td>', body) == amounts
+    assert re.findall(r'<td class="num">([^<]+)</td>', below) == sums
 
 
 def test_entries_behind_a_figure_come_a_page_at_a_time(olga: Client) -> None:

@@ -4,16 +4,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import time_machine
 from django.urls import reverse
+from django.utils.functional import Promise
 
 from dearer import GB, use
 from ferriage.accounts import actions as accounts
+from ferriage.accounts.models import Account
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.codes import grouped
 from ferriage.core.models import AuditEntry
 from ferriage.devices.models import UsageDay
-from ferriage.plans.models import Plan
+from ferriage.plans.models import Period, Plan
 from ferriage.plans.queries import subscription_end
+from ferriage.web.shared import words
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -129,3 +133,45 @@ def test_data_is_shown_only_of_plans_with_a_quota(olga: Client, shop: Shop, now:
     assert "Data this month" not in without
     assert "30 GB of 100 GB used" in page
     assert "<title>2026-03-01: 30 GB</title>" in page
+
+
+@pytest.mark.parametrize(
+    ("written", "pattern"),
+    [
+        ("Changed by ord_AB12", "Changed by %(of)s"),
+        ("No line may serve it since 2026-03-01T12:00:00Z", "No line may serve it since %(of)s"),
+        ("Came over from marzban", "Came over from %(of)s"),
+        ("Withdrawal from the contract", "Withdrawal from the contract"),
+    ],
+)
+def test_reasons_that_actions_write_are_read_in_the_readers_language(
+    monkeypatch: pytest.MonkeyPatch, written: str, pattern: str
+) -> None:
+    in_others = [(found, f"<{text}>") for found, text in words._WRITTEN]
+    monkeypatch.setattr(words, "_WRITTEN", in_others)
+
+    said = words.reason(written)
+
+    assert said == f"<{pattern}>" % {"of": written.rsplit(maxsplit=1)[-1]}
+    assert words.reason("Changed by hand") == "Changed by hand"
+
+
+@pytest.mark.parametrize("kinds", [Period.Kind, Account.Class])
+def test_kinds_on_the_page_are_translated(kinds: type[Period.Kind | Account.Class]) -> None:
+    labels = [label for _value, label in kinds.choices]
+
+    assert [isinstance(label, Promise) for label in labels] == [True] * len(labels)
+
+
+def test_used_up_device_is_held_now(olga: Client, shop: Shop, now: datetime) -> None:
+    subscription = shop.holder()
+    shop.device(subscription)
+    Plan.objects.update(quota_bytes=GB)
+    address = reverse("staff-subscription", args=[subscription.code])
+    with time_machine.travel(now, tick=False):
+        before = olga.get(address).content.decode()
+        use(subscription, GB, now)
+        after = olga.get(address).content.decode()
+
+    told = "now: the month’s data is used up"
+    assert [told in page for page in (before, after)] == [False, True]

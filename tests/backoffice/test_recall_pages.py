@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -90,7 +91,49 @@ def test_money_is_gone_after_asking_once_more(olga: Client, recall: Dispute, pai
     assert recall.state == "lost"
     assert paid.order is not None
     assert again.status_code == 200
-    assert str(paid.order.code) not in olga.get(reverse("staff-payments")).content.decode()
+    shown = olga.get(reverse("staff-payments")).content.decode()
+    assert reverse("staff-recall-lost", args=[recall.code]) not in shown
+
+
+def test_dispute_is_told_while_it_is_open_and_after_it_is_over(
+    olga: Client, recall: Dispute, paid: Payment, now: datetime
+) -> None:
+    order = paid.order
+    assert order is not None
+    own_pages = [
+        reverse("staff-order", args=[order.code]),
+        reverse("staff-ledger-source", args=[paid.code]),
+    ]
+
+    def told(words: str) -> list[bool]:
+        pages = [olga.get(url).content.decode() for url in own_pages]
+        return [words in page and "N-1" in page for page in pages]
+
+    def waiting() -> tuple[str | None, bool]:
+        start = olga.get(reverse("staff-start")).content.decode()
+        count = re.search(r"(\w+) payments? waits? for you", start)
+        return count and count[1], "Payments that wait for you" in start
+
+    received("", now, "N-2")
+    while_open = (waiting(), told("open"))
+    decide(olga, "lost", recall)
+    afterwards = (waiting(), told("lost: the money went back"))
+    past = olga.get(reverse("staff-payments")).content.decode().split("Disputes that are over")[1]
+
+    assert while_open == (("2", True), [True, True])
+    assert afterwards == (("one", True), [True, True])
+    assert [recall.reference in past, order.code in past] == [True, True]
+    Payment.objects.filter(outcome="unallocated").update(outcome="returned")
+    assert waiting() == (None, False)
+
+
+def test_refund_to_note_as_paid_says_how_much_goes_to_whom(olga: Client, now: datetime) -> None:
+    came = received("", now, "N-7")
+    refund = payments.refund_unallocated(payment=came, now=now, actor=OWNER)
+
+    shown = olga.get(reverse("staff-refund-paid", args=[refund.code])).content.decode()
+
+    assert f"10.00 CNY, refund {refund.code}, to whoever paid {came.code} (N-7)." in shown
 
 
 def test_money_that_came_again_is_chosen_from_what_waits(

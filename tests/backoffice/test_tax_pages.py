@@ -139,6 +139,8 @@ def test_documents_are_listed_and_handed_out(olga: Client, till: Till) -> None:
     pdf = olga.get(f"/staff/documents/{invoice.code}.pdf")
 
     assert page.index("CN-2026-00001") < page.rindex("INV-2026-00001")
+    credit = page[page.index("CN-2026-00001") :].split("</tr>")[0]
+    assert re.findall(r'class="num">(−?)[\d.]+ CNY', credit) == ["−", "−", "−"]
     assert (pdf.status_code, pdf.content[:4]) == (200, b"%PDF")
     assert "INV-2026-00001" in text(olga, f"/staff/orders/{order.code}/")
 

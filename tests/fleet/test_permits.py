@@ -39,6 +39,23 @@ def test_line_without_approval_is_refused_and_stays_planned(yard: Yard, now: dat
     line.refresh_from_db()
     assert (line.state, last_permit(line).serial) == (Line.State.PLANNED, 1)
     assert not refused.value.verdict.allowed
+    assert refused.value.remedy == ("Record what is missing under Approvals, or plan another line.")
+
+
+def test_refusal_names_determinations_where_nothing_is_known(yard: Yard, now: datetime) -> None:
+    elsewhere = yard.plan("SE", "SE")
+
+    with pytest.raises(actions.LineRefused) as refused:
+        actions.put_in_service(line=elsewhere, now=now, actor=OWNER)
+
+    assert {reason.slug for reason in refused.value.verdict.reasons} == {
+        "approval-missing",
+        "unknown",
+    }
+    assert refused.value.remedy == (
+        "Record what is missing under Approvals and answer what is not known under "
+        "Determinations, or plan another line."
+    )
 
 
 def test_approved_line_opens_until_its_approval_ends(yard: Yard) -> None:

@@ -143,6 +143,12 @@ def test_dispute_is_told_on_order_and_account(
     assert ["your devices are on hold" in page for page in pages] == [True, True]
     assert re.findall(r'<span class="tag tag-\w+">(on hold|running)<', pages[1]) == ["on hold"]
 
+    counter.say("dispute-lost", payment, "evt_e", dispute="dp_1", money=money)
+
+    shown = order_page(alice, code)
+    told = "Your bank or card took 10.00 CNY of your payment back"
+    assert ["your devices are on hold" in shown, told in shown] == [False, True]
+
 
 def test_test_mode_is_said_on_the_means_and_everywhere(
     counter: Counter, alice: Customer, shop: Shop

@@ -56,6 +56,13 @@ def _conclude(shop: Shop, line: Line) -> None:
     )
 
 
+def test_no_month_is_listed_before_the_shop_was_there(shop: Shop) -> None:
+    with time_machine.travel(shop.now + timedelta(days=40), tick=False):
+        page = _page()
+
+    assert re.findall(r"<tr><td>(\d{4}-\d\d)</td>", page) == ["2026-04", "2026-03"]
+
+
 def test_transparency_is_linked_from_every_footer() -> None:
     for address in ("/", "/privacy/", reverse("log-in")):
         assert f'href="{reverse("transparency")}"' in Client().get(address).content.decode()

@@ -34,6 +34,9 @@ def test_device_and_account_say_it_alike(shop: Shop, alice: Customer, now: datet
 
     parts = [page[page.index(SAID) :] for page in said]
     assert len({part[: part.index("</time>")] for part in parts}) == 1
+    renew = parts[1][parts[1].index('id="renew"') :]
+    assert "A renewal brings no data now: its term begins where this one ends." in renew
+    assert 'class="btn btn-outline">Renew' in renew
 
 
 def test_device_page_says_that_the_data_is_used_up_and_until_when(

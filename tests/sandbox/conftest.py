@@ -12,7 +12,7 @@ import pytest
 import stripe
 
 from ferriage.sandbox.faults import Faults
-from ferriage.sandbox.frame import Act, Bill, Callback, Choice, Means, Refused
+from ferriage.sandbox.frame import Act, Begun, Bill, Callback, Choice, Means, Refused
 from ferriage.sandbox.server import Options, Sandbox
 from running_sandbox import Ear, RunningSandbox, running_sandbox
 
@@ -48,6 +48,9 @@ class NobodysHalf:
         means = (Means("card", "Card", asks_place=True), Means("<b>", "A <b>strange</b> one"))
         return Bill("one", "A month & a day", "10.00 CNY", means, (Act.PAY, Act.DECLINE))
 
+    def begun(self) -> list[Begun]:
+        return [Begun("bill_1", "A month & a day", "10.00 CNY", "paid")]
+
     async def act(self, _code: str, choice: Choice) -> str:
         if choice.act is not Act.PAY:
             raise Refused("The card was declined.", 402)
@@ -75,12 +78,12 @@ class NobodysHalf:
 
 
 @contextmanager
-def _in_thread(options: Options) -> Iterator[RunningSandbox]:
+def _in_thread(options: Options, say: Callable[[str], None]) -> Iterator[RunningSandbox]:
     loop, started, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
     urls: list[str] = []
 
     async def serve() -> None:
-        sandbox = Sandbox(options, (NobodysHalf,))
+        sandbox = Sandbox(options, (NobodysHalf,), say=say)
         try:
             await sandbox.start()
             urls.append(sandbox.site.url)
@@ -110,9 +113,15 @@ def ear() -> Iterator[Ear]:
 
 
 @pytest.fixture
-def sandbox(ear: Ear) -> Iterator[RunningSandbox]:
+def complaints() -> list[str]:
+    """What the sandbox says on its terminal after it has started."""
+    return []
+
+
+@pytest.fixture
+def sandbox(ear: Ear, complaints: list[str]) -> Iterator[RunningSandbox]:
     options = Options(0, ear.url, Faults(), retries_seconds=(0.01, 0.01))
-    with _in_thread(options) as running:
+    with _in_thread(options, complaints.append) as running:
         yield running
 
 

@@ -24,9 +24,28 @@ def test_command_serves_until_it_is_ended() -> None:
         assert sandbox.ask("GET", "/").status == 200
 
 
+def test_shop_on_an_address_of_this_machine_is_called_back() -> None:
+    """The shop of gateways elsewhere listens on one that they reach."""
+    for address in own_addresses():
+        with running_sandbox(f"http://{address}:8000") as sandbox:
+            assert sandbox.control("GET", "")["waiting"] == 0
+
+
+def own_addresses() -> list[str]:
+    """Return this machine's address on the way out; none where there is no way out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))  # A datagram's socket sends nothing by this.
+        except OSError:
+            return []
+        return [asking.getsockname()[0]]
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
+        (("--shop-url", "http://203.0.113.7:8000"), 1, "calls back to this machine only"),
+        (("--shop-url", "http://0.0.0.0:8000"), 1, "calls back to this machine only"),
         (("--shop-url", "http://shop.example"), 1, "calls back to this machine only"),
         (("--shop-url", "ftp://localhost"), 1, "calls back to this machine only"),
         (("--lose", "60", "--delay", "60"), 2, "together more than 100 percent"),

@@ -190,3 +190,22 @@ def test_front_page_tells_what_was_called_back(sandbox: RunningSandbox) -> None:
     text = sandbox.ask("GET", "/").body.decode()
 
     assert "<td>evt_1</td><td>arrives</td><td>200</td>" in text
+
+
+def test_front_page_lists_payments_by_the_name_that_commands_take(sandbox: RunningSandbox) -> None:
+    text = sandbox.ask("GET", "/").body.decode()
+
+    assert "<td>Nobody</td><td><code>bill_1</code></td><td>A month &amp; a day</td>" in text
+
+
+def test_terminal_says_once_that_the_shop_takes_no_callbacks_and_why(
+    sandbox: RunningSandbox, ear: Ear, complaints: list[str]
+) -> None:
+    ear.answers = [400, 400, 200]
+
+    sandbox.control("POST", "/nobody/event")
+    eventually(lambda: len(sandbox.sent()) == 3, within=5)
+
+    (told,) = complaints
+    assert f"answered 400 to a callback at {ear.url}/pay/nobody/events" in told
+    assert "site.allowed_hosts" in told

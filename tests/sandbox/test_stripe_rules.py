@@ -302,6 +302,9 @@ def test_disputed_charge_is_not_refunded(
     assert refused.value.code == "charge_disputed"
     (dispute,) = client.v1.disputes.list({"payment_intent": intent}).data
     assert (dispute.status, dispute.amount) == ("needs_response", 1000)
+    front = stripe_sandbox.ask("GET", "/").body.decode()
+    assert f"<code>{intent}</code>" in front
+    assert f"<td>succeeded, {dispute.id} needs_response</td>" in front
 
 
 def test_payout_is_the_sum_of_its_lines(

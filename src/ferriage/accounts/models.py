@@ -14,9 +14,9 @@ class Account(models.Model):
     """
 
     class Class(models.TextChoices):
-        PUBLIC = "public"
-        ENTERPRISE = "enterprise"
-        OWN_STAFF = "own_staff"
+        PUBLIC = "public", _("Public")
+        ENTERPRISE = "enterprise", _("Enterprise")
+        OWN_STAFF = "own_staff", _("Own Staff")
 
     number_hash = models.CharField(max_length=64, unique=True)
     account_class = models.CharField(max_length=16, choices=Class, default=Class.PUBLIC)

@@ -92,6 +92,7 @@ def _check_release(config: Config) -> None:
 def _move(config: Config, source: Source, target: Target, url: str) -> None:
     phase = target.claim(source)
     if phase == "made":
+        tell("Making the tables on the target; this takes up to some minutes …")
         _run(config, url, "django", "migrate", "--verbosity=0", "--no-input")
         target.begin_copying(source)
     if phase != "done":

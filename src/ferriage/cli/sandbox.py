@@ -18,7 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--shop-url",
         default="http://localhost:8000",
         metavar="URL",
-        help="the shop that is called back, on this machine (http://localhost:8000)",
+        help="the shop called back: localhost, or an address of this machine (http://localhost:8000)",
     )
     parser.add_argument("--keys", metavar="FILE", help="keep keys and secrets in this file")
     faults = parser.add_argument_group("faults, each in percent of the callbacks (0)")

@@ -49,16 +49,41 @@ class Entries:
     before: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What all entries behind a figure come to, and what there was before them.
+
+    `before_minor` is None for a figure that is only what moved.
+    """
+
+    moved_minor: int
+    before_minor: int | None
+
+    @property
+    def left_minor(self) -> int:
+        """What the figure is when they are added."""
+        return self.moved_minor + (self.before_minor or 0)
+
+
 def _is_money(account: str) -> bool:
     return account.startswith("assets:") and not account.startswith("assets:receivable")
 
 
 def _received(debit: str, credit: str) -> Sign:
-    return int(_is_money(debit) and not credit.startswith("assets:"))
+    """Tell what came from others: no owner's money, and nothing that was counted before.
+
+    Money that a bank took back and sent again comes a second time as any money does; what it was
+    counted as leaves by the same rule, and so does what was lost before an order took it.
+    """
+    came = _is_money(debit) and not _is_money(credit)
+    again = credit == chart.REFUNDS or credit.startswith("equity:")
+    return int(came and not again) - int(_is_money(credit) and debit == chart.UNALLOCATED)
 
 
 def _refunded(debit: str, credit: str) -> Sign:
-    return int(_is_money(credit) and debit == chart.REFUNDS)
+    """Tell what went back; a refund that nobody took comes out of it again."""
+    went = _is_money(credit) and debit == chart.REFUNDS
+    return int(went) - int(_is_money(debit) and credit == chart.REFUNDS)
 
 
 def _earned(debit: str, credit: str) -> Sign:
@@ -80,7 +105,7 @@ LEFT: Final = frozenset(_LEFT)
 
 
 def _other(debit: str, credit: str) -> Sign:
-    """Return what of a movement no other figure explains, such as tax or the owner's money."""
+    """Return what of a movement no other figure explains, such as tax or what resellers owe."""
     explained = (_earned, _refunded, *_LEFT.values())
     return _received(debit, credit) - sum(figure(debit, credit) for figure in explained)
 
@@ -156,6 +181,27 @@ def months(currency: str) -> list[Month]:
         left = {name: minor + sums[name] for name, minor in left.items()}
         found.append(Month(month, {**sums, **left}))
     return found
+
+
+def sums(figure: str, *, month: date, whole_year: bool = False, currency: str) -> Sums:
+    """Return what the entries behind a figure come to, however many pages they fill; one query.
+
+    Args:
+        whole_year: Those of the month's year instead.
+    """
+    first = month.replace(month=1) if whole_year else month
+    last = month.replace(month=12) if whole_year else month
+    flows = MonthFlow.objects.filter(month__lte=last, debit__currency=currency)
+    if figure not in LEFT:
+        flows = flows.filter(month__gte=first)
+    found = flows.values_list("month", "debit__name", "credit__name", "amount_minor")
+    before = moved = 0
+    for of_month, debit, credit, minor in found:
+        if of_month < first:
+            before += sign(figure, debit, credit) * minor
+        else:
+            moved += sign(figure, debit, credit) * minor
+    return Sums(moved, before if figure in LEFT else None)
 
 
 def entries(

@@ -124,6 +124,8 @@ class Payment(models.Model):
         ]
         indexes = [
             models.Index(fields=["order"], name="payments_payment_order"),
+            # Each page of the back office counts those that wait.
+            models.Index(fields=["outcome"], name="payments_payment_outcome"),
             # The constraint's own is partial: SQLite cannot use it for a value that it is given.
             models.Index(fields=["account", "provider_ref"], name="payments_payment_ref"),
             models.Index(

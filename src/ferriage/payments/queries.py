@@ -54,6 +54,24 @@ class Worklist:
     differences: list[Difference]
 
 
+MOST_PAST: Final = 50
+
+
+def waits_for_staff() -> int:
+    """Return how many payments are disputed or wait without an order: what only staff can end."""
+    disputed = Dispute.objects.filter(state=Dispute.State.OPEN)
+    # One that does both is one; and no sums of what was taken back are needed here.
+    elsewhere = disputed.exclude(payment__outcome="unallocated").count()
+    return elsewhere + Payment.objects.filter(outcome="unallocated").count()
+
+
+def past_disputes() -> list[Dispute]:
+    """Return the disputes that are over, the last first, up to `MOST_PAST` of them."""
+    closed = Dispute.objects.exclude(state=Dispute.State.OPEN)
+    found = closed.select_related("payment__order", "account")
+    return list(found.order_by("-closed_at", "-pk")[:MOST_PAST])
+
+
 def worklist(now: datetime) -> Worklist:
     """Return what waits for staff at an instant."""
     payments = Payment.objects.select_related("order__plan__service")

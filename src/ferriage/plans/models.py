@@ -190,14 +190,14 @@ class Period(models.Model):
     """
 
     class Kind(models.TextChoices):
-        PURCHASE = "purchase"
-        GIFT = "gift"
-        GRANT = "grant"
-        CUT = "cut"
-        FREEZE = "freeze"
-        SLOT = "slot"
-        PACK = "pack"
-        REVOKE = "revoke"
+        PURCHASE = "purchase", _("Purchase")
+        GIFT = "gift", _("Gift")
+        GRANT = "grant", _("Grant")
+        CUT = "cut", _("Cut")
+        FREEZE = "freeze", _("Freeze")
+        SLOT = "slot", _("Slot")
+        PACK = "pack", _("Pack")
+        REVOKE = "revoke", _("Revoke")
 
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="periods")
     kind = models.CharField(max_length=8, choices=Kind)

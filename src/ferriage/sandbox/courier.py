@@ -14,7 +14,7 @@ import aiohttp
 from ferriage.sandbox.faults import Dice, Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from ferriage.sandbox.faults import Faults
     from ferriage.sandbox.frame import Callback
@@ -23,6 +23,15 @@ RETRIES_SECONDS: Final = (1.0, 4.0, 15.0)
 """Pauses before a callback that was not answered with 2xx is sent again; then it is given up."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _REMEMBERED: Final = 10_000
+_HINTS: Final = {
+    0: "Is it running there? Give --shop-url where it listens.",
+    400: (
+        "Either it does not serve this host name: add it to site.allowed_hosts in the shop's"
+        " settings and start the shop again, or give --shop-url the address of site.url."
+        " Or the secret that it was told is not the one above."
+    ),
+    404: "It knows no such provider: add it under Payments, with the keys above.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,11 @@ class Courier:
     """Sends callbacks in their order, one at a time, as faults allow."""
 
     def __init__(
-        self, faults: Faults, *, retries_seconds: tuple[float, ...] = RETRIES_SECONDS
+        self,
+        faults: Faults,
+        *,
+        retries_seconds: tuple[float, ...] = RETRIES_SECONDS,
+        complain: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self._dice = Dice(faults)
         self._retries = retries_seconds
@@ -51,6 +64,8 @@ class Courier:
         self._sent: deque[Sent] = deque(maxlen=_REMEMBERED)
         self._session: aiohttp.ClientSession | None = None
         self._turn = asyncio.Lock()
+        self._complain = complain
+        self._answered = 200
 
     @property
     def faults(self) -> Faults:
@@ -123,6 +138,7 @@ class Courier:
                     headers = callback.sign(callback.body, callback.secret)
                     status = await self._post(callback.url, callback.body, headers)
                 self._note(callback, fate, status)
+                self._judge(callback, status)
                 if 200 <= status < 300:  # noqa: PLR2004 -- what providers take as delivered
                     break
 
@@ -137,6 +153,14 @@ class Courier:
                 return answer.status
         except (aiohttp.ClientError, TimeoutError):
             return 0
+
+    def _judge(self, callback: Callback, status: int) -> None:
+        """Say once, for each change of what the shop answers, that it does not take callbacks."""
+        before, self._answered = self._answered, status
+        if status != before and not 200 <= status < 300:  # noqa: PLR2004 -- as above
+            hint = _HINTS.get(status, "Its log says why.")
+            answer = f"answered {status}" if status else "did not answer"
+            self._complain(f"The shop {answer} to a callback at {callback.url}. {hint}")
 
     def _note(self, callback: Callback, fate: str, status: int) -> None:
         self._sent.append(Sent(callback.half, callback.ident, callback.kind, str(fate), status))

@@ -61,6 +61,19 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A payment that was begun, as the front page lists it.
+
+    `name` is the provider's name of it, which commands take; `state` is in the provider's words.
+    """
+
+    name: str
+    title: str
+    amount: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """What the customer chose: an act, a means of the bill, and where that was issued."""
 
@@ -101,6 +114,9 @@ class Half(Protocol):
 
     def bill(self, code: str) -> Bill | None:
         """Return what a payment page shows."""
+
+    def begun(self) -> list[Begun]:
+        """Return the payments that were begun, oldest first."""
 
     async def act(self, code: str, choice: Choice) -> str:
         """Do what the customer chose; return where the browser goes next.

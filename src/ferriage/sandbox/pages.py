@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ferriage.sandbox.frame import Act
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
 
     from ferriage.sandbox.faults import Faults
-    from ferriage.sandbox.frame import Bill
+    from ferriage.sandbox.frame import Begun, Bill
 
 STYLE: Final = """\
 body { margin: 0; font: 16px/1.5 system-ui, sans-serif; color: #1c1917; background: #fafaf9; }
@@ -79,8 +79,14 @@ def _buttons(bill: Bill) -> str:
     return "".join(buttons)
 
 
-def front(*, titles: Iterable[str], faults: Faults, sent: list[dict[str, Any]]) -> str:
-    """Return the page that says what this is, what goes wrong, and what was called back."""
+def front(
+    *, begun: Mapping[str, Sequence[Begun]], faults: Faults, sent: list[dict[str, Any]]
+) -> str:
+    """Return the page that says what this is, what goes wrong, what was paid and called back.
+
+    Args:
+        begun: By the title of each provider.
+    """
     named = ", ".join(f"{name} {value}" for name, value in faults.as_dict().items())
     rows = "".join(
         f"<tr><td>{escape(row['half'])}</td><td>{escape(row['kind'])}</td>"
@@ -88,13 +94,25 @@ def front(*, titles: Iterable[str], faults: Faults, sent: list[dict[str, Any]]) 
         f"<td>{row['status'] or '–'}</td></tr>"
         for row in reversed(sent[-100:])
     )
+    payments = "".join(
+        f"<tr><td>{escape(title)}</td><td><code>{escape(row.name)}</code></td>"
+        f"<td>{escape(row.title)}</td><td>{escape(row.amount)}</td><td>{escape(row.state)}</td></tr>"
+        for title, rows_of in begun.items()
+        for row in reversed(rows_of[-100:])
+    )
+    paid = (
+        '<div class="wide"><table><thead><tr><th>provider</th><th>name</th><th>what</th>'
+        f"<th>amount</th><th>state</th></tr></thead><tbody>{payments}</tbody></table></div>"
+    )
     table = (
         '<div class="wide"><table><thead><tr><th>provider</th><th>event</th><th>number</th>'
         f"<th>fate</th><th>shop answered</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
     body = (
-        f"<h1>Ferriage sandbox</h1><p>It plays {escape(' and '.join(titles))} for one shop.</p>"
-        f"<p>Faults: {escape(named)}</p><h1>Callbacks, newest first</h1>"
+        f"<h1>Ferriage sandbox</h1><p>It plays {escape(' and '.join(begun))} for one shop.</p>"
+        f"<p>Faults: {escape(named)}</p><h1>Payments, newest first</h1>"
+        + (paid if payments else "<p>None yet.</p>")
+        + "<h1>Callbacks, newest first</h1>"
         + (table if rows else "<p>None yet.</p>")
     )
     return page("Ferriage sandbox", body, provider="", look="wide")

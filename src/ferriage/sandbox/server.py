@@ -76,7 +76,7 @@ async def _until_signal(options: Options, say: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    sandbox = Sandbox(options)
+    sandbox = Sandbox(options, say=say)
     try:
         await sandbox.start()
         say(f"The sandbox is at {sandbox.site.url}/ and calls back to {sandbox.site.shop_url}")
@@ -96,17 +96,28 @@ class Sandbox:
     site: Site
     halves: dict[str, Half]
 
-    def __init__(self, options: Options, makers: tuple[Maker, ...] = HALVES) -> None:
+    def __init__(
+        self,
+        options: Options,
+        makers: tuple[Maker, ...] = HALVES,
+        *,
+        say: Callable[[str], None] = lambda _line: None,
+    ) -> None:
         """Prepare a sandbox.
+
+        Args:
+            say: Prints one line; told when the shop does not take what is called back.
 
         Raises:
             CannotStart: The shop is not on this machine.
         """
-        _check_loopback(options.shop_url)
+        _check_here(options.shop_url)
         self._options = options
         self._makers = makers
         self._runner: web.AppRunner | None = None
-        self.courier = Courier(options.faults, retries_seconds=options.retries_seconds)
+        self.courier = Courier(
+            options.faults, retries_seconds=options.retries_seconds, complain=say
+        )
 
     async def start(self) -> None:
         """Listen, on loopback alone.
@@ -156,10 +167,8 @@ class Sandbox:
     # --- what people see
 
     async def _front(self, _request: web.Request) -> web.Response:
-        titles = [half.title for half in self.halves.values()]
-        return _html(
-            pages.front(titles=titles, faults=self.courier.faults, sent=self.courier.sent())
-        )
+        begun = {half.title: half.begun() for half in self.halves.values()}
+        return _html(pages.front(begun=begun, faults=self.courier.faults, sent=self.courier.sent()))
 
     async def _show(self, request: web.Request) -> web.Response:
         return self._bill(request)
@@ -271,13 +280,29 @@ async def _json(request: web.Request) -> dict[str, Any]:
     return given
 
 
-def _check_loopback(url: str) -> None:
+def _check_here(url: str) -> None:
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not _is_loopback(parts.hostname or ""):
+    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"} or not (_is_loopback(host) or _is_own(host)):
         raise CannotStart(
-            f"The sandbox calls back to this machine only, and {url} is not on it."
-            " Give --shop-url an address such as http://localhost:8000."
+            f"The sandbox calls back to this machine only, and {url} is not known to be on it."
+            " Give --shop-url localhost or an address of this machine, such as"
+            " http://localhost:8000."
         )
+
+
+def _is_own(host: str) -> bool:
+    """Tell whether an address, not a name, is of this machine: only such a one can be bound."""
+    try:
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified or address.is_multicast:
+            return False
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 -- of IP
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ferriage.core.actors import Actor
 
 State = Line.State
+_TO_CONCLUDE: Final = frozenset({"unknown", "determination-overdue"})
+"""Reasons that a determination answers, not an approval."""
 
 
 class LineWrong(FerriageError):
@@ -182,11 +184,24 @@ def _refused(verdict: Verdict, *, waits: bool) -> LineRefused:
     said = "\n".join(reasons.sentence(reason, language, packs) for reason in verdict.reasons)
     return LineRefused(
         _("The register does not allow this line:\n%s") % said,
-        _("A newer rule pack that waits denies it: see Rule packs.")
-        if waits
-        else _("Record what is missing under Approvals, or plan another line."),
+        _("A newer rule pack that waits denies it: see Rule packs.") if waits else _remedy(verdict),
         verdict,
     )
+
+
+def _remedy(verdict: Verdict) -> str:
+    """Return where what denies a line is recorded: its approvals, or what nobody concluded yet."""
+    concluded = {reason.slug in _TO_CONCLUDE for reason in verdict.reasons}
+    if concluded == {True}:
+        return str(_("Answer what is not known under Determinations, or plan another line."))
+    if concluded == {True, False}:
+        return str(
+            _(
+                "Record what is missing under Approvals and answer what is not known under "
+                "Determinations, or plan another line."
+            )
+        )
+    return str(_("Record what is missing under Approvals, or plan another line."))
 
 
 def _check(

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from ferriage.sandbox.btcpay import answers
 from ferriage.sandbox.btcpay.books import MINUTES, Coin, Invoice, Payout, Pull, payment
-from ferriage.sandbox.frame import Act, Bill, Callback, Means, Refused
+from ferriage.sandbox.frame import Act, Begun, Bill, Callback, Means, Refused
 from ferriage.sandbox.keys import token
 
 if TYPE_CHECKING:
@@ -233,6 +233,13 @@ class BtcpayHalf:
         note = f"{invoice.due} BTC, {invoice.paid()} BTC came. {invoice.status}."
         amount = f"{invoice.amount} {invoice.currency}"
         return Bill(code, "Invoice", amount, _MEANS, () if settled else acts, note)
+
+    def begun(self) -> list[Begun]:
+        """Return the invoices."""
+        return [
+            Begun(one.id, "Invoice", f"{one.amount} {one.currency}", one.status)
+            for one in self._invoices.values()
+        ]
 
     async def act(self, code: str, choice: Choice) -> str:
         """Pay an invoice, or claim a pull payment to an invented address."""

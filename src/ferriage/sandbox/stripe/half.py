@@ -8,7 +8,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ferriage.sandbox.frame import Act, Bill, Callback, Choice, Means, Refused
+from ferriage.sandbox.frame import Act, Begun, Bill, Callback, Choice, Means, Refused
 from ferriage.sandbox.stripe.account import Account
 from ferriage.sandbox.stripe.api import Api, Trouble
 from ferriage.sandbox.stripe.calls import Calls
@@ -84,6 +84,19 @@ class StripeHalf:
             acts=_acts(session),
             note=_NOTES.get(session["status"], ""),
         )
+
+    def begun(self) -> list[Begun]:
+        """Return the payments that customers tried, with their disputes."""
+        tables = self._account.tables
+        charges = {dispute["charge"]: dispute for dispute in tables["disputes"].values()}
+        rows = []
+        for intent in tables["intents"].values():
+            dispute = charges.get(intent["latest_charge"])
+            told = f", {dispute['id']} {dispute['status']}" if dispute else ""
+            amount = amount_text(intent["amount"], intent["currency"])
+            title = intent["description"] or intent["latest_charge"] or ""
+            rows.append(Begun(intent["id"], title, amount, intent["status"] + told))
+        return rows
 
     async def act(self, code: str, choice: Choice) -> str:
         """Do what the customer chose; return where the browser goes next."""

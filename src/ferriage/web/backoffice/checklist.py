@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.utils.translation import get_language
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from ferriage.accounts.models import Account
@@ -46,7 +46,7 @@ class Row:
 def rows(*, now: datetime) -> list[Row]:
     """Return the whole list in the order in which a newcomer works through it."""
     steps = [_seller(), _line(now), _prices(now), _paid(), _gateway(now), _own_device(now)]
-    return [*_packs(), *_due(now), *steps]
+    return [*_packs(), *_due(now), *_payments(), *steps]
 
 
 def _packs() -> list[Row]:
@@ -89,6 +89,27 @@ def _first(found: Sequence[str], most: int) -> list[str]:
     """Return the first ones, and how many more there are."""
     more = len(found) - most
     return [*found[:most], *([_("and %s more") % more] if more > 0 else [])]
+
+
+def _payments() -> list[Row]:
+    """Return a row while a payment is disputed or money waits without an order."""
+    count = queries.waits_for_staff()
+    if not count:
+        return []
+    said = ngettext(
+        "%(n)s payment is disputed or came without an order.",
+        "%(n)s payments are disputed or came without an order.",
+        count,
+    )
+    return [
+        Row(
+            title=_("Payments that wait for you"),
+            done=False,
+            detail=said % {"n": count},
+            url_name="staff-payments",
+            action=_("Payments"),
+        )
+    ]
 
 
 def _seller() -> Row:

@@ -13,6 +13,7 @@ from ferriage.core.lengths import lasting
 from ferriage.core.money import Money
 from ferriage.fleet import alarmwords, warningwords
 from ferriage.fleet.alarming import open_alarms
+from ferriage.payments.queries import waits_for_staff
 from ferriage.web.backoffice.needed import question_text
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ register.filter("warning_said", warningwords.said)
 register.filter(lasting)
 
 _ALARMS: Final = "staff-alarms"
+_PAYMENTS: Final = "staff-payments"
 NAVIGATION: Final = (
     (
         "",
@@ -39,7 +41,7 @@ NAVIGATION: Final = (
             ("staff-customers", _("Customers")),
             ("staff-closed", _("Closed services")),
             ("staff-orders", _("Orders")),
-            ("staff-payments", _("Payments")),
+            (_PAYMENTS, _("Payments")),
             ("staff-bank", _("Bank transfers")),
             ("staff-statements", _("Bank statements")),
             ("staff-vouchers", _("Vouchers")),
@@ -90,12 +92,22 @@ def open_alarm_count(context: dict[str, Any]) -> int:
     return open_alarms().count() if staff is not None and staff.may(_ALARMS) else 0
 
 
+@register.simple_tag(takes_context=True)
+def waiting_payment_count(context: dict[str, Any]) -> int:
+    """Return how many payments wait for staff; none for a role that may not see them."""
+    staff = getattr(context["request"], "staff", None)
+    return waits_for_staff() if staff is not None and staff.may(_PAYMENTS) else 0
+
+
 @register.inclusion_tag("backoffice/navigation.html", takes_context=True)
-def navigation(context: dict[str, Any], label: str, alarms: int) -> dict[str, object]:
+def navigation(
+    context: dict[str, Any], label: str, alarms: int, payments: int
+) -> dict[str, object]:
     """Render the links that the reader's role may follow, in groups; nothing before log-in.
 
     Args:
         alarms: How many are open, to stand beside their link.
+        payments: How many wait, beside theirs.
     """
     request = context["request"]
     staff = getattr(request, "staff", None)
@@ -113,19 +125,32 @@ def navigation(context: dict[str, Any], label: str, alarms: int) -> dict[str, ob
         "tables": tables,
         "alarms": alarms,
         "alarms_url": alarms_url,
+        "payments": payments,
+        "payments_url": reverse(_PAYMENTS),
     }
 
 
 @register.filter
 def money(amount_minor: int | None, currency: str) -> str:
     """Return minor units as an amount with its currency; nothing for nothing."""
-    return "" if amount_minor is None else str(Money(amount_minor, currency))
+    return "" if amount_minor is None else _with_minus(str(Money(amount_minor, currency)))
+
+
+@register.filter
+def minus(amount_minor: int, currency: str) -> str:
+    """Return what is taken off, below zero unless it is nothing."""
+    return money(-amount_minor, currency)
 
 
 @register.filter
 def bare_amount(amount_minor: int | None, currency: str) -> str:
     """Return minor units as an amount whose currency stands above; nothing for nothing."""
-    return "" if amount_minor is None else Money(amount_minor, currency).decimal()
+    return "" if amount_minor is None else _with_minus(Money(amount_minor, currency).decimal())
+
+
+def _with_minus(amount: str) -> str:
+    """Return an amount with the sign that print has for it: files keep the hyphen."""
+    return amount.replace("-", "−")
 
 
 @register.filter

@@ -154,6 +154,12 @@ def disputed(orders: Sequence[Order]) -> tuple[Dispute, ...]:
     return tuple(still.select_related("payment__order").order_by("pk"))
 
 
+def lost(order: Order) -> tuple[Dispute, ...]:
+    """Return the disputes by which an order's money went back for good, oldest first."""
+    gone = Dispute.objects.filter(payment__order=order, state=Dispute.State.LOST)
+    return tuple(gone.order_by("pk"))
+
+
 def paid_by(order: Order) -> object:
     """Return by what means an order was paid, in words; empty where no money came for it."""
     settled = Payment.objects.filter(order=order, outcome="settled").select_related("account")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy as _
@@ -49,8 +50,23 @@ REASONS: Final[Mapping[str, object]] = {
 }
 
 
+_WRITTEN: Final[tuple[tuple[re.Pattern[str], object], ...]] = (
+    (re.compile("Withdrawal from the contract"), _("Withdrawal from the contract")),
+    (re.compile(r"Changed by (?P<of>ord_\w+)"), _("Changed by %(of)s")),
+    (
+        re.compile(r"No line may serve it since (?P<of>[\dT:Z-]+)"),
+        _("No line may serve it since %(of)s"),
+    ),
+    (re.compile(r"Came over from (?P<of>.+)"), _("Came over from %(of)s")),
+)
+"""What actions write as the reason of a period, and the same in words of the reader's language."""
+
+
 def reason(slug: str) -> str:
     """Return a reason in words, or as it is where it was written by a person."""
+    for pattern, text in _WRITTEN:
+        if found := pattern.fullmatch(slug):
+            return str(text) % found.groupdict()
     return str(REASONS.get(slug, slug))
 
 

@@ -182,7 +182,15 @@ def refund_paid(request: StaffRequest, code: str) -> HttpResponse:
         submit=_("Note as paid"),
         back=reverse("staff-bank"),
         act=act,
-        intro=_("Pay it at your bank first, then note its number here."),
+        intro=_("Pay it at your bank first, then note its number here.")
+        + "\n"
+        + _("%(money)s, refund %(refund)s, to whoever paid %(payment)s (%(number)s).")
+        % {
+            "money": Money(found.amount_minor, found.currency),
+            "refund": found.code,
+            "payment": found.payment.code,
+            "number": found.payment.transaction_id or found.payment.reference or "–",
+        },
     )
 
 

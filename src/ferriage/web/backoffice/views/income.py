@@ -108,13 +108,20 @@ def entries(request: StaffRequest) -> HttpResponse:
         currency=currency,
         before=_before(request.GET.get("before")),
     )
+    signed = [
+        (row, row.amount_minor * income.sign(figure, row.debit.name, row.credit.name))
+        for row in found.rows
+    ]
     query = request.GET.copy()
     query.pop("before", None)
     kind, _colon, name = figure.partition(":")
     context = {
         "title": NAMES.get(kind) or name,
         "when": f"{month:%Y}" if year else f"{month:%Y-%m}",
+        "currency": currency,
         "found": found,
+        "signed": signed,
+        "sums": income.sums(figure, month=month, whole_year=bool(year), currency=currency),
         "query": query.urlencode(),
     }
     return render(request, "backoffice/income_entries.html", context)

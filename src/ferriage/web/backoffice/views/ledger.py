@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from ferriage.ledger import export as exports
 from ferriage.ledger import income, queries, reversing
 from ferriage.ledger.models import LedgerAccount
+from ferriage.payments.models import Payment
 from ferriage.payments.queries import check
 
 if TYPE_CHECKING:
@@ -56,7 +57,13 @@ def account(request: StaffRequest) -> HttpResponse:
 def source(request: StaffRequest, code: str) -> HttpResponse:
     """List the entries that one order, payment or batch caused."""
     rows = queries.entries(code)
-    context = {"code": code, "rows": rows, "undoable": reversing.undoable(rows)}
+    payments = Payment.objects.filter(code=code).select_related("order")
+    context = {
+        "code": code,
+        "rows": rows,
+        "undoable": reversing.undoable(rows),
+        "payment": payments.prefetch_related("disputes").first(),
+    }
     return render(request, "backoffice/ledger_source.html", context)
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from ferriage.orders import actions, places
 from ferriage.orders.models import Order
-from ferriage.payments.models import Payment, Refund
+from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -52,9 +52,10 @@ def order(request: StaffRequest, code: str) -> HttpResponse:
     """Show one order with its payments, refunds, and what says where the customer is."""
     found = row(Order, code)
     refunds = Prefetch("refunds", queryset=Refund.objects.order_by("pk"))
-    payments = Payment.objects.filter(order=found).prefetch_related(refunds).order_by("pk")
+    disputes = Prefetch("disputes", queryset=Dispute.objects.order_by("pk"))
+    payments = Payment.objects.filter(order=found).prefetch_related(refunds, disputes)
     evidence = places.evidence_of(found)
-    context = {"order": found, "payments": payments, "place_evidence": evidence}
+    context = {"order": found, "payments": payments.order_by("pk"), "place_evidence": evidence}
     context |= {"kinds": places.agreeing_kinds(found), "enough": places.ENOUGH}
     context["papers"] = found.documents.order_by("pk")
     return render(request, "backoffice/order.html", context)

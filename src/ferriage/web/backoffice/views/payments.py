@@ -97,6 +97,7 @@ def worklist(request: StaffRequest) -> HttpResponse:
     since = request.now.date() - timedelta(days=REFUSED_DAYS)
     context = {
         "work": queries.worklist(request.now),
+        "past": queries.past_disputes(),
         "proposals": _proposals(),
         "accounts": ProviderAccount.objects.order_by("-enabled", "-pk"),
         "kinds": [(slug, kind.kind) for slug, kind in sorted(registry.KINDS.items())],

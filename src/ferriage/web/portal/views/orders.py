@@ -264,6 +264,7 @@ def order_page(
         "bank_details": settings.FERRIAGE.shop.bank_details,
         "waiting": purse.waiting([mine]),
         "disputed": purse.disputed([mine]),
+        "lost": purse.lost(mine),
         "waits_for_word": purse.waits_for_word(mine),
         "was_declined": purse.was_declined(mine),
         "paid_by": purse.paid_by(mine),
