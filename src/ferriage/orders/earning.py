@@ -81,6 +81,14 @@ def gone_back_of(order: Order) -> int:
     return order.refund_due_minor + order.moved_minor + order.charged_back_minor
 
 
+def left_to_owe(order: Order, unused_minor: int) -> int:
+    """Return what of an unused part is still to go back: neither gone before, nor lost for good.
+
+    What a payer took back is not owed to them a second time, however much of the term is left.
+    """
+    return max(unused_minor - gone_back_of(order) - order.lost_minor, 0)
+
+
 def unused_of(order: Order, at: datetime) -> tuple[int, int]:
     """Split what is unused at an instant: what was paid for, owed if it ended, and what was a gift.
 

@@ -18,7 +18,7 @@ from django.db.models import F, Q
 
 from ferriage.core.money import Money
 from ferriage.orders import queries
-from ferriage.orders.earning import gone_back_of, unused_of
+from ferriage.orders.earning import left_to_owe, unused_of
 from ferriage.orders.tax import EU
 from ferriage.plans import lapses
 
@@ -98,7 +98,7 @@ def quote(subscription: Subscription, *, at: datetime, decide: Decide) -> Quote:
     kept = [end for order, rule in ruled if rule == "keep" and (end := order.ends_really_at)]
     ends_at = max([at, *kept])
     parts = [
-        Part(order, rule, _owed(order, rule, ends_at) - gone_back_of(order))
+        Part(order, rule, left_to_owe(order, _unused(order, rule, ends_at)))
         for order, rule in ruled
         if rule != "keep"
     ]
@@ -156,5 +156,5 @@ def _within(order: Order, days: int, now: datetime) -> bool:
     return days > 0 and now < window_ends(order, days)
 
 
-def _owed(order: Order, rule: Rule, at: datetime) -> int:
+def _unused(order: Order, rule: Rule, at: datetime) -> int:
     return order.refundable_minor if rule == "whole" else unused_of(order, at)[0]

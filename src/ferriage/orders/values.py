@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferriage.core.money import Money
-from ferriage.orders.earning import gone_back_of, unused_of
+from ferriage.orders.earning import left_to_owe, unused_of
 from ferriage.orders.models import Order
 from ferriage.orders.queries import running
 from ferriage.plans import terms
@@ -60,7 +60,7 @@ class Quote:
 
 def left_of(order: Order, at: datetime) -> int:
     """Return what is unused of an order, was paid for, and has not gone on or back yet."""
-    return max(unused_of(order, at)[0] - gone_back_of(order), 0)
+    return left_to_owe(order, unused_of(order, at)[0])
 
 
 def worth(subscription: Subscription, *, at: datetime) -> Counter[str]:

@@ -18,7 +18,13 @@ from ferriage.ledger.months import months_over
 from ferriage.ledger.queries import closed_until
 from ferriage.orders import balance, queries
 from ferriage.orders.actions import freezing, packs, papers
-from ferriage.orders.earning import gone_back_of, own_time, parts_of, unused_of
+from ferriage.orders.earning import (
+    gone_back_of,
+    left_to_owe,
+    own_time,
+    parts_of,
+    unused_of,
+)
 from ferriage.orders.models import Order
 from ferriage.orders.tax import net_earned_of
 from ferriage.plans import actions as plans
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 PAGE: Final = 500
 _UNEARNED: Final = "liabilities:unearned"
 _UNALLOCATED: Final = "liabilities:unallocated"
+_LOSSES: Final = "expenses:disputes"
 
 
 def recognise(*, now: datetime) -> int:
@@ -163,7 +170,8 @@ def _cut(
 ) -> list[Posting]:
     """Let an order end at an instant; return what the books must say of it.
 
-    What the order's own payment did not bring goes to the balance at once.
+    What the order's own payment did not bring goes to the balance at once. What its payer took back
+    before was a loss while the order went on: what is unused of that was never the customer's.
 
     Args:
         until: How far it counts, in its own time.
@@ -174,7 +182,8 @@ def _cut(
     order.cut_at = max(until, order.period_starts_at)
     earned = net_earned_of(order, at)
     unused, given = unused_of(order, at)
-    left = max(unused - gone_before, 0)
+    left = left_to_owe(order, unused)
+    never_owed = max(unused - gone_before, 0) - left
     back = 0 if as_value else _by_payment(order, unused, left)
     as_returned = 0 if as_value else left - back
     balance.give_back_unused(
@@ -182,10 +191,14 @@ def _cut(
     )
     order.refund_due_minor += back
     order.moved_minor += left - back
+    order.charged_back_minor += never_owed
+    order.lost_minor -= never_owed
     changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
         cut_at=order.cut_at,
         refund_due_minor=order.refund_due_minor,
         moved_minor=order.moved_minor,
+        charged_back_minor=order.charged_back_minor,
+        lost_minor=order.lost_minor,
     )
     if changed != 1:
         raise StaleState(_("This order was changed just now."), _("Look again."))
@@ -203,11 +216,12 @@ def _cut(
             [
                 (_UNEARNED, "liabilities:refunds", back),
                 (_UNEARNED, _UNALLOCATED, left - back - as_returned),
+                (_UNEARNED, _LOSSES, never_owed),
                 (_UNEARNED, "expenses:promotions", given - given_before),
             ],
             sequence=books.times_ended,
         ),
-        *papers.on_cut(order, gone_before, gone_before + left, now=now),
+        *papers.on_cut(order, gone_before, gone_back_of(order), now=now),
     ]
 
 
@@ -229,7 +243,8 @@ def _by_payment(order: Order, unused: int, left: int) -> int:
     """Return how much of what is left goes back the way it came; all where nobody has a balance."""
     if order.account_id is None:
         return left
-    return max(min(parts_of(order, unused)[0] - order.refund_due_minor, left), 0)
+    gone = order.refund_due_minor + order.charged_back_minor + order.lost_minor
+    return max(min(parts_of(order, unused)[0] - gone, left), 0)
 
 
 def _earning(order: Order, minor: int, sequence: int) -> Posting:
