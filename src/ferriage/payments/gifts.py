@@ -66,7 +66,7 @@ def is_disputed(order: Order) -> bool:
     Also a payment that brought to a balance what the gift was paid with from there.
     """
     held = [Dispute.State.OPEN, Dispute.State.LOST]
-    own = Dispute.objects.filter(payment__order=order, state__in=held)
+    own = Dispute.objects.filter(payment__order=order, payment__outcome="settled", state__in=held)
     return own.exists() or claims.holds_gift(order)
 
 
