@@ -30,15 +30,20 @@ def take(
     """Note what a provider says of a dispute, in the caller's transaction.
 
     Events may come out of order: one that tells the end opens it too, and what is closed stays.
+    What is told in another currency than the payment's is taken as all of it, and staff see what
+    was told: nobody knows here how much of the payment it is.
     """
-    money = said.money or Money(payment.received_minor or payment.amount_minor, payment.currency)
+    whole = Money(payment.received_minor or payment.amount_minor, payment.currency)
+    money, reason = said.money or whole, said.reason
+    if money.currency != whole.currency:
+        money, reason = whole, f"{money} {said.reason}".strip()
     with writing():
         dispute, _new = disputed.opened(
             payment=payment,
             account=account,
             reference=said.dispute,
             money=money,
-            reason=said.reason,
+            reason=reason,
             now=now,
             actor=actor,
         )
