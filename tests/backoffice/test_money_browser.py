@@ -15,6 +15,7 @@ from ferriage.core import clock
 from ferriage.core.actors import Actor
 from ferriage.core.money import Money
 from ferriage.ledger.actions import record_bill
+from ferriage.payments import seconds
 from ferriage.payments.providers.bank import booking, files
 from statement_files import FEE, RENT, Entry, camt
 from till import Till
@@ -61,7 +62,19 @@ def _book(shop: Shop) -> dict[str, str]:
         now=till.now,
         actor=OLGA,
     )
+    for minor, number in ((1250, "4711"), (60_100, "a wallet of 12 signs")):
+        seconds.bring(
+            account=held.account,
+            money=Money(minor, "CNY"),
+            source="The old shop",
+            number=number,
+            reason="As their last statement said, which they sent us",
+            limit=500,
+            now=till.now,
+            actor=OLGA,
+        )
     return {
+        "opening": reverse("staff-subscription-opening", args=[held.code]),
         "payments": reverse("staff-payments"),
         "statements": reverse("staff-statements"),
         "statement": reverse("staff-statement", args=[statement.code]),

@@ -740,6 +740,7 @@ class AllMoney(RuleBasedStateMachine):
             went = self.lost[currency] + sum(
                 rows.filter(currency=currency).aggregate(total=Sum("amount_minor"))["total"] or 0
                 for rows in (
+                    # What went by a dispute is among the disputes.
                     Refund.objects.filter(state="paid", dispute=None),
                     Dispute.objects.filter(state="lost"),
                     Dispute.objects.filter(state="won", account=None),

@@ -179,6 +179,32 @@ def test_pages_say_what_cannot_be_spent_while_a_top_up_is_disputed(
     assert_sound()
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("opening", "brought along from before"),
+        ("credited", "a payment that belonged to no order"),
+        ("change", "left over from a change of plan"),
+    ],
+)
+def test_page_says_in_words_where_money_came_from(
+    till: Till, alice: Customer, kind: str, words: str
+) -> None:
+    balance.credit(
+        account=alice.account,
+        money=Money(1250, "CNY"),
+        source_code="opn_1",
+        kind=kind,
+        against="equity:opening",
+        now=till.now,
+    )
+
+    page = text(alice.client.get("/balance/"))
+
+    assert f"{words}<br>" in page
+    assert "12.50 CNY" in page
+
+
 def test_top_up_goes_back_on_asking(till: Till, alice: Customer, charlie: Customer) -> None:
     order = till.top_up(alice.account, 1500)
     address = f"/orders/{order.code}/return/"
