@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.db import IntegrityError, transaction
+from test_gifts import order_code, reveal
 
 from dearer import held_by, open_dearer
 from ferriage.core.actors import CUSTOMER
@@ -297,6 +298,35 @@ def test_top_up_sends_back_what_the_payer_did_not_take(counter: Counter) -> None
 
     assert refund.amount_minor == 200
     assert balance.balance(account, "CNY") == 300
+    assert_sound()
+
+
+@pytest.mark.parametrize("paid_by", ["card", "balance"])
+def test_term_of_a_gift_whose_payer_took_the_money_back_goes_on_and_owes_nothing(
+    counter: Counter, paid_by: str
+) -> None:
+    giver = counter.till.shop.account()
+    gift = order_code(counter.till, giver)
+    bought = counter.till.order_topup(giver, 1000) if paid_by == "balance" else gift
+    payment = counter.begin(bought)
+    counter.tell(counter.world.pay(payment, counter.now))
+    if paid_by == "balance":
+        gift = orders.pay_from_balance(order=gift, now=counter.now, actor=CUSTOMER)
+    order = counter.till.order()
+    counter.till.redeem(order, reveal(counter.till, gift))
+    payment.refresh_from_db()
+
+    counter.say("dispute-opened", payment, "evt_dp_1_o", dispute="dp_1", money=Money(1000, "CNY"))
+    lose(counter, payment, 1000)
+    order.refresh_from_db()
+    noted = (order.lost_minor, order.cut_at, books()["expenses:disputes"])
+    counter.till.end(order, counter.now)
+
+    order.refresh_from_db()
+    assert noted == (1000, None, 1000)
+    assert order.refund_due_minor == 0
+    assert actions.queue_ended(order=order, now=counter.now, actor=OWNER) is None
+    assert books() == {}
     assert_sound()
 
 

@@ -77,7 +77,8 @@ def _lose(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> No
     refunded = dispute.amount_minor - left
     gifts.end_codes(dispute=dispute, refunded=refunded, now=now, actor=actor)
     if payment.outcome == "settled" and payment.order is not None:
-        gifts.end_code(order=payment.order, now=now)
+        if not gifts.end_code(order=payment.order, now=now):
+            gifts.owe_less(order=payment.order, minor=left)
         orders.charge_back(
             order=payment.order,
             money=money,

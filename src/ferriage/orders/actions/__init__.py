@@ -9,7 +9,13 @@ from ferriage.orders.actions.changes import (
     plan_change,
     switch_due,
 )
-from ferriage.orders.actions.chargeback import charge_back, hold, let_go, take_credited
+from ferriage.orders.actions.chargeback import (
+    charge_back,
+    hold,
+    let_go,
+    note_lost,
+    take_credited,
+)
 from ferriage.orders.actions.coupons import (
     CouponNotUsable,
     CouponWrong,
@@ -68,6 +74,7 @@ __all__ = [
     "let_go",
     "make_coupon",
     "move",
+    "note_lost",
     "note_shown",
     "pay_from_balance",
     "place",

@@ -19,7 +19,7 @@ from ferriage.orders import balance, claims, queries
 from ferriage.orders.actions import packs, papers
 from ferriage.orders.actions.service import cut_these
 from ferriage.orders.balancemodels import CREDITED
-from ferriage.orders.earning import gone_back_of, own_time
+from ferriage.orders.earning import gone_back_of, left_to_owe, own_time
 from ferriage.orders.models import BalanceClaim, BalanceMove, Order
 from ferriage.orders.tax import tax_part
 from ferriage.plans import actions as plans
@@ -86,6 +86,17 @@ def charge_back(
         )
         if order.subscription is not None:
             devices.refresh(subscription=order.subscription, now=now, actor=actor)
+
+
+def note_lost(*, order: Order, minor: int) -> int:
+    """Owe so much less of an order that goes on, in the caller's transaction; returns how much.
+
+    For what was paid with money that its payer took back on the way: the loss is booked there.
+    """
+    order = Order.objects.get(pk=order.pk)
+    more = min(minor, left_to_owe(order, order.refundable_minor))
+    Order.objects.filter(pk=order.pk).update(lost_minor=order.lost_minor + more)
+    return more
 
 
 def hold(
