@@ -205,3 +205,20 @@ def test_staff_say_of_a_line_which_payment_it_took_back(
 
     assert wrong.status_code == 422
     assert Dispute.objects.get().payment == paid
+
+
+def test_reference_of_two_payments_asks_which_it_was(
+    olga: Client, paid: Payment, now: datetime
+) -> None:
+    second = received(paid.reference or "", now, "N-2")
+    line = take(now, "outgoing", minor=-400, reversal=False)
+    address = reverse("staff-bank-line", args=[line.code])
+
+    asked = olga.post(address, {"payment": paid.reference}).content.decode()
+    line.refresh_from_db()
+    waits = line.state
+    olga.post(address, {"payment": second.code})
+
+    told = [f"{one.code} · 10.00 CNY · {now:%Y-%m-%d}" in asked for one in (paid, second)]
+    assert (told, waits) == ([True, True], "waits")
+    assert Dispute.objects.get().payment == second

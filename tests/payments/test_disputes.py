@@ -10,6 +10,7 @@ import pytest
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.money import Money
 from ferriage.devices.models import Device
+from ferriage.ledger import queries as ledger
 from ferriage.orders import actions as orders
 from ferriage.orders import balance
 from ferriage.orders.models import Document, Order
@@ -184,6 +185,43 @@ def test_part_of_a_price_that_is_taken_back_is_a_loss_and_the_term_goes_on(
 
     assert books() == {ASSET: 700, "expenses:disputes": 300, "liabilities:unearned": 1000}
     assert Device.objects.get().hold_at == end
+    assert_sound()
+
+
+@pytest.mark.parametrize("word", ["opened", "lost"])
+def test_dispute_in_another_currency_is_of_the_whole_payment(
+    counter: Counter, paid: Payment, word: str
+) -> None:
+    """Which part of ours that is nobody knows; what was told stands on staff's page."""
+    counter.say(
+        f"dispute-{word}",
+        paid,
+        "evt_usd",
+        dispute="dp_1",
+        money=Money(700, "USD"),
+        reason="fraudulent",
+    )
+
+    dispute = Dispute.objects.get()
+    assert (dispute.amount_minor, dispute.currency) == (1000, "CNY")
+    assert dispute.reason == "7.00 USD fraudulent"
+    assert [(row.name, row.currency) for row in ledger.trial_balance() if row.balance_minor] == (
+        [(ASSET, "CNY"), ("liabilities:unearned", "CNY")] if word == "opened" else []
+    )
+    assert_sound()
+
+
+def test_top_up_that_is_disputed_in_another_currency_is_held(counter: Counter) -> None:
+    account = counter.till.shop.account()
+    payment = counter.begin(counter.till.order_topup(account, 5000))
+    counter.tell(counter.world.pay(payment, counter.now))
+
+    money = Money(700, "USD")
+    counter.say("dispute-opened", payment, "evt_usd_1", dispute="dp_1", money=money)
+    free = balance.available(account, "CNY")
+    counter.say("dispute-lost", payment, "evt_usd_2", dispute="dp_1", money=money)
+
+    assert (free, balance.balance(account, "CNY")) == (0, 0)
     assert_sound()
 
 

@@ -74,19 +74,19 @@ def earned_and_closed(machine: AllMoney) -> None:
 def lost_dispute(machine: AllMoney) -> None:
     machine.pay_over_the_net(order(machine), 0, "", 1)
     machine.time_passes(seconds=4 * DAY)
-    machine.dispute(which=0, words=["lost"])
+    machine.dispute(which=0, words=["lost"], part=0)
 
 
 def lost_place(machine: AllMoney) -> None:
     sold(machine)
     machine.pay_over_the_net(machine.add_a_place(which=0), 0, "", 1)
-    machine.dispute(which=0, words=["lost"])
+    machine.dispute(which=0, words=["lost"], part=0)
 
 
 def lost_pack(machine: AllMoney) -> None:
     sold(machine)
     machine.pay_over_the_net(machine.add_a_pack(which=0), 0, "", 1)
-    machine.dispute(which=0, words=["lost"])
+    machine.dispute(which=0, words=["lost"], part=0)
 
 
 def recalled(machine: AllMoney) -> None:

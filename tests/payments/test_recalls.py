@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import IntegrityError, transaction
 
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import StaleState
+from ferriage.core.money import Money
 from ferriage.devices.models import Device
 from ferriage.ledger import actions as ledger
 from ferriage.ledger import partners
@@ -254,6 +255,26 @@ def test_what_came_again_stands_for_the_payment_that_was_taken_back(
     assert sold.subscription is not None
     assert subscription_end(sold.subscription).is_over(till.now)
     assert books() == {}
+    assert_sound()
+
+
+def test_what_came_again_for_what_came_again_stands_for_the_first(
+    till: Till, account: BankAccount, sold: Order
+) -> None:
+    """What brought it again was itself taken back and came again, before anybody assigned it."""
+    first = recall(till, account, sold)
+    second = till.receive("", PRICE).payment
+    how: dict[str, Any] = {"from_account": "assets:bank", "now": till.now, "actor": OWNER}
+    part = recalls.take_back(payment=second, money=Money(600, "CNY"), reference="R-2", **how)
+    third = till.receive("", 600).payment
+    recalls.win(dispute=part, payment=third, now=till.now, actor=OWNER)
+    recalls.win(dispute=first, payment=second, now=till.now, actor=OWNER)
+    ran = held()
+
+    again = recalls.take_back(payment=third, money=Money(600, "CNY"), reference="R-3", **how)
+
+    assert again.payment == first.payment
+    assert (ran[1], held()[1]) == ("term", "staff")
     assert_sound()
 
 

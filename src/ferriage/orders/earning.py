@@ -94,13 +94,21 @@ def by_payment_of(order: Order, unused_minor: int, left_minor: int) -> int:
     """
     if order.account_id is None:
         return left_minor
-    by_payment = parts_of(order, unused_minor)[0] - order.refund_due_minor
-    return max(min(by_payment, left_minor), 0)
+    gone = order.refund_due_minor + order.charged_back_minor + order.lost_minor
+    return max(min(parts_of(order, unused_minor)[0] - gone, left_minor), 0)
 
 
 def gone_back_of(order: Order) -> int:
     """Return what of an order was paid and has gone back since, went on, or is owed back."""
     return order.refund_due_minor + order.moved_minor + order.charged_back_minor
+
+
+def left_to_owe(order: Order, unused_minor: int) -> int:
+    """Return what of an unused part is still to go back: neither gone before, nor lost for good.
+
+    What a payer took back is not owed to them a second time, however much of the term is left.
+    """
+    return max(unused_minor - gone_back_of(order) - order.lost_minor, 0)
 
 
 def unused_of(order: Order, at: datetime, *, counts_to: datetime | None = None) -> tuple[int, int]:

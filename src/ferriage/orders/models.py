@@ -64,8 +64,8 @@ class Order(models.Model):
     is owed then is `refund_due_minor`. `refundable_minor` is the part of the amount that somebody
     really paid (a free voucher's is 0), of it `paid_minor` by this order's own payment, and
     `moved_minor` is what was unused and went on otherwise than by a refund, `charged_back_minor`
-    what a payer took back by a dispute. `earned_to_at` is how
-    far the books have earned it.
+    what a payer took back by a dispute. `lost_minor` is what they took back of it while it goes on:
+    a loss, and never owed back. `earned_to_at` is how far the books have earned it.
 
     While no line may serve the customer its days stand still: `frozen_from` is since when, and
     `frozen` how long they stood still before. `period_*` and `cut_at` are in the order's own time,
@@ -152,6 +152,7 @@ class Order(models.Model):
     paid_minor = models.BigIntegerField(default=0)
     moved_minor = models.BigIntegerField(default=0)
     charged_back_minor = models.BigIntegerField(default=0)
+    lost_minor = models.BigIntegerField(default=0)
     refund_due_minor = models.BigIntegerField(default=0)
     frozen = models.DurationField(default=timedelta(0))
     frozen_from = models.DateTimeField(null=True)
@@ -170,10 +171,12 @@ class Order(models.Model):
                     refund_due_minor__gte=0,
                     moved_minor__gte=0,
                     charged_back_minor__gte=0,
+                    lost_minor__gte=0,
                     paid_minor__gte=0,
                     refundable_minor__gte=F("refund_due_minor")
                     + F("moved_minor")
-                    + F("charged_back_minor"),
+                    + F("charged_back_minor")
+                    + F("lost_minor"),
                     amount_minor__gte=F("refundable_minor"),
                 ),
                 name="orders_order_amounts",

@@ -100,7 +100,7 @@ def owed_if_ended(subscription: Subscription, *, at: datetime) -> list[Money]:
     """Return what a customer would be owed if a subscription ended at an instant, by currency."""
     owed: Counter[str] = Counter()
     for order in running([subscription], at=at):
-        gone = order.moved_minor + order.charged_back_minor
+        gone = order.moved_minor + order.charged_back_minor + order.lost_minor
         unused, _given = unused_of(order, at, counts_to=order.counts_to_at)
         owed[order.currency] += max(unused - gone, 0)
     return [Money(minor, currency) for currency, minor in sorted(owed.items()) if minor]

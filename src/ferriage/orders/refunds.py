@@ -18,7 +18,7 @@ from django.db.models import F, Q
 
 from ferriage.core.money import Money
 from ferriage.orders import queries
-from ferriage.orders.earning import by_payment_of, gone_back_of, unused_of
+from ferriage.orders.earning import by_payment_of, left_to_owe, unused_of
 from ferriage.orders.tax import EU
 from ferriage.orders.usedpart import of_running
 from ferriage.plans import lapses
@@ -189,5 +189,5 @@ def _part(order: Order, rule: Rule, at: datetime, used: UsedPart | None) -> Part
     else:
         counts_to = used.counts_to if used else order.counts_to_at
         unused = unused_of(order, at, counts_to=counts_to)[0]
-    owed = unused - gone_back_of(order)
+    owed = left_to_owe(order, unused)
     return Part(order, rule, owed, used, owed - by_payment_of(order, unused, owed))

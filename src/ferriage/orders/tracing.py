@@ -77,7 +77,7 @@ class Trace:
         self._sources: defaultdict[str, list[str]] = defaultdict(list)
         if order is not None:
             # A top-up has none: all of it went to the balance.
-            gone = order.refund_due_minor + order.charged_back_minor
+            gone = order.refund_due_minor + order.charged_back_minor + order.lost_minor
             self._paid[order.code] = max(order.paid_minor - gone, 0)
         self._read(list(orders), currency, moves)
         for move in moves:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ferriage.core.money import Money
-from ferriage.orders.earning import gone_back_of, unused_of
+from ferriage.orders.earning import left_to_owe, unused_of
 from ferriage.orders.models import Order
 from ferriage.orders.queries import running
 from ferriage.orders.usedpart import of, of_running
@@ -72,7 +72,7 @@ def left_of(order: Order, at: datetime, *, counts_to: datetime | None = None) ->
     Args:
         counts_to: Where it counts to by its data; without it only time counts.
     """
-    return max(unused_of(order, at, counts_to=counts_to)[0] - gone_back_of(order), 0)
+    return left_to_owe(order, unused_of(order, at, counts_to=counts_to)[0])
 
 
 def worth(subscription: Subscription, *, at: datetime) -> Counter[str]:

@@ -17,9 +17,9 @@ from ferriage.orders import balance
 from ferriage.orders.actions import Refused, settle
 from ferriage.orders.balancemodels import CREDITED
 from ferriage.orders.models import Order
-from ferriage.payments import queries, suspense
+from ferriage.payments import bounds, queries, suspense
 from ferriage.payments.capture import Captured, change_once, owe_back
-from ferriage.payments.models import Dispute, InboxEvent, Payment, Refund
+from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank.actions import (
     LONGEST_NUMBER,
     book_receipt,
@@ -46,7 +46,6 @@ __all__ = [
     "credit_unallocated",
     "issue_vouchers",
     "mark_refund_paid",
-    "paid_before",
     "queue_ended",
     "redeem_voucher",
     "refund_unallocated",
@@ -178,6 +177,7 @@ def mark_refund_paid(
     Raises:
         NotRefundable: No number of the payment; or its payer is taking it back, and nothing says
             that the money left.
+        MoreThanCame: Its payer took back so much that less is left.
         StaleState: It is noted as paid already, or a provider pays it.
     """
     if not 0 < len(reference.strip()) <= LONGEST_NUMBER:
@@ -185,11 +185,13 @@ def mark_refund_paid(
             _("Paying a refund needs the bank's number of your payment."), _("Nothing was noted.")
         )
     with writing():
-        if not from_account and refund.payment.disputes.filter(state=Dispute.State.OPEN).exists():
+        waits = Refund.objects.filter(~bounds.may_go_by_itself(), pk=refund.pk)
+        if not from_account and waits.exists():
             raise NotRefundable(
-                _("The payer is taking this payment back, so it may go back by that."),
+                _("The payer is taking money of this order back, so it may go back by that."),
                 _("Decide that first; nothing was noted."),
             )
+        bounds.check(refund)
         change_once(
             Refund.objects.filter(queries.BY_HAND, pk=refund.pk).update(
                 state=Refund.State.PAID, paid_at=now, paid_reference=reference.strip()
@@ -203,7 +205,7 @@ def mark_refund_paid(
                 TransferLine("liabilities:refunds", from_account or _came_to(refund), money)
             ],
             description=f"Refund {refund.code} of payment {refund.payment.code}",
-            sequence=paid_before(refund),
+            sequence=bounds.paid_before(refund),
             now=now,
         )
         audit.record(
@@ -221,11 +223,6 @@ def _came_to(refund: Refund) -> str:
     return "assets:bank"
 
 
-def paid_before(refund: Refund) -> int:
-    """Return how often a refund was paid before, and came back."""
-    return ledger.posted(source_codes=[refund.code], kind="refund-paid")[refund.code].count
-
-
 def queue_ended(*, order: Order, now: datetime, actor: Actor) -> Refund | None:
     """Queue what is owed for an order that was ended early and is not queued yet, if anything.
 
@@ -233,7 +230,7 @@ def queue_ended(*, order: Order, now: datetime, actor: Actor) -> Refund | None:
     """
     with writing():
         payment = Payment.objects.get(order=order, outcome="settled")
-        minor = queries.ended_not_queued_minor(order)
+        minor = min(queries.ended_not_queued_minor(order), bounds.left_of(payment))
         if minor <= 0:
             return None
         refund = Refund.objects.create(

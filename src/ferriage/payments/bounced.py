@@ -12,6 +12,7 @@ from ferriage.core.db import writing
 from ferriage.core.money import Money
 from ferriage.ledger import queries as ledger
 from ferriage.ledger.actions import TransferLine, post
+from ferriage.payments import bounds
 from ferriage.payments.capture import change_once
 from ferriage.payments.models import Refund
 
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 def bounce_refund(*, refund: Refund, into: str, now: datetime, actor: Actor) -> Refund:
     """Queue a paid refund again whose money came back into an account of the books.
 
+    If its payer took money back meanwhile, what is left of it.
+
     Raises:
-        StaleState: It is not paid.
+        StaleState: It is not paid, or a dispute paid it.
     """
     with writing():
         change_once(
-            Refund.objects.filter(pk=refund.pk, state=Refund.State.PAID).update(
+            Refund.objects.filter(pk=refund.pk, state=Refund.State.PAID, dispute=None).update(
                 state=Refund.State.QUEUED, paid_at=None, paid_reference=""
             )
         )
@@ -46,5 +49,7 @@ def bounce_refund(*, refund: Refund, into: str, now: datetime, actor: Actor) -> 
         audit.record(
             now=now, actor=actor, action="refund.returned", subject=refund.code, amount=str(money)
         )
+        refund.refresh_from_db()
+        bounds.cut_down(refund=refund, now=now, actor=actor)
     refund.refresh_from_db()
     return refund

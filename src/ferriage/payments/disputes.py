@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import actions as orders
-from ferriage.payments import actions, disputed, gifts, suspense
-from ferriage.payments.capture import change_once
+from ferriage.payments import actions, bounds, disputed, gifts, suspense
 from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.payments.providers.voucher import returned as resellers
 
@@ -33,15 +31,20 @@ def take(
     """Note what a provider says of a dispute, in the caller's transaction.
 
     Events may come out of order: one that tells the end opens it too, and what is closed stays.
+    What is told in another currency than the payment's is taken as all of it, and staff see what
+    was told: nobody knows here how much of the payment it is.
     """
-    money = said.money or Money(payment.received_minor or payment.amount_minor, payment.currency)
+    whole = Money(payment.received_minor or payment.amount_minor, payment.currency)
+    money, reason = said.money or whole, said.reason
+    if money.currency != whole.currency:
+        money, reason = whole, f"{money} {said.reason}".strip()
     with writing():
         dispute, _new = disputed.opened(
             payment=payment,
             account=account,
             reference=said.dispute,
             money=money,
-            reason=said.reason,
+            reason=reason,
             now=now,
             actor=actor,
         )
@@ -55,18 +58,19 @@ def take(
 def lose(*, dispute: Dispute, now: datetime, actor: Actor) -> bool:
     """Let the money be gone, unless the dispute is over; tells whether this was the first word."""
     with writing():
+        payment = Payment.objects.select_related("order").get(pk=dispute.payment_id)
+        if payment.outcome == "settled" and payment.order is not None:
+            # What is owed goes by the dispute, so it is queued while the money counts as here.
+            actions.queue_ended(order=payment.order, now=now, actor=actor)
         if not disputed.close(dispute=dispute, state=State.LOST, now=now, actor=actor):
             return False
-        _lose(dispute, now, actor)
+        _lose(dispute, payment, now, actor)
         orders.let_go(source_code=dispute.code, now=now)
     return True
 
 
-def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
+def _lose(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> None:
     """Let the money go back: out of the order that it settled, or from where it waits."""
-    payment = Payment.objects.select_related("order").get(pk=dispute.payment_id)
-    if payment.outcome == "settled" and payment.order is not None:
-        actions.queue_ended(order=payment.order, now=now, actor=actor)
     left = dispute.amount_minor - _refunded_by(dispute, payment, now, actor)
     if left <= 0:
         return
@@ -74,11 +78,12 @@ def _lose(dispute: Dispute, now: datetime, actor: Actor) -> None:
     refunded = dispute.amount_minor - left
     gifts.end_codes(dispute=dispute, refunded=refunded, now=now, actor=actor)
     if payment.outcome == "settled" and payment.order is not None:
-        gifts.end_code(order=payment.order, now=now)
+        if not gifts.end_code(order=payment.order, now=now):
+            gifts.owe_less(order=payment.order, minor=left)
         orders.charge_back(
             order=payment.order,
             money=money,
-            whole=dispute.amount_minor >= payment.order.due_minor,
+            whole=bounds.left_of(payment) <= 0,
             asset=dispute.asset,
             source_code=dispute.code,
             now=now,
@@ -96,65 +101,15 @@ def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor
     Of one that is more than that, a part: the rest goes on waiting.
     """
     paid = 0
-    for waiting in Refund.objects.filter(
-        payment=payment, state__in=[Refund.State.QUEUED, Refund.State.BY_HAND]
-    ).order_by("pk"):
+    waiting = Refund.objects.filter(payment=payment, state__in=bounds.WAITS)
+    for refund in waiting.order_by("pk"):
         left = dispute.amount_minor - paid
         if left <= 0:
             break
-        refund = waiting
-        if waiting.amount_minor > left:
-            refund = _part(waiting, left, now, actor)
-        paid += refund.amount_minor
-        Refund.objects.filter(pk=refund.pk).update(
-            state=Refund.State.PAID, paid_at=now, paid_reference=dispute.code, ask_at=None
+        paid += bounds.pay_by_dispute(
+            refund=refund, dispute=dispute, most=left, asset=dispute.asset, now=now, actor=actor
         )
-        money = Money(refund.amount_minor, refund.currency)
-        post(
-            source_code=refund.code,
-            kind="refund-paid",
-            transfers=[TransferLine("liabilities:refunds", dispute.asset, money)],
-            description=f"Refund {refund.code}, taken by dispute {dispute.code}",
-            sequence=actions.paid_before(refund),
-            now=now,
-        )
-        audit.record(now=now, actor=actor, action="refund.disputed", subject=refund.code)
     return paid
-
-
-def _part(whole: Refund, minor: int, now: datetime, actor: Actor) -> Refund:
-    """Let two refunds stand in the place of one that waits; returns that of the part.
-
-    What is owed never changes, so there is no way to lower it.
-    """
-    state = whole.state
-    change_once(
-        Refund.objects.filter(pk=whole.pk, state=state).update(
-            state=Refund.State.REPLACED, ask_at=None
-        )
-    )
-    part, rest = (
-        Refund.objects.create(
-            kind=whole.kind,
-            payment=whole.payment,
-            amount_minor=amount,
-            currency=whole.currency,
-            reason=whole.reason,
-            state=state,
-            created_at=whole.created_at,
-            note=whole.note,
-        )
-        for amount in (minor, whole.amount_minor - minor)
-    )
-    audit.record(
-        now=now,
-        actor=actor,
-        action="refund.parted",
-        subject=whole.code,
-        part=part.code,
-        rest=rest.code,
-    )
-    return part
 
 
 def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datetime) -> None:

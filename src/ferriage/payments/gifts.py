@@ -17,6 +17,7 @@ from ferriage.core import audit, codes
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret
+from ferriage.orders import actions as orders
 from ferriage.orders import claims
 from ferriage.orders.models import Order
 from ferriage.payments.models import Dispute, Gift, Voucher, VoucherBatch
@@ -66,7 +67,7 @@ def is_disputed(order: Order) -> bool:
     Also a payment that brought to a balance what the gift was paid with from there.
     """
     held = [Dispute.State.OPEN, Dispute.State.LOST]
-    own = Dispute.objects.filter(payment__order=order, state__in=held)
+    own = Dispute.objects.filter(payment__order=order, payment__outcome="settled", state__in=held)
     return own.exists() or claims.holds_gift(order)
 
 
@@ -88,7 +89,8 @@ def end_code(*, order: Order, now: datetime) -> bool:
 def end_codes(*, dispute: Dispute, refunded: int, now: datetime, actor: Actor) -> None:
     """Let codes be over that a dispute's money paid from a balance, as it is being lost.
 
-    The newest first, and no more than what is lost: what balances still hold of it is not.
+    The newest first, and no more than what is lost: what balances still hold of it is not. What no
+    code covers that could end is owed to nobody who used one.
 
     Args:
         refunded: How much of it was owed back, and went by the dispute.
@@ -103,10 +105,28 @@ def end_codes(*, dispute: Dispute, refunded: int, now: datetime, actor: Actor) -
             audit.record(
                 now=now, actor=actor, action="gift.ended", subject=order.code, source=dispute.code
             )
+    for order, minor in sold:
+        lost -= owe_less(order=order, minor=min(minor, max(lost, 0)))
+
+
+def owe_less(*, order: Order, minor: int) -> int:
+    """Owe so much less of the term that somebody used a gift's code for; returns how much.
+
+    The term is theirs and goes on, but nothing goes back of it that its payer took back.
+    """
+    gift = _gift_of(order) if minor > 0 else None
+    payment = gift.voucher.payment if gift else None
+    if payment is None or payment.order is None:
+        return 0
+    return orders.note_lost(order=payment.order, minor=minor)
 
 
 def _gift_of(order: Order) -> Gift | None:
-    return Gift.objects.select_related("voucher__batch").filter(order=order).first()
+    return (
+        Gift.objects.select_related("voucher__batch", "voucher__payment__order")
+        .filter(order=order)
+        .first()
+    )
 
 
 def _is_over(gift: Gift, now: datetime) -> bool:

@@ -211,8 +211,9 @@ class Refund(models.Model):
 
     Where a provider over the net pays it back it is `sent` before the provider is asked, and
     `by_hand` when the provider says that it cannot; `note` is its word for why. `claim_url` is
-    where the customer says how to get it, where the provider leaves that to them. One is `replaced`
-    by two that sum to it where a dispute pays a part of it; `objects` leaves it out.
+    where the customer says how to get it, where the provider leaves that to them. A lost `dispute`
+    pays it where it waits. One is `replaced` by two that sum to it where a dispute pays a part of
+    it; `objects` leaves it out.
     """
 
     class State(models.TextChoices):
@@ -231,6 +232,9 @@ class Refund(models.Model):
     code = CodeField("ref")
     kind = models.CharField(max_length=12, choices=Kind)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
+    dispute = models.ForeignKey(
+        "payments.Dispute", on_delete=models.PROTECT, null=True, related_name="+"
+    )
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=200)

@@ -13,7 +13,7 @@ from ferriage.ledger.queries import Finding
 from ferriage.orders import checks, papercheck
 from ferriage.orders import queries as orders
 from ferriage.orders.models import Order
-from ferriage.payments import gifts, suspense
+from ferriage.payments import bounds, gifts, suspense
 from ferriage.payments.models import (
     Difference,
     Dispute,
@@ -90,9 +90,7 @@ def worklist(now: datetime) -> Worklist:
         ),
         refunds=list(
             # What is disputed goes back by the dispute, or afterwards.
-            refunds.filter(BY_HAND)
-            .exclude(payment__disputes__state=Dispute.State.OPEN)
-            .order_by("created_at")
+            refunds.filter(BY_HAND, bounds.may_go_by_itself()).order_by("created_at")
         ),
         sent=list(refunds.exclude(BY_HAND).exclude(state=Refund.State.PAID).order_by("created_at")),
         unhandled=list(InboxEvent.objects.filter(handled_at=None).order_by("received_at")),
@@ -198,10 +196,8 @@ def _unpaid() -> Iterator[Finding]:
 
 
 def _overpaid() -> Iterator[Finding]:
-    counts = ~Q(refunds__state=Refund.State.REPLACED)
-    sums = Payment.objects.annotate(back=Sum("refunds__amount_minor", filter=counts))
-    for payment in sums.filter(back__gt=F("received_minor")):
-        yield Finding(payment.code, "more was refunded than came")
+    for payment in bounds.overdrawn():
+        yield Finding(payment.code, "more is refunded than came")
 
 
 def _differences() -> Iterator[Finding]:

@@ -187,9 +187,14 @@ def _opened(payment: Payment, money: Money, reference: str, now: datetime, actor
 
 
 def _stands_for(payment: Payment) -> Payment:
-    """Return the payment whose money came again by this one; any other stands for itself."""
-    won = Dispute.objects.filter(came_again=payment).select_related("payment__order").first()
-    return won.payment if won else payment
+    """Return the payment whose money came again by this one; any other stands for itself.
+
+    That one may have brought what was taken before it, and so on.
+    """
+    won = Dispute.objects.select_related("payment__order")
+    while again := won.filter(came_again=payment).first():
+        payment = again.payment
+    return payment
 
 
 def _left(payment: Payment) -> int:

@@ -18,8 +18,9 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
+from ferriage.payments import bounds
 from ferriage.payments.capture import change_once
-from ferriage.payments.models import Dispute, Refund
+from ferriage.payments.models import Refund
 from ferriage.payments.providers import registry
 from ferriage.payments.providers.contract import ProviderDown
 from ferriage.payments.schedule import next_ask
@@ -58,6 +59,7 @@ def send(*, refund: Refund, now: datetime, actor: Actor) -> Refund:
     """Ask the provider to pay a refund, or what became of it; not to be called in a transaction.
 
     Raises:
+        MoreThanCame: Its payer took back so much that less is left.
         StaleState: Another worker asks now, or it ended.
         ProviderDown: Nobody answers; it is asked again when it is due.
     """
@@ -66,6 +68,8 @@ def send(*, refund: Refund, now: datetime, actor: Actor) -> Refund:
         change_once(
             asked.update(state=State.SENT, asked=F("asked") + 1, ask_at=next_ask(refund.asked, now))
         )
+        if refund.state == State.QUEUED:
+            bounds.check(refund)
         refund = Refund.objects.select_related("payment__account").get(pk=refund.pk)
     result = registry.of_payment(refund.payment).refund(refund)
     return note(refund=refund, result=result, now=now, actor=actor)
@@ -81,6 +85,8 @@ def note(*, refund: Refund, result: RefundResult, now: datetime, actor: Actor) -
             state=State.BY_HAND, note=result.reason[:200], ask_at=None
         ):
             audit.record(now=now, actor=actor, action="refund.by-hand", subject=refund.code)
+            refund.refresh_from_db()
+            bounds.cut_down(refund=refund, now=now, actor=actor)
         elif result.state == "pending" and result.claim_url:
             sent.update(claim_url=result.claim_url)
     refund.refresh_from_db()
@@ -92,7 +98,7 @@ def _due(now: datetime) -> list[Refund]:
 
     A payment that is disputed goes back by the dispute or not at all, so its refund waits.
     """
-    due = Q(state=State.QUEUED) & ~Q(payment__disputes__state=Dispute.State.OPEN)
+    due = Q(state=State.QUEUED) & bounds.may_go_by_itself()
     due |= Q(state=State.SENT)
     rows = Refund.objects.filter(due, payment__account__isnull=False)
     ready = rows.exclude(ask_at__gt=now).select_related("payment__account")

@@ -13,6 +13,7 @@ from ferriage.core.money import Money
 from ferriage.orders import balance
 from ferriage.orders.lots import returnable
 from ferriage.orders.models import Order
+from ferriage.payments import bounds
 from ferriage.payments.models import Payment, Refund
 
 if TYPE_CHECKING:
@@ -35,14 +36,15 @@ def return_topup(*, order: Order, now: datetime, actor: Actor) -> Refund:
     """
     with writing():
         order = Order.objects.select_related("account").get(pk=order.pk)
-        minor = returnable(order)
-        if minor <= 0 or order.account is None:
+        payment = Payment.objects.filter(order=order, outcome="settled").first()
+        # What its payer took back is not owed again, though other money lies on the balance.
+        minor = min(returnable(order), bounds.left_of(payment)) if payment else 0
+        if minor <= 0 or payment is None or order.account is None:
             raise NothingToReturn(
                 _("Nothing is left of this top-up."),
                 _("Cancel the orders that are to be paid from your balance first, if there are."),
             )
         money = Money(minor, order.currency)
-        payment = Payment.objects.get(order=order, outcome="settled")
         balance.return_topup(account=order.account, money=money, source_code=order.code, now=now)
         refund = Refund.objects.create(
             payment=payment,

@@ -10,7 +10,13 @@ from ferriage.orders.actions.changes import (
     plan_change,
     switch_due,
 )
-from ferriage.orders.actions.chargeback import charge_back, hold, let_go, take_credited
+from ferriage.orders.actions.chargeback import (
+    charge_back,
+    hold,
+    let_go,
+    note_lost,
+    take_credited,
+)
 from ferriage.orders.actions.coupons import (
     CouponNotUsable,
     CouponWrong,
@@ -71,6 +77,7 @@ __all__ = [
     "make_coupon",
     "move",
     "note_begun",
+    "note_lost",
     "note_shown",
     "pay_from_balance",
     "place",

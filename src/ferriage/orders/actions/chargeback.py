@@ -19,7 +19,7 @@ from ferriage.orders import balance, claims, queries
 from ferriage.orders.actions import packs, papers
 from ferriage.orders.actions.service import cut_these
 from ferriage.orders.balancemodels import CREDITED
-from ferriage.orders.earning import gone_back_of, own_time
+from ferriage.orders.earning import gone_back_of, left_to_owe, own_time
 from ferriage.orders.models import BalanceClaim, BalanceMove, Order
 from ferriage.orders.tax import tax_part
 from ferriage.plans import actions as plans
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from ferriage.core.actors import Actor
     from ferriage.orders.queries import Books
+
+    type _Line = tuple[str, str, int]
 
 UNEARNED: Final = "liabilities:unearned"
 LOSSES: Final = "expenses:disputes"
@@ -50,13 +52,14 @@ def charge_back(
     What is not earned goes first, then what was: so the books show income lower, and so do the
     shares that are counted from it. What was paid from the balance stays earned, and what was
     refunded before the payer took it back a second time is a loss. A part of the price that is
-    taken back is a loss too, and the term goes on. A place and what is unused of a pack end; what
+    taken back is a loss too, and the term goes on; it is not owed any more, and where the term ends
+    early it is no loss as far as that is unused. A place and what is unused of a pack end; what
     other money added to a term that ends is owed back. A top-up gives up what is left on the
     balance. A gift's code stays good for whoever was given it, and what was paid for it is a loss.
 
     Args:
         money: What is taken now; less than was disputed where refunds that waited went by it.
-        whole: Whether as much was disputed as the order's payment brought.
+        whole: Whether nothing is left of what the order's payment brought.
         asset: The account of the books that the money leaves.
         source_code: The dispute.
 
@@ -83,6 +86,17 @@ def charge_back(
         )
         if order.subscription is not None:
             devices.refresh(subscription=order.subscription, now=now, actor=actor)
+
+
+def note_lost(*, order: Order, minor: int) -> int:
+    """Owe so much less of an order that goes on, in the caller's transaction; returns how much.
+
+    For what was paid with money that its payer took back on the way: the loss is booked there.
+    """
+    order = Order.objects.get(pk=order.pk)
+    more = min(minor, left_to_owe(order, order.refundable_minor))
+    Order.objects.filter(pk=order.pk).update(lost_minor=order.lost_minor + more)
+    return more
 
 
 def hold(
@@ -168,25 +182,38 @@ def _take_from_order(
     *,
     whole: bool,
 ) -> None:
-    """Take back what the order is still worth, and let it end; the rest is a loss."""
+    """Take back what the order is still worth, and let it end; the rest is a loss.
+
+    With the last part the order is worth what was taken as a loss before, too.
+    """
     books = queries.books_of([order])[order.code]
-    taken = 0
-    if order.state == Order.State.FULFILLED and whole:
-        taken = min(money.amount_minor, order.amount_minor - _gone(books))
-        _end(order, source_code, now, actor)
     gone_before = gone_back_of(order)
-    order.charged_back_minor += min(taken, order.refundable_minor - gone_before)
-    Order.objects.filter(pk=order.pk).update(charged_back_minor=order.charged_back_minor)
-    postings = [
-        *papers.on_cut(order, gone_before, gone_back_of(order), now=now),
-        *_postings(order, books, money, taken, asset),
-    ]
+    taken = lost_before = 0
+    if order.state == Order.State.FULFILLED and whole:
+        worth = order.amount_minor - _gone(books)
+        taken = min(money.amount_minor, worth)
+        lost_before = min(order.lost_minor, worth - taken)
+        _end(order, source_code, now, actor)
+        order.lost_minor = 0
+    out = taken + lost_before
+    order.charged_back_minor += min(out, order.refundable_minor - gone_before)
     # A change of plan may have put some of it on a balance.
     most = Money(money.amount_minor - taken, money.currency)
-    taken += balance.take_held(
+    held = balance.take_held(
         source_code=source_code, came_by=order.code, most=most, against=asset, now=now
     )
-    post_all([*postings, *_loss(source_code, asset, money, money.amount_minor - taken)], now=now)
+    lost = most.amount_minor - held
+    order.lost_minor += min(lost, order.refundable_minor - gone_back_of(order) - order.lost_minor)
+    Order.objects.filter(pk=order.pk).update(
+        charged_back_minor=order.charged_back_minor, lost_minor=order.lost_minor
+    )
+    lines = [(UNEARNED, asset, taken), (UNEARNED, LOSSES, lost_before)]
+    postings = [
+        *papers.on_cut(order, gone_before, gone_back_of(order), now=now),
+        *_postings(order, books, money.currency, lines),
+        *_loss(source_code, asset, money, lost),
+    ]
+    post_all(postings, now=now)
 
 
 def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
@@ -222,20 +249,20 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
     cut_these(order.subscription, added, now, as_value=False, now=now, actor=actor)
 
 
-def _postings(
-    order: Order, books: Books, money: Money, taken: int, asset: str
-) -> Iterator[Posting]:
-    """Yield what the books must say of an order that gives up `taken`, earned or not."""
+def _postings(order: Order, books: Books, currency: str, lines: list[_Line]) -> Iterator[Posting]:
+    """Yield what the books must say of an order that gives up some lines, earned or not."""
+    taken = sum(minor for _debit, _credit, minor in lines)
+    if not taken:
+        return
     tax_kept = tax_part(order.refundable_minor - gone_back_of(order), order.tax_rate)
     kept = order.amount_minor - _gone(books) - taken - tax_kept
-    if taken and books.earned_minor > kept:
+    if books.earned_minor > kept:
         line = (_income(order), UNEARNED, books.earned_minor - kept)
-        yield _posting(order.code, "earned-back", line, money, books.times_taken_back)
-    elif taken and books.earned_minor < kept:
+        yield _posting(order.code, "earned-back", [line], currency, books.times_taken_back)
+    elif books.earned_minor < kept:
         line = (UNEARNED, _income(order), kept - books.earned_minor)
-        yield _posting(order.code, "earned", line, money, books.times_earned)
-    if taken:
-        yield _posting(order.code, "ended", (UNEARNED, asset, taken), money, books.times_ended)
+        yield _posting(order.code, "earned", [line], currency, books.times_earned)
+    yield _posting(order.code, "ended", lines, currency, books.times_ended)
 
 
 def _gone(books: Books) -> int:
@@ -246,15 +273,16 @@ def _gone(books: Books) -> int:
 def _loss(source_code: str, asset: str, money: Money, minor: int) -> list[Posting]:
     if not minor:
         return []
-    return [_posting(source_code, "dispute-loss", (LOSSES, asset, minor), money, 0)]
+    return [_posting(source_code, "dispute-loss", [(LOSSES, asset, minor)], money.currency, 0)]
 
 
-def _posting(
-    source: str, kind: str, line: tuple[str, str, int], money: Money, sequence: int
-) -> Posting:
-    debit, credit, minor = line
-    transfer = TransferLine(debit, credit, Money(minor, money.currency))
-    return Posting(source, kind, (transfer,), f"{source}: taken back by its payer", sequence)
+def _posting(source: str, kind: str, lines: list[_Line], currency: str, sequence: int) -> Posting:
+    transfers = tuple(
+        TransferLine(debit, credit, Money(minor, currency))
+        for debit, credit, minor in lines
+        if minor
+    )
+    return Posting(source, kind, transfers, f"{source}: taken back by its payer", sequence)
 
 
 def _income(order: Order) -> str:

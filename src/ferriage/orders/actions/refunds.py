@@ -154,10 +154,15 @@ def _end(
         actor=actor,
     )
     pks = [part.order.pk for part in found.parts]
-    booked = {order.pk: gone_back_of(order) for order in Order.objects.filter(pk__in=pks)}
+    booked = {order.pk: _decided(order) for order in Order.objects.filter(pk__in=pks)}
     for part in found.parts:
-        if booked[part.order.pk] != gone_back_of(part.order) + part.owed_minor:
+        if booked[part.order.pk] != _decided(part.order) + part.owed_minor:
             raise quote_changed()
+
+
+def _decided(order: Order) -> int:
+    """Return what of an order is not to be owed any more; what was a loss may go out of it."""
+    return gone_back_of(order) + order.lost_minor
 
 
 def quote_changed() -> QuoteChanged:

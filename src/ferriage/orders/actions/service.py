@@ -18,7 +18,13 @@ from ferriage.ledger.months import months_over
 from ferriage.ledger.queries import closed_until
 from ferriage.orders import balance, queries, usedpart
 from ferriage.orders.actions import freezing, packs, papers
-from ferriage.orders.earning import by_payment_of, gone_back_of, own_time, unused_of
+from ferriage.orders.earning import (
+    by_payment_of,
+    gone_back_of,
+    left_to_owe,
+    own_time,
+    unused_of,
+)
 from ferriage.orders.models import Order
 from ferriage.orders.tax import net_earned_of
 from ferriage.plans import actions as plans
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 PAGE: Final = 500
 _UNEARNED: Final = "liabilities:unearned"
 _UNALLOCATED: Final = "liabilities:unallocated"
+_LOSSES: Final = "expenses:disputes"
 
 
 def recognise(*, now: datetime) -> int:
@@ -183,7 +190,8 @@ def _cut(
 ) -> list[Posting]:
     """Let an order end at an instant; return what the books must say of it.
 
-    What the order's own payment did not bring goes to the balance at once.
+    What the order's own payment did not bring goes to the balance at once. What its payer took back
+    before was a loss while the order went on: what is unused of that was never the customer's.
 
     Args:
         until: How far it counts, in its own time.
@@ -194,7 +202,8 @@ def _cut(
     order.cut_at = max(until, order.period_starts_at)
     earned = net_earned_of(order, at)
     unused, given = unused_of(order, at)
-    left = max(unused - gone_before, 0)
+    left = left_to_owe(order, unused)
+    never_owed = max(unused - gone_before, 0) - left
     back = 0 if as_value else by_payment_of(order, unused, left)
     as_returned = 0 if as_value else left - back
     balance.give_back_unused(
@@ -202,11 +211,15 @@ def _cut(
     )
     order.refund_due_minor += back
     order.moved_minor += left - back
+    order.charged_back_minor += never_owed
+    order.lost_minor -= never_owed
     changed = Order.objects.filter(pk=order.pk, cut_at=cut_before).update(
         cut_at=order.cut_at,
         counts_to_at=order.counts_to_at,
         refund_due_minor=order.refund_due_minor,
         moved_minor=order.moved_minor,
+        charged_back_minor=order.charged_back_minor,
+        lost_minor=order.lost_minor,
     )
     if changed != 1:
         raise StaleState(_("This order was changed just now."), _("Look again."))
@@ -224,11 +237,12 @@ def _cut(
             [
                 (_UNEARNED, "liabilities:refunds", back),
                 (_UNEARNED, _UNALLOCATED, left - back - as_returned),
+                (_UNEARNED, _LOSSES, never_owed),
                 (_UNEARNED, "expenses:promotions", given - given_before),
             ],
             sequence=books.times_ended,
         ),
-        *papers.on_cut(order, gone_before, gone_before + left, now=now),
+        *papers.on_cut(order, gone_before, gone_back_of(order), now=now),
     ]
 
 

@@ -149,9 +149,14 @@ def waiting(orders: Sequence[Order]) -> tuple[Payment, ...]:
 
 
 def disputed(orders: Sequence[Order]) -> tuple[Dispute, ...]:
-    """Return the open disputes about payments of orders, oldest first."""
+    """Return the open disputes about what orders were paid with, oldest first.
+
+    What an order did not take is nothing that is held.
+    """
     still = Dispute.objects.filter(payment__order__in=orders, state=Dispute.State.OPEN)
-    return tuple(still.select_related("payment__order").order_by("pk"))
+    return tuple(
+        still.exclude(payment__outcome="refund").select_related("payment__order").order_by("pk")
+    )
 
 
 def lost(order: Order) -> tuple[Dispute, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
-from django.db.models import Q
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -14,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from ferriage.core.money import Money
 from ferriage.payments import disputes, recalls, suspense
 from ferriage.payments.models import Dispute, Payment
+from ferriage.payments.providers.bank import returns
 from ferriage.payments.providers.bank.actions import PROVIDER
 from ferriage.web.backoffice.pages import form_page, said
 from ferriage.web.backoffice.words import OTHER_ACCOUNTS
@@ -36,16 +36,21 @@ class PaymentField(forms.CharField):
         """Return the payment, or nothing where nothing was typed.
 
         Raises:
-            ValidationError: No such payment came.
+            ValidationError: No such payment came, or several did by one reference.
         """
         named = super().clean(value).strip()
         if not named:
             return None
         came = Payment.objects.filter(provider=PROVIDER, state=Payment.State.CAPTURED)
-        found = came.filter(Q(code=named) | Q(reference=named.upper())).first()
-        if found is None:
+        found = list(came.filter(code=named) or returns.came_by([named.upper()]).order_by("pk"))
+        if not found:
             raise forms.ValidationError(_("No payment that came has this code or reference."))
-        return found
+        if len(found) > 1:
+            raise forms.ValidationError(
+                _("Several payments came by this reference: %(payments)s. Name one by its code.")
+                % {"payments": "; ".join(map(_told, found))}
+            )
+        return found[0]
 
 
 class WaitingField(_PaymentChoice):
@@ -53,8 +58,7 @@ class WaitingField(_PaymentChoice):
 
     def label_from_instance(self, obj: Payment) -> str:
         """Return what the choice says."""
-        money = Money(obj.received_minor or 0, obj.currency)
-        return f"{obj.code} · {money} · {obj.captured_at:%Y-%m-%d}"
+        return _told(obj)
 
 
 class WonForm(forms.Form):
@@ -171,6 +175,12 @@ def other(request: StaffRequest, code: str) -> HttpResponse:
 
 def _open(code: str) -> Dispute:
     return get_object_or_404(Dispute, code=code, account=None)
+
+
+def _told(payment: Payment) -> str:
+    """Return a payment's code, its money, and the day on which it was booked."""
+    money = Money(payment.received_minor or 0, payment.currency)
+    return f"{payment.code} · {money} · {payment.captured_at:%Y-%m-%d}"
 
 
 def _money(dispute: Dispute) -> Money:
