@@ -167,3 +167,15 @@ def test_new_token_of_a_gateway_that_waits_ends_the_older_one_alone(
 
     assert (made.token in page, "takes its place" in page) == (False, False)
     assert EnrolToken.objects.filter(used_at=None, expires_at__gt=clock.now()).count() == 1
+
+
+@pytest.mark.parametrize(("addresses", "told"), [((), True), (("192.0.2.7",), False)])
+def test_shop_that_other_hosts_do_not_find_says_what_to_set(
+    olga: Client, settings: SettingsWrapper, addresses: tuple[str, ...], *, told: bool
+) -> None:
+    config = settings.FERRIAGE
+    settings.FERRIAGE = replace(config, site=replace(config.site, shop_addresses=addresses))
+
+    page = olga.post(reverse("staff-gateway-new"), TYPED).content.decode()
+
+    assert ("only once site.shop_addresses" in page) is told

@@ -57,6 +57,14 @@ def test_gateway_that_does_not_report_is_called_silent_as_on_its_page(
     assert _state(gateway, now) == state
 
 
+def test_gateway_in_a_place_that_is_none_is_refused(shop: Path) -> None:
+    done = ferriage(shop, "gateway", "add", "four", "--place", "xx")
+
+    said = "ferriage: XX is a code that no country has. Nothing was recorded.\n"
+    assert (done.returncode, done.stderr) == (1, said)
+    assert "There is no gateway" in ferriage(shop, "gateway", "list").stdout
+
+
 def test_gateway_that_is_not_there_is_named(shop: Path) -> None:
     done = ferriage(shop, "gateway", "show", "two")
 

@@ -274,3 +274,17 @@ def test_own_device_is_refused_where_its_file_cannot_be_written(
 
     assert (done.returncode, said in done.stderr) == (1, True)
     assert (shop / "kept.conf").read_text() == "another device's key"
+
+
+def test_check_says_before_there_is_a_gateway_elsewhere_what_it_will_need(shop: Path) -> None:
+    elsewhere = {
+        "FERRIAGE_SITE_URL": "http://198.51.100.1:8000",
+        "FERRIAGE_HUB_URL": "http://198.51.100.1:8001",
+    }
+
+    done = ferriage(shop, "check", **elsewhere)
+
+    assert "up here, and from a gateway on another host not at all" in done.stdout
+    assert "set site.shop_addresses" in done.stdout
+    alone = ferriage(shop, "check").stdout
+    assert "✓ held customers reach the shop at 10.64.0.1, port 8000, once a tunnel" in alone

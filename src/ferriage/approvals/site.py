@@ -75,6 +75,15 @@ def packs_on_file() -> Packs:
     return _load(added, allow_user_assigned=not is_public(config))
 
 
+def is_nowhere(place: str) -> bool:
+    """Tell whether no country can have this code, and no rule pack of this shop invents it.
+
+    Raises:
+        PackError: One of the packs cannot be used.
+    """
+    return is_user_assigned(place) and place not in packs_on_file().by_place
+
+
 def waiting() -> tuple[Waiting, ...]:
     """Return what waits for an owner's word, by place."""
     _accepted, waits = _sorted(_rows())

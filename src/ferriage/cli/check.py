@@ -220,6 +220,8 @@ def _held_reach(config: Config) -> Finding:
 
 
 def _inner_reach(config: Config) -> Finding:
+    from ferriage.fleet.site import only_here
+
     address, port = config.inner_address, config.shop_port
     elsewhere = _gateways_elsewhere(config)
     if elsewhere:
@@ -229,6 +231,14 @@ def _inner_reach(config: Config) -> Finding:
             "Set site.shop_addresses to the shop's address that this gateway has a route to.",
         )
     if not reach.is_here(address):
+        if not only_here():
+            return Finding(
+                "warning",
+                f"held customers reach the shop at {address}, port {port}, once a tunnel is up "
+                "here, and from a gateway on another host not at all",
+                "Before you add one elsewhere, set site.shop_addresses to the shop's address that "
+                "it has a route to.",
+            )
         what = f"held customers reach the shop at {address}, port {port}, once a tunnel is up here"
         return Finding("good", what)
     refusal = reach.why_silent(address, port)

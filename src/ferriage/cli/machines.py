@@ -28,26 +28,35 @@ _LABEL: Final = "operator"
 
 def add_gateway(parsed: argparse.Namespace) -> int:
     """Record a gateway, let it serve a line, and print how its host enrols."""
-    house.enter()
+    config = house.enter()
+    from ferriage.approvals.site import is_nowhere
     from ferriage.cli.gateways import line_named
     from ferriage.core import clock
     from ferriage.fleet import actions
 
+    place = parsed.place.upper()
+    if is_nowhere(place):
+        raise CommandError(f"{place} is a code that no country has. Nothing was recorded.")
     new = actions.create_gateway(
         name=parsed.name,
-        place=parsed.place.upper(),
+        place=place,
         endpoint_host=parsed.endpoint_host,
         endpoint_port=parsed.endpoint_port,
         line=line_named(parsed.line) if parsed.line else None,
         now=clock.now(),
         actor=Actor("command", "gateway add"),
     )
-    _say_how_to_enrol(new.gateway, new.token)
+    has_block = _say_how_to_enrol(new.gateway, new.token)
     say(f"\nLet UDP {_ports(new.gateway)} reach that host. Each further line that it serves, and")
     say("each further pool of a line, takes the next port by itself: better open those too.")
     if not parsed.endpoint_host:
         say("\nCustomers' files will name the address with which that host reaches the internet.")
         say("If tunnels reach it at another, add --endpoint-host and the name or address.")
+    if has_block and not config.site.shop_addresses:
+        say(
+            "\nIf that host is not the shop's own: customers whose term is over reach the shop from"
+        )
+        say("there only once site.shop_addresses says the shop's address that it has a route to.")
     if not parsed.line:
         _say_that_it_serves_nothing(new.gateway)
     return Exit.DONE

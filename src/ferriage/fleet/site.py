@@ -33,6 +33,11 @@ def shop() -> wire.Shop:
     )
 
 
+def reached_beside_only() -> bool:
+    """Tell whether held customers find the shop only from a gateway on the shop's own host."""
+    return not _config().site.shop_addresses
+
+
 def site_url() -> str:
     """Return where agents reach the site."""
     return _config().site.url.rstrip("/")

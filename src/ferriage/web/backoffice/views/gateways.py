@@ -21,6 +21,7 @@ from ferriage.fleet.bundle import NoBundle, OnlyHere, block
 from ferriage.fleet.lookout import healths, is_silent
 from ferriage.fleet.models import Gateway, Line, PoolGateway
 from ferriage.fleet.queries import lines_to_serve, ports_of
+from ferriage.fleet.site import reached_beside_only
 from ferriage.web.backoffice import forgotten
 from ferriage.web.backoffice import newcomer as words
 from ferriage.web.backoffice.fields import PlaceField, row
@@ -342,6 +343,7 @@ def _token_page(request: StaffRequest, found: Gateway, token: str) -> HttpRespon
         "only_here": only_here,
         "concerned": concerned(gateway=found),
         "ports": ports_of(found),
+        "strands": bool(pasted) and reached_beside_only(),
         "serves": found.memberships.exclude(pool__line__state=Line.State.CLOSED).exists(),
     }
     return render(request, "backoffice/token.html", context)
