@@ -277,14 +277,15 @@ def test_own_device_is_refused_where_its_file_cannot_be_written(
 
 
 def test_check_says_before_there_is_a_gateway_elsewhere_what_it_will_need(shop: Path) -> None:
-    elsewhere = {
-        "FERRIAGE_SITE_URL": "http://198.51.100.1:8000",
-        "FERRIAGE_HUB_URL": "http://198.51.100.1:8001",
-    }
+    def check(host: str) -> str:
+        urls = {"SITE": f"http://{host}:8000", "HUB": f"http://{host}:8001"}
+        return ferriage(
+            shop, "check", **{f"FERRIAGE_{name}_URL": url for name, url in urls.items()}
+        ).stdout
 
-    done = ferriage(shop, "check", **elsewhere)
+    told = check("198.51.100.1")
 
-    assert "up here, and from a gateway on another host not at all" in done.stdout
-    assert "set site.shop_addresses" in done.stdout
-    alone = ferriage(shop, "check").stdout
+    assert "up here, and from a gateway on another host not at all" in told
+    assert "set site.shop_addresses" in told
+    alone = check("localhost")
     assert "✓ held customers reach the shop at 10.64.0.1, port 8000, once a tunnel" in alone
