@@ -93,5 +93,5 @@ def test_list_costs_the_same_however_long(
     _set_aside(shop, agent, count, now)
     olga.get(reverse(LIST))
 
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(10):
         olga.get(reverse(LIST))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-ONLY_ON_THE_HOST = {"reach-site", "reach-hub", "enrol-anew", "closed", "draining"}
+ONLY_ON_THE_HOST = {"reach-site", "reach-hub", "enrol-anew", "closed", "draining", "start-agent"}
 """What the doctor says when the site cannot be told."""
 
 

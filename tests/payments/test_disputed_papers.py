@@ -148,7 +148,10 @@ def term_that_a_change_used(shop: Shop) -> list[int]:
 
 
 def pack_and_term_after_a_change(shop: Shop) -> list[int]:
-    """What is left of the pack went to the balance (0061), and is taken from there."""
+    """What is left of the pack went to the balance (0061), and is taken from there.
+
+    The term's data is used, so that nothing of it goes on (0063).
+    """
     packs = sell_packs(shop.till)
     dearer = open_dearer(shop.till)
     term = shop.till.sell()
@@ -157,7 +160,7 @@ def pack_and_term_after_a_change(shop: Shop) -> list[int]:
     orders.count_use(now=shop.now)
     dearer.pay(dearer.change(held_by(term), 12))
     say(shop, payment, "lost", 400)
-    return [1000, 300, 100]
+    return [300, 100]
 
 
 def place_that_is_lost(shop: Shop) -> list[int]:
