@@ -102,7 +102,7 @@ def test_statement_goes_from_upload_to_settled_order(
         expect(page.get_by_text("pays its order")).to_be_visible()
         fits.append(_no_wider_than_the_screen(page))
         page.get_by_role("button", name="Post these lines").click()
-        expect(page.get_by_text("The statement is posted.")).to_be_visible()
+        expect(page.get_by_text("The statement is posted:")).to_be_visible()
         page.goto(site + reverse("staff-statements"))
         fits.append(_no_wider_than_the_screen(page))
         page.get_by_role("link", name="Say what it was").click()
