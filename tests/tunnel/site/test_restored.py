@@ -6,6 +6,7 @@ import contextlib
 import re
 import shutil
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -76,7 +77,15 @@ def enrolled(world: World, pool: Pool) -> None:
 
 
 def put(pool: Pool, *devices: wire.Device) -> None:
-    feed.append(pool=pool, items=[feed.FeedPut(device) for device in devices], now=clock.now())
+    items = [feed.FeedPut(at_site(device)) for device in devices]
+    feed.append(pool=pool, items=items, now=clock.now())
+
+
+def at_site(device: wire.Device) -> wire.Device:
+    """Return a record of the stand-in's with the addresses that its slot has at the real site."""
+    state = SiteState.objects.get()
+    ip4, ip6 = (str(ip_network(text)[device.slot]) for text in (state.inner4, state.inner6))
+    return msgspec.structs.replace(device, ip4=ip4, ip6=ip6)
 
 
 def delete(pool: Pool, device: wire.Device) -> None:
