@@ -235,7 +235,7 @@ def test_file_of_unknown_length_is_taken_for_a_form() -> None:
     assert sent[0]["status"] == 413
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("own_database")
 def test_staff_are_known_by_a_session_that_is_logged_in() -> None:
     client = Client()
     client.force_login(User.objects.create_user("anna"))
