@@ -145,7 +145,8 @@ def books() -> dict[str, int]:
 
 def assert_sound() -> None:
     """Assert what must hold at every commit: books balance, all money has exactly one outcome."""
-    assert queries.check() == []
+    found = queries.check()
+    assert found == [], found
     assert sum(row.balance_minor for row in ledger.trial_balance()) == 0
     captured = Payment.objects.filter(state=Payment.State.CAPTURED)
     assert not captured.exclude(

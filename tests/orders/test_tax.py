@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.money import Money
-from ferriage.orders import actions, places, tasks, tax
+from ferriage.orders import actions, places, tasks, tax, taxreport
 from ferriage.orders.actions import taxes
 from ferriage.orders.models import Buyer, Document, Order, TaxRate, TaxSetup
 from ferriage.payments import actions as payments_actions
@@ -309,6 +309,25 @@ def test_tax_is_paid_to_the_authority_once_and_no_more_than_owed(till: Till) -> 
 
     assert books() == {"assets:bank": 10084, "liabilities:unearned": 10084}
     assert payments.check() == []
+
+
+def test_refund_after_tax_was_paid_over_leaves_a_claim_and_sound_books(till: Till) -> None:
+    charge(till.now)
+    order = till.sell()
+    taxes.remit_tax(
+        place="XD",
+        money=Money(order.tax_minor, "CNY"),
+        quarter="2026-Q1",
+        reference="B1",
+        now=till.now,
+        actor=OWNER,
+    )
+
+    till.end(order, till.now)
+
+    assert books()["liabilities:tax:XD"] == -order.tax_minor
+    assert payments.check() == []
+    assert taxreport.owed() == [("XD", Money(-order.tax_minor, "CNY"))]
 
 
 @pytest.mark.parametrize("model", [TaxSetup, TaxRate, Document])

@@ -59,7 +59,12 @@ ENTRIES: Final = (
     Entry(CREDITS, "what customers' accounts hold"),
     Entry(VOUCHERS, "what was paid for codes that nobody used yet"),
     Entry("liabilities:disputes", "what a provider holds back until a dispute is over"),
-    Entry("liabilities:tax:<place>", "tax that was taken and is to be paid over"),
+    # Refunds after the tax was paid over leave a claim: it is set off against what is taken next.
+    Entry(
+        "liabilities:tax:<place>",
+        "tax that was taken and is to be paid over",
+        never_negative=False,
+    ),
     Entry("liabilities:partner:<name>", "a partner's shares that were not paid out yet"),
     Entry("liabilities:payable:<what>", "bills that are not paid yet"),
     Entry("income:<service>", "service that was given"),
