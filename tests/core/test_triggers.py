@@ -60,10 +60,12 @@ STAY = {
     "orders_order",
     "payments_dispute",
     "payments_handreceipt",
+    "payments_inboxevent",
     "payments_payment",
     "payments_proposal",
     "payments_refund",
     "payments_statementline",
+    "payments_voucher",
 }
 """Where `rows_stay` was said. A migration that rebuilds one on SQLite has to keep its triggers."""
 

@@ -13,8 +13,8 @@ from datetime import date, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db import DatabaseError, transaction
+from django.db.models import F, ProtectedError, Q, RestrictedError, Sum
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,12 +23,15 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
 
 from counter import open_counter
 from dearer import GB, open_dearer, order_pack, sell_packs, use
+from ferriage.accounts import actions as accounts
+from ferriage.accounts.models import Account
 from ferriage.approvals.models import Approval
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
@@ -37,7 +40,14 @@ from ferriage.fleet import actions as fleet
 from ferriage.fleet import tasks as fleet_tasks
 from ferriage.ledger import actions as ledger
 from ferriage.ledger import export, partners, queries, verify
-from ferriage.ledger.models import Closing, LedgerTransaction, MonthFlow, Partner, Payout
+from ferriage.ledger.models import (
+    Closing,
+    LedgerTransaction,
+    MonthFlow,
+    Partner,
+    Payout,
+    Transfer,
+)
 from ferriage.ledger.reversing import reverse
 from ferriage.orders import actions as orders
 from ferriage.orders import addons, claims, tax
@@ -51,6 +61,7 @@ from ferriage.payments import actions, disputes, gifts, recalls, settlement, tas
 from ferriage.payments.closing import close_month
 from ferriage.payments.models import (
     Dispute,
+    InboxEvent,
     Payment,
     Refund,
     ResellerReturn,
@@ -64,7 +75,7 @@ from ferriage.payments.providers.voucher import resellers
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
 from ferriage.plans import quota
-from ferriage.plans.models import Hold, Subscription
+from ferriage.plans.models import Hold, Lapse, Subscription
 from stand_in import StandIn
 from statement_files import Entry, camt
 from taxed import charge
@@ -72,10 +83,11 @@ from till import THREE_DAYS, Till, assert_sound
 from yard import OWNER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import pytest
+    from django.db.models import Model, QuerySet
 
     from ferriage.payments.models import Reseller
     from ferriage.plans.models import Price
@@ -103,6 +115,26 @@ def refused() -> Iterator[None]:
     except FerriageError as refusal:
         if refusal.slug in _BUGS:
             raise
+
+
+def where[**P, T](
+    found: Callable[[AllMoney], object],
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a step be taken only where it finds something to do: steps are few, and dear."""
+    return precondition(lambda machine: bool(found(machine)))
+
+
+def some(rows: QuerySet[Any]) -> Callable[[AllMoney], bool]:
+    return lambda _machine: rows.all().exists()
+
+
+WAITING: Final = Refund.objects.filter(state="queued", payment__account=None)
+PAID_BY_NET: Final = Payment.objects.filter(account__isnull=False, state="captured")
+PAID_BY_BANK: Final = Payment.objects.filter(provider="bank", state="captured", currency="CNY")
+OPEN_RECALLS: Final = Dispute.objects.filter(account=None, state="open")
+UNALLOCATED: Final = Payment.objects.filter(outcome="unallocated")
+DELETED: Final = [Account, InboxEvent, Order, Payment, Refund, Subscription, Transfer, Voucher]
+somebody_holds = where(some(Subscription.objects.all()))
 
 
 class AllMoney(RuleBasedStateMachine):
@@ -195,18 +227,42 @@ class AllMoney(RuleBasedStateMachine):
     def teardown(self) -> None:
         transaction.savepoint_rollback(self.savepoint)
 
-    def held(self, number: int) -> Subscription | None:
-        rows = list(Subscription.objects.order_by("pk"))
-        return rows[number % len(rows)] if rows else None
+    def held(self, number: int) -> Subscription:
+        rows = Subscription.objects.order_by("pk")
+        return rows[number % len(rows)]
 
     def next(self) -> str:
         self.number += 1
         return f"N{self.number}"
 
-    @initialize(taxed=st.booleans())
-    def begin(self, taxed: bool) -> None:  # noqa: FBT001 -- drawn
+    @initialize(
+        target=orders,
+        taxed=st.booleans(),
+        sold=st.sampled_from(["", "bank", "net", "bank net", "bank net"]),
+        off=_OFF,
+    )
+    def begin(self, *, taxed: bool, sold: str, off: int) -> Any:
+        """Begin with terms that are sold, mostly: nearly all that may go wrong comes after it."""
         if taxed:
             charge(self.till.now)
+        placed = []
+        for who, how in enumerate(sold.split()):
+            placed.append(
+                self.place(
+                    who=who,
+                    months=1,
+                    dear=False,
+                    currency="CNY",
+                    word="",
+                    kind="term",
+                    beside=False,
+                )
+            )
+            if how == "bank":
+                self.pay_by_bank(placed[-1], off, twice=False)
+            else:
+                self.pay_over_the_net(placed[-1], off, "", 1)
+        return multiple(*placed)
 
     # --- what is ordered ----------------------------------------------------------------------
 
@@ -267,47 +323,49 @@ class AllMoney(RuleBasedStateMachine):
             return order
         return multiple()
 
+    @somebody_holds
     @rule(target=orders, which=_WHICH, dear=st.booleans(), months=_TERMS, currency=_CURRENCIES)
     def change(self, *, which: int, dear: bool, months: int, currency: str) -> Any:
         held = self.held(which)
-        if held is not None:
-            with refused():
-                price = self.prices[dear, months, currency]
-                return self.dearer.change(held, price=price)
+        with refused():
+            price = self.prices[dear, months, currency]
+            return self.dearer.change(held, price=price)
         return multiple()
 
+    @somebody_holds
     @rule(which=_WHICH, dear=st.booleans())
     def change_at_the_end(self, *, which: int, dear: bool) -> None:
         held = self.held(which)
-        if held is not None:
-            plan = self.dearer.plan if dear else self.till.shop.plan
-            with refused():
-                orders.plan_change(subscription=held, plan=plan, now=self.till.now, actor=CUSTOMER)
+        plan = self.dearer.plan if dear else self.till.shop.plan
+        with refused():
+            orders.plan_change(subscription=held, plan=plan, now=self.till.now, actor=CUSTOMER)
 
+    @somebody_holds
     @rule(target=orders, which=_WHICH)
     def add_a_place(self, which: int) -> Any:
         held = self.held(which)
-        found = addons.terms_to_join(held, now=self.till.now) if held else []
+        found = addons.terms_to_join(held, now=self.till.now)
         if found:
             with refused():
                 return self.dearer.slot(found[which % len(found)])
         return multiple()
 
+    @somebody_holds
     @rule(target=orders, which=_WHICH)
     def add_a_pack(self, which: int) -> Any:
         held = self.held(which)
-        found = addons.terms_to_join(held, now=self.till.now) if held else []
+        found = addons.terms_to_join(held, now=self.till.now)
         if found:
             with refused():
                 return order_pack(self.till, found[which % len(found)], self.packs)
         return multiple()
 
+    @somebody_holds
     @rule(which=_WHICH, gigabytes=st.integers(0, 150))
     def use_data(self, which: int, gigabytes: int) -> None:
         held = self.held(which)
-        if held is not None:
-            use(held, gigabytes * GB, self.till.now)
-            orders.count_use(now=self.till.now)
+        use(held, gigabytes * GB, self.till.now)
+        orders.count_use(now=self.till.now)
 
     # --- how it is paid -----------------------------------------------------------------------
 
@@ -385,12 +443,11 @@ class AllMoney(RuleBasedStateMachine):
             return multiple(*made.codes)
         return multiple()
 
+    @where(lambda machine: vouchers.held(machine.kiosk).owed_minor > 0)
     @rule(parts=st.integers(1, 3), by=st.sampled_from(["hand", "statement", "suspense"]))
     def reseller_pays(self, parts: int, by: str) -> None:
         owed = vouchers.held(self.kiosk).owed_minor
         money = Money(-(-owed // parts), "CNY")
-        if owed <= 0:
-            return
         how: dict[str, Any] = {"now": self.till.now, "actor": OWNER}
         with refused():
             if by == "hand":
@@ -410,11 +467,10 @@ class AllMoney(RuleBasedStateMachine):
                 resellers.apply_unallocated(payment=payment, reseller=self.kiosk, **how)
                 self.lost["CNY"] += money.amount_minor
 
+    @where(some(VoucherBatch.objects.all()))
     @rule(which=_WHICH, expired=st.booleans())
     def codes_are_taken_back(self, which: int, expired: bool) -> None:  # noqa: FBT001 -- drawn
-        batches = list(VoucherBatch.objects.order_by("pk"))
-        if not batches:
-            return
+        batches = VoucherBatch.objects.order_by("pk")
         how: dict[str, Any] = {"reason": "Unsold", "now": self.till.now, "actor": OWNER}
         with refused():
             if expired:
@@ -446,38 +502,37 @@ class AllMoney(RuleBasedStateMachine):
         with refused():
             topups.return_topup(order=order, now=self.till.now, actor=CUSTOMER)
 
+    @somebody_holds
     @rule(which=_WHICH, seconds=st.just(0) | _STEPS)
     def end_early(self, which: int, seconds: int) -> None:
         held = self.held(which)
-        if held is not None:
-            with refused():
-                orders.end_subscription(
-                    subscription=held,
-                    at=self.till.now + timedelta(seconds=seconds),
-                    reason="Asked",
-                    now=self.till.now,
-                    actor=OWNER,
-                )
+        with refused():
+            orders.end_subscription(
+                subscription=held,
+                at=self.till.now + timedelta(seconds=seconds),
+                reason="Asked",
+                now=self.till.now,
+                actor=OWNER,
+            )
 
+    @somebody_holds
     @rule(which=_WHICH, days=st.integers(1, 30))
     def grant(self, which: int, days: int) -> None:
         held = self.held(which)
-        if held is not None:
-            with refused():
-                orders.grant_until(
-                    subscription=held,
-                    days=days,
-                    most_days=None,
-                    reason="Sorry",
-                    now=self.till.now,
-                    actor=OWNER,
-                )
+        with refused():
+            orders.grant_until(
+                subscription=held,
+                days=days,
+                most_days=None,
+                reason="Sorry",
+                now=self.till.now,
+                actor=OWNER,
+            )
 
+    @somebody_holds
     @rule(which=_WHICH, days=st.sampled_from([0, 14]), after=st.sampled_from(["none", "pro_rata"]))
     def refund_by_the_rules(self, which: int, days: int, after: str) -> None:
         held = self.held(which)
-        if held is None:
-            return
         now, rules = self.till.now, Rules(full_days=days, after=after)
         orders.freeze_due(now=now, actor=OWNER)
         found = quote(held, at=now, decide=by_rules(held, rules, now=now))
@@ -487,14 +542,28 @@ class AllMoney(RuleBasedStateMachine):
                 subscription=held, at=now, quoted=found.owed, rules=rules, now=now, actor=CUSTOMER
             )
 
+    @somebody_holds
     @rule(which=_WHICH, days=st.sampled_from([0, 14]))
     def withdraw(self, which: int, days: int) -> None:
         held = self.held(which)
-        if held is not None:
-            orders.freeze_due(now=self.till.now, actor=OWNER)
-            with refused():
-                rules = Rules(full_days=days)
-                withdraw(subscription=held, rules=rules, now=self.till.now, actor=CUSTOMER)
+        orders.freeze_due(now=self.till.now, actor=OWNER)
+        with refused():
+            rules = Rules(full_days=days)
+            withdraw(subscription=held, rules=rules, now=self.till.now, actor=CUSTOMER)
+
+    @rule(who=_WHO)
+    def account_is_closed(self, who: int) -> None:
+        """Its money stays, and more may come to it; the customer comes again under a new number."""
+        accounts.close_account(account=self.customers[who], now=self.till.now, actor=OWNER)
+        self.customers[who] = self.till.shop.account()
+
+    @rule(table=st.sampled_from(DELETED), which=_WHICH)
+    def somebody_deletes(self, table: type[Model], which: int) -> None:
+        """What the books lean on stays, also where somebody takes rows out of a table."""
+        rows = list(table._default_manager.order_by("pk"))
+        if rows:
+            with suppress(DatabaseError, RestrictedError, ProtectedError), transaction.atomic():
+                rows[which % len(rows)].delete()
 
     @rule()
     def line_may_not_be_open(self) -> None:
@@ -504,32 +573,34 @@ class AllMoney(RuleBasedStateMachine):
                 with refused():
                     fleet.revoke_approval(approval=approval, now=self.till.now, actor=OWNER)
 
+    @where(some(Approval.objects.filter(state="revoked")))
     @rule()
     def line_is_allowed_again(self) -> None:
         with refused():
             self.till.shop.yard.approve(self.till.shop.line)
             fleet.refresh_permits(now=self.till.now, actor=OWNER)
 
+    @where(some(Lapse.objects.filter(ended_at=None)))
     @rule(which=_WHICH, keep_time=st.booleans())
     def move(self, *, which: int, keep_time: bool) -> None:
         held = self.held(which)
-        if held is not None:
-            with refused():
-                orders.move(
-                    subscription=held,
-                    plan=self.dearer.plan,
-                    keep_time=keep_time,
-                    now=self.till.now,
-                    actor=CUSTOMER,
-                )
+        with refused():
+            orders.move(
+                subscription=held,
+                plan=self.dearer.plan,
+                keep_time=keep_time,
+                now=self.till.now,
+                actor=CUSTOMER,
+            )
 
+    @where(some(Lapse.objects.filter(ended_at=None)))
     @rule(which=_WHICH)
     def take_the_refund(self, which: int) -> None:
         held = self.held(which)
-        if held is not None:
-            with refused():
-                orders.refund(subscription=held, now=self.till.now, actor=CUSTOMER)
+        with refused():
+            orders.refund(subscription=held, now=self.till.now, actor=CUSTOMER)
 
+    @where(some(PAID_BY_NET))
     @rule(
         which=_WHICH,
         words=st.sampled_from([["opened"], ["won"], ["lost"], ["opened", "lost"]]),
@@ -537,9 +608,7 @@ class AllMoney(RuleBasedStateMachine):
     )
     def dispute(self, which: int, words: list[str], part: int) -> None:
         """A payer takes money back: of each payment all of it once, and each of two parts once."""
-        paid = list(Payment.objects.filter(account__isnull=False, state="captured").order_by("pk"))
-        if not paid:
-            return
+        paid = PAID_BY_NET.order_by("pk")
         payment = paid[which % len(paid)]
         assert payment.received_minor is not None
         first = payment.received_minor // 3
@@ -559,11 +628,11 @@ class AllMoney(RuleBasedStateMachine):
                     money=money,
                 )
 
+    @where(some(PAID_BY_BANK))
     @rule(which=_WHICH, named=st.booleans())
     def bank_takes_money_back(self, which: int, named: bool) -> None:  # noqa: FBT001 -- drawn
         """Each payment once: by the mark and the reference, or as staff say of the line."""
-        rows = Payment.objects.filter(provider="bank", state="captured", currency="CNY")
-        came = [one for one in rows.order_by("pk") if not recalls.is_taken(one)]
+        came = [one for one in PAID_BY_BANK.order_by("pk") if not recalls.is_taken(one)]
         if not came:
             return
         payment = came[which % len(came)]
@@ -575,11 +644,10 @@ class AllMoney(RuleBasedStateMachine):
             with refused():
                 booking.take_back_with(line=line, payment=payment, now=self.till.now, actor=OWNER)
 
+    @where(some(OPEN_RECALLS))
     @rule(which=_WHICH, how=st.sampled_from(["lost", "lost", "again", "suspense", "void", "move"]))
     def recall_is_decided(self, which: int, how: str) -> None:
-        still = list(Dispute.objects.filter(account=None, state="open").order_by("pk"))
-        if not still:
-            return
+        still = OPEN_RECALLS.order_by("pk")
         dispute = still[which % len(still)]
         money = Money(dispute.amount_minor, dispute.currency)
         done: dict[str, Any] = {"dispute": dispute, "now": self.till.now, "actor": OWNER}
@@ -606,6 +674,7 @@ class AllMoney(RuleBasedStateMachine):
     def tax_is_charged_from_now_on(self, rate: int) -> None:
         charge(self.till.now, rate)
 
+    @where(some(Document.objects.filter(tax_minor__gt=0)))
     @rule()
     def pay_the_tax(self) -> None:
         for row in queries.trial_balance():
@@ -622,9 +691,10 @@ class AllMoney(RuleBasedStateMachine):
                     )
                     self.lost[row.currency] += money.amount_minor
 
+    @where(some(UNALLOCATED))
     @rule(credited=st.booleans(), who=_WHO)
     def clear_what_no_order_took(self, credited: bool, who: int) -> None:  # noqa: FBT001 -- drawn
-        for payment in Payment.objects.filter(outcome="unallocated"):
+        for payment in UNALLOCATED.all():
             with refused():
                 if credited:
                     actions.credit_unallocated(
@@ -636,20 +706,20 @@ class AllMoney(RuleBasedStateMachine):
                 else:
                     actions.refund_unallocated(payment=payment, now=self.till.now, actor=OWNER)
 
+    @where(some(WAITING))
     @rule()
     def pay_what_is_owed(self) -> None:
-        for refund in Refund.objects.filter(state="queued", payment__account=None):
+        for refund in WAITING.all():
             with refused():
                 actions.mark_refund_paid(
                     refund=refund, reference=self.next(), now=self.till.now, actor=OWNER
                 )
 
+    @where(some(PAID_BY_NET))
     @rule(which=_WHICH, fee=st.integers(0, 30))
     def provider_pays_out(self, which: int, fee: int) -> None:
         """A provider's books tell charge and payout; then the bank's statement shows it."""
-        rows = Payment.objects.filter(
-            account__isnull=False, state="captured", currency="CNY", received_minor__gt=30
-        )
+        rows = PAID_BY_NET.filter(currency="CNY", received_minor__gt=30)
         left = [one for one in rows.order_by("pk") if one.pk not in self.paid_out]
         if not left:
             return
@@ -665,15 +735,17 @@ class AllMoney(RuleBasedStateMachine):
         (line,) = self.state(Entry(minor=minor, text=payout, reference=self.next(), day=day))
         assert line.outcome == "payout"
 
+    @where(lambda machine: queries.month_to_close(machine.till.now))
     @rule()
     def close_the_month(self) -> None:
         month = queries.month_to_close(self.till.now)
-        if month is not None:
-            with refused():
-                close_month(month=month, now=self.till.now, actor=OWNER)
+        assert month is not None
+        with refused():
+            close_month(month=month, now=self.till.now, actor=OWNER)
         found = list(verify.read((f"{row}\n".encode() for row in export.chain()), verify.Books()))
         assert found == []
 
+    @where(some(Closing.objects.all()))
     @rule(currency=_CURRENCIES)
     def pay_the_partner(self, currency: str) -> None:
         anna = Partner.objects.get()
