@@ -320,6 +320,16 @@ def test_nobody_reaches_anything_before_log_in(method: str) -> None:
     assert reached == []
 
 
+def test_refusal_is_a_line_in_the_log_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    client = logged_in(make_staff("pia", "partner"))
+
+    client.get(reverse("staff-audit"))
+
+    assert [(one.getMessage(), one.exc_info) for one in caplog.records] == [
+        ("Forbidden (Permission denied): /staff/audit/", None)
+    ]
+
+
 def test_user_without_a_role_reaches_nothing() -> None:
     user = make_staff("nobody", "owner")
     StaffProfile.objects.all().delete()

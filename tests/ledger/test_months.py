@@ -241,7 +241,7 @@ def test_agreement_holds_from_its_month_until_another_does() -> None:
     [
         ({"shares": {"": 5000, "anna": 4999}}, "come to 99.99 %"),
         ({"shares": {"": 10_001, "anna": -1}}, "come to 100.0 %"),
-        ({"shares": {"": 5000, "carl": 5000}}, "Nobody knows carl"),
+        ({"shares": {"": 5000, "carl": 5000}}, "There is no partner called carl"),
         ({"valid_from": date(2026, 1, 2)}, "whole months"),
         ({"valid_from": MARCH, "valid_to": MARCH}, "end before it begins"),
         ({"valid_from": JANUARY}, "2026-01 is closed and settled"),

@@ -142,7 +142,10 @@ def agree(
             )
         known = {row.name: row for row in Partner.objects.filter(name__in=shares)}
         if unknown := set(shares) - set(known) - {""}:
-            raise AgreementWrong(_("Nobody knows %s.") % ", ".join(sorted(unknown)))
+            raise AgreementWrong(
+                _("There is no partner called %s.") % ", ".join(sorted(unknown)),
+                _("Add the partner first, or write the name as it was added."),
+            )
         code = new_code("agr")
         # Shares first: the database takes the agreement only when they sum to the whole.
         Share.objects.bulk_create(

@@ -186,8 +186,8 @@ def _paid() -> Row:
         title=_("A way to be paid"),
         done=bool(ways),
         detail=", ".join(ways) or missing,
-        url_name="staff-vouchers",
-        action=_("Vouchers"),
+        url_name="staff-payments",
+        action=_("Payments"),
     )
 
 

@@ -15,6 +15,7 @@ LOGGERS: Final = ("django.request", "django.security.csrf")
 def hide_addresses() -> None:
     """Let Django's loggers of requests name the route in place of the address.
 
+    Of a refusal, such as of a page that another role may see, a line is enough: nothing broke.
     What a template could not find is never logged: that names all that the page was given.
     """
     for name in LOGGERS:
@@ -29,4 +30,6 @@ def _name_route(record: logging.LogRecord) -> bool:
     shown = f"/{match.route}" if match else "no page"
     if isinstance(record.args, tuple):
         record.args = tuple(shown if value == address else value for value in record.args)
+    if record.levelno < logging.ERROR:
+        record.exc_info = None
     return True

@@ -236,7 +236,8 @@ def new_plan(request: StaffRequest) -> HttpResponse:
             now=request.now,
             actor=request.staff.actor,
         )
-        return said(request, _("The plan is created. Give it prices."), "staff-plan", made.code)
+        created = _("The plan is created. Offer it on a line, and give it prices.")
+        return said(request, created, "staff-plan", made.code)
 
     return form_page(
         request,
