@@ -94,14 +94,34 @@ NOTHING: Final = MappingProxyType[int, wire.Usage]({})
 
 
 class Store(poolcounters.PoolCounters):
-    """The cache. Each method is one transaction; callers hold the agent's lock."""
+    """The cache. Each method is one transaction; callers hold the agent's lock.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        alone: Keep everybody else from the file, who would need a second file to agree with us.
+    """
+
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
         super().__init__(sqlite3.connect(path, check_same_thread=False, isolation_level=None))
-        path.chmod(0o600)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SCHEMA + poolcounters.SCHEMA + remembered.SCHEMA)
+        try:
+            path.chmod(0o600)
+            if alone:
+                self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_SCHEMA + poolcounters.SCHEMA + remembered.SCHEMA)
+        except sqlite3.Error:
+            self.close()
+            raise
+
+    def check(self) -> None:
+        """Read the whole file.
+
+        Raises:
+            sqlite3.DatabaseError: It is damaged.
+        """
+        (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
 
     def close(self) -> None:
         """Close the file."""
