@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS permit (
     line TEXT PRIMARY KEY, serial INTEGER NOT NULL, signed TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS element (
     slot INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS lost (
+    slot INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS final (
     incarnation TEXT PRIMARY KEY, usage TEXT NOT NULL,
     reported INTEGER NOT NULL DEFAULT 0) STRICT;
@@ -91,6 +93,7 @@ CLOCK_SECONDS: Final = 60.0
 """How often the clock is remembered."""
 
 NOTHING: Final = MappingProxyType[int, wire.Usage]({})
+NO_ELEMENT: Final = MappingProxyType[int, Element]({})
 
 
 class Store(poolcounters.PoolCounters):
@@ -289,7 +292,14 @@ class Store(poolcounters.PoolCounters):
 
     def elements(self) -> dict[int, Element]:
         """Return the counters of devices, by slot, as last persisted."""
-        rows = self._db.execute("SELECT slot, record FROM element")
+        return self._elements("element")
+
+    def lost(self) -> dict[int, Element]:
+        """Return the counters, by slot, whose elements were lost and that have no next one yet."""
+        return self._elements("lost")
+
+    def _elements(self, table: str) -> dict[int, Element]:
+        rows = self._db.execute(f"SELECT slot, record FROM {table}")  # noqa: S608 -- names from here
         return {slot: msgspec.json.decode(record, type=Element) for slot, record in rows}
 
     def save_elements(
@@ -297,11 +307,13 @@ class Store(poolcounters.PoolCounters):
         elements: Mapping[int, Element],
         *,
         gone: Mapping[int, wire.Usage] = NOTHING,
+        lost: Mapping[int, Element] = NO_ELEMENT,
         last_number: int = 0,
     ) -> None:
         """Persist counters; of those that are gone keep what is to be reported as final.
 
         Args:
+            lost: Of those that are gone, the ones whose rest the next counter of the slot gets.
             last_number: The highest number of an incarnation given so far; 0 for no news of it.
         """
         with self._transaction():
@@ -312,15 +324,17 @@ class Store(poolcounters.PoolCounters):
                 "INSERT OR IGNORE INTO final (incarnation, usage) VALUES (?, ?)",
                 [(usage.incarnation, wire.encode(usage).decode()) for usage in gone.values()],
             )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO element VALUES (?, ?)",
-                [(slot, msgspec.json.encode(found).decode()) for slot, found in elements.items()],
-            )
+            self._db.executemany("DELETE FROM lost WHERE slot = ?", [(slot,) for slot in elements])
+            for table, found in (("element", elements), ("lost", lost)):
+                self._db.executemany(
+                    f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608 -- names from this line
+                    [(slot, msgspec.json.encode(one).decode()) for slot, one in found.items()],
+                )
 
     def drop_counters(self) -> None:
         """Forget what was counted in another place; finals stay, for they are true anywhere."""
         with self._transaction():
-            for table in ("counter", "swept", "leaving", "element"):
+            for table in ("counter", "swept", "leaving", "element", "lost"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names from this line
 
     # --- final values
