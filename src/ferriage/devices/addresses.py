@@ -92,6 +92,7 @@ def _rested_slot(now: datetime) -> int:
     )
     if rested is None:
         raise NoAddressLeft(
-            _("All inner addresses are taken."), _("The operator must widen shop.inner4.")
+            _("All inner addresses are taken."),
+            _("That of a device which is removed is free again after 35 days."),
         )
     return int(rested)
