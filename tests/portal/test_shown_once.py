@@ -228,4 +228,6 @@ def test_one_more_new_key_a_day_is_refused_on_a_page_that_says_until_when(
     answer = alice.client.post(key_page)
 
     assert (answer.status_code, PoolChange.objects.count()) == (409, before)
-    assert "again from 2026-03-02 00:00 UTC on" in answer.content.decode()
+    page = answer.content.decode()
+    assert "again from 2026-03-02 00:00 UTC on" in page
+    assert "<h1>My account</h1>" in page
