@@ -93,6 +93,7 @@ EXPECTED: Final = {
     "staff-order": ("osa", ""),
     "staff-order-shown": ("os", "os"),
     "staff-order-opening": ("o", "o"),
+    "staff-opening-back": ("o", "o"),
     "staff-ledger": ("oa", ""),
     "staff-ledger-account": ("oa", ""),
     "staff-ledger-source": ("oa", ""),

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage import wire
 from ferriage.approvals.packfile import is_place
+from ferriage.approvals.site import is_nowhere
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
@@ -85,6 +86,10 @@ def create_gateway(
         _check_host(endpoint_host)
     if not is_place(place) or not 0 < endpoint_port <= LAST_PORT:
         raise GatewayWrong(_("“%s” is not a place, or the port is not one.") % place)
+    if is_nowhere(place):
+        raise GatewayWrong(
+            _("%s is a code that no country has.") % place, _("Nothing was recorded.")
+        )
     with writing():
         if Gateway.objects.filter(name=name).exists():
             raise GatewayWrong(_("There is a gateway called “%s” already.") % name)

@@ -18,6 +18,7 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.orders import actions as orders
 from ferriage.orders import balance
+from ferriage.orders.queries import place_of
 from ferriage.payments import topups as payments
 from ferriage.web.portal import catalogue, topups
 from ferriage.web.portal.customer import for_customers
@@ -119,7 +120,7 @@ def _page(
         "moves": balance.moves_of(request.customer)[:MOST_MOVES],
         "offered": topups.offered(),
         "places": catalogue.places_of_lines(request.now),
-        "chosen": request.POST.get("place") or request.customer.place,
+        "chosen": request.POST.get("place") or place_of(request.customer),
         "errors": errors or [],
         "error": error,
     }
