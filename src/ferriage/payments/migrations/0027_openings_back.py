@@ -7,7 +7,7 @@ from ferriage.core.triggers import rebuilding
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0025_bound")]
+    dependencies = [("payments", "0026_codes_stay")]
     operations = [
         *rebuilding(
             "payments_proposal",
