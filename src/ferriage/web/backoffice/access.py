@@ -142,6 +142,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-order": MACHINES,
     "staff-order-shown": _form(OWNER, SUPPORT),
     "staff-order-opening": _form(OWNER),
+    "staff-order-pay-back": _form(OWNER),
     "staff-ledger": RECORDS,
     "staff-ledger-account": RECORDS,
     "staff-ledger-source": RECORDS,
@@ -253,6 +254,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-subscription-end": _form(OWNER, SUPPORT),
     "staff-subscription-refund": _form(OWNER, SUPPORT),
     "staff-subscription-opening": _form(OWNER),
+    "staff-subscription-pay-back": _form(OWNER),
     "staff-device-remove": _form(OWNER, SUPPORT),
     # named people of closed services
     "staff-closed": MACHINES,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from ferriage.accounts.models import Account
     from ferriage.orders.models import Order
+    from ferriage.payments.payback import Offer
     from ferriage.payments.providers.contract import Means
     from ferriage.plans.models import Price
 
@@ -233,6 +234,20 @@ def way_back(payment: Payment, *, in_cash: bool) -> str:
         return str(_GOES[payment.provider])
     way = _("It goes back the way you paid: %(means)s. You need to do nothing.")
     return way % {"means": payment.account.label}
+
+
+def ways_back(found: Offer) -> tuple[str, ...]:
+    """Return in sentences where what a customer asks back of a balance goes, each once."""
+    payments = [part.payment for part in found.parts]
+    cash = HandReceipt.objects.filter(payment__in=payments, kind=HandReceipt.Kind.CASH)
+    in_cash = set(cash.values_list("payment", flat=True))
+    with_account = Payment.objects.filter(pk__in=[one.pk for one in payments])
+    return tuple(
+        dict.fromkeys(
+            way_back(payment, in_cash=payment.pk in in_cash)
+            for payment in with_account.select_related("account").order_by("-pk")
+        )
+    )
 
 
 def papers(order: Order) -> dict[str, object]:

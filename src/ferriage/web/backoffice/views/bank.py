@@ -15,7 +15,7 @@ from ferriage.approvals import site
 from ferriage.approvals.actions import EvidenceFile
 from ferriage.core.money import Money
 from ferriage.orders.models import Order
-from ferriage.payments import actions, queries, seconds, suspense
+from ferriage.payments import actions, payback, queries, seconds, suspense
 from ferriage.payments.models import HandReceipt, InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank import receipts, suggesting
 from ferriage.web.backoffice.fields import AmountForm, PlaceField, row
@@ -182,16 +182,24 @@ def refund_paid(request: StaffRequest, code: str) -> HttpResponse:
         submit=_("Note as paid"),
         back=reverse("staff-bank"),
         act=act,
-        intro=_("Pay it at your bank first, then note its number here.")
-        + "\n"
-        + _("%(money)s, refund %(refund)s, to whoever paid %(payment)s (%(number)s).")
-        % {
-            "money": Money(found.amount_minor, found.currency),
-            "refund": found.code,
-            "payment": found.payment.code,
-            "number": found.payment.transaction_id or found.payment.reference or "–",
-        },
+        intro=_("Pay it at your bank first, then note its number here.") + "\n" + _to_whom(found),
     )
+
+
+def _to_whom(refund: Refund) -> str:
+    """Return in a sentence how much is paid to whom; what no payment brought, as staff said."""
+    text = (
+        _("%(money)s, refund %(refund)s, from a customer's balance: %(note)s")
+        if refund.payment.provider == payback.PROVIDER
+        else _("%(money)s, refund %(refund)s, to whoever paid %(payment)s (%(number)s).")
+    )
+    return text % {
+        "money": Money(refund.amount_minor, refund.currency),
+        "refund": refund.code,
+        "note": refund.note,
+        "payment": refund.payment.code,
+        "number": refund.payment.transaction_id or refund.payment.reference or "–",
+    }
 
 
 def refund_unallocated(request: StaffRequest, code: str) -> HttpResponse:
