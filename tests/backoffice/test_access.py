@@ -89,6 +89,8 @@ EXPECTED: Final = {
     "staff-recall-won": ("o", "o"),
     "staff-recall-lost": ("o", "o"),
     "staff-recall-other": ("o", "o"),
+    "staff-twice-came": ("o", "o"),
+    "staff-twice-given-up": ("o", "o"),
     "staff-orders": ("osa", ""),
     "staff-order": ("osa", ""),
     "staff-order-shown": ("os", "os"),

@@ -68,6 +68,17 @@ def overdrawn() -> QuerySet[Payment]:
     return over.filter(Exists(waits) | ~Exists(took))
 
 
+def gone_twice() -> dict[int, int]:
+    """Return of which payments more went than came, by their keys, and how much more.
+
+    It was sent back by us, and its payer took it too.
+    """
+    took = Dispute.objects.filter(state=Dispute.State.LOST).values("payment")
+    over = Payment.objects.filter(pk__in=took).annotate(left_minor=_left())
+    rows = over.filter(left_minor__lt=0).order_by("pk").values_list("pk", "left_minor")
+    return {pk: -left for pk, left in rows}
+
+
 def check(refund: Refund) -> None:
     """Refuse to let a refund go out that is more than is left for it.
 

@@ -340,7 +340,10 @@ class Difference(models.Model):
 
 
 # Django finds the models of a room in this module; those of a provider stand with the provider.
-from ferriage.payments.disputemodels import Dispute  # noqa: E402 -- they name the rows above
+from ferriage.payments.disputemodels import (  # noqa: E402 -- they name the rows above
+    Dispute,
+    MadeGood,
+)
 from ferriage.payments.providers.bank.models import (  # noqa: E402 -- the same
     BankAccount,
     BankStatement,
@@ -368,6 +371,7 @@ __all__ = [
     "Gift",
     "HandReceipt",
     "InboxEvent",
+    "MadeGood",
     "Payment",
     "Proposal",
     "ProviderAccount",

@@ -138,6 +138,8 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-recall-won": _form(OWNER),
     "staff-recall-lost": _form(OWNER),
     "staff-recall-other": _form(OWNER),
+    "staff-twice-came": _form(OWNER),
+    "staff-twice-given-up": _form(OWNER),
     "staff-orders": MACHINES,
     "staff-order": MACHINES,
     "staff-order-shown": _form(OWNER, SUPPORT),
