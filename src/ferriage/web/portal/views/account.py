@@ -61,6 +61,7 @@ def account_page(
         "gift_price": next((card.terms[0].price for card in cards if card.terms), None),
         "orders": orders,
         "owed": purse.owed(orders),
+        "taken_back": purse.taken_back(orders),
         "going_back": [one for one in going_back(request.customer) if one.state != "paid"],
         "waiting": purse.waiting(orders),
         "disputed": disputed,
