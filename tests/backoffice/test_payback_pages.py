@@ -12,6 +12,7 @@ from people import logged_in, make_staff
 
 from ferriage.arrivals import openings
 from ferriage.core.money import Money
+from ferriage.ledger import queries as ledger
 from ferriage.orders import balance
 from ferriage.payments.models import Proposal, Refund
 from till import Till, assert_sound
@@ -83,9 +84,23 @@ def test_owner_pays_back_by_both_ways_once(olga: Client, order: Order, by: str) 
     assert (again.status_code, held(order)) == (409, 300)
     paid = reverse("staff-refund-paid", args=[Refund.objects.get(amount_minor=200).code])
     assert "from a customer&#x27;s balance: Asked, in cash" in olga.get(paid).content.decode()
-    olga.post(paid, {"reference": "K-1"})
+    olga.post(paid, {"reference": "B-1", "paid_from": "assets:bank"})
     assert Refund.objects.get(amount_minor=200).state == "paid"
     assert_sound()
+
+
+def test_till_pays_what_no_payment_brought_and_nothing_else(olga: Client, order: Order) -> None:
+    form = typed(olga.get(address(order, "order")).content.decode(), "9.00")
+    olga.post(address(order, "order"), form)
+    ours, theirs = Refund.objects.order_by("amount_minor")
+    pages = [reverse("staff-refund-paid", args=[one.code]) for one in (ours, theirs)]
+    shown = ["the till" in olga.get(page).content.decode() for page in pages]
+
+    for number, page in enumerate(pages):
+        olga.post(page, {"reference": f"K-{number}", "paid_from": "assets:cash"})
+
+    paid = [ledger.entries(one.code)[0].credit.name for one in (ours, theirs)]
+    assert (shown, paid) == ([True, False], ["assets:cash", "assets:bank"])
 
 
 @pytest.mark.parametrize("by", ["order", "subscription"])

@@ -81,11 +81,23 @@ class ReceiptForm(AmountForm):
 
 
 class PaidForm(forms.Form):
-    """How a refund was paid."""
+    """How a refund was paid; what no payment brought may go out of the till, too."""
 
     reference = forms.CharField(
         label=gettext_lazy("The bank's number of your payment"), max_length=100
     )
+    paid_from = forms.ChoiceField(
+        label=gettext_lazy("Paid from"),
+        choices=[
+            ("assets:bank", gettext_lazy("the bank account")),
+            ("assets:cash", gettext_lazy("the till: then the number of the receipt above")),
+        ],
+    )
+
+    def __init__(self, *args: Any, refund: Refund, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if refund.payment.provider != payback.PROVIDER:
+            del self.fields["paid_from"]
 
 
 class OrderField(_OrderChoice):
@@ -170,6 +182,7 @@ def refund_paid(request: StaffRequest, code: str) -> HttpResponse:
         actions.mark_refund_paid(
             refund=found,
             reference=typed["reference"],
+            from_account=typed.get("paid_from", ""),
             now=request.now,
             actor=request.staff.actor,
         )
@@ -177,7 +190,7 @@ def refund_paid(request: StaffRequest, code: str) -> HttpResponse:
 
     return form_page(
         request,
-        PaidForm(request.POST or None),
+        PaidForm(request.POST or None, refund=found),
         title=_("Refund paid"),
         submit=_("Note as paid"),
         back=reverse("staff-bank"),
