@@ -153,7 +153,7 @@ def _page(
     context = {
         "balances": balance.balances_of(request.customer),
         "offers": [(offer, purse.ways_back(offer)) for offer in offers],
-        "going_back": payback.going_back(request.customer),
+        "going_back": payback.going_back(request.customer)[:MOST_MOVES],
         "moves": balance.moves_of(request.customer)[:MOST_MOVES],
         "offered": topups.offered(),
         "places": catalogue.places_of_lines(request.now),
