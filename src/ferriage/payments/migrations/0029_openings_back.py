@@ -7,7 +7,7 @@ from ferriage.core.triggers import rebuilding
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0026_codes_stay")]
+    dependencies = [("payments", "0028_made_good")]
     operations = [
         *rebuilding(
             "payments_proposal",
@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                         ("refund", "send money back"),
                         ("opening", "opening balance of a customer"),
                         ("take-back", "take an opening balance back"),
+                        ("payback", "pay money on a balance back"),
                     ],
                     max_length=10,
                 ),
@@ -34,10 +35,10 @@ class Migration(migrations.Migration):
                     & (Q(kind="credit", order__isnull=False) | ~Q(kind="credit"))
                     & (
                         (
-                            Q(kind__in=["opening", "take-back"], balance__isnull=False)
+                            Q(kind__in=["opening", "take-back", "payback"], balance__isnull=False)
                             & ~Q(reason="")
                         )
-                        | Q(~Q(kind__in=["opening", "take-back"]), balance__isnull=True)
+                        | Q(~Q(kind__in=["opening", "take-back", "payback"]), balance__isnull=True)
                     ),
                     name="payments_proposal_whole",
                 ),
