@@ -54,16 +54,22 @@ def used_by(gift: Order) -> Order | None:
     return payment.order if payment else None
 
 
+def given_by(order: Order) -> Order | None:
+    """Return the order by which a giver bought the code that paid an order, if one did."""
+    given = Gift.objects.select_related("order__account").filter(voucher__payment__order=order)
+    found = given.first() if order.owed_to == OwedTo.GIVER else None
+    return found.order if found else None
+
+
 def way_of(*, order: Order, minor: int) -> Way | None:
     """Return how an amount that is owed for an order goes to its giver; None where nobody gave it.
 
     What the payment cannot take back any more goes to the balance, and all of what a giver is owed
     who has no account any more to the payment, as far as it can take it.
     """
-    if order.owed_to != OwedTo.GIVER:
+    gift = given_by(order)
+    if gift is None:
         return None
-    given = Gift.objects.select_related("order__account").get(voucher__payment__order=order)
-    gift = given.order
     payment = Payment.objects.filter(order=gift, outcome="settled").first()
     left = bounds.left_of(payment) if payment else 0
     if gift.account is None:
