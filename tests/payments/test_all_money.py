@@ -53,6 +53,7 @@ from ferriage.payments.models import (
     Dispute,
     Payment,
     Refund,
+    ResellerCredit,
     ResellerReturn,
     StatementLine,
     Voucher,
@@ -484,7 +485,13 @@ class AllMoney(RuleBasedStateMachine):
         assert all(part.owed_minor >= 0 for part in found.parts)
         with refused():
             refund_on_request(
-                subscription=held, at=now, quoted=found.owed, rules=rules, now=now, actor=CUSTOMER
+                subscription=held,
+                at=now,
+                quoted=found.owed,
+                shares=found.shares,
+                rules=rules,
+                now=now,
+                actor=CUSTOMER,
             )
 
     @rule(which=_WHICH, days=st.sampled_from([0, 14]))
@@ -753,6 +760,8 @@ class AllMoney(RuleBasedStateMachine):
                 for rows in (
                     # What went by a dispute is among the disputes.
                     Refund.objects.filter(state="paid", dispute=None),
+                    # What is a reseller's goes out of what they owe.
+                    ResellerCredit.objects,
                     Dispute.objects.filter(state="lost"),
                     Dispute.objects.filter(state="won", account=None),
                     Payout.objects.filter(state="paid"),
