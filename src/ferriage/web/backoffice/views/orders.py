@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from ferriage.arrivals.queries import openings_of
 from ferriage.orders import actions, places
 from ferriage.orders.models import Order
+from ferriage.payments import passing
 from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
@@ -59,6 +60,7 @@ def order(request: StaffRequest, code: str) -> HttpResponse:
     context = {"order": found, "payments": payments.order_by("pk"), "place_evidence": evidence}
     context |= {"kinds": places.agreeing_kinds(found), "enough": places.ENOUGH}
     context["openings"] = openings_of(found.account) if found.account else []
+    context |= {"given_by": passing.given_by(found), "used_by": passing.used_by(found)}
     context["papers"] = found.documents.order_by("pk")
     return render(request, "backoffice/order.html", context)
 

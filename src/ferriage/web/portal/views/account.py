@@ -14,7 +14,7 @@ from ferriage.members.queries import member_of
 from ferriage.orders import queries
 from ferriage.orders.balance import balances_of
 from ferriage.payments.payback import going_back
-from ferriage.web.portal import holdings, purse, topups
+from ferriage.web.portal import givenback, holdings, purse, topups
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.shared.refusals import status_of
 
@@ -63,6 +63,7 @@ def account_page(
         "owed": purse.owed(orders),
         "taken_back": purse.taken_back(orders),
         "going_back": [one for one in going_back(request.customer) if one.state != "paid"],
+        "given_back": givenback.given_back(orders, now=request.now),
         "waiting": purse.waiting(orders),
         "disputed": disputed,
         "held": held,
