@@ -19,7 +19,13 @@ from ferriage.core.errors import FerriageError, StaleState
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import claims
-from ferriage.orders.balancemodels import RETURNED, SPENT, TAKEN_BACK, TOPUP_RETURNED
+from ferriage.orders.balancemodels import (
+    GIFT_RETURNED,
+    RETURNED,
+    SPENT,
+    TAKEN_BACK,
+    TOPUP_RETURNED,
+)
 from ferriage.orders.models import Balance, BalanceMove, Order
 
 if TYPE_CHECKING:
@@ -154,6 +160,22 @@ def return_topup(*, account: Account, money: Money, source_code: str, now: datet
         _post(source_code, TOPUP_RETURNED, line, now, sequence=times)
         minor = -money.amount_minor
         return _move(head, minor, source_code, TOPUP_RETURNED, now, sequence=times)
+
+
+def return_gift(*, order: Order, money: Money, now: datetime) -> None:
+    """Move what is owed of a gift that was not used up to the balance of whoever gave it.
+
+    Args:
+        order: By which the gift's code was bought; its account may not be gone.
+    """
+    assert order.account is not None  # noqa: S101 -- the caller looked
+    with writing():
+        times = BalanceMove.objects.filter(source_code=order.code, kind=GIFT_RETURNED).count()
+        line = TransferLine(REFUNDS, CREDITS, money)
+        _post(order.code, GIFT_RETURNED, line, now, sequence=times)
+        head = _head(order.account, order.currency)
+        _move(head, money.amount_minor, order.code, GIFT_RETURNED, now, sequence=times)
+        claims.catch(head)
 
 
 def reserve(*, order: Order, minor: int) -> None:

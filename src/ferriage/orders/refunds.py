@@ -19,6 +19,7 @@ from django.db.models import F, Q
 from ferriage.core.money import Money
 from ferriage.orders import queries
 from ferriage.orders.earning import by_payment_of, left_to_owe, unused_of
+from ferriage.orders.owedmodels import OwedTo
 from ferriage.orders.tax import EU
 from ferriage.orders.usedpart import of_running
 from ferriage.plans import lapses
@@ -78,6 +79,11 @@ class Part:
         return Money(self.to_balance_minor, self.order.currency)
 
     @property
+    def goes_to(self) -> str:
+        """Who gets it, of `OwedTo`: whoever holds the subscription may have been given the term."""
+        return OwedTo.GIVER if self.order.recipient_id is not None else self.order.owed_to
+
+    @property
     def counts_data(self) -> bool:
         """Tell whether the data used of it was looked at besides the time."""
         return self.used is not None and self.rule == "pro_rata"
@@ -102,6 +108,11 @@ class Quote:
         for part in self.parts:
             sums[part.order.currency] += part.owed_minor
         return tuple(Money(minor, currency) for currency, minor in sorted(sums.items()) if minor)
+
+    @property
+    def goes_to(self) -> frozenset[str]:
+        """Who gets something of it, of `OwedTo`."""
+        return frozenset(part.goes_to for part in self.parts if part.owed_minor)
 
     @property
     def counts_data(self) -> bool:

@@ -5,7 +5,7 @@ it, and comes back or goes on with what is left of it: the disputed part first, 
 becomes anybody's own by going round.
 
     payment ──> balance ──spent──> order ──returned──> balance
-                               └─> code of a gift, until somebody uses it
+                               └─> code of a gift ──not used──> balance of who gave it
        └──────────────────────────> order ──changed──> order of the change ──returned──> balance
 
 Source: docs/decisions/0023-disputes.md
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ferriage.orders.balancemodels import (
     CHANGE,
     CREDITED,
+    GIFT_RETURNED,
     RETURNED,
     SPENT,
     TAKEN_BACK,
@@ -130,7 +131,7 @@ class Trace:
         if move.kind in {TOPUP, CREDITED}:
             mine = self._settled if move.kind == TOPUP else self._payment
             return move.minor if move.source == mine else 0
-        if move.kind == RETURNED:
+        if move.kind in {RETURNED, GIFT_RETURNED}:
             self._go_on(move.source)
             return self._pass(self._otherwise, move)
         if move.kind.startswith(CHANGE):

@@ -213,7 +213,8 @@ class Refund(models.Model):
     `by_hand` when the provider says that it cannot; `note` is its word for why. `claim_url` is
     where the customer says how to get it, where the provider leaves that to them. A lost `dispute`
     pays it where it waits. One is `replaced` by two that sum to it where a dispute pays a part of
-    it; `objects` leaves it out.
+    it; `objects` leaves it out. One is `passed` on where a code paid that somebody gave: what of it
+    goes to the giver's payment is another refund, `passed_from` it.
     """
 
     class State(models.TextChoices):
@@ -222,18 +223,23 @@ class Refund(models.Model):
         BY_HAND = "by_hand", _("to be paid by hand")
         PAID = "paid", _("paid")
         REPLACED = "replaced", _("in two parts")
+        PASSED = "passed", _("passed on to whoever paid for the code")
 
     class Kind(models.TextChoices):
         NOT_SETTLED = "not_settled"
         UNALLOCATED = "unallocated"
         ENDED = "ended"
         TOPUP = "topup"
+        GIFT = "gift"
 
     code = CodeField("ref")
     kind = models.CharField(max_length=12, choices=Kind)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
     dispute = models.ForeignKey(
         "payments.Dispute", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    passed_from = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, related_name="passed_to"
     )
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)

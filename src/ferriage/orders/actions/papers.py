@@ -17,6 +17,7 @@ from ferriage.core.errors import StaleState
 from ferriage.ledger.actions import post_all
 from ferriage.orders import tax
 from ferriage.orders.models import Buyer, Document, Order, Series
+from ferriage.orders.owedmodels import OwedTo
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -102,6 +103,7 @@ def _issue_invoice(order: Order, setup: TaxSetup, now: datetime) -> None:
                     **({"quota_bytes": order.quota_bytes} if order.is_pack else {}),
                 }
             ],
+            **({} if order.owed_to == OwedTo.PAYER else {"owed_to": order.owed_to}),
             "sentence": setup.exempt_sentence if order.tax_state == tax.State.EXEMPT else "",
             "language": setup.paper_language or (order.account.language if order.account else ""),
         },

@@ -112,7 +112,8 @@ def withdraw(
             ends_at=found.ends_at,
             lines=[
                 {
-                    "order": part.order.code,
+                    # The order of a gift is whoever gave it knows.
+                    "order": "" if part.order.recipient_id else part.order.code,
                     "ordered_at": part.order.created_at.isoformat(),
                     "service": part.order.plan_sold.service.name,
                     "plan": part.order.plan_sold.name,
@@ -123,6 +124,7 @@ def withdraw(
                     "paid_minor": part.order.refundable_minor,
                     "owed_minor": part.owed_minor,
                     "to_balance_minor": part.to_balance_minor,
+                    "owed_to": part.goes_to,
                 }
                 for part in found.parts
             ],

@@ -18,6 +18,7 @@ from ferriage.core.money import Money
 from ferriage.orders import balance, lots
 from ferriage.orders.actions import fulfilling, targets
 from ferriage.orders.models import Buyer, Document
+from ferriage.orders.owedmodels import OwedTo
 from ferriage.orders.tax import setup_now
 from ferriage.payments.matching import DECLINED
 from ferriage.payments.models import Dispute, Payment, Refund
@@ -208,7 +209,7 @@ _GOES: Final = {
 
 def owed(orders: Sequence[Order]) -> tuple[Owed, ...]:
     """Return what is still owed of orders that ended early, with one query."""
-    due = [order for order in orders if order.refund_due_minor]
+    due = [one for one in orders if one.refund_due_minor and one.owed_to == OwedTo.PAYER]
     settled = Payment.objects.filter(order__in=due, outcome="settled").select_related("account")
     settling = settled.annotate(
         back=Coalesce(Sum("refunds__amount_minor", filter=_PAID_BACK), 0),

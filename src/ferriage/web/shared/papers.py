@@ -125,7 +125,7 @@ def of_withdrawal(withdrawal: Withdrawal, language: str) -> Paper:
         ),
         lines=tuple(
             (
-                line["order"],
+                line["order"] or words["gift"],
                 words.bought(line),
                 words.day(datetime.fromisoformat(line["ordered_at"])),
                 words.money(line["paid_minor"], line["currency"]),
@@ -140,10 +140,12 @@ def of_withdrawal(withdrawal: Withdrawal, language: str) -> Paper:
 
 def _ways_back(withdrawal: Withdrawal) -> list[str]:
     """Return which sentences say where the money of a withdrawal goes."""
-    lines = [(line["owed_minor"], line.get("to_balance_minor", 0)) for line in withdrawal.lines]
+    mine = [line for line in withdrawal.lines if line.get("owed_to", "payer") == "payer"]
+    others = ["owed_giver"] * (len(mine) < len(withdrawal.lines))
+    lines = [(line["owed_minor"], line.get("to_balance_minor", 0)) for line in mine]
     balanced = any(to_balance for _owed, to_balance in lines)
-    by_payment = any(owed > to_balance for owed, to_balance in lines) or not balanced
-    return ["owed_how"] * by_payment + ["owed_balance"] * balanced
+    by_payment = any(owed > to_balance for owed, to_balance in lines) or not (balanced or others)
+    return ["owed_how"] * by_payment + ["owed_balance"] * balanced + others
 
 
 def as_text(paper: Paper) -> str:
@@ -261,6 +263,8 @@ def _notes(document: Document, words: _Words) -> tuple[str, ...]:
         said.append(words[document.tax_state])
     if document.kind == "invoice":
         said.append(words["paid"])
+    if document.content.get("owed_to") == "giver":
+        said.append(words["given"])
     return tuple(filter(None, said))
 
 

@@ -38,11 +38,13 @@ REASONS: Final[Mapping[str, object]] = {
     "unallocated": _("it belonged to no order"),
     "ended early": _("the subscription was ended early"),
     "top-up returned": _("it was on your balance and you asked for it"),
+    "gift not used up": _("a gift of yours was not used to its end"),
     # how a balance moves
     "topup": _("top-up"),
     "topup-returned": _("top-up, sent back"),
     "balance-spent": _("paid for an order"),
     "balance-returned": _("unused time of an order"),
+    "gift-returned": _("a gift of yours that was not used to its end"),
     "credited": _("a payment that belonged to no order"),
     "opening": _("brought along from before"),
     "change": _("left over from a change of plan"),

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from ferriage.orders import actions, places
 from ferriage.orders.models import Order
+from ferriage.payments import passing
 from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
@@ -57,6 +58,7 @@ def order(request: StaffRequest, code: str) -> HttpResponse:
     evidence = places.evidence_of(found)
     context = {"order": found, "payments": payments.order_by("pk"), "place_evidence": evidence}
     context |= {"kinds": places.agreeing_kinds(found), "enough": places.ENOUGH}
+    context |= {"given_by": passing.given_by(found), "used_by": passing.used_by(found)}
     context["papers"] = found.documents.order_by("pk")
     return render(request, "backoffice/order.html", context)
 

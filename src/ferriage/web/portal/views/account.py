@@ -13,7 +13,7 @@ from ferriage.core.hashing import new_token
 from ferriage.members.queries import member_of
 from ferriage.orders import queries
 from ferriage.orders.balance import balances_of
-from ferriage.web.portal import holdings, purse, topups
+from ferriage.web.portal import givenback, holdings, purse, topups
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.shared.refusals import status_of
 
@@ -60,6 +60,7 @@ def account_page(
         "gift_price": next((card.terms[0].price for card in cards if card.terms), None),
         "orders": orders,
         "owed": purse.owed(orders),
+        "given_back": givenback.given_back(orders, now=request.now),
         "waiting": purse.waiting(orders),
         "disputed": disputed,
         "held": held,

@@ -56,12 +56,7 @@ def refund_confirm(request: CustomerRequest, code: str) -> HttpResponse:
         )
     except FerriageError as refusal:
         return _refund_page(request, mine, refusal)
-    ends_at = f"{done.ends_at:%Y-%m-%d %H:%M} UTC"
-    messages.success(
-        request,
-        _("It ends at the instant that was shown, %(at)s. The amount is owed to you.")
-        % {"at": ends_at},
-    )
+    messages.success(request, _said(done) % {"at": f"{done.ends_at:%Y-%m-%d %H:%M} UTC"})
     return redirect("account")
 
 
@@ -110,6 +105,13 @@ def withdrawn(request: CustomerRequest, code: str) -> HttpResponse:
         raise Http404
     context = {"withdrawal": found, "languages": LANGUAGES}
     return render(request, "portal/withdrawn.html", context)
+
+
+def _said(done: refunds.Quote) -> str:
+    """Return what is said of a refund that was booked, and to whom it goes."""
+    if "payer" in done.goes_to:
+        return _("It ends at the instant that was shown, %(at)s. The amount is owed to you.")
+    return _("It ends at the instant that was shown, %(at)s. The amount goes to whoever gave it.")
 
 
 def _refund_page(
