@@ -25,6 +25,7 @@ from ferriage.payments.providers.bank.actions import (
     book_receipt,
     start_bank,
 )
+from ferriage.payments.providers.voucher import unused
 from ferriage.payments.providers.voucher.actions import issue_vouchers, redeem_voucher
 from ferriage.payments.starting import MeansNotOffered, NotPayable, start
 from ferriage.payments.suspense import NotAssignable
@@ -235,7 +236,8 @@ def queue_ended(*, order: Order, now: datetime, actor: Actor) -> Refund | None:
         if minor <= 0:
             return None
         way = passing.way_of(order=order, minor=minor)
-        is_passed = way is not None and way.minor > 0
+        is_resold = unused.is_resold(order)
+        is_passed = is_resold or (way is not None and way.minor > 0)
         refund = Refund.objects.create(
             payment=payment,
             kind=Refund.Kind.ENDED,
@@ -248,4 +250,7 @@ def queue_ended(*, order: Order, now: datetime, actor: Actor) -> Refund | None:
         audit.record(now=now, actor=actor, action="refund.queued", subject=payment.code)
         if way is not None and is_passed:
             passing.pass_on(refund=refund, way=way, now=now, actor=actor)
+        if is_resold:
+            order.refresh_from_db()
+            unused.owe_less(refund=refund, order=order, now=now, actor=actor)
     return refund

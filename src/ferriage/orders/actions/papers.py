@@ -178,8 +178,8 @@ def _take_number(party: Party, kind: str, year: int) -> tuple[Series, int]:
 def _buyer(order: Order) -> dict[str, str]:
     """Return who the invoice is made out to; nobody where the customer gave no name."""
     buyer = Buyer.objects.filter(order=order).first()
-    if buyer is None:
-        return {}
+    if buyer is None or order.owed_to == OwedTo.RESELLER:
+        return {}  # who uses a code that was resold bought nothing of us at the price it says
     return {
         "name": buyer.name,
         "address": buyer.address,

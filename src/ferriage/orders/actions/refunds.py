@@ -18,6 +18,7 @@ from ferriage.orders.actions import freezing
 from ferriage.orders.actions.service import end_with
 from ferriage.orders.earning import gone_back_of
 from ferriage.orders.models import Order, Withdrawal
+from ferriage.orders.owedmodels import OwedTo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from ferriage.core.actors import Actor
     from ferriage.core.money import Money
-    from ferriage.orders.refunds import Quote, Rules
+    from ferriage.orders.refunds import Part, Quote, Rules
     from ferriage.plans.models import Subscription
 
 QUOTE_HOLDS: Final = timedelta(minutes=15)
@@ -55,6 +56,7 @@ def refund_on_request(
     subscription: Subscription,
     at: datetime,
     quoted: Sequence[Money],
+    shares: Sequence[int] = (),
     rules: Rules,
     now: datetime,
     actor: Actor,
@@ -64,6 +66,7 @@ def refund_on_request(
     Args:
         at: The instant that the quote was made for, not before now.
         quoted: What was shown, by currency.
+        shares: Which shares of terms were shown of codes that were resold.
 
     Raises:
         QuoteChanged: It would be another amount now; nothing was ended.
@@ -75,12 +78,12 @@ def refund_on_request(
         found = refunds.quote(
             subscription, at=at, decide=refunds.by_rules(subscription, rules, now=now)
         )
-        if not found.owed:
+        if not (found.owed or found.shares):
             raise NothingToRefund(
                 _("By the rules of this shop nothing is refunded now."),
                 _("Your time goes on to its end."),
             )
-        if tuple(quoted) != found.owed:
+        if (tuple(quoted), tuple(shares)) != (found.owed, found.shares):
             raise quote_changed()
         _end(subscription, found, "Refund asked for", now, actor)
     return found
@@ -121,8 +124,10 @@ def withdraw(
                     "kind": part.order.kind,
                     "currency": part.order.currency,
                     "amount_minor": part.order.amount_minor,
-                    "paid_minor": part.order.refundable_minor,
-                    "owed_minor": part.owed_minor,
+                    # What a reseller pays for a code is theirs to know.
+                    "paid_minor": 0 if _is_resold(part) else part.order.refundable_minor,
+                    "owed_minor": 0 if _is_resold(part) else part.owed_minor,
+                    "unused_bps": part.unused_bps,
                     "to_balance_minor": part.to_balance_minor,
                     "owed_to": part.goes_to,
                 }
@@ -160,6 +165,10 @@ def _end(
     for part in found.parts:
         if booked[part.order.pk] != _decided(part.order) + part.owed_minor:
             raise quote_changed()
+
+
+def _is_resold(part: Part) -> bool:
+    return part.goes_to == OwedTo.RESELLER
 
 
 def _decided(order: Order) -> int:

@@ -181,7 +181,8 @@ def paid_by(order: Order) -> object:
 
 def refunds(order: Order) -> tuple[Refund, ...]:
     """Return what goes back to the customer for this order."""
-    return tuple(Refund.objects.filter(payment__order=order).order_by("pk"))
+    mine = Refund.objects.filter(payment__order=order)
+    return tuple(mine.select_related("reseller_credit").order_by("pk"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +237,21 @@ def way_back(payment: Payment, *, in_cash: bool) -> str:
     return way % {"means": payment.account.label}
 
 
+def shown_papers() -> QuerySet[Document]:
+    """Return the documents that customers see: not those that say what a reseller pays."""
+    return Document.objects.exclude(order__owed_to=OwedTo.RESELLER)
+
+
+def papers_of_account(account: Account) -> QuerySet[Document]:
+    """Return the documents that an account sees."""
+    return shown_papers().filter(order__account=account)
+
+
 def papers(order: Order) -> dict[str, object]:
     """Return what an order's page says of its documents, and whom the next one is made out to."""
     return {
-        "papers": Document.objects.filter(order=order).order_by("pk"),
+        "papers": shown_papers().filter(order=order).order_by("pk"),
+        "is_resold": order.owed_to == OwedTo.RESELLER,
         "paper_languages": LANGUAGES,
         "invoices": setup_now() is not None,
         "buyer": Buyer.objects.filter(order=order).first(),

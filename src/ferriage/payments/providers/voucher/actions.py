@@ -216,8 +216,11 @@ def redeem_voucher(*, order: Order, code: str, now: datetime, actor: Actor) -> C
 
 def _owed_to(voucher: Voucher) -> str:
     """Return who paid for a code, and so is owed what is unused of what it pays."""
-    is_given = Gift.objects.filter(voucher=voucher).exists()
-    return OwedTo.GIVER if is_given else OwedTo.PAYER
+    if Gift.objects.filter(voucher=voucher).exists():
+        return OwedTo.GIVER
+    batch = voucher.batch
+    is_resold = batch.reseller_id is not None and batch.kind == VoucherBatch.Kind.SOLD
+    return OwedTo.RESELLER if is_resold else OwedTo.PAYER
 
 
 def _voucher(code: str) -> Voucher:

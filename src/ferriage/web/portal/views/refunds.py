@@ -50,6 +50,7 @@ def refund_confirm(request: CustomerRequest, code: str) -> HttpResponse:
             subscription=mine,
             at=at,
             quoted=quoted,
+            shares=quotes.shares_sent(request.POST),
             rules=refund_rules(),
             now=request.now,
             actor=CUSTOMER,
@@ -111,6 +112,8 @@ def _said(done: refunds.Quote) -> str:
     """Return what is said of a refund that was booked, and to whom it goes."""
     if "payer" in done.goes_to:
         return _("It ends at the instant that was shown, %(at)s. The amount is owed to you.")
+    if "reseller" in done.goes_to:
+        return _("It ends at the instant that was shown, %(at)s. The order’s page has your note.")
     return _("It ends at the instant that was shown, %(at)s. The amount goes to whoever gave it.")
 
 
