@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0025_bound")]
+    dependencies = [("payments", "0026_codes_stay")]
     operations = [
         # Words of choices, and a column that may be null: no table is made anew, and every trigger
         # stays.
