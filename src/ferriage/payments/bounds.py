@@ -77,12 +77,18 @@ def check(refund: Refund) -> None:
 def may_go_by_itself() -> Q:
     """Return the condition that nobody may be taking back the payment of refunds.
 
-    Nor, by a bank's recall, another payment of its order: it may turn out to be this one.
+    Nor, by a bank's recall, another payment of its order: it may turn out to be this one. Nor the
+    payment of the gift whose code is the payment.
     """
     still = Dispute.objects.filter(state=Dispute.State.OPEN)
+    given = still.filter(payment__order__kind="gift", payment__outcome="settled")
     recalled = still.filter(account=None, payment__order__isnull=False).values("payment__order")
     return ~Q(payment__in=still.values("payment")) & (
-        Q(payment__order=None) | ~Q(payment__order__in=recalled)
+        Q(payment__order=None)
+        | (
+            ~Q(payment__order__in=recalled)
+            & ~Q(payment__order__gift__in=given.values("payment__order"))
+        )
     )
 
 
