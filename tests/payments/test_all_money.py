@@ -54,8 +54,16 @@ from ferriage.orders import addons, claims, tax
 from ferriage.orders import tasks as order_tasks
 from ferriage.orders.actions import taxes
 from ferriage.orders.actions.refunds import refund_on_request, withdraw
+from ferriage.orders.balancemodels import GIFT_RETURNED
 from ferriage.orders.earning import gone_back_of
-from ferriage.orders.models import Balance, BalanceClaim, BalanceHold, Document, Order
+from ferriage.orders.models import (
+    Balance,
+    BalanceClaim,
+    BalanceHold,
+    BalanceMove,
+    Document,
+    Order,
+)
 from ferriage.orders.refunds import Rules, by_rules, quote
 from ferriage.payments import (
     actions,
@@ -890,6 +898,24 @@ class AllMoney(RuleBasedStateMachine):
             assert back[payment.pk] + lost[payment.pk] <= came or not waits[payment.pk]
         for order in Order.objects.filter(state="fulfilled"):
             assert 0 <= gone_back_of(order) + order.lost_minor <= order.refundable_minor
+
+    @invariant()
+    def no_gift_brings_back_more_than_its_payer_left(self) -> None:
+        """Whoever it goes to, and by whichever way: payments and balances, of giver and user."""
+        for gift in Order.objects.filter(kind="gift", state="fulfilled"):
+            bought = Q(payment__order=gift, payment__outcome="settled")
+            back = Refund.objects.filter(bought | Q(payment__order__gift=gift), dispute=None)
+            rows = (
+                back.exclude(state="passed"),
+                BalanceMove.objects.filter(source_code=gift.code, kind=GIFT_RETURNED),
+                Dispute.objects.filter(bought, state="lost"),
+            )
+            sent, returned, lost = (
+                found.aggregate(total=Sum("amount_minor"))["total"] or 0 for found in rows
+            )
+            waits = back.filter(state__in=["queued", "by_hand"]).exists()
+            assert sent + returned <= gift.refundable_minor
+            assert sent + returned + lost <= gift.refundable_minor or not waits
 
     @invariant()
     def resellers_owe_what_their_statement_says(self) -> None:

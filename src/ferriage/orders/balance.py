@@ -281,6 +281,12 @@ def give_back_unused(*, order: Order, minor: int, against: str, now: datetime) -
         claims.catch(head)
 
 
+def catch_all(account: Account) -> None:
+    """Hold what is disputed of what came to an account before its order was known as fulfilled."""
+    for head in Balance.objects.filter(account=account).order_by("pk"):
+        claims.catch(head)
+
+
 def _head(account: Account, currency: str) -> Balance:
     return Balance.objects.get_or_create(account=account, currency=currency)[0]
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 _MOVE: Final = ("balance", "source_code", "kind", "amount_minor")
+_BY_CODE: Final = {"account": "gift__account", "recipient": "account"}
+"""Who gave the code that paid an order, and whose the order is; as of a term that was given."""
 
 
 def catch(head: Balance) -> None:
@@ -124,7 +126,7 @@ def _follow(claim: BalanceClaim) -> tuple[Trace, list[Balance]]:
     trace = Trace(
         brought=[Brought(claim.payment_code, claim.order)],
         currency=claim.currency,
-        orders=Order.objects.filter(mine, state=Order.State.FULFILLED),
+        orders=Order.objects.filter(mine, state=Order.State.FULFILLED).select_related("gift"),
         moves=moves_in(heads),
     )
     return trace, heads
@@ -169,10 +171,13 @@ def holds_of(source_code: str) -> list[BalanceHold]:
 
 
 def reached(accounts: set[int], near: str, far: str) -> set[int]:
-    """Return accounts with all that terms given to others lead to from them, in one direction."""
+    """Return accounts with all that gifts to others lead to from them, in one direction."""
     found, new = set(accounts), set(accounts)
     given = Order.objects.filter(recipient__isnull=False, account__isnull=False)
+    by_code = Order.objects.filter(gift__account__isnull=False, account__isnull=False)
     while new:
-        new = set(given.filter(**{f"{near}__in": new}).values_list(far, flat=True)) - found
+        next_ones = given.filter(**{f"{near}__in": new}).values_list(far, flat=True)
+        users = by_code.filter(**{f"{_BY_CODE[near]}__in": new})
+        new = {*next_ones, *users.values_list(_BY_CODE[far], flat=True)} - found
         found |= new
     return found

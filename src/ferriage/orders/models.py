@@ -56,8 +56,7 @@ class Order(models.Model):
     `extends` is the subscription that was named for it to go onto; `beside` asks for another one.
     An order that says neither was placed when nothing was held: it goes onto the one that another
     such order began meanwhile, or begins it. A change names what it changes, an add-on also the
-    term that it goes with (`with_term`). `value_minor` is what a change counts on for the time
-    that is left, so no payment brings it.
+    term that it goes with. `value_minor` is what a change counts on; no payment brings it.
 
     `period_*` is the stretch it bought, known once fulfilled; earned revenue follows from it.
     `cut_at` is the instant up to which it counts when the term was ended early; what the customer
@@ -66,7 +65,7 @@ class Order(models.Model):
     `moved_minor` is what was unused and went on otherwise than by a refund, `charged_back_minor`
     what a payer took back by a dispute. `lost_minor` is what they took back of it while it goes on:
     a loss, and never owed back. What is unused goes `owed_to` somebody else where a code paid that
-    was given or resold. `earned_to_at` is how far the books have earned it.
+    was given, by the order `gift`, or resold. `earned_to_at` is how far the books have earned it.
 
     While no line may serve the customer its days stand still: `frozen_from` is since when, and
     `frozen` how long they stood still before. `period_*` and `cut_at` are in the order's own time,
@@ -155,6 +154,7 @@ class Order(models.Model):
     charged_back_minor = models.BigIntegerField(default=0)
     lost_minor = models.BigIntegerField(default=0)
     owed_to = models.CharField(max_length=8, choices=owedmodels.OwedTo, default="payer")
+    gift = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
     refund_due_minor = models.BigIntegerField(default=0)
     frozen = models.DurationField(default=timedelta(0))
     frozen_from = models.DateTimeField(null=True)

@@ -31,4 +31,10 @@ CONSTRAINTS: Final = (
         ),
         name="orders_order_owed_to",
     ),
+    # Said before it is settled, and so of an order that is open.
+    models.CheckConstraint(
+        condition=Q(owed_to=OwedTo.GIVER, gift__isnull=False)
+        | (~Q(owed_to=OwedTo.GIVER) & (Q(gift__isnull=True) | ~Q(state="fulfilled"))),
+        name="orders_order_gift",
+    ),
 )

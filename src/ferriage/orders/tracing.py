@@ -7,6 +7,7 @@ one named goes first, and no money is of two.
 
     payment ──> balance ──spent──> order ──returned──> balance
                                └─> code of a gift ──not used──> balance of who gave it
+                                      └──used──> order ──changed──> as any other
        └──────────────────────────> order ──changed──> order of the change ──returned──> balance
 
 Source: docs/decisions/0023-disputes.md, docs/decisions/0069-balances-paid-back.md
@@ -90,6 +91,7 @@ class Trace:
         self._moved: Counter[str] = Counter()
         self._value: dict[str, int] = {}
         self._sources: defaultdict[str, list[str]] = defaultdict(list)
+        self._bought_by: dict[str, str] = {}
         for one in brought:
             self._origins[one.payment] = one.payment
             if one.order is not None:
@@ -126,6 +128,9 @@ class Trace:
                 changes[order.subscription_id].append(order)
                 self._value[order.code] = order.value_minor if order.currency == currency else 0
         for order in orders:
+            if order.gift is not None:
+                # What paid for a code is in the term that the code paid.
+                self._bought_by[order.code] = order.gift.code
             later = (one for one in changes[order.subscription_id] if _when(one) > _when(order))
             change = next(later, None)
             if change is not None and order.currency == currency:
@@ -166,7 +171,8 @@ class Trace:
         """Take what went on by a change of plan out of the orders before it, once."""
         for code in self._sources.pop(change, []):
             self._go_on(code)
-            inside = self._paid.pop(code, Counter()) + self._otherwise.pop(code, Counter())
+            bought = self._bought_by.get(code, code)
+            inside = self._paid.pop(bought, Counter()) + self._otherwise.pop(bought, Counter())
             self._arrived[change] += _draw(inside, max(self._moved[code], 0))
 
     def _go_on(self, change: str) -> None:

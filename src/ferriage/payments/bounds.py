@@ -95,16 +95,22 @@ def check(refund: Refund) -> None:
 def may_go_by_itself(payment: str = "payment", order: str = "payment__order") -> Q:
     """Return the condition that nobody may be taking back the payment of refunds.
 
-    Nor, by a bank's recall, another payment of its order: it may turn out to be this one.
+    Nor, by a bank's recall, another payment of its order: it may turn out to be this one. Nor the
+    payment of the gift whose code is the payment.
 
     Args:
         payment: Where the payment stands in what is asked; of payments themselves it is `pk`.
         order: Where its order stands.
     """
     still = Dispute.objects.filter(state=Dispute.State.OPEN)
+    given = still.filter(payment__order__kind="gift", payment__outcome="settled")
     recalled = still.filter(account=None, payment__order__isnull=False).values("payment__order")
     return ~Q((f"{payment}__in", still.values("payment"))) & (
-        Q((order, None)) | ~Q((f"{order}__in", recalled))
+        Q((order, None))
+        | (
+            ~Q((f"{order}__in", recalled))
+            & ~Q((f"{order}__gift__in", given.values("payment__order")))
+        )
     )
 
 

@@ -79,12 +79,13 @@ def _lose(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> No
     refunded = dispute.amount_minor - left
     gifts.end_codes(dispute=dispute, refunded=refunded, now=now, actor=actor)
     if payment.outcome == "settled" and payment.order is not None:
-        if not gifts.end_code(order=payment.order, now=now):
-            gifts.owe_less(order=payment.order, minor=left)
+        whole = bounds.left_of(payment) <= 0
+        if not (whole and gifts.end_code(order=payment.order, now=now)):
+            gifts.owe_less(order=payment.order, minor=left, now=now)
         orders.charge_back(
             order=payment.order,
             money=money,
-            whole=bounds.left_of(payment) <= 0,
+            whole=whole,
             asset=dispute.asset,
             source_code=dispute.code,
             now=now,

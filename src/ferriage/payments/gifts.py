@@ -62,12 +62,13 @@ def reveal(*, order: Order, now: datetime, actor: Actor) -> str:
 
 
 def is_disputed(order: Order) -> bool:
-    """Tell whether the payment of a gift is disputed or was taken back.
+    """Tell whether the payment of a gift is disputed.
 
-    Also a payment that brought to a balance what the gift was paid with from there.
+    Also a payment that brought to a balance what the gift was paid with from there. Of what was
+    lost so far a code knows: it ended, or so much less is owed of the term that it pays.
     """
-    held = [Dispute.State.OPEN, Dispute.State.LOST]
-    own = Dispute.objects.filter(payment__order=order, payment__outcome="settled", state__in=held)
+    still = Dispute.objects.filter(state=Dispute.State.OPEN)
+    own = still.filter(payment__order=order, payment__outcome="settled")
     return own.exists() or claims.holds_gift(order)
 
 
@@ -89,8 +90,8 @@ def end_code(*, order: Order, now: datetime) -> bool:
 def end_codes(*, dispute: Dispute, refunded: int, now: datetime, actor: Actor) -> None:
     """Let codes be over that a dispute's money paid from a balance, as it is being lost.
 
-    The newest first, and no more than what is lost: what balances still hold of it is not. What no
-    code covers that could end is owed to nobody who used one.
+    The newest first, and no more than what is lost: what balances still hold of it is not. One of
+    which a part is lost stays good. What no unused code covers is owed to nobody who used one.
 
     Args:
         refunded: How much of it was owed back, and went by the dispute.
@@ -100,25 +101,36 @@ def end_codes(*, dispute: Dispute, refunded: int, now: datetime, actor: Actor) -
     for order, minor in sold:
         if lost <= 0:
             break
-        if end_code(order=order, now=now):
+        if minor <= lost and end_code(order=order, now=now):
             lost -= minor
             audit.record(
                 now=now, actor=actor, action="gift.ended", subject=order.code, source=dispute.code
             )
+        elif not is_used(order):
+            lost -= owe_less(order=order, minor=min(minor, lost), now=now)
     for order, minor in sold:
-        lost -= owe_less(order=order, minor=min(minor, max(lost, 0)))
+        lost -= owe_less(order=order, minor=min(minor, max(lost, 0)), now=now)
 
 
-def owe_less(*, order: Order, minor: int) -> int:
-    """Owe so much less of the term that somebody used a gift's code for; returns how much.
+def owe_less(*, order: Order, minor: int, now: datetime) -> int:
+    """Owe so much less of the term that a gift's code paid, or will pay; returns how much.
 
-    The term is theirs and goes on, but nothing goes back of it that its payer took back.
+    The term is theirs and goes on, but nothing goes back of it that its payer took back. A code
+    that nobody used ends with the last part of its price.
     """
-    gift = _gift_of(order) if minor > 0 else None
-    payment = gift.voucher.payment if gift else None
-    if payment is None or payment.order is None:
+    if minor <= 0 or order.kind != Order.Kind.GIFT or order.state != Order.State.FULFILLED:
         return 0
-    return orders.note_lost(order=payment.order, minor=minor)
+    gift = _gift_of(order)
+    payment = gift.voucher.payment if gift else None
+    if payment is not None and payment.order is not None:
+        return orders.note_lost(order=payment.order, minor=minor)
+    if gift is not None and _is_over(gift, now):
+        return 0
+    noted = orders.note_lost(order=order, minor=minor)
+    order.refresh_from_db()
+    if order.lost_minor == order.refundable_minor:
+        end_code(order=order, now=now)
+    return noted
 
 
 def _gift_of(order: Order) -> Gift | None:

@@ -271,7 +271,7 @@ def _traced(balance: Balance, *, with_changes: bool) -> tuple[Counter[str], list
     trace = Trace(
         brought=[Brought(one.code, _order_of(one)) for one in payments],
         currency=balance.currency,
-        orders=Order.objects.filter(theirs, state=Order.State.FULFILLED),
+        orders=Order.objects.filter(theirs, state=Order.State.FULFILLED).select_related("gift"),
         moves=claims.moves_in(heads),
         through_changes=with_changes,
     )

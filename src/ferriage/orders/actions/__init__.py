@@ -25,7 +25,7 @@ from ferriage.orders.actions.coupons import (
     make_coupon,
 )
 from ferriage.orders.actions.freezing import freeze_due, resume_due
-from ferriage.orders.actions.gifts import NotGivable, give
+from ferriage.orders.actions.gifts import NotGivable, give, name_gift
 from ferriage.orders.actions.grants import GrantTooLong, grant_until
 from ferriage.orders.actions.lapses import MoveRefused, move, refund, refund_due, wait
 from ferriage.orders.actions.onsale import NotOnSale, TermOutlivesApproval
@@ -76,6 +76,7 @@ __all__ = [
     "let_go",
     "make_coupon",
     "move",
+    "name_gift",
     "note_begun",
     "note_lost",
     "note_shown",

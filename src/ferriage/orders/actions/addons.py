@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.orders import addons
-from ferriage.orders.actions import onsale, sales
+from ferriage.orders.actions import onsale, sales, targets
 from ferriage.orders.models import Order
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def place_addon(
         NotForSale: The account belongs to a closed service.
         PriceGone: Another price holds now.
         AddOnWrong: The term is over, another account's, or of another plan, or has no quota.
+        HeldByDispute: The payment of its subscription is disputed.
         NotOnSale, TermOutlivesApproval: The plan may not be sold to this customer now.
     """
     if account.account_class != "public":
@@ -64,6 +65,8 @@ def place_addon(
             raise AddOnWrong(
                 _("This cannot be added to that term."), _("Choose a term that still runs.")
             )
+        assert fresh.subscription is not None  # noqa: S101 -- it joins it
+        targets.refuse_held(fresh.subscription)
         is_pack = price.kind == price.Kind.QUOTA_PACK
         if is_pack and not addons.takes_packs(fresh, now=now):
             raise AddOnWrong(

@@ -76,7 +76,7 @@ def place_change(
     Raises:
         NotForSale, PriceGone, NotOnSale, TermOutlivesApproval: As for every order.
         WrongSubscription: It is not the account's, or not of the plan's service.
-        ChangeWrong: It has that plan already, or has no end or is over.
+        ChangeWrong: It has that plan already, has no end or is over, or its payment is disputed.
         TooManyDevices: The plan has no room for the devices there are.
         NoRoom: Nor has one of its lines.
     """
@@ -183,11 +183,6 @@ def _check_changeable(subscription: Subscription, plan: Plan, now: datetime) -> 
     end = plan_queries.subscription_end(subscription)
     if subscription.plan_id == plan.pk:
         raise plans.ChangeWrong(_("You have this plan already."), _("Renew it, or choose another."))
-    if plan_queries.held_now([subscription.pk]):
-        raise plans.ChangeWrong(
-            _("Its payment is disputed, so nothing can be changed now."),
-            _("Wait until the dispute is over, or buy another subscription beside it."),
-        )
     if queries.has_resold(subscription, at=now):
         raise plans.ChangeWrong(
             _("A code from a shop that resells ours paid this term, and it pays no other plan."),

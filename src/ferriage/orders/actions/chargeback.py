@@ -55,7 +55,8 @@ def charge_back(
     taken back is a loss too, and the term goes on; it is not owed any more, and where the term ends
     early it is no loss as far as that is unused. A place and what is unused of a pack end; what
     other money added to a term that ends is owed back. A top-up gives up what is left on the
-    balance. A gift's code stays good for whoever was given it, and what was paid for it is a loss.
+    balance. A gift's code stays good for whoever used it: what was paid for it is a loss, but for
+    what a change of the plan that it paid put on a balance.
 
     Args:
         money: What is taken now; less than was disputed where refunds that waited went by it.
@@ -70,10 +71,8 @@ def charge_back(
         order = Order.objects.select_related("plan__service", "subscription", "account").get(
             pk=order.pk
         )
-        if order.kind == Order.Kind.TOPUP:
+        if order.kind in {Order.Kind.TOPUP, Order.Kind.GIFT}:
             _take_from_balance(order, money, asset, source_code, now)
-        elif order.kind == Order.Kind.GIFT:
-            post_all(_loss(source_code, asset, money, money.amount_minor), now=now)
         else:
             _take_from_order(order, money, asset, source_code, now, actor, whole=whole)
         audit.record(
@@ -165,7 +164,7 @@ def take_credited(
 def _take_from_balance(
     order: Order, money: Money, asset: str, source_code: str, now: datetime
 ) -> None:
-    """Take back from balances what is left of a top-up; what was spent of it is a loss."""
+    """Take back from balances what is left of a top-up or a gift; the rest of it is a loss."""
     taken = balance.take_held(
         source_code=source_code, came_by=order.code, most=money, against=asset, now=now
     )

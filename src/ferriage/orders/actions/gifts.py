@@ -15,6 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.core.errors import FerriageError
 from ferriage.orders.actions.onsale import NotOnSale, TermOutlivesApproval
 from ferriage.orders.actions.sales import NotForSale, place
+from ferriage.orders.actions.targets import HeldByDispute
+from ferriage.orders.models import Order
 from ferriage.plans.actions import OtherPlanHeld
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from ferriage.accounts.models import Account
     from ferriage.core.actors import Actor
-    from ferriage.orders.models import Order
     from ferriage.plans.models import Price
 
 
@@ -74,5 +75,13 @@ def give(
             expires_at=expires_at,
             actor=actor,
         )
-    except (NotOnSale, TermOutlivesApproval, OtherPlanHeld):
+    except (NotOnSale, TermOutlivesApproval, OtherPlanHeld, HeldByDispute):
         raise NotGivable from None
+
+
+def name_gift(*, order: Order, gift: Order) -> None:
+    """Keep which order bought the code that is about to pay one, in the transaction that settles.
+
+    What payers take back of the gift is looked for in what it paid.
+    """
+    Order.objects.filter(pk=order.pk, state=Order.State.OPEN).update(gift=gift)

@@ -15,7 +15,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
 from ferriage.orders import values
-from ferriage.orders.actions import freezing, takeover
+from ferriage.orders.actions import freezing, takeover, targets
 from ferriage.orders.actions.changes import check_devices
 from ferriage.orders.actions.service import end_with
 from ferriage.plans import actions as plans
@@ -67,6 +67,7 @@ def move(
 
     Raises:
         LapseOver: A line serves this customer.
+        HeldByDispute: The payment behind the days that are left is disputed.
         MoveRefused: The plan may not be sold to this customer now, or nothing was paid for what is
             left and the plan is dearer.
         TooManyDevices: The plan has no room for the devices there are.
@@ -75,6 +76,7 @@ def move(
     with writing():
         check_clock(now=now)
         lapse = _lapse(subscription, now, actor)
+        targets.refuse_held(lapse.subscription)
         account = lapse.subscription.account
         open_now = plan_queries.open_to(account, besides=lapse.subscription, now=now)
         chosen = next((view for view in open_now if view.plan.pk == plan.pk), None)

@@ -96,6 +96,7 @@ def place(  # noqa: PLR0913 -- what an order is made of
         PriceGone: Another price holds now.
         OtherPlanHeld: The subscription it would go onto is of another plan.
         WrongSubscription: That one is not the account's, or of another service.
+        HeldByDispute: The payment of the one that it would go onto is disputed.
         NotForSale: The account belongs to a closed service.
         CouponNotUsable: The coupon does not apply.
         NoRoom: The devices would find no room on a line of the plan.
@@ -267,6 +268,9 @@ def _sell(
         refundable_minor=refundable_minor + order.credit_minor + fulfilled.value_minor,
         **begun.noted(order, extension, now=now),
     )
+    if order.kind == Order.Kind.CHANGE:
+        # What the change put on a balance is known as what it is since the order is fulfilled.
+        balance.catch_all(order.holder)
     papers.on_settled(order, now=now)
     audit.record(now=now, actor=actor, action="order.settled", subject=order.code)
     if held is not None:  # one that begins has no device

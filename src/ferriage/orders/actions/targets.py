@@ -12,12 +12,20 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.core.errors import FerriageError
 from ferriage.orders.models import Order
 from ferriage.plans import several
+from ferriage.plans.actions import ChangeWrong
+from ferriage.plans.queries import held_now
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.accounts.models import Account
     from ferriage.plans.models import Plan, Subscription
+
+
+class HeldByDispute(ChangeWrong):
+    """The payment of the subscription is disputed, so nothing is changed or added."""
+
+    slug = "held-by-dispute"
 
 
 class WrongSubscription(FerriageError):
@@ -43,15 +51,33 @@ def chosen(
 
     Raises:
         WrongSubscription: It is not the account's, or not of the plan's service.
+        HeldByDispute: Its payment is disputed.
     """
     if extends is None:
-        return None if beside else several.proposed(account, plan, now=now)
+        found = None if beside else several.proposed(account, plan, now=now)
+        if found is not None:
+            refuse_held(found)
+        return found
     mine = extends.account_id == account.pk and extends.service_id == plan.service_id
     if beside or not mine:
         raise WrongSubscription(
             _("There is no such subscription to extend."), _("Choose one of yours, or a new one.")
         )
+    refuse_held(extends)
     return extends
+
+
+def refuse_held(subscription: Subscription) -> None:
+    """Refuse to change or add anything where what comes of it would be held, too, or taken back.
+
+    Raises:
+        HeldByDispute: Its payment is disputed.
+    """
+    if held_now([subscription.pk]):
+        raise HeldByDispute(
+            _("Its payment is disputed, so nothing can be changed now."),
+            _("Wait until the dispute is over, or buy another subscription beside it."),
+        )
 
 
 def target_of(

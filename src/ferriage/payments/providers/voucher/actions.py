@@ -20,7 +20,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
-from ferriage.orders.actions import Refused, settle
+from ferriage.orders.actions import Refused, name_gift, settle
 from ferriage.orders.models import Order
 from ferriage.orders.owedmodels import OwedTo
 from ferriage.payments import gifts
@@ -201,22 +201,31 @@ def redeem_voucher(*, order: Order, code: str, now: datetime, actor: Actor) -> C
         _check_fits(voucher.batch, order)
         payment = _take(voucher, order, now)
         paid = _post(payment, voucher.batch, order, now)
+        gift = _gift_of(voucher)
+        if gift is not None:
+            name_gift(order=order, gift=gift.order)
         result = settle(
             order=order,
             refundable_minor=min(paid, order.due_minor),
-            owed_to=_owed_to(voucher),
+            owed_to=_owed_to(voucher, gift),
             now=now,
             actor=actor,
         )
         if isinstance(result, Refused):
             raise VoucherNotTaken(result)
+        if gift is not None:
+            gifts.owe_less(order=gift.order, minor=gift.order.lost_minor, now=now)
         finish(payment, outcome="settled", now=now, actor=actor)
     return Captured(payment, "settled")
 
 
-def _owed_to(voucher: Voucher) -> str:
+def _gift_of(voucher: Voucher) -> Gift | None:
+    return Gift.objects.select_related("order").filter(voucher=voucher).first()
+
+
+def _owed_to(voucher: Voucher, gift: Gift | None) -> str:
     """Return who paid for a code, and so is owed what is unused of what it pays."""
-    if Gift.objects.filter(voucher=voucher).exists():
+    if gift is not None:
         return OwedTo.GIVER
     batch = voucher.batch
     is_resold = batch.reseller_id is not None and batch.kind == VoucherBatch.Kind.SOLD
@@ -245,13 +254,19 @@ def _check_there(voucher: Voucher, now: datetime) -> None:
         raise VoucherGone(
             _("This voucher was taken back."), _("Ask whoever sold it to you for another one.")
         )
-    given = Gift.objects.select_related("order").filter(voucher=voucher).first()
+    given = _gift_of(voucher)
+    is_over = voucher.batch.expires_at is not None and voucher.batch.expires_at <= now
+    if given is not None and is_over:
+        raise VoucherGone(
+            _("The payment for this gift was taken back, so its code is over."),
+            _("Ask whoever gave it to you."),
+        )
     if given is not None and gifts.is_disputed(given.order):
         raise VoucherGone(
             _("The payment for this gift is disputed, so its code waits."),
             _("Ask whoever gave it to you."),
         )
-    if voucher.batch.expires_at is not None and voucher.batch.expires_at <= now:
+    if is_over:
         raise VoucherGone(
             _("This voucher could be used until %s.") % f"{voucher.batch.expires_at:%Y-%m-%d}",
             _("Ask whoever sold it to you."),
