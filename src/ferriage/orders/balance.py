@@ -19,7 +19,13 @@ from ferriage.core.errors import FerriageError, StaleState
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import claims
-from ferriage.orders.balancemodels import RETURNED, SPENT, TAKEN_BACK, TOPUP_RETURNED
+from ferriage.orders.balancemodels import (
+    PAID_BACK,
+    RETURNED,
+    SPENT,
+    TAKEN_BACK,
+    TOPUP_RETURNED,
+)
 from ferriage.orders.models import Balance, BalanceMove, Order
 
 if TYPE_CHECKING:
@@ -145,15 +151,30 @@ def return_topup(*, account: Account, money: Money, source_code: str, now: datet
     Raises:
         BalanceTooLow: There is not so much; nothing was written.
     """
+    return _owe(account, money, source_code, TOPUP_RETURNED, now)
+
+
+def pay_back(*, account: Account, money: Money, source_code: str, now: datetime) -> BalanceMove:
+    """Move money from a balance to what is owed back, by whatever way it came.
+
+    Args:
+        source_code: What brought it: the order that a payment settled, else the payment.
+
+    Raises:
+        BalanceTooLow: There is not so much; nothing was written.
+    """
+    return _owe(account, money, source_code, PAID_BACK, now)
+
+
+def _owe(account: Account, money: Money, source_code: str, kind: str, now: datetime) -> BalanceMove:
     with writing():
-        times = BalanceMove.objects.filter(source_code=source_code, kind=TOPUP_RETURNED).count()
+        times = BalanceMove.objects.filter(source_code=source_code, kind=kind).count()
         head = _head(account, money.currency)
         if head.amount_minor - head.reserved_minor < money.amount_minor:
             raise _too_low(head)
         line = TransferLine(CREDITS, REFUNDS, money)
-        _post(source_code, TOPUP_RETURNED, line, now, sequence=times)
-        minor = -money.amount_minor
-        return _move(head, minor, source_code, TOPUP_RETURNED, now, sequence=times)
+        _post(source_code, kind, line, now, sequence=times)
+        return _move(head, -money.amount_minor, source_code, kind, now, sequence=times)
 
 
 def reserve(*, order: Order, minor: int) -> None:

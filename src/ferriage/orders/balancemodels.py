@@ -12,6 +12,7 @@ from ferriage.core.money import Money
 TOPUP: Final = "topup"
 TOPUP_RETURNED: Final = "topup-returned"
 TAKEN_BACK: Final = "taken-back"
+PAID_BACK: Final = "paid-back"
 SPENT: Final = "balance-spent"
 RETURNED: Final = "balance-returned"
 CREDITED: Final = "credited"

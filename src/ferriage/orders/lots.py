@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ferriage.orders.balance import available
-from ferriage.orders.balancemodels import TAKEN_BACK, TOPUP, TOPUP_RETURNED
+from ferriage.orders.balancemodels import PAID_BACK, TAKEN_BACK, TOPUP, TOPUP_RETURNED
 from ferriage.orders.models import BalanceMove
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def left_of(moves: Iterable[Move], topup: str) -> int:
             lots.append((source if kind == TOPUP else "", minor))
         elif kind in {TOPUP_RETURNED, TAKEN_BACK}:
             lots = _gone(lots, source, -minor)
+        elif kind == PAID_BACK:
+            lots = _paid_back(lots, source, -minor)
         else:
             lots = _spent(lots, -minor)
     return sum(left for of, left in lots if of == topup)
@@ -44,6 +46,12 @@ def _gone(lots: list[tuple[str, int]], topup: str, minor: int) -> list[tuple[str
     own = min(minor, sum(left for of, left in lots if of == topup))
     rest = [(of, left - own if of == topup else left) for of, left in lots]
     return _spent(rest, minor - own)
+
+
+def _paid_back(lots: list[tuple[str, int]], source: str, minor: int) -> list[tuple[str, int]]:
+    """Take money back where it came from, else what no top-up brought, before other top-ups."""
+    own = min(minor, sum(left for of, left in lots if of == source))
+    return _gone(_gone(lots, source, own), "", minor - own)
 
 
 def _spent(lots: list[tuple[str, int]], minor: int) -> list[tuple[str, int]]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from ferriage.accounts.models import Account
     from ferriage.orders.models import Order
+    from ferriage.payments.payback import Offer
     from ferriage.payments.providers.contract import Means
     from ferriage.plans.models import Price
 
@@ -165,6 +166,17 @@ def lost(order: Order) -> tuple[Dispute, ...]:
     return tuple(gone.order_by("pk"))
 
 
+def taken_back(orders: Sequence[Order]) -> dict[str, set[int]]:
+    """Return the keys of orders whose payment its payer took back, `whole` or a `part` of it."""
+    gone = Payment.objects.filter(
+        order__in=orders, outcome="settled", disputes__state=Dispute.State.LOST
+    ).annotate(gone_minor=Sum("disputes__amount_minor"))
+    found: dict[str, set[int]] = {"whole": set(), "part": set()}
+    for order, gone_minor, came in gone.values_list("order", "gone_minor", "received_minor"):
+        found["part" if gone_minor < (came or 0) else "whole"].add(order)
+    return found
+
+
 def paid_by(order: Order) -> object:
     """Return by what means an order was paid, in words; empty where no money came for it."""
     settled = Payment.objects.filter(order=order, outcome="settled").select_related("account")
@@ -233,6 +245,20 @@ def way_back(payment: Payment, *, in_cash: bool) -> str:
         return str(_GOES[payment.provider])
     way = _("It goes back the way you paid: %(means)s. You need to do nothing.")
     return way % {"means": payment.account.label}
+
+
+def ways_back(found: Offer) -> tuple[str, ...]:
+    """Return in sentences where what a customer asks back of a balance goes, each once."""
+    payments = [part.payment for part in found.parts]
+    cash = HandReceipt.objects.filter(payment__in=payments, kind=HandReceipt.Kind.CASH)
+    in_cash = set(cash.values_list("payment", flat=True))
+    with_account = Payment.objects.filter(pk__in=[one.pk for one in payments])
+    return tuple(
+        dict.fromkeys(
+            way_back(payment, in_cash=payment.pk in in_cash)
+            for payment in with_account.select_related("account").order_by("-pk")
+        )
+    )
 
 
 def papers(order: Order) -> dict[str, object]:

@@ -38,9 +38,11 @@ REASONS: Final[Mapping[str, object]] = {
     "unallocated": _("it belonged to no order"),
     "ended early": _("the subscription was ended early"),
     "top-up returned": _("it was on your balance and you asked for it"),
+    "balance paid back": _("it was on your balance"),
     # how a balance moves
     "topup": _("top-up"),
     "topup-returned": _("top-up, sent back"),
+    "paid-back": _("paid back"),
     "balance-spent": _("paid for an order"),
     "balance-returned": _("unused time of an order"),
     "credited": _("a payment that belonged to no order"),

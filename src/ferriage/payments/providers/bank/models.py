@@ -233,6 +233,7 @@ class Proposal(models.Model):
 
     `subject` is the posting that is to be undone, the payment that is to be credited or sent back,
     or the code of an opening balance; `order` or `balance` says whose balance it is credited to.
+    Of what is paid back from a `balance` it is only a name, so that one waits for each at most.
     What was proposed never changes.
     """
 
@@ -241,6 +242,7 @@ class Proposal(models.Model):
         CREDIT = "credit", _("credit money to a balance")
         REFUND = "refund", _("send money back")
         OPENING = "opening", _("opening balance of a customer")
+        PAYBACK = "payback", _("pay money on a balance back")
 
     code = CodeField("prp")
     kind = models.CharField(max_length=10, choices=Kind)
@@ -272,8 +274,8 @@ class Proposal(models.Model):
                 & ~Q(entered_by="")
                 & (Q(kind="credit", order__isnull=False) | ~Q(kind="credit"))
                 & (
-                    (Q(kind="opening", balance__isnull=False) & ~Q(reason=""))
-                    | Q(~Q(kind="opening"), balance__isnull=True)
+                    (Q(kind__in=["opening", "payback"], balance__isnull=False) & ~Q(reason=""))
+                    | Q(~Q(kind__in=["opening", "payback"]), balance__isnull=True)
                 ),
                 name="payments_proposal_whole",
             ),

@@ -265,6 +265,7 @@ def order_page(
         "waiting": purse.waiting([mine]),
         "disputed": purse.disputed([mine]),
         "lost": purse.lost(mine),
+        "taken_back": purse.taken_back([mine]),
         "waits_for_word": purse.waits_for_word(mine),
         "was_declined": purse.was_declined(mine),
         "paid_by": purse.paid_by(mine),

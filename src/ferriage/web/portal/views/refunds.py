@@ -86,7 +86,12 @@ def withdraw(request: CustomerRequest, code: str) -> HttpResponse:
     found = _withdrawal(mine, request.now)
     if not found.parts:
         return redirect("withdraw")
-    context = {"subscription": mine, "quote": found, "rules": refund_rules()}
+    context = {
+        "subscription": mine,
+        "quote": found,
+        "lost": refunds.lost_of(mine, now=request.now),
+        "rules": refund_rules(),
+    }
     return render(request, "portal/withdraw_confirm.html", context)
 
 
