@@ -13,6 +13,7 @@ from ferriage.orders.actions.changes import (
 from ferriage.orders.actions.chargeback import (
     charge_back,
     hold,
+    keep_claim,
     let_go,
     note_lost,
     take_credited,
@@ -73,6 +74,7 @@ __all__ = [
     "give",
     "grant_until",
     "hold",
+    "keep_claim",
     "let_go",
     "make_coupon",
     "move",

@@ -1,6 +1,6 @@
 """An order whose money was taken back by its payer: its term ends, and its income is reversed.
 
-Source: docs/decisions/0023-disputes.md
+Source: docs/decisions/0023-disputes.md, docs/decisions/0076-lost-claims.md
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def charge_back(
     source_code: str,
     now: datetime,
     actor: Actor,
-) -> None:
+) -> int:
     """Let an order end now and give up what its payer took back, earned or not.
 
     What is not earned goes first, then what was: so the books show income lower, and so do the
@@ -63,19 +63,24 @@ def charge_back(
         asset: The account of the books that the money leaves.
         source_code: The dispute.
 
+    Returns:
+        What was found nowhere and may come to a balance later, for `keep_claim`. What an order that
+        goes on notes as lost does not, nor what a gift's code cost.
+
     Raises:
         StaleState: Another writer changed the order first.
     """
+    missing = 0
     with writing():
         order = Order.objects.select_related("plan__service", "subscription", "account").get(
             pk=order.pk
         )
         if order.kind == Order.Kind.TOPUP:
-            _take_from_balance(order, money, asset, source_code, now)
+            missing = _take_from_balance(order, money, asset, source_code, now)
         elif order.kind == Order.Kind.GIFT:
             post_all(_loss(source_code, asset, money, money.amount_minor), now=now)
         else:
-            _take_from_order(order, money, asset, source_code, now, actor, whole=whole)
+            missing = _take_from_order(order, money, asset, source_code, now, actor, whole=whole)
         audit.record(
             now=now,
             actor=actor,
@@ -86,6 +91,7 @@ def charge_back(
         )
         if order.subscription is not None:
             devices.refresh(subscription=order.subscription, now=now, actor=actor)
+    return missing
 
 
 def note_lost(*, order: Order, minor: int) -> int:
@@ -153,6 +159,22 @@ def let_go(*, source_code: str, now: datetime) -> None:
     claims.let_go(source_code=source_code, now=now)
 
 
+def keep_claim(*, source_code: str, minor: int, now: datetime, actor: Actor) -> None:
+    """Let what a lost dispute did not find be taken as soon as it comes to a balance.
+
+    Open orders that were to be paid with it are to be paid otherwise.
+    """
+    for order, let_go in claims.keep(source_code=source_code, minor=minor, now=now):
+        audit.record(
+            now=now,
+            actor=actor,
+            action="order.credit-lost",
+            subject=order.code,
+            source=source_code,
+            amount=str(Money(let_go, order.currency)),
+        )
+
+
 def take_credited(
     *, payment_code: str, money: Money, asset: str, source_code: str, now: datetime
 ) -> int:
@@ -164,12 +186,13 @@ def take_credited(
 
 def _take_from_balance(
     order: Order, money: Money, asset: str, source_code: str, now: datetime
-) -> None:
-    """Take back from balances what is left of a top-up; what was spent of it is a loss."""
+) -> int:
+    """Take back from balances what is left of a top-up; returns what was spent of it: a loss."""
     taken = balance.take_held(
         source_code=source_code, came_by=order.code, most=money, against=asset, now=now
     )
     post_all(_loss(source_code, asset, money, money.amount_minor - taken), now=now)
+    return money.amount_minor - taken
 
 
 def _take_from_order(
@@ -181,10 +204,11 @@ def _take_from_order(
     actor: Actor,
     *,
     whole: bool,
-) -> None:
+) -> int:
     """Take back what the order is still worth, and let it end; the rest is a loss.
 
-    With the last part the order is worth what was taken as a loss before, too.
+    With the last part the order is worth what was taken as a loss before, too. Returns what of the
+    loss the order does not note, since it went on to another or to a balance.
     """
     books = queries.books_of([order])[order.code]
     gone_before = gone_back_of(order)
@@ -203,7 +227,8 @@ def _take_from_order(
         source_code=source_code, came_by=order.code, most=most, against=asset, now=now
     )
     lost = most.amount_minor - held
-    order.lost_minor += min(lost, order.refundable_minor - gone_back_of(order) - order.lost_minor)
+    noted = min(lost, order.refundable_minor - gone_back_of(order) - order.lost_minor)
+    order.lost_minor += noted
     Order.objects.filter(pk=order.pk).update(
         charged_back_minor=order.charged_back_minor, lost_minor=order.lost_minor
     )
@@ -214,6 +239,7 @@ def _take_from_order(
         *_loss(source_code, asset, money, lost),
     ]
     post_all(postings, now=now)
+    return lost - noted
 
 
 def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:

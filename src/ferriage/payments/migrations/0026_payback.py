@@ -29,7 +29,7 @@ _POSTGRES = (
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0025_bound"), ("orders", "0018_lost")]
+    dependencies = [("payments", "0026_codes_stay"), ("orders", "0018_lost")]
     operations = [
         *rebuilding(
             "payments_refund",
