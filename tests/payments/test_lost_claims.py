@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from django.db import IntegrityError, transaction
 from test_gifts import order_code
 
-from dearer import held_by, open_dearer
+from dearer import GB, held_by, open_dearer, order_pack, sell_packs, use
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.money import Money
 from ferriage.orders import actions as orders
@@ -16,6 +17,7 @@ from ferriage.orders import balance
 from ferriage.orders.models import BalanceClaim, BalanceMove, Order
 from ferriage.payments import actions, disputes, payback, recalls
 from ferriage.payments.models import Payment
+from ferriage.plans.queries import subscription_end
 from stand_in import StandIn
 from till import THREE_DAYS, assert_sound, books
 from yard import OWNER
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from till import Till
 
 ASSET = f"assets:{StandIn.slug}"
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -280,3 +283,168 @@ def test_database_takes_no_more_than_was_lost(
 
     with pytest.raises(IntegrityError, match="found_of_lost"), transaction.atomic():
         BalanceClaim.objects.update(found_minor=found)
+
+
+# --- what lost money bought -------------------------------------------------------------------
+
+
+def test_term_that_a_lost_top_up_paid_ends(counter: Counter, account: Account) -> None:
+    till = counter.till
+    payment = paid(counter, till.order_topup(account, 12_000))
+    order = from_balance(counter, till.order(24, account=account))
+    till.now += 100 * DAY
+    orders.recognise(now=till.now)
+    earned = books()["income:ferry"]
+
+    lose(counter, payment, 12_000)
+    orders.recognise(now=till.now + 400 * DAY)
+
+    order.refresh_from_db()
+    assert order.cut_at == till.now
+    assert subscription_end(held_by(order)).is_over(till.now)
+    assert claim() == (12_000, 12_000 - earned, False)
+    assert books() == {"expenses:disputes": earned, "income:ferry": earned}
+    assert_sound()
+
+
+@pytest.mark.parametrize(("other", "goes_on"), [(499, False), (500, True)])
+def test_term_that_other_money_paid_half_of_goes_on(
+    counter: Counter, account: Account, other: int, goes_on: bool
+) -> None:
+    till = counter.till
+    till.top_up(account, other)
+    payment = paid(counter, till.order_topup(account, 1000 - other))
+    order = from_balance(counter, till.order(account=account))
+
+    lose(counter, payment, 1000 - other)
+
+    assert subscription_end(held_by(order)).is_over(till.now) is not goes_on
+    assert balance.available(account, "CNY") == (0 if goes_on else other)
+    assert_sound()
+    if goes_on:
+        till.end(order, till.now)
+        assert balance.available(account, "CNY") == other
+        assert_sound()
+
+
+def test_two_payments_that_are_both_lost_end_what_they_paid_together(
+    counter: Counter, account: Account
+) -> None:
+    till = counter.till
+    first = paid(counter, till.order_topup(account, 400))
+    second = paid(counter, till.order_topup(account, 400))
+    till.top_up(account, 200)
+    order = from_balance(counter, till.order(account=account))
+
+    lose(counter, first, 400, "dp_1")
+    between = subscription_end(held_by(order)).is_over(till.now)
+    lose(counter, second, 400, "dp_2")
+
+    assert not between
+    assert subscription_end(held_by(order)).is_over(till.now)
+    assert balance.available(account, "CNY") == 200
+    assert books() == {"assets:bank": 200, "liabilities:credits": 200}
+    assert_sound()
+
+
+def test_parts_that_come_to_the_whole_end_what_a_top_up_paid(
+    counter: Counter, account: Account
+) -> None:
+    payment, order = spent_in_part(counter, account)
+    before = subscription_end(held_by(order)).is_over(counter.now)
+
+    lose(counter, payment, 400, "dp_2")
+
+    assert not before
+    assert subscription_end(held_by(order)).is_over(counter.now)
+    assert books() == {}
+    assert_sound()
+
+
+def test_only_what_lost_money_paid_ends(counter: Counter, account: Account) -> None:
+    """A renewal that was paid honestly begins when it would have begun."""
+    till = counter.till
+    payment = paid(counter, till.order_topup(account, 1000))
+    first = from_balance(counter, till.order(account=account))
+    renewal = till.sell(account=account)
+
+    lose(counter, payment, 1000)
+
+    for order in (first, renewal):
+        order.refresh_from_db()
+    assert first.cut_at == till.now
+    assert (renewal.cut_at, renewal.subscription) == (None, first.subscription)
+    assert books() == {"assets:bank": 1000, "liabilities:unearned": 1000}
+    assert_sound()
+
+
+def test_renewal_that_is_lost_is_cut_before_it_begins(counter: Counter, account: Account) -> None:
+    till = counter.till
+    honest = till.sell(account=account)
+    payment = paid(counter, till.order_topup(account, 1000))
+    renewal = from_balance(counter, till.order(account=account))
+
+    lose(counter, payment, 1000)
+
+    renewal.refresh_from_db()
+    assert renewal.cut_at == renewal.period_starts_at
+    assert subscription_end(held_by(honest)).at == honest.period_ends_at
+    assert books() == {"assets:bank": 1000, "liabilities:unearned": 1000}
+    assert_sound()
+
+
+def test_change_that_took_over_what_lost_money_paid_ends_too(counter: Counter) -> None:
+    till = counter.till
+    dearer = open_dearer(till)
+    payment = counter.sell(12)
+    assert payment.order is not None
+    assert payment.order.account is not None
+    change = dearer.change(held_by(payment.order), price=dearer.prices[1])
+
+    lose(counter, payment, 9000)
+
+    assert subscription_end(held_by(change)).is_over(till.now)
+    assert balance.available(payment.order.account, "CNY") == 0
+    assert claim() == (3000, 3000, True)
+    assert books() == {}
+    assert_sound()
+
+
+def test_pack_that_lost_money_paid_ends_alone(counter: Counter, account: Account) -> None:
+    till = counter.till
+    price = sell_packs(till)
+    term = till.sell(account=account)
+    payment = paid(counter, till.order_topup(account, 400))
+    pack = from_balance(counter, order_pack(till, term, price))
+    use(held_by(term), 110 * GB, till.now)
+    orders.count_use(now=till.now)
+
+    lose(counter, payment, 400)
+
+    pack.refresh_from_db()
+    assert pack.cut_at == till.now
+    assert not subscription_end(held_by(term)).is_over(till.now)
+    assert books() == {
+        "assets:bank": 1000,
+        "expenses:disputes": 200,
+        "liabilities:unearned": 1200,
+    }
+    assert_sound()
+
+
+def test_devices_of_what_lost_money_paid_are_held_and_no_others(
+    counter: Counter, account: Account
+) -> None:
+    till = counter.till
+    payment = paid(counter, till.order_topup(account, 1000))
+    order = from_balance(counter, till.order(account=account))
+    device, other = till.shop.device(held_by(order)), till.shop.device(held_by(till.sell()))
+    runs = device.hold_at
+
+    lose(counter, payment, 1000)
+
+    for one in (device, other):
+        one.refresh_from_db()
+    assert (runs, device.hold_at) == (order.period_ends_at, till.now)
+    assert other.hold_at == runs
+    assert_sound()

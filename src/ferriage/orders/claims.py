@@ -128,6 +128,36 @@ def keep(*, source_code: str, minor: int, now: datetime) -> list[tuple[Order, in
     return let_go
 
 
+def mostly_lost(payment_code: str) -> list[Order]:
+    """Return orders that count on and that lost money paid more than half of, the newest first.
+
+    Those only that this payment brought some of. What it settled itself is not among them.
+    """
+    lost = _live().filter(lost_minor__gt=0).select_related("order").order_by("pk")
+    claim = lost.filter(payment_code=payment_code).first()
+    if claim is None:
+        return []
+    trace, heads = _follow(claim)
+    accounts = [head.account_id for head in heads]
+    missing = Counter[str]()
+    for one in lost.filter(account__in=accounts, currency=claim.currency):
+        missing[one.payment_code] += one.missing_minor
+    sold = Order.objects.filter(
+        account__in=accounts,
+        currency=claim.currency,
+        state=Order.State.FULFILLED,
+        subscription__isnull=False,
+        cut_at=None,
+    )
+    found = []
+    for order in sold.select_related("subscription").order_by("-fulfilled_at", "-pk"):
+        shares = {code: trace.share(order.code, code) for code in missing}
+        gone = sum(min(minor, missing[code]) for code, minor in shares.items())
+        if shares[payment_code] and 2 * gone > order.refundable_minor:
+            found.append(order)
+    return found
+
+
 def lost_of(account: Account) -> list[BalanceClaim]:
     """Return what an account's lost payments brought and the shop still misses, oldest first."""
     return list(_live().filter(account=account, lost_minor__gt=0).order_by("pk"))

@@ -117,6 +117,11 @@ class Trace:
         """Return how much of the followed money an order was paid with from a balance."""
         return self._otherwise[order].total()
 
+    def share(self, order: str, payment: str) -> int:
+        """Return how much of a payment's money is in an order, from a balance or by a change."""
+        self._go_on(order)
+        return self._otherwise[order][payment]
+
     def _read(self, orders: list[Order], currency: str, moves: Sequence[Move]) -> None:
         """Note which change of plan took over from which orders, and how much went on."""
         changes: defaultdict[int | None, list[Order]] = defaultdict(list)

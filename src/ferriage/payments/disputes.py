@@ -5,7 +5,7 @@ Source: docs/decisions/0023-disputes.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ferriage.core.db import writing
 from ferriage.core.money import Money
@@ -65,7 +65,10 @@ def lose(*, dispute: Dispute, now: datetime, actor: Actor) -> bool:
         if not disputed.close(dispute=dispute, state=State.LOST, now=now, actor=actor):
             return False
         missing = _lose(dispute, payment, now, actor)
-        orders.keep_claim(source_code=dispute.code, minor=missing, now=now, actor=actor)
+        how: dict[str, Any] = {"source_code": dispute.code, "now": now, "actor": actor}
+        orders.keep_claim(minor=missing, **how)
+        if bounds.left_of(payment) <= 0:
+            orders.end_bought(payment_code=payment.code, **how)
     return True
 
 

@@ -12,6 +12,7 @@ from ferriage.orders.actions.changes import (
 )
 from ferriage.orders.actions.chargeback import (
     charge_back,
+    end_bought,
     hold,
     keep_claim,
     let_go,
@@ -66,6 +67,7 @@ __all__ = [
     "check_devices",
     "count_use",
     "drop_due",
+    "end_bought",
     "end_coupon",
     "end_subscription",
     "expire_due",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ferriage.core.actors import Actor
     from ferriage.orders.queries import Books
+    from ferriage.plans.models import Subscription
 
     type _Line = tuple[str, str, int]
 
@@ -175,6 +176,32 @@ def keep_claim(*, source_code: str, minor: int, now: datetime, actor: Actor) -> 
         )
 
 
+def end_bought(*, payment_code: str, source_code: str, now: datetime, actor: Actor) -> None:
+    """Let orders end that a payment paid from a balance, where most of their price is lost.
+
+    As an order ends that the payment paid itself; but what was used of it stays earned, and what
+    other money paid of the rest goes back. In the transaction that loses the whole payment.
+    """
+    for lost in claims.mostly_lost(payment_code):
+        assert lost.subscription is not None  # noqa: S101 -- asked for
+        running = queries.running([lost.subscription], at=now)
+        order = next((one for one in running if one.pk == lost.pk and one.cut_at is None), None)
+        if order is None:
+            continue
+        since, ends_at = _stretch(order, now)
+        _take_away(order, lost.subscription, since, ends_at, source_code, now, actor)
+        ending = [order, *_added_to(order, running)]
+        cut_these(lost.subscription, ending, now, as_value=False, now=now, actor=actor)
+        audit.record(
+            now=now,
+            actor=actor,
+            action="order.ended-by-loss",
+            subject=order.code,
+            source=source_code,
+        )
+        devices.refresh(subscription=lost.subscription, now=now, actor=actor)
+
+
 def take_credited(
     *, payment_code: str, money: Money, asset: str, source_code: str, now: datetime
 ) -> int:
@@ -248,9 +275,7 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
     assert order.period_ends_at is not None  # noqa: S101 -- the same
     assert order.subscription is not None  # noqa: S101 -- the same
     before = order.cut_at
-    ends_at = (before or order.period_ends_at) + order.frozen
-    begins_at = order.period_starts_at + order.frozen
-    since = max(min(now, order.frozen_from or now), begins_at)
+    since, ends_at = _stretch(order, now)
     cut = max(own_time(order, now), order.period_starts_at)
     order.cut_at = cut if before is None else min(before, cut)
     changed = Order.objects.filter(pk=order.pk, cut_at=before).update(
@@ -260,19 +285,42 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
         raise StaleState(_("This order was changed just now."), _("Look again."))
     if since >= ends_at:
         return
+    _take_away(order, order.subscription, since, ends_at, source_code, now, actor)
+    if order.is_pack:
+        packs.keep_used(order.subscription, [order], at=since, now=now, actor=actor)
+    # What was added to the term goes with it, and other money paid for that.
+    added = _added_to(order, queries.running([order.subscription], at=now))
+    cut_these(order.subscription, added, now, as_value=False, now=now, actor=actor)
+
+
+def _stretch(order: Order, now: datetime) -> tuple[datetime, datetime]:
+    """Return what is left of an order in real time; its end is first where nothing is."""
+    assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
+    assert order.period_ends_at is not None  # noqa: S101 -- the same
+    since = max(min(now, order.frozen_from or now), order.period_starts_at + order.frozen)
+    return since, (order.cut_at or order.period_ends_at) + order.frozen
+
+
+def _take_away(
+    order: Order,
+    subscription: Subscription,
+    since: datetime,
+    ends_at: datetime,
+    source_code: str,
+    now: datetime,
+    actor: Actor,
+) -> None:
     how = {"reason": "The payment was taken back", "now": now, "actor": actor}
     taken: dict[str, Any] = {"starts_at": since, "ends_at": ends_at, **how}
     # A term and a change are stretches of the subscription; an addition lies within one.
     if order.kind == Order.Kind.ADDON:
-        plans.revoke(subscription=order.subscription, source_code=order.code, **taken)
-        if order.is_pack:
-            packs.keep_used(order.subscription, [order], at=since, now=now, actor=actor)
-        return
-    plans.take_back(subscription=order.subscription, source_code=source_code, **taken)
-    # What was added to the term goes with it, and other money paid for that.
-    running = queries.running([order.subscription], at=now)
-    added = [one for one in running if one.with_term_id == order.pk and one.cut_at is None]
-    cut_these(order.subscription, added, now, as_value=False, now=now, actor=actor)
+        plans.revoke(subscription=subscription, source_code=order.code, **taken)
+    else:
+        plans.take_back(subscription=subscription, source_code=source_code, **taken)
+
+
+def _added_to(order: Order, running: list[Order]) -> list[Order]:
+    return [one for one in running if one.with_term_id == order.pk and one.cut_at is None]
 
 
 def _postings(order: Order, books: Books, currency: str, lines: list[_Line]) -> Iterator[Posting]:
