@@ -95,6 +95,7 @@ EXPECTED: Final = {
     "staff-order": ("osa", ""),
     "staff-order-shown": ("os", "os"),
     "staff-order-opening": ("o", "o"),
+    "staff-opening-back": ("o", "o"),
     "staff-order-pay-back": ("o", "o"),
     "staff-ledger": ("oa", ""),
     "staff-ledger-account": ("oa", ""),

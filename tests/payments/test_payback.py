@@ -171,6 +171,38 @@ def test_what_an_open_order_reserves_stays(till: Till) -> None:
     assert offered(account) == (1000, 0)
 
 
+def test_open_order_will_spend_the_oldest(till: Till) -> None:
+    account = till.shop.account()
+    till.top_up(account, 600)
+    openings.bring(
+        account=account,
+        money=Money(500, "CNY"),
+        code="opn_1",
+        reason="Ferry ended",
+        now=till.now,
+        actor=OWNER,
+    )
+    order = till.order(account=account)
+    orders.pay_from_balance(order=order, minor=400, now=till.now, actor=CUSTOMER)
+
+    assert offered(account) == (200, 500)
+
+
+def test_what_a_change_left_leaves_top_ups_alone(till: Till) -> None:
+    dearer = open_dearer(till)
+    account = till.shop.account()
+    topup = till.top_up(account, 600)
+    change = dearer.change(held_by(till.sell(12, account=account)), price=dearer.prices[1])
+    left = 9000 - change.value_minor
+
+    (refund,) = ask(till, account, left)
+
+    assert refund.payment.order != topup
+    assert (held_of(account).amount_minor, returnable(topup)) == (600, 600)
+    assert offered(account) == (600, 0)
+    assert_sound()
+
+
 def test_what_is_disputed_stays_and_the_rest_may_go(counter: Counter) -> None:
     account = counter.till.shop.account()
     payment = counter.begin(counter.till.order_topup(account, 1000))

@@ -74,7 +74,14 @@ def moves_of(account: Account) -> QuerySet[BalanceMove]:
 
 
 def credit(
-    *, account: Account, money: Money, source_code: str, kind: str, against: str, now: datetime
+    *,
+    account: Account,
+    money: Money,
+    source_code: str,
+    kind: str,
+    against: str,
+    now: datetime,
+    sequence: int = 0,
 ) -> BalanceMove:
     """Move money from an account of the books to a balance, in the caller's transaction.
 
@@ -82,21 +89,30 @@ def credit(
         source_code: What it comes from: an order, a payment.
         kind: What of it; the books know it by the same name, once for each source.
         against: The account of the books that gives it.
+        sequence: How often that happened before, where it may happen again.
 
     Raises:
         AlreadyPosted: This was credited before; nothing was written.
         PostingWrong: The amount is not above zero.
     """
     with writing():
-        _post(source_code, kind, TransferLine(against, CREDITS, money), now)
+        line = TransferLine(against, CREDITS, money)
+        _post(source_code, kind, line, now, sequence=sequence)
         head = _head(account, money.currency)
-        move = _move(head, money.amount_minor, source_code, kind, now)
+        move = _move(head, money.amount_minor, source_code, kind, now, sequence=sequence)
         claims.catch(head, now)
         return move
 
 
 def spend(
-    *, account: Account, money: Money, source_code: str, kind: str, against: str, now: datetime
+    *,
+    account: Account,
+    money: Money,
+    source_code: str,
+    kind: str,
+    against: str,
+    now: datetime,
+    sequence: int = 0,
 ) -> BalanceMove:
     """Move money that is not reserved from a balance to an account of the books.
 
@@ -104,6 +120,7 @@ def spend(
         source_code: What it is spent on.
         kind: What of it; the books know it by the same name, once for each source.
         against: The account of the books that takes it.
+        sequence: How often that happened before, where it may happen again.
 
     Raises:
         BalanceTooLow: There is not so much; nothing was written.
@@ -111,11 +128,12 @@ def spend(
         PostingWrong: The amount is not above zero.
     """
     with writing():
-        _post(source_code, kind, TransferLine(CREDITS, against, money), now)
+        line = TransferLine(CREDITS, against, money)
+        _post(source_code, kind, line, now, sequence=sequence)
         head = _head(account, money.currency)
         if head.amount_minor - head.reserved_minor < money.amount_minor:
             raise _too_low(head)
-        return _move(head, -money.amount_minor, source_code, kind, now)
+        return _move(head, -money.amount_minor, source_code, kind, now, sequence=sequence)
 
 
 def take_held(*, source_code: str, came_by: str, most: Money, against: str, now: datetime) -> int:

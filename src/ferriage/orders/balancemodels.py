@@ -17,6 +17,7 @@ SPENT: Final = "balance-spent"
 RETURNED: Final = "balance-returned"
 CREDITED: Final = "credited"
 OPENED: Final = "opening"
+UNOPENED: Final = "opening-undone"
 CHANGE: Final = "change"
 """Kinds of moves. In another currency than the order's, a change's is `change-` and its name."""
 

@@ -11,11 +11,10 @@ Source: docs/decisions/0069-balances-paid-back.md
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Q, Sum
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core import audit
@@ -31,6 +30,7 @@ from ferriage.payments import bounds
 from ferriage.payments.models import Payment, Refund
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Sequence
     from datetime import datetime
 
@@ -305,18 +305,7 @@ def _own(payments: list[Payment], balance: Balance) -> set[Payment]:
 
 
 def _may_go(payments: list[Payment]) -> dict[int, int]:
-    """Return what of each payment may go back, besides what its order owes and is not queued.
-
-    Nothing of one that its payer may be taking back.
-    """
+    """Return what of each payment may go back: nothing where its payer may be taking it back."""
     keys = [payment.pk for payment in payments]
     steady = Payment.objects.filter(bounds.may_go_by_itself("pk", "order"), pk__in=keys)
-    ended = Refund.objects.filter(payment__in=keys, kind=Refund.Kind.ENDED).order_by()
-    sums = ended.values("payment").annotate(total=Sum("amount_minor"))
-    queued = Counter({row["payment"]: row["total"] for row in sums})
-    left = dict.fromkeys(keys, 0) | bounds.lefts_of(steady)
-    for payment in payments:
-        order = _order_of(payment)
-        due = order.refund_due_minor - queued[payment.pk] if order else 0
-        left[payment.pk] -= max(due, 0)
-    return left
+    return dict.fromkeys(keys, 0) | bounds.lefts_of(steady)

@@ -16,6 +16,7 @@ from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.arrivals import openings
+from ferriage.arrivals import queries as arrivals
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import StaleState
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from ferriage.accounts.models import Account
     from ferriage.core.actors import Actor
-    from ferriage.orders.models import Balance, Order
+    from ferriage.orders.models import Balance, BalanceMove, Order
 
 Kind = Proposal.Kind
 
@@ -121,6 +122,31 @@ def bring(  # noqa: PLR0913 -- what an opening balance is made of
     return None
 
 
+def take_back(
+    *, move: BalanceMove, reason: str, limit: int, now: datetime, actor: Actor
+) -> Proposal | None:
+    """Take back an opening balance that was typed by mistake, or propose it.
+
+    Raises:
+        OpeningWrong, OpeningSpent: As `openings.check_unspent`, at once or when it is confirmed.
+        StaleState: It was taken back before, or it was proposed and waits.
+    """
+    money = openings.check_unspent(move, reason)
+    if _is_above(money, limit):
+        account = move.balance.account
+        return _propose(
+            Kind.TAKE_BACK,
+            move.source_code,
+            money,
+            now,
+            actor,
+            account=account,
+            reason=reason.strip(),
+        )
+    openings.take_back(move=move, reason=reason, now=now, actor=actor)
+    return None
+
+
 def pay_back(
     *,
     balance: Balance,
@@ -167,6 +193,7 @@ def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
         StaleState: It was confirmed or dropped, or the money waits no more.
         NotReversible: The posting cannot be undone.
         CameBefore: The opening balance came over meanwhile.
+        OpeningSpent: A part of what is to be taken back was spent meanwhile.
         NotPaidBack: Not so much can go back of the balance any more.
     """
     if actor.kind != "staff" or actor.is_called(proposal.entered_by):
@@ -180,6 +207,8 @@ def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
         if proposal.kind == Kind.CORRECTION:
             posted = LedgerTransaction.objects.get(code=proposal.subject)
             reverse(transaction=posted, reason=proposal.reason, now=now, actor=actor)
+        elif proposal.kind == Kind.TAKE_BACK:
+            _take_back(proposal, now, actor)
         elif proposal.kind == Kind.PAYBACK:
             _pay_back(proposal, now, actor)
         elif proposal.balance is not None:
@@ -199,6 +228,13 @@ def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
             else:
                 actions.refund_unallocated(payment=payment, now=now, actor=actor)
         _record(proposal, "confirmed", now, actor)
+
+
+def _take_back(proposal: Proposal, now: datetime, actor: Actor) -> None:
+    move = arrivals.opening_of(proposal.subject)
+    change_once(int(move is not None))
+    assert move is not None  # noqa: S101 -- the line before
+    openings.take_back(move=move, reason=proposal.reason, now=now, actor=actor)
 
 
 def _check_left(payment: Payment, proposal: Proposal) -> None:

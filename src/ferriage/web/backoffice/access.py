@@ -144,6 +144,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "staff-order": MACHINES,
     "staff-order-shown": _form(OWNER, SUPPORT),
     "staff-order-opening": _form(OWNER),
+    "staff-opening-back": _form(OWNER),
     "staff-order-pay-back": _form(OWNER),
     "staff-ledger": RECORDS,
     "staff-ledger-account": RECORDS,

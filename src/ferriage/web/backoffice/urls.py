@@ -164,6 +164,7 @@ _pages: list[URLPattern] = [
     route("orders/<str:code>/", orders.order, "staff-order"),
     route("orders/<str:code>/shown/", orders.note_shown, "staff-order-shown"),
     route("orders/<str:code>/opening/", openings.of_order, "staff-order-opening"),
+    route("openings/<str:code>/take-back/", openings.take_back, "staff-opening-back"),
     route("orders/<str:code>/pay-back/", payback.of_order, "staff-order-pay-back"),
     route("ledger/", ledger.trial_balance, "staff-ledger"),
     route("ledger/account/", ledger.account, "staff-ledger-account"),

@@ -17,7 +17,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.orders import balance, lots
 from ferriage.orders.actions import fulfilling, targets
-from ferriage.orders.models import Buyer, Document
+from ferriage.orders.models import Buyer, Document, Order
 from ferriage.orders.tax import setup_now
 from ferriage.payments.matching import DECLINED
 from ferriage.payments.models import Dispute, Payment, Refund
@@ -25,6 +25,7 @@ from ferriage.payments.providers.bank.models import HandReceipt
 from ferriage.payments.providers.bank.provider import TITLE as BANK
 from ferriage.payments.providers.registry import means_for
 from ferriage.payments.providers.voucher.provider import TITLE as VOUCHER
+from ferriage.payments.providers.voucher.provider import is_paid_in_part
 from ferriage.payments.queries import has_voucher_for, takes_money
 from ferriage.plans import queries as plans
 from ferriage.plans import several
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from ferriage.accounts.models import Account
-    from ferriage.orders.models import Order
     from ferriage.payments.payback import Offer
     from ferriage.payments.providers.contract import Means
     from ferriage.plans.models import Price
@@ -126,6 +126,11 @@ def ways(order: Order, *, now: datetime, language: str) -> tuple[Way, ...]:
         Way(means, why_not(means.contrary, language) if means.contrary else ())
         for means in means_for(order, now)
     )
+
+
+def misses_voucher(order: Order) -> bool:
+    """Tell whether a voucher could pay an open order but for its coupon or its part in balance."""
+    return order.state == "open" and order.kind == Order.Kind.TERM and is_paid_in_part(order)
 
 
 def waits_for_word(order: Order) -> bool:

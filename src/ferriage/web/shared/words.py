@@ -47,6 +47,7 @@ REASONS: Final[Mapping[str, object]] = {
     "balance-returned": _("unused time of an order"),
     "credited": _("a payment that belonged to no order"),
     "opening": _("brought along from before"),
+    "opening-undone": _("brought along from before, taken back"),
     "change": _("left over from a change of plan"),
     "taken-back": _("a payment that was taken back"),
 }

@@ -19,6 +19,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.orders import actions as orders
 from ferriage.orders import balance
+from ferriage.orders.queries import place_of
 from ferriage.payments import payback
 from ferriage.payments import topups as payments
 from ferriage.web.portal import catalogue, purse, topups
@@ -153,11 +154,11 @@ def _page(
     context = {
         "balances": balance.balances_of(request.customer),
         "offers": [(offer, purse.ways_back(offer)) for offer in offers],
-        "going_back": payback.going_back(request.customer),
+        "going_back": payback.going_back(request.customer)[:MOST_MOVES],
         "moves": balance.moves_of(request.customer)[:MOST_MOVES],
         "offered": topups.offered(),
         "places": catalogue.places_of_lines(request.now),
-        "chosen": request.POST.get("place") or request.customer.place,
+        "chosen": request.POST.get("place") or place_of(request.customer),
         "errors": errors or [],
         "error": error,
     }

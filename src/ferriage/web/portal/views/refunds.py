@@ -16,7 +16,7 @@ from ferriage.orders import refunds
 from ferriage.orders.actions import refunds as actions
 from ferriage.orders.models import Withdrawal
 from ferriage.plans.models import Subscription
-from ferriage.plans.queries import subscriptions_of
+from ferriage.plans.queries import subscription_end, subscriptions_of
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.shared import quotes
 from ferriage.web.shared.papers import LANGUAGES
@@ -70,7 +70,7 @@ def refund_confirm(request: CustomerRequest, code: str) -> HttpResponse:
 def withdraw_index(request: CustomerRequest) -> HttpResponse:
     """Step one: name the contract. Nothing but the account number is asked for before."""
     offered = [
-        (mine, found)
+        (mine, found, subscription_end(mine).if_resumed(request.now))
         for mine in subscriptions_of(request.customer)
         if (found := _withdrawal(mine, request.now)).parts
     ]

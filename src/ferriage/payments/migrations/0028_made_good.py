@@ -9,7 +9,7 @@ from ferriage.core.triggers import append_only
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0026_payback")]
+    dependencies = [("payments", "0027_payback")]
     operations = [
         migrations.CreateModel(
             name="MadeGood",
