@@ -137,8 +137,8 @@ def mostly_lost(payment_code: str) -> list[Order]:
     claim = lost.filter(payment_code=payment_code).first()
     if claim is None:
         return []
-    trace, heads = _follow(claim)
-    accounts = [head.account_id for head in heads]
+    trace, _heads = _follow(claim)
+    accounts = reached({claim.account_id}, "account", "recipient")
     missing = Counter[str]()
     for one in lost.filter(account__in=accounts, currency=claim.currency):
         missing[one.payment_code] += one.missing_minor
@@ -160,7 +160,8 @@ def mostly_lost(payment_code: str) -> list[Order]:
 
 def lost_of(account: Account) -> list[BalanceClaim]:
     """Return what an account's lost payments brought and the shop still misses, oldest first."""
-    return list(_live().filter(account=account, lost_minor__gt=0).order_by("pk"))
+    lost = _live().filter(account=account, lost_minor__gt=0)
+    return list(lost.select_related("order").order_by("pk"))
 
 
 def free_of(claim: BalanceClaim, most: int) -> Iterator[tuple[Balance, int]]:

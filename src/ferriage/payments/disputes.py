@@ -66,8 +66,11 @@ def lose(*, dispute: Dispute, now: datetime, actor: Actor) -> bool:
             return False
         missing = _lose(dispute, payment, now, actor)
         how: dict[str, Any] = {"source_code": dispute.code, "now": now, "actor": actor}
-        orders.keep_claim(minor=missing, **how)
-        if bounds.left_of(payment) <= 0:
+        left = bounds.left_of(payment)
+        # What had gone back before comes to no balance: `twice.py` waits for that.
+        most = max(dispute.amount_minor + min(left, 0), 0)
+        orders.keep_claim(minor=min(missing, most), **how)
+        if left <= 0:
             orders.end_bought(payment_code=payment.code, **how)
     return True
 
