@@ -250,7 +250,8 @@ def gifts_of(source_code: str) -> tuple[list[tuple[Order, int]], int]:
         currency=claim.currency,
         credit_minor__gt=0,
     )
-    found = [(order, trace.inside(order.code)) for order in sold.order_by("-fulfilled_at", "-pk")]
+    newest = sold.order_by("-fulfilled_at", "-pk")
+    found = [(order, trace.share(order.code, claim.payment_code)) for order in newest]
     return [(order, minor) for order, minor in found if minor], claim.most_minor - held
 
 
