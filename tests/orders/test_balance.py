@@ -74,13 +74,13 @@ def test_nobody_spends_what_is_not_there(till: Till, rich: Account) -> None:
 
 def test_what_is_reserved_is_not_spent_twice(till: Till, rich: Account) -> None:
     first, second = till.order(6, account=rich), till.order(1, account=rich)
-    balance.reserve(order=first, minor=2500)
+    balance.reserve(order=first, minor=2500, now=till.now)
     assert balance.available(rich, "CNY") == 500
     with pytest.raises(balance.BalanceTooLow):
-        balance.reserve(order=second, minor=501)
+        balance.reserve(order=second, minor=501, now=till.now)
     with pytest.raises(balance.BalanceTooLow):
         spend(till, rich, 501)
-    balance.reserve(order=first, minor=2000)
+    balance.reserve(order=first, minor=2000, now=till.now)
     assert (balance.available(rich, "CNY"), first.due_minor) == (1000, 3000)
 
 

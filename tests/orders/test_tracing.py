@@ -28,7 +28,7 @@ def test_money_of_two_payments_is_each_its_own() -> None:
     found = trace(credited("pay_a"), credited("pay_b"), Move(1, "ord_x", "balance-spent", -1200))
 
     assert found.left(1) == {"pay_a": 0, "pay_b": 300, UNKNOWN: 0}
-    assert found.inside("ord_x") == 1200
+    assert [found.share("ord_x", payment) for payment in CAME] == [1000, 200, 0]
 
 
 def test_what_comes_back_of_an_order_is_of_those_who_paid_it() -> None:

@@ -961,18 +961,39 @@ class AllMoney(RuleBasedStateMachine):
 
     @invariant()
     def disputed_money_is_not_free(self) -> None:
-        """What of it lies on balances is held, as far as it is free, and never more of it."""
+        """What of it lies on balances is held, as far as it is free, and never more of it.
+
+        What a lost dispute did not find is taken at once, until nothing is missing.
+        """
         for claim in BalanceClaim.objects.select_related("order"):
             holds = BalanceHold.objects.filter(source_code=claim.source_code, released_at=None)
-            held = dict(holds.values_list("balance", "amount_minor"))
+            held = sum(holds.values_list("amount_minor", flat=True))
             if claim.released_at is not None:
-                assert held == {}
+                assert (held, claim.missing_minor) == (0, 0)
                 continue
-            assert sum(held.values()) <= claim.most_minor
-            left = claim.most_minor - sum(held.values())
+            assert held <= claim.most_minor
+            assert not (claim.is_lost and held)
+            left = claim.missing_minor if claim.is_lost else claim.most_minor - held
+            same = BalanceClaim.objects.filter(payment_code=claim.payment_code)
+            of_it: Sums[int] = Sums()
+            for hold in BalanceHold.objects.filter(
+                source_code__in=same.values("source_code"), released_at=None
+            ):
+                of_it[hold.balance_id] += hold.amount_minor
             for head, minor in claims.traced(claim):
                 free = head.amount_minor - head.reserved_minor
-                assert min(minor - held.get(head.pk, 0), free, left) <= 0
+                assert min(minor - of_it[head.pk], free, left) <= 0
+
+    @invariant()
+    def lost_money_that_came_back_is_no_loss(self) -> None:
+        """What was found of a lost claim is what balances gave up by its own payment."""
+        for claim in BalanceClaim.objects.select_related("order").filter(lost_minor__gt=0):
+            came_by = claim.order.code if claim.order else claim.payment_code
+            taken = BalanceMove.objects.filter(source_code=came_by, kind="taken-back")
+            minor = -(taken.aggregate(total=Sum("amount_minor"))["total"] or 0)
+            same = BalanceClaim.objects.filter(payment_code=claim.payment_code)
+            found = same.aggregate(total=Sum("found_minor"))["total"]
+            assert found <= minor
 
     @invariant()
     def places_and_packs_in_force_are_paid_for(self) -> None:

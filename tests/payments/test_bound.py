@@ -283,7 +283,7 @@ def test_refund_that_came_back_after_the_loss_is_not_sent_again(counter: Counter
 
 
 def test_top_up_sends_back_what_the_payer_did_not_take(counter: Counter) -> None:
-    """An open order reserved half of it, so the loss found only the other half on the balance."""
+    """What an open order was to be paid with is lost, too, so of 1000 only 200 are anybody's."""
     account = counter.till.shop.account()
     payment = counter.begin(counter.till.order_topup(account, 1000))
     counter.tell(counter.world.pay(payment, counter.now))
@@ -297,7 +297,8 @@ def test_top_up_sends_back_what_the_payer_did_not_take(counter: Counter) -> None
         topups.return_topup(order=sold(payment), now=counter.now, actor=CUSTOMER)
 
     assert refund.amount_minor == 200
-    assert balance.balance(account, "CNY") == 300
+    assert balance.balance(account, "CNY") == 0
+    assert books() == {ASSET: 200, "liabilities:refunds": 200}
     assert_sound()
 
 

@@ -303,7 +303,7 @@ def test_opening_balance_is_not_taken_back_once_a_part_is_spent_or_kept(till: Ti
     bring(till, order, money=Money(1500, "CNY"), limit=20)
     proposal = take_back(till, order)
     assert proposal is not None
-    balance.reserve(order=order, minor=1)
+    balance.reserve(order=order, minor=1, now=till.now)
     with pytest.raises(OpeningSpent):
         take_back(till, order, limit=20)
     orders.pay_from_balance(order=order, now=till.now, actor=CUSTOMER)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dearer import held_by, open_dearer
+from ferriage.core.actors import CUSTOMER
 from ferriage.core.money import Money
 from ferriage.orders import actions as orders
 from ferriage.payments import disputes, recalls
@@ -109,3 +110,20 @@ def test_pages_explain_why_less_is_owed(till: Till, alice: Customer) -> None:
     assert "We owe you 4 CNY" in owed
     assert "took a part of the payment back, so it is that much less" in owed
     assert tags(owed) == ["a part taken back, ended early"]
+
+
+def test_balance_says_what_of_a_lost_payment_comes_to_the_shop(till: Till, alice: Customer) -> None:
+    top_up = till.top_up(alice.account, 1000)
+    order = till.order(account=alice.account)
+    orders.pay_from_balance(order=order, now=till.now, actor=CUSTOMER)
+    before = text(alice.client.get("/balance/"))
+
+    lose(till, top_up, 600)
+    between = text(alice.client.get("/balance/"))
+    till.end(order, till.now)
+    after = text(alice.client.get("/balance/"))
+
+    said = "taken back by your bank or card after 6 CNY of it had been spent"
+    assert [said in page for page in (before, between, after)] == [False, True, False]
+    assert f'href="/orders/{top_up.code}/"' in between
+    assert "4 CNY can go back the way it came" in after

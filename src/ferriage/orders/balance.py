@@ -24,7 +24,6 @@ from ferriage.orders.balancemodels import (
     PAID_BACK,
     RETURNED,
     SPENT,
-    TAKEN_BACK,
     TOPUP_RETURNED,
 )
 from ferriage.orders.models import Balance, BalanceMove, Order
@@ -102,7 +101,7 @@ def credit(
         _post(source_code, kind, line, now, sequence=sequence)
         head = _head(account, money.currency)
         move = _move(head, money.amount_minor, source_code, kind, now, sequence=sequence)
-        claims.catch(head)
+        claims.catch(head, now)
         return move
 
 
@@ -148,16 +147,13 @@ def take_held(*, source_code: str, came_by: str, most: Money, against: str, now:
         against: The account of the books that takes it.
     """
     with writing():
-        times = BalanceMove.objects.filter(source_code=came_by, kind=TAKEN_BACK).count()
         left = most.amount_minor
         for hold in claims.holds_of(source_code):
             claims.release(hold, now)
             minor = min(hold.amount_minor, left)
             if minor > 0:
-                line = TransferLine(CREDITS, against, Money(minor, most.currency))
-                _post(came_by, TAKEN_BACK, line, now, sequence=times)
-                _move(hold.balance, -minor, came_by, TAKEN_BACK, now, sequence=times)
-                times, left = times + 1, left - minor
+                claims.take(hold.balance, minor, came_by=came_by, against=against, now=now)
+                left -= minor
     return most.amount_minor - left
 
 
@@ -209,10 +205,10 @@ def return_gift(*, order: Order, money: Money, now: datetime) -> None:
         _post(order.code, GIFT_RETURNED, line, now, sequence=times)
         head = _head(order.account, order.currency)
         _move(head, money.amount_minor, order.code, GIFT_RETURNED, now, sequence=times)
-        claims.catch(head)
+        claims.catch(head, now)
 
 
-def reserve(*, order: Order, minor: int) -> None:
+def reserve(*, order: Order, minor: int, now: datetime) -> None:
     """Set how much of an open order is paid from the balance of its account; 0 gives it back.
 
     Raises:
@@ -233,10 +229,10 @@ def reserve(*, order: Order, minor: int) -> None:
         _reserve(head, more)
         order.credit_minor = minor
         if more < 0:
-            claims.catch(head)
+            claims.catch(head, now)
 
 
-def release(*, order: Order) -> None:
+def release(*, order: Order, now: datetime) -> None:
     """Give back what an order had reserved that is not going to be paid any more.
 
     The order keeps on record what was to be paid from the balance.
@@ -244,7 +240,7 @@ def release(*, order: Order) -> None:
     if order.credit_minor and order.account is not None:
         head = _head(order.account, order.currency)
         _reserve(head, -order.credit_minor)
-        claims.catch(head)
+        claims.catch(head, now)
 
 
 def settle_reserved(*, order: Order, against: str, now: datetime) -> None:
@@ -278,13 +274,13 @@ def give_back_unused(*, order: Order, minor: int, against: str, now: datetime) -
         _post(order.code, RETURNED, line, now, sequence=before["times"])
         head = _head(order.account, order.currency)
         _move(head, more, order.code, RETURNED, now, sequence=before["times"])
-        claims.catch(head)
+        claims.catch(head, now)
 
 
-def catch_all(account: Account) -> None:
-    """Hold what is disputed of what came to an account before its order was known as fulfilled."""
+def catch_all(account: Account, now: datetime) -> None:
+    """Hold or take what payers take back of what came to an account before its order was known."""
     for head in Balance.objects.filter(account=account).order_by("pk"):
-        claims.catch(head)
+        claims.catch(head, now)
 
 
 def _head(account: Account, currency: str) -> Balance:

@@ -95,6 +95,9 @@ class BalanceClaim(models.Model):
 
     `source_code` is the dispute's. `order` is what the payment settled; where it has none the
     money was credited. `account` has it first, and never more than `most_minor` is held.
+
+    Lost, it keeps on record what was found nowhere, `lost_minor`, and `found_minor` is what of
+    that came to a balance since and was taken. It is released when nothing more is missing.
     """
 
     source_code = models.CharField(max_length=24, unique=True)
@@ -103,6 +106,8 @@ class BalanceClaim(models.Model):
     account = models.ForeignKey("accounts.Account", on_delete=models.PROTECT, related_name="+")
     most_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
+    lost_minor = models.BigIntegerField(default=0)
+    found_minor = models.BigIntegerField(default=0)
     made_at = models.DateTimeField()
     released_at = models.DateTimeField(null=True)
 
@@ -111,13 +116,36 @@ class BalanceClaim(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(most_minor__gt=0), name="orders_balanceclaim_positive"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    found_minor__gte=0,
+                    lost_minor__gte=F("found_minor"),
+                    most_minor__gte=F("lost_minor"),
+                ),
+                name="orders_balanceclaim_found_of_lost",
+            ),
         ]
         indexes = [
             models.Index(
                 fields=["account"], condition=Q(released_at=None), name="orders_balanceclaim_open"
             )
         ]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its dispute was lost, and not all of it was found."""
+        return self.lost_minor > 0
+
+    @property
+    def missing_minor(self) -> int:
+        """What of a lost payment the shop still misses."""
+        return self.lost_minor - self.found_minor
+
+    @property
+    def missing(self) -> Money:
+        """The same, with its currency."""
+        return Money(self.missing_minor, self.currency)
 
 
 class BalanceHold(models.Model):

@@ -116,9 +116,10 @@ class Trace:
             left[lot.origin] += lot.minor
         return left
 
-    def inside(self, order: str) -> int:
-        """Return how much of the followed money an order was paid with from a balance."""
-        return self._otherwise[order].total()
+    def share(self, order: str, payment: str) -> int:
+        """Return how much of a payment's money is in an order, from a balance or by a change."""
+        self._go_on(order)
+        return self._otherwise[order][payment]
 
     def _read(self, orders: list[Order], currency: str, moves: Sequence[Move]) -> None:
         """Note which change of plan took over from which orders, and how much went on."""

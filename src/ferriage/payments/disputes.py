@@ -5,7 +5,7 @@ Source: docs/decisions/0023-disputes.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ferriage.core.db import writing
 from ferriage.core.money import Money
@@ -65,16 +65,25 @@ def lose(*, dispute: Dispute, now: datetime, actor: Actor) -> bool:
                 actions.queue_ended(order=order, now=now, actor=actor)
         if not disputed.close(dispute=dispute, state=State.LOST, now=now, actor=actor):
             return False
-        _lose(dispute, payment, now, actor)
-        orders.let_go(source_code=dispute.code, now=now)
+        missing = _lose(dispute, payment, now, actor)
+        how: dict[str, Any] = {"source_code": dispute.code, "now": now, "actor": actor}
+        left = bounds.left_of(payment)
+        # What had gone back before comes to no balance: `twice.py` waits for that.
+        most = max(dispute.amount_minor + min(left, 0), 0)
+        orders.keep_claim(minor=min(missing, most), **how)
+        if left <= 0:
+            orders.end_bought(payment_code=payment.code, **how)
     return True
 
 
-def _lose(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> None:
-    """Let the money go back: out of the order that it settled, or from where it waits."""
+def _lose(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> int:
+    """Let the money go back: out of the order that it settled, or from where it waits.
+
+    Returns what was found nowhere.
+    """
     left = dispute.amount_minor - _refunded_by(dispute, payment, now, actor)
     if left <= 0:
-        return
+        return 0
     money = Money(left, dispute.currency)
     refunded = dispute.amount_minor - left
     gifts.end_codes(dispute=dispute, refunded=refunded, now=now, actor=actor)
@@ -82,7 +91,7 @@ def _lose(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> No
         whole = bounds.left_of(payment) <= 0
         if not (whole and gifts.end_code(order=payment.order, now=now)):
             gifts.owe_less(order=payment.order, minor=left, now=now)
-        orders.charge_back(
+        return orders.charge_back(
             order=payment.order,
             money=money,
             whole=whole,
@@ -91,10 +100,10 @@ def _lose(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> No
             now=now,
             actor=actor,
         )
-        return
     gone = resellers.owe_again(dispute=dispute, money=money, now=now, actor=actor)
-    if left > gone:
-        _lose_unsettled(dispute, payment, Money(left - gone, money.currency), now)
+    if left <= gone:
+        return 0
+    return _lose_unsettled(dispute, payment, Money(left - gone, money.currency), now)
 
 
 def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> int:
@@ -114,8 +123,11 @@ def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor
     return paid
 
 
-def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datetime) -> None:
-    """Take back money that no order took, or that was credited, or that went on otherwise."""
+def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datetime) -> int:
+    """Take back money that no order took, or that was credited, or that went on otherwise.
+
+    Returns what was found nowhere.
+    """
     credited = orders.take_credited(
         payment_code=payment.code,
         money=money,
@@ -125,7 +137,7 @@ def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datet
     )
     left = money.amount_minor - credited
     if not left:
-        return
+        return 0
     waited = suspense.give_up(payment, left)
     sources = {"liabilities:unallocated": waited, "expenses:disputes": left - waited}
     post(
@@ -139,3 +151,4 @@ def _lose_unsettled(dispute: Dispute, payment: Payment, money: Money, now: datet
         description=f"Dispute {dispute.code} of payment {payment.code}",
         now=now,
     )
+    return left - waited

@@ -13,7 +13,7 @@ from ferriage.ledger.queries import Finding
 from ferriage.orders import checks, papercheck
 from ferriage.orders import queries as orders
 from ferriage.orders.balancemodels import PAID_BACK
-from ferriage.orders.models import Order
+from ferriage.orders.models import BalanceClaim, Order
 from ferriage.payments import bounds, gifts, suspense
 from ferriage.payments.models import (
     Difference,
@@ -70,9 +70,16 @@ def waits_for_staff() -> int:
 
 def past_disputes() -> list[Dispute]:
     """Return the disputes that are over, the last first, up to `MOST_PAST` of them."""
-    closed = Dispute.objects.exclude(state=Dispute.State.OPEN)
+    closed = with_missing(Dispute.objects.exclude(state=Dispute.State.OPEN))
     found = closed.select_related("payment__order", "account")
     return list(found.order_by("-closed_at", "-pk")[:MOST_PAST])
+
+
+def with_missing(disputes: QuerySet[Dispute]) -> QuerySet[Dispute]:
+    """Return disputes, each with `missing_minor`: what was lost, spent, and did not come back."""
+    lost = BalanceClaim.objects.filter(source_code=OuterRef("code"), lost_minor__gt=0)
+    missing = lost.values(missing=F("lost_minor") - F("found_minor"))
+    return disputes.annotate(missing_minor=Coalesce(Subquery(missing), 0))
 
 
 def worklist(now: datetime) -> Worklist:

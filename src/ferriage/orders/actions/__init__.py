@@ -12,7 +12,9 @@ from ferriage.orders.actions.changes import (
 )
 from ferriage.orders.actions.chargeback import (
     charge_back,
+    end_bought,
     hold,
+    keep_claim,
     let_go,
     note_lost,
     take_credited,
@@ -65,6 +67,7 @@ __all__ = [
     "check_devices",
     "count_use",
     "drop_due",
+    "end_bought",
     "end_coupon",
     "end_subscription",
     "expire_due",
@@ -73,6 +76,7 @@ __all__ = [
     "give",
     "grant_until",
     "hold",
+    "keep_claim",
     "let_go",
     "make_coupon",
     "move",

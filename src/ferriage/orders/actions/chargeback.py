@@ -1,6 +1,6 @@
 """An order whose money was taken back by its payer: its term ends, and its income is reversed.
 
-Source: docs/decisions/0023-disputes.md
+Source: docs/decisions/0023-disputes.md, docs/decisions/0076-lost-claims.md
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ferriage.core.actors import Actor
     from ferriage.orders.queries import Books
+    from ferriage.plans.models import Subscription
 
     type _Line = tuple[str, str, int]
 
@@ -46,7 +47,7 @@ def charge_back(
     source_code: str,
     now: datetime,
     actor: Actor,
-) -> None:
+) -> int:
     """Let an order end now and give up what its payer took back, earned or not.
 
     What is not earned goes first, then what was: so the books show income lower, and so do the
@@ -56,7 +57,7 @@ def charge_back(
     early it is no loss as far as that is unused. A place and what is unused of a pack end; what
     other money added to a term that ends is owed back. A top-up gives up what is left on the
     balance. A gift's code stays good for whoever used it: what was paid for it is a loss, but for
-    what a change of the plan that it paid put on a balance.
+    what a change of the plan that it paid puts on a balance, now or later.
 
     Args:
         money: What is taken now; less than was disputed where refunds that waited went by it.
@@ -64,17 +65,22 @@ def charge_back(
         asset: The account of the books that the money leaves.
         source_code: The dispute.
 
+    Returns:
+        What was found nowhere and may come to a balance later, for `keep_claim`. What an order that
+        goes on notes as lost does not.
+
     Raises:
         StaleState: Another writer changed the order first.
     """
+    missing = 0
     with writing():
         order = Order.objects.select_related("plan__service", "subscription", "account").get(
             pk=order.pk
         )
         if order.kind in {Order.Kind.TOPUP, Order.Kind.GIFT}:
-            _take_from_balance(order, money, asset, source_code, now)
+            missing = _take_from_balance(order, money, asset, source_code, now)
         else:
-            _take_from_order(order, money, asset, source_code, now, actor, whole=whole)
+            missing = _take_from_order(order, money, asset, source_code, now, actor, whole=whole)
         audit.record(
             now=now,
             actor=actor,
@@ -85,6 +91,7 @@ def charge_back(
         )
         if order.subscription is not None:
             devices.refresh(subscription=order.subscription, now=now, actor=actor)
+    return missing
 
 
 def note_lost(*, order: Order, minor: int) -> int:
@@ -152,6 +159,48 @@ def let_go(*, source_code: str, now: datetime) -> None:
     claims.let_go(source_code=source_code, now=now)
 
 
+def keep_claim(*, source_code: str, minor: int, now: datetime, actor: Actor) -> None:
+    """Let what a lost dispute did not find be taken as soon as it comes to a balance.
+
+    Open orders that were to be paid with it are to be paid otherwise.
+    """
+    for order, let_go in claims.keep(source_code=source_code, minor=minor, now=now):
+        audit.record(
+            now=now,
+            actor=actor,
+            action="order.credit-lost",
+            subject=order.code,
+            source=source_code,
+            amount=str(Money(let_go, order.currency)),
+        )
+
+
+def end_bought(*, payment_code: str, source_code: str, now: datetime, actor: Actor) -> None:
+    """Let orders end that a payment paid from a balance, where most of their price is lost.
+
+    As an order ends that the payment paid itself; but what was used of it stays earned, and what
+    other money paid of the rest goes back. In the transaction that loses the whole payment.
+    """
+    for lost in claims.mostly_lost(payment_code):
+        assert lost.subscription is not None  # noqa: S101 -- asked for
+        running = queries.running([lost.subscription], at=now)
+        order = next((one for one in running if one.pk == lost.pk and one.cut_at is None), None)
+        if order is None:
+            continue
+        since, ends_at = _stretch(order, now)
+        _take_away(order, lost.subscription, since, ends_at, source_code, now, actor)
+        ending = [order, *_added_to(order, running)]
+        cut_these(lost.subscription, ending, now, as_value=False, now=now, actor=actor)
+        audit.record(
+            now=now,
+            actor=actor,
+            action="order.ended-by-loss",
+            subject=order.code,
+            source=source_code,
+        )
+        devices.refresh(subscription=lost.subscription, now=now, actor=actor)
+
+
 def take_credited(
     *, payment_code: str, money: Money, asset: str, source_code: str, now: datetime
 ) -> int:
@@ -163,12 +212,13 @@ def take_credited(
 
 def _take_from_balance(
     order: Order, money: Money, asset: str, source_code: str, now: datetime
-) -> None:
-    """Take back from balances what is left of a top-up or a gift; the rest of it is a loss."""
+) -> int:
+    """Take back from balances what is left of a top-up or a gift; returns the rest: a loss."""
     taken = balance.take_held(
         source_code=source_code, came_by=order.code, most=money, against=asset, now=now
     )
     post_all(_loss(source_code, asset, money, money.amount_minor - taken), now=now)
+    return money.amount_minor - taken
 
 
 def _take_from_order(
@@ -180,10 +230,11 @@ def _take_from_order(
     actor: Actor,
     *,
     whole: bool,
-) -> None:
+) -> int:
     """Take back what the order is still worth, and let it end; the rest is a loss.
 
-    With the last part the order is worth what was taken as a loss before, too.
+    With the last part the order is worth what was taken as a loss before, too. Returns what of the
+    loss the order does not note, since it went on to another or to a balance.
     """
     books = queries.books_of([order])[order.code]
     gone_before = gone_back_of(order)
@@ -202,7 +253,8 @@ def _take_from_order(
         source_code=source_code, came_by=order.code, most=most, against=asset, now=now
     )
     lost = most.amount_minor - held
-    order.lost_minor += min(lost, order.refundable_minor - gone_back_of(order) - order.lost_minor)
+    noted = min(lost, order.refundable_minor - gone_back_of(order) - order.lost_minor)
+    order.lost_minor += noted
     Order.objects.filter(pk=order.pk).update(
         charged_back_minor=order.charged_back_minor, lost_minor=order.lost_minor
     )
@@ -213,6 +265,7 @@ def _take_from_order(
         *_loss(source_code, asset, money, lost),
     ]
     post_all(postings, now=now)
+    return lost - noted
 
 
 def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
@@ -221,9 +274,7 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
     assert order.period_ends_at is not None  # noqa: S101 -- the same
     assert order.subscription is not None  # noqa: S101 -- the same
     before = order.cut_at
-    ends_at = (before or order.period_ends_at) + order.frozen
-    begins_at = order.period_starts_at + order.frozen
-    since = max(min(now, order.frozen_from or now), begins_at)
+    since, ends_at = _stretch(order, now)
     cut = max(own_time(order, now), order.period_starts_at)
     order.cut_at = cut if before is None else min(before, cut)
     changed = Order.objects.filter(pk=order.pk, cut_at=before).update(
@@ -233,19 +284,42 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
         raise StaleState(_("This order was changed just now."), _("Look again."))
     if since >= ends_at:
         return
+    _take_away(order, order.subscription, since, ends_at, source_code, now, actor)
+    if order.is_pack:
+        packs.keep_used(order.subscription, [order], at=since, now=now, actor=actor)
+    # What was added to the term goes with it, and other money paid for that.
+    added = _added_to(order, queries.running([order.subscription], at=now))
+    cut_these(order.subscription, added, now, as_value=False, now=now, actor=actor)
+
+
+def _stretch(order: Order, now: datetime) -> tuple[datetime, datetime]:
+    """Return what is left of an order in real time; its end is first where nothing is."""
+    assert order.period_starts_at is not None  # noqa: S101 -- a constraint of fulfilled orders
+    assert order.period_ends_at is not None  # noqa: S101 -- the same
+    since = max(min(now, order.frozen_from or now), order.period_starts_at + order.frozen)
+    return since, (order.cut_at or order.period_ends_at) + order.frozen
+
+
+def _take_away(
+    order: Order,
+    subscription: Subscription,
+    since: datetime,
+    ends_at: datetime,
+    source_code: str,
+    now: datetime,
+    actor: Actor,
+) -> None:
     how = {"reason": "The payment was taken back", "now": now, "actor": actor}
     taken: dict[str, Any] = {"starts_at": since, "ends_at": ends_at, **how}
     # A term and a change are stretches of the subscription; an addition lies within one.
     if order.kind == Order.Kind.ADDON:
-        plans.revoke(subscription=order.subscription, source_code=order.code, **taken)
-        if order.is_pack:
-            packs.keep_used(order.subscription, [order], at=since, now=now, actor=actor)
-        return
-    plans.take_back(subscription=order.subscription, source_code=source_code, **taken)
-    # What was added to the term goes with it, and other money paid for that.
-    running = queries.running([order.subscription], at=now)
-    added = [one for one in running if one.with_term_id == order.pk and one.cut_at is None]
-    cut_these(order.subscription, added, now, as_value=False, now=now, actor=actor)
+        plans.revoke(subscription=subscription, source_code=order.code, **taken)
+    else:
+        plans.take_back(subscription=subscription, source_code=source_code, **taken)
+
+
+def _added_to(order: Order, running: list[Order]) -> list[Order]:
+    return [one for one in running if one.with_term_id == order.pk and one.cut_at is None]
 
 
 def _postings(order: Order, books: Books, currency: str, lines: list[_Line]) -> Iterator[Posting]:

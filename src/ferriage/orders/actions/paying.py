@@ -52,7 +52,7 @@ def pay_from_balance(
             raise NotFromBalance(
                 _("That is more than the order costs."), _("Nothing was taken from your balance.")
             )
-        balance.reserve(order=order, minor=wanted)
+        balance.reserve(order=order, minor=wanted, now=now)
         audit.record(
             now=now,
             actor=actor,

@@ -270,7 +270,7 @@ def _sell(
     )
     if order.kind == Order.Kind.CHANGE:
         # What the change put on a balance is known as what it is since the order is fulfilled.
-        balance.catch_all(order.holder)
+        balance.catch_all(order.holder, now)
     papers.on_settled(order, now=now)
     audit.record(now=now, actor=actor, action="order.settled", subject=order.code)
     if held is not None:  # one that begins has no device
@@ -288,7 +288,7 @@ def cancel(*, order: Order, now: datetime, actor: Actor) -> Order:
         # The caller may have read it before a part of it was paid from the balance.
         order = Order.objects.select_related("account").get(pk=order.pk)
         change(order, Order.State.OPEN, state=Order.State.CANCELLED)
-        _release(order)
+        _release(order, now)
         audit.record(now=now, actor=actor, action="order.cancelled", subject=order.code)
     return order
 
@@ -300,7 +300,7 @@ def expire_due(*, now: datetime, actor: Actor) -> int:
         due = list(open_ones.filter(expires_at__lte=now)[:PAGE])
         for order in due:
             change(order, Order.State.OPEN, state=Order.State.EXPIRED)
-            _release(order)
+            _release(order, now)
             audit.record(now=now, actor=actor, action="order.expired", subject=order.code)
     return len(due)
 
@@ -363,9 +363,9 @@ def _gift_code_sold(order: Order, refundable_minor: int, now: datetime, actor: A
     return Settled(order, None)
 
 
-def _release(order: Order) -> None:
+def _release(order: Order, now: datetime) -> None:
     """Give back what an order had taken that is not going to be paid any more."""
-    balance.release(order=order)
+    balance.release(order=order, now=now)
     give_back(order=order)
 
 

@@ -17,6 +17,7 @@ from ferriage.orders import actions, places
 from ferriage.orders.models import Order
 from ferriage.payments import passing
 from ferriage.payments.models import Dispute, Payment, Refund
+from ferriage.payments.queries import with_missing
 from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -54,7 +55,8 @@ def order(request: StaffRequest, code: str) -> HttpResponse:
     """Show one order with its payments, refunds, and what says where the customer is."""
     found = row(Order, code)
     refunds = Prefetch("refunds", queryset=Refund.objects.order_by("pk"))
-    disputes = Prefetch("disputes", queryset=Dispute.objects.order_by("pk"))
+    told = with_missing(Dispute.objects.order_by("pk"))
+    disputes = Prefetch("disputes", queryset=told)
     payments = Payment.objects.filter(order=found).prefetch_related(refunds, disputes)
     evidence = places.evidence_of(found)
     context = {"order": found, "payments": payments.order_by("pk"), "place_evidence": evidence}

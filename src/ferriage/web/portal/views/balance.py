@@ -18,7 +18,7 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.orders import actions as orders
-from ferriage.orders import balance
+from ferriage.orders import balance, claims
 from ferriage.orders.queries import place_of
 from ferriage.payments import payback
 from ferriage.payments import topups as payments
@@ -155,6 +155,7 @@ def _page(
         "balances": balance.balances_of(request.customer),
         "offers": [(offer, purse.ways_back(offer)) for offer in offers],
         "going_back": payback.going_back(request.customer)[:MOST_MOVES],
+        "lost": claims.lost_of(request.customer),
         "moves": balance.moves_of(request.customer)[:MOST_MOVES],
         "offered": topups.offered(),
         "places": catalogue.places_of_lines(request.now),
