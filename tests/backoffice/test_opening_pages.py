@@ -96,7 +96,15 @@ def test_above_the_limit_another_owner_sees_whose_it_is_and_confirms(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"amount": "x"}, {"amount": "0"}, {"source": ""}, {"number": ""}, {"reason": " "}]
+    "wrong",
+    [
+        {"amount": "x"},
+        {"amount": "0"},
+        {"source": ""},
+        {"number": ""},
+        {"reason": " "},
+        {"number": "m@x.se"},
+    ],
 )
 def test_form_says_what_is_wrong_and_keeps_what_was_typed(
     olga: Client, order: Order, wrong: dict[str, Any]
