@@ -16,13 +16,14 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import balance, claims, queries
-from ferriage.orders.actions import packs, papers
+from ferriage.orders.actions import cancelling, packs, papers
 from ferriage.orders.actions.service import cut_these
 from ferriage.orders.balancemodels import CREDITED
 from ferriage.orders.earning import gone_back_of, left_to_owe, own_time
 from ferriage.orders.models import BalanceClaim, BalanceMove, Order
 from ferriage.orders.tax import tax_part
 from ferriage.plans import actions as plans
+from ferriage.plans import queries as plan_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -243,6 +244,9 @@ def _end(order: Order, source_code: str, now: datetime, actor: Actor) -> None:
             packs.keep_used(order.subscription, [order], at=since, now=now, actor=actor)
         return
     plans.take_back(subscription=order.subscription, source_code=source_code, **taken)
+    cancelling.cancel_added(order, now=now, actor=actor)
+    if plan_queries.subscription_end(order.subscription).is_over(now):
+        cancelling.cancel_onto(order.subscription, now=now, actor=actor)
     # What was added to the term goes with it, and other money paid for that.
     running = queries.running([order.subscription], at=now)
     added = [one for one in running if one.with_term_id == order.pk and one.cut_at is None]
