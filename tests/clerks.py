@@ -233,9 +233,10 @@ def _acts() -> dict[str, Callable[..., str]]:
 def _acts_of_selling() -> dict[str, Callable[..., str]]:
     from ferriage.accounts.models import Account
     from ferriage.core.actors import CUSTOMER, Actor
+    from ferriage.core.money import Money
     from ferriage.orders import actions as orders
-    from ferriage.orders.models import Order
-    from ferriage.payments import topups
+    from ferriage.orders.models import Balance, Order
+    from ferriage.payments import payback, topups
     from ferriage.plans.models import Price
 
     def credit(*, order: str, now: str) -> str:
@@ -266,7 +267,18 @@ def _acts_of_selling() -> dict[str, Callable[..., str]]:
         topups.return_topup(order=found, now=_at(now), actor=CUSTOMER)
         return "returned"
 
-    acts = [credit, reserve, order, expire, return_topup]
+    def ask_back(*, account: int, minor: int, seen: int, now: str) -> str:
+        refunds = payback.ask(
+            balance=Balance.objects.get(account=account, currency="CNY"),
+            money=Money(minor, "CNY"),
+            seen=seen,
+            with_changes=True,
+            now=_at(now),
+            actor=CUSTOMER,
+        )
+        return str(sum(refund.amount_minor for refund in refunds))
+
+    acts = [credit, reserve, order, expire, return_topup, ask_back]
     return {act.__name__: act for act in acts}
 
 

@@ -158,6 +158,7 @@ def assert_sound() -> None:
             "returned",
             "reseller",
             "charged-back",
+            "made-good",
         ]
     ).exists()
     assert received() == sum(

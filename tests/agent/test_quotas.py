@@ -239,6 +239,20 @@ def test_lost_element_holds_nobody_whom_it_does_not_concern(
     assert quotas.used_up() == set()
 
 
+def test_agent_killed_before_lost_elements_are_begun_again_gives_nothing_anew(
+    quotas: Quotas, store: Store
+) -> None:
+    _look(quotas, 990, 50)
+    quotas.emptied()
+
+    after = Quotas(store, "boot")
+    after.observe({}, {SLOT: (POOL, RECORD)}, now=51)
+    after.creating([SLOT], 51)
+
+    assert [element.limit for element in store.elements().values()] == [10]
+    assert store.lost() == {}
+
+
 def test_counter_that_somebody_emptied_gives_nothing_anew(quotas: Quotas) -> None:
     _look(quotas, 1000, 50)
 

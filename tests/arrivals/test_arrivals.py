@@ -137,6 +137,23 @@ def test_nobody_brings_a_balance_by_hand_and_by_an_import(
     assert books() == {"liabilities:credits": 2249, "equity:opening": -2249}
 
 
+def test_balance_that_was_taken_back_comes_with_the_import(
+    shop: Shop, rules: Rules, now: datetime
+) -> None:
+    account, money = shop.account(), Money(1, "CNY")
+    code = openings.named(source="v2board", number="4", money=money, reason="Asked")
+    openings.bring(account=account, money=money, code=code, reason="Asked", now=now, actor=COMMAND)
+    move = queries.opening_of(code)
+    assert move is not None
+    openings.take_back(move=move, reason="Not theirs", now=now, actor=COMMAND)
+
+    planned, _handed = take_over(customers(), rules, now)
+
+    assert (fates(planned), queries.opening_of(code)) == (FATES, None)
+    assert books() == {"liabilities:credits": 2249, "equity:opening": -2249}
+    assert_sound()
+
+
 def test_balances_are_owed_against_opening_and_nothing_is_income(
     rules: Rules, now: datetime
 ) -> None:

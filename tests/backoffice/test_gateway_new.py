@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shop import Shop
     from yard import Yard
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("law")]
 
 TYPED = {"name": "beta", "place": "XD", "line": "", "endpoint_host": "", "endpoint_port": "51820"}
 NOTHING = "beta serves nothing until it is given a line."
@@ -45,6 +45,16 @@ def test_page_asks_what_the_command_asks(olga: Client) -> None:
     assert [name for name in asked if name in TYPED] == list(TYPED)
     assert re.findall(r'name="(\w+)"[^>]* required', page) == ["name", "place", "endpoint_port"]
     assert "it serves nothing until it is given a line, on its page under “Serve a line”" in page
+
+
+def test_place_that_no_country_has_is_refused_as_by_the_command(olga: Client, yard: Yard) -> None:
+    yard.plan()
+
+    answer = olga.post(reverse("staff-gateway-new"), TYPED | {"place": "XX"})
+
+    assert answer.status_code == 422
+    assert "XX is a code that no country has." in answer.content.decode()
+    assert not Gateway.objects.exists()
 
 
 def test_gateway_without_line_and_endpoint_says_what_comes_of_it(olga: Client, yard: Yard) -> None:

@@ -15,7 +15,8 @@ from ferriage.core import clock
 from ferriage.core.actors import Actor
 from ferriage.core.money import Money
 from ferriage.ledger.actions import record_bill
-from ferriage.payments import seconds
+from ferriage.payments import actions as payments
+from ferriage.payments import disputes, recalls, seconds
 from ferriage.payments.providers.bank import booking, files
 from statement_files import FEE, RENT, Entry, camt
 from till import Till
@@ -73,7 +74,9 @@ def _book(shop: Shop) -> dict[str, str]:
             now=till.now,
             actor=OLGA,
         )
+    _lose_twice(till)
     return {
+        "payback": reverse("staff-subscription-pay-back", args=[held.code]),
         "opening": reverse("staff-subscription-opening", args=[held.code]),
         "payments": reverse("staff-payments"),
         "statements": reverse("staff-statements"),
@@ -84,6 +87,23 @@ def _book(shop: Shop) -> dict[str, str]:
         "hosting": reverse("staff-hosting"),
         "subscription": reverse("staff-subscription", args=[held.code]),
     }
+
+
+def _lose_twice(till: Till) -> None:
+    """Send a payment back whose bank takes a part of it as well."""
+    order = till.end(till.sell(), till.now)
+    refund = payments.queue_ended(order=order, now=till.now, actor=OLGA)
+    assert refund is not None
+    payments.mark_refund_paid(refund=refund, reference="B-77", now=till.now, actor=OLGA)
+    recall = recalls.take_back(
+        payment=refund.payment,
+        money=Money(600, "CNY"),
+        reference="REC-1",
+        from_account="assets:bank",
+        now=till.now,
+        actor=OLGA,
+    )
+    disputes.lose(dispute=recall, now=till.now, actor=OLGA)
 
 
 def test_tables_of_money_fit_a_telephone(

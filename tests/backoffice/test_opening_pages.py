@@ -95,6 +95,29 @@ def test_above_the_limit_another_owner_sees_whose_it_is_and_confirms(
     assert (waited, held(order)) == (0, 1000)
 
 
+@pytest.mark.parametrize("by", ["order", "subscription"])
+def test_owner_takes_back_what_was_typed_by_mistake(olga: Client, order: Order, by: str) -> None:
+    olga.post(address(order, by), typed("9.00"))
+    code = balance.moves_of(order.account).get().source_code  # type: ignore[arg-type] -- it has one
+    back = reverse("staff-opening-back", args=[code])
+    whose = address(order, by).removesuffix("opening/")
+    before = olga.get(whose).content.decode()
+
+    no_reason = olga.post(back, {"reason": " "})
+    kept = held(order)
+    done = olga.post(back, {"reason": "It was 90.00"}, follow=True).content.decode()
+
+    assert (f'href="{back}"' in before, f'href="{back}"' in olga.get(whose).content.decode()) == (
+        True,
+        False,
+    )
+    assert (no_reason.status_code, kept, held(order)) == (422, 900, 0)
+    assert "It is taken back." in done
+    assert f"Balance: opening-undone by {code}" in done
+    assert olga.get(back).status_code == 404
+    assert olga.post(address(order, by), typed("9.00")).status_code == 302
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

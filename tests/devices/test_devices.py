@@ -41,6 +41,14 @@ def add(subscription: Subscription, now: datetime, key: str = "", name: str = ""
     )
 
 
+def rekey(device: Device, now: datetime) -> Device:
+    """Give a device a fresh key, as it is in the database."""
+    device.refresh_from_db()
+    return actions.replace_key(
+        device=device, public_key=new_keypair().public, now=now, actor=CUSTOMER
+    )
+
+
 def told(pool: Pool, device: Device) -> wire.Device | None:
     """Return what the pool holds of a device now."""
     row = PoolCurrent.objects.filter(pool=pool, subject=device.code).first()
@@ -121,11 +129,33 @@ def test_adding_and_removing_in_a_loop_wastes_no_more_addresses_than_a_day_has(
     for _ in range(25):
         actions.remove_device(device=add(subscription, now), now=now, actor=CUSTOMER)
 
-    with pytest.raises(addresses.AddedTooOften, match="25 devices were added"):
+    with pytest.raises(addresses.AddedTooOften, match="25 devices and keys were added") as refused:
         add(subscription, now)
     add(shop.holder(), now)
 
+    assert "again from 2026-03-02 00:00 UTC" in refused.value.remedy
     assert add(subscription, now + DAY).slot == 28
+
+
+def test_key_is_changed_no_more_often_than_devices_may_be_added(shop: Shop, now: datetime) -> None:
+    subscription = shop.holder()
+    first, second = add(subscription, now), add(subscription, now)
+    for device in (first, second):
+        for _ in range(11):
+            rekey(device, now)
+    rekey(first, now)
+    actions.remove_device(device=second, now=now, actor=CUSTOMER)
+    before = (revisions(), AuditEntry.objects.count(), first.public_key, first.generation)
+
+    with pytest.raises(addresses.AddedTooOften, match="25 devices and keys were added"):
+        rekey(first, now)
+    with pytest.raises(addresses.AddedTooOften):
+        add(subscription, now)
+
+    first.refresh_from_db()
+    after = (revisions(), AuditEntry.objects.count(), first.public_key, first.generation)
+    assert after == before
+    assert rekey(first, now + DAY).rekeyed == 1
 
 
 def test_device_is_removed_once(shop: Shop, now: datetime) -> None:

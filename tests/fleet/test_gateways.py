@@ -214,6 +214,23 @@ def test_endpoint_that_cannot_be_changes_nothing(
     assert (gateway.endpoint_host, gateway.endpoint_port) == ("198.51.100.7", 51900)
 
 
+def test_host_whose_last_line_would_have_no_port_is_told_the_highest(
+    yard: Yard, now: datetime
+) -> None:
+    gateway = yard.gateway(yard.plan("one"), yard.plan("two")).row
+    token = actions.new_enrol_token(gateway=gateway, now=now, actor=OWNER)
+    _key, request = enrolment(token, endpoint_port=65_535)
+
+    with pytest.raises(actions.GatewayWrong) as refused:
+        actions.enrol(request=request, now=now)
+
+    assert str(refused.value.remedy) == "The highest that fits is 65534."
+    _key, request = enrolment(token, endpoint_port=65_534)
+    assert [pool.listen_port for pool in actions.enrol(request=request, now=now).pools] == [
+        *(65_534, 65_535)
+    ]
+
+
 def test_closed_gateway_has_no_endpoint_to_correct(yard: Yard, now: datetime) -> None:
     gateway = actions.close_gateway(gateway=yard.gateway().row, now=now, actor=OWNER)
 

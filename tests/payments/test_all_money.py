@@ -57,7 +57,16 @@ from ferriage.orders.actions.refunds import refund_on_request, withdraw
 from ferriage.orders.earning import gone_back_of
 from ferriage.orders.models import Balance, BalanceClaim, BalanceHold, Document, Order
 from ferriage.orders.refunds import Rules, by_rules, quote
-from ferriage.payments import actions, disputes, gifts, recalls, settlement, tasks, topups
+from ferriage.payments import (
+    actions,
+    disputes,
+    gifts,
+    payback,
+    recalls,
+    settlement,
+    tasks,
+    topups,
+)
 from ferriage.payments.closing import close_month
 from ferriage.payments.models import (
     Dispute,
@@ -501,6 +510,22 @@ class AllMoney(RuleBasedStateMachine):
     def send_a_topup_back(self, order: Order) -> None:
         with refused():
             topups.return_topup(order=order, now=self.till.now, actor=CUSTOMER)
+
+    @rule(who=_WHO, share=st.integers(1, 101), by_staff=st.booleans())
+    def pay_a_balance_back(self, who: int, share: int, *, by_staff: bool) -> None:
+        for found in payback.offers(self.customers[who], with_changes=True):
+            most = found.whole if by_staff else found.to_payments
+            how: dict[str, Any] = {
+                "balance": found.balance,
+                "money": Money(most.amount_minor * share // 100, most.currency),
+                "seen": found.seen,
+                "now": self.till.now,
+            }
+            with refused():
+                if by_staff:
+                    payback.pay_out(**how, reason="Asked", actor=OWNER)
+                else:
+                    payback.ask(**how, with_changes=True, actor=CUSTOMER)
 
     @somebody_holds
     @rule(which=_WHICH, seconds=st.just(0) | _STEPS)

@@ -13,6 +13,7 @@ from ferriage.ledger.models import LedgerTransaction
 from ferriage.orders import actions, balance
 from ferriage.orders.actions import Grant
 from ferriage.orders.models import Balance, Coupon, Order
+from ferriage.payments import payback
 from ferriage.payments.models import Refund
 from ferriage.plans.models import Period
 from killing import kill_at_every_write
@@ -85,6 +86,39 @@ def test_topup_is_spent_or_sent_back_and_never_both(clerks: Clerks, till: Till) 
     acts = [("credit", {"order": order.code, "now": now})] * (CLERKS // 2)
     acts += [("return_topup", {"order": topup.code, "now": now})] * (CLERKS // 2)
     clerks.act(*acts)
+
+    order.refresh_from_db()
+    assert (order.state == "fulfilled") != Refund.objects.exists()
+    assert balance.balance(account, "CNY") == 0
+    assert_sound()
+
+
+def test_balance_is_asked_back_once_by_eight_presses_of_one_form(
+    clerks: Clerks, till: Till
+) -> None:
+    account = till.shop.account()
+    till.top_up(account, 1000)
+    seen = payback.offers(account, with_changes=True)[0].seen
+    how = {"account": account.pk, "minor": 100, "seen": seen, "now": till.now.isoformat()}
+
+    outcomes = clerks.act(*[("ask_back", how)] * CLERKS)
+
+    assert Counter(outcomes) == {"100": 1, "StaleState": CLERKS - 1}
+    assert [refund.amount_minor for refund in Refund.objects.all()] == [100]
+    assert balance.balance(account, "CNY") == 900
+    assert_sound()
+
+
+def test_balance_is_spent_or_asked_back_and_never_both(clerks: Clerks, till: Till) -> None:
+    account = till.shop.account()
+    till.top_up(account, 1000)
+    order = till.order(1, account=account)
+    seen = payback.offers(account, with_changes=True)[0].seen
+    now = till.now.isoformat()
+
+    back = {"account": account.pk, "minor": 1000, "seen": seen, "now": now}
+    acts = [("credit", {"order": order.code, "now": now}), ("ask_back", back)]
+    clerks.act(*acts * (CLERKS // 2))
 
     order.refresh_from_db()
     assert (order.state == "fulfilled") != Refund.objects.exists()
@@ -202,4 +236,19 @@ def test_topup_is_sent_back_once_however_its_clerk_dies(clerks: Clerks, till: Ti
     for _how in kill_at_every_write(clerks, till, "return_topup", prepare):
         refund = Refund.objects.get(payment__order=made[-1])
         assert refund.amount_minor == made[-1].amount_minor
+        assert balance.balance(account, "CNY") == 0
+
+
+def test_balance_is_asked_back_once_however_its_clerk_dies(clerks: Clerks, till: Till) -> None:
+    account = till.shop.account()
+    minors: list[int] = []
+
+    def prepare() -> dict[str, Any]:
+        minors.append(700 + len(minors))
+        till.top_up(account, minors[-1])
+        seen = payback.offers(account, with_changes=True)[0].seen
+        return {"account": account.pk, "minor": minors[-1], "seen": seen}
+
+    for _how in kill_at_every_write(clerks, till, "ask_back", prepare):
+        assert [one.amount_minor for one in Refund.objects.order_by("pk")] == minors
         assert balance.balance(account, "CNY") == 0

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from ferriage.approvals.models import Approval
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.money import Money
+from ferriage.fleet import actions as fleet
 from ferriage.orders import actions as orders
 from ferriage.payments import actions
 from ferriage.payments.models import BankAccount, Refund, StatementLine
 from ferriage.payments.providers.bank import booking, files, queries
 from ferriage.payments.providers.voucher import resellers
+from ferriage.plans import actions as plans
+from shop import PRICES
 from statement_files import FEE, IBAN, RENT, Entry, camt
 from till import assert_sound
-from yard import OWNER
+from yard import ISSUED, OWNER
 
 if TYPE_CHECKING:
+    from ferriage.accounts.models import Account
     from ferriage.orders.models import Order
+    from ferriage.plans.models import Price
     from till import Till
 
 PRICE = 1000
@@ -38,6 +46,25 @@ SAME = {
 """What a line comes to where that has another name than what was foreseen."""
 
 
+def shorten(till: Till, last_day: date) -> None:
+    """Let another approval take the place of those that the shop has."""
+    for approval in Approval.objects.all():
+        fleet.revoke_approval(approval=approval, now=till.now, actor=OWNER)
+    till.shop.yard.approve(till.shop.line, replace(ISSUED, valid_to=last_day))
+    fleet.refresh_permits(now=till.now, actor=OWNER)
+
+
+def dearer_plan(till: Till) -> Price:
+    """Return the price of another plan of the service."""
+    return plans.set_price(
+        plan=till.shop.add_plan("Ten devices", till.shop.line),
+        term_months=1,
+        money=Money(2 * PRICE, "CNY"),
+        now=till.now,
+        actor=OWNER,
+    )
+
+
 @pytest.fixture
 def account(till: Till) -> BankAccount:
     return files.add_account(
@@ -45,8 +72,8 @@ def account(till: Till) -> BankAccount:
     )
 
 
-def asked(till: Till) -> tuple[Order, str]:
-    order = till.order()
+def asked(till: Till, months: int = 1, *, account: Account | None = None) -> tuple[Order, str]:
+    order = till.order(months, account=account)
     reference = till.transfer(order).reference
     assert reference is not None
     return order, reference
@@ -157,6 +184,79 @@ def test_order_that_ran_out_before_the_worker_saw_it(till: Till, account: BankAc
     assert told == [("refused", "order-expired")]
 
 
+def test_term_that_outlives_a_shortened_approval_is_foreseen_to_go_back(
+    till: Till, account: BankAccount
+) -> None:
+    (_half, six), (_month, one) = asked(till, 6), asked(till)
+    shorten(till, date(2026, 4, 30))
+
+    told = post(
+        till,
+        account,
+        Entry(minor=PRICES[6], text=six, reference="1", payer_iban=HERE),
+        Entry(minor=PRICE, text=one, reference="2", payer_iban=HERE),
+    )
+
+    assert told == [("refused", "term-outlives-approval"), ("settles", "")]
+
+
+def test_renewal_is_foreseen_to_outlive_what_a_first_term_would_not(
+    till: Till, account: BankAccount
+) -> None:
+    holder = till.sell().account
+    (_renewal, renewal), (_first, first) = asked(till, account=holder), asked(till)
+    shorten(till, date(2026, 4, 10))
+
+    told = post(
+        till,
+        account,
+        Entry(minor=PRICE, text=renewal, reference="1", payer_iban=HERE),
+        Entry(minor=PRICE, text=first, reference="2", payer_iban=HERE),
+    )
+
+    assert told == [("refused", "term-outlives-approval"), ("settles", "")]
+
+
+def test_plan_that_another_one_overtook_is_foreseen_to_go_back(
+    till: Till, account: BankAccount
+) -> None:
+    customer = till.shop.account()
+    dear = dearer_plan(till)
+    order = orders.place(
+        account=customer,
+        price=dear,
+        place="XD",
+        now=till.now,
+        expires_at=till.now + timedelta(days=3),
+        actor=CUSTOMER,
+    )
+    reference = till.transfer(order).reference
+    beside = orders.place(
+        account=customer,
+        price=dear,
+        place="XD",
+        beside=True,
+        now=till.now,
+        expires_at=till.now + timedelta(days=3),
+        actor=CUSTOMER,
+    )
+    till.sell(account=customer)
+
+    told = post(
+        till,
+        account,
+        Entry(minor=dear.amount_minor, text=f"{reference}", reference="1", payer_iban=HERE),
+        Entry(
+            minor=dear.amount_minor,
+            text=f"{till.transfer(beside).reference}",
+            reference="2",
+            payer_iban=HERE,
+        ),
+    )
+
+    assert told == [("refused", "other-plan-held"), ("settles", "")]
+
+
 def test_second_line_of_a_reference_goes_back(till: Till, account: BankAccount) -> None:
     _order, reference = asked(till)
     paid = [
@@ -240,7 +340,7 @@ def test_what_staff_typed_and_what_resellers_owe(till: Till, account: BankAccoun
 
 
 def test_preview_asks_as_often_for_ten_lines_as_for_one(till: Till, account: BankAccount) -> None:
-    references = [asked(till)[1] for _number in range(10)]
+    references = [asked(till, account=till.sell().account)[1] for _number in range(10)]
     counts = []
     for number in (1, 10):
         paid = [

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from ferriage.arrivals.openings import CameBefore, OpeningWrong
+from ferriage.arrivals import queries as arrivals
+from ferriage.arrivals.openings import CameBefore, OpeningSpent, OpeningWrong
 from ferriage.core.actors import CUSTOMER, Actor
 from ferriage.core.errors import StaleState
 from ferriage.core.models import AuditEntry
@@ -253,6 +254,92 @@ def test_one_number_of_another_shop_brings_a_balance_once(till: Till) -> None:
     proposal.refresh_from_db()
     assert (proposal.confirmed_at, held(first), held(second)) == (None, 1000, 1000)
     assert_sound()
+
+
+def take_back(till: Till, order: Order, **other: Any) -> Proposal | None:
+    assert order.account is not None
+    (move,) = arrivals.openings_of(order.account)
+    how: dict[str, Any] = {"reason": "Typed 100 for 10", "limit": 10, "now": till.now}
+    return seconds.take_back(move=move, **how | {"actor": OLGA} | other)
+
+
+def test_opening_balance_typed_by_mistake_is_taken_back_and_typed_anew(till: Till) -> None:
+    order = till.order()
+    for _time in range(2):
+        bring(till, order)
+        assert take_back(till, order) is None
+        assert (held(order), books()) == (0, {})
+
+    bring(till, order, money=Money(100, "CNY"))
+
+    assert (held(order), books()) == (100, {"equity:opening": -100, "liabilities:credits": 100})
+    entry = AuditEntry.objects.filter(action="balance.opening-undone").latest("pk")
+    assert (entry.details["amount"], entry.details["reason"]) == ("10.00 CNY", "Typed 100 for 10")
+    with pytest.raises(CameBefore):
+        bring(till, order)
+    assert_sound()
+
+
+def test_taking_back_above_the_limit_waits_for_another_person(till: Till) -> None:
+    order = till.order()
+    bring(till, order)
+    proposal = take_back(till, order, limit=LIMIT)
+    assert proposal is not None
+    waited = held(order)
+    with pytest.raises(StaleState):
+        take_back(till, order, limit=LIMIT)
+    with pytest.raises(SecondPersonNeeded):
+        seconds.confirm(proposal=proposal, now=till.now, actor=OLGA)
+
+    seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+
+    assert (waited, held(order)) == (1000, 0)
+    assert_sound()
+
+
+def test_opening_balance_is_not_taken_back_once_a_part_is_spent_or_kept(till: Till) -> None:
+    order = till.order()
+    assert order.account is not None
+    bring(till, order, money=Money(1500, "CNY"), limit=20)
+    proposal = take_back(till, order)
+    assert proposal is not None
+    balance.reserve(order=order, minor=1)
+    with pytest.raises(OpeningSpent):
+        take_back(till, order, limit=20)
+    orders.pay_from_balance(order=order, now=till.now, actor=CUSTOMER)
+    till.top_up(order.account, 2000)
+
+    with pytest.raises(OpeningSpent):
+        take_back(till, order, limit=20)
+    with pytest.raises(OpeningSpent):
+        seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+
+    assert held(order) == 2500
+    assert_sound()
+
+
+def test_opening_balance_that_is_whole_is_taken_back_beside_other_money(till: Till) -> None:
+    order = till.order()
+    assert order.account is not None
+    till.top_up(order.account, 1000)
+    bring(till, order)
+    orders.pay_from_balance(order=order, now=till.now, actor=CUSTOMER)
+
+    assert take_back(till, order) is None
+
+    assert held(order) == 0
+    assert_sound()
+
+
+@pytest.mark.parametrize("reason", [" ", "x" * 201])
+def test_taking_back_needs_a_reason(till: Till, reason: str) -> None:
+    order = till.order()
+    bring(till, order)
+
+    with pytest.raises(OpeningWrong):
+        take_back(till, order, reason=reason)
+
+    assert held(order) == 1000
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,10 @@ def coupon(till: Till, word: str, off_bps: int, **values: object) -> None:
     actions.make_coupon(word=word, grant=grant, note="", now=till.now, actor=OWNER)
 
 
+def chosen_place(customer: Customer, page: str) -> list[str]:
+    return re.findall(r'<option value="(\w+)" selected', text(customer.client.get(page)))
+
+
 # --- balance ----------------------------------------------------------------------------------
 
 
@@ -245,6 +249,24 @@ def test_coupon_makes_an_order_cheaper(till: Till, alice: Customer) -> None:
     assert "7.50 CNY" in page
 
 
+def test_page_says_why_no_voucher_pays_beside_a_coupon_or_the_balance(
+    till: Till, alice: Customer
+) -> None:
+    coupon(till, "SPRING", 2500)
+    till.top_up(alice.account, 500)
+    whole = buy(alice, till)["Location"]
+    before = text(alice.client.get(whole))
+    alice.client.post(f"{whole}balance/")
+    in_part = text(alice.client.get(whole))
+    cheaper = text(alice.client.get(buy(alice, till, "spring", months=6)["Location"]))
+
+    asked = [("Voucher code" in page, "A voucher pays" in page) for page in (before, in_part)]
+    assert asked == [(True, False), (False, True)]
+    assert "To pay with a voucher, pay nothing from your balance." in in_part
+    assert "Voucher code" not in cheaper
+    assert "cancel this order and order again without the coupon" in cheaper
+
+
 def test_page_says_why_a_coupon_does_not_apply_and_keeps_what_was_typed(
     till: Till, alice: Customer
 ) -> None:
@@ -288,6 +310,16 @@ def test_gift_code_is_bought_shown_once_and_used_by_another(
     assert "Somebody used the code." in text(alice.client.get(f"/orders/{order}/"))
     assert alice.client.post(f"/orders/{order}/gift/").status_code == 409
     assert_sound()
+
+
+def test_place_of_the_last_order_is_chosen_the_next_time(till: Till, alice: Customer) -> None:
+    gift = f"/gift/{till.shop.prices[1].code}/"
+    pages = (gift, f"/buy/{till.shop.prices[1].code}/", "/balance/")
+    before = [chosen_place(alice, page) for page in pages]
+
+    alice.client.post(f"{gift}code/", {"place": "XD"})
+
+    assert (before, [chosen_place(alice, page) for page in pages]) == ([[]] * 3, [["XD"]] * 3)
 
 
 def test_gift_page_offers_the_other_plans(till: Till, alice: Customer) -> None:

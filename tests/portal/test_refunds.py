@@ -116,6 +116,26 @@ def test_withdrawal_takes_two_steps_and_hands_out_its_acknowledgement(
     assert "taken back whole, nothing of it counts" in order
 
 
+def test_subscriptions_of_one_name_are_told_apart_where_one_withdraws(
+    shop: Shop, alice: Customer, paid: Order, new_voucher: NewVoucher
+) -> None:
+    form = {"price": shop.prices[6].code, "place": "XD", "consent": "yes", "onto": "new"}
+    second = alice.client.post("/orders/", form)["Location"].split("/")[2]
+    alice.pay(second, new_voucher(6))
+    for code in (subscription_of(paid), subscription_of(Order.objects.get(code=second))):
+        alice.client.post(f"/account/{code}/name/", {"label": "Home"})
+
+    page = alice.client.get("/withdraw/").content.decode()
+
+    listed = re.findall(r'<li class="flex.*?</li>', page, re.DOTALL)
+    told = [
+        (row.count("Ferry · Five devices · Home"), re.findall(r'datetime="([\d-]+)T', row))
+        for row in listed
+    ]
+    assert told == [(1, ["2026-04-01"]), (1, ["2026-09-01"])]
+    assert [paid.code in listed[0], second in listed[1]] == [True, True]
+
+
 def test_withdrawal_that_gives_back_all_says_so_whatever_the_rule(
     paid: Order, now: datetime
 ) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from django.test import Client
 
 from ferriage.accounts.queries import account_by_number
+from ferriage.devices import tasks
 from ferriage.devices.models import Device
 from ferriage.fleet import actions as fleet
-from ferriage.fleet.models import PoolCurrent
+from ferriage.fleet.models import PoolChange, PoolCurrent
 from ferriage.orders.models import Order
 from yard import OWNER
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.http import HttpResponse
 
     from conftest import Customer, NewVoucher
@@ -197,9 +201,33 @@ def test_refused_key_keeps_what_was_typed(alice: Customer, subscription: str) ->
     assert not Device.objects.exists()
 
 
-def test_language_is_told_to_the_gateways(alice: Customer, subscription: str) -> None:
+def test_language_is_told_to_the_gateways_within_six_hours(
+    alice: Customer, subscription: str, now: datetime
+) -> None:
     alice.add_device(subscription)
+    before = PoolChange.objects.count()
 
-    alice.client.post("/language/", {"language": "zh-hans", "next": "/account/"})
+    for language in ("fa", "zh-hans") * 5:
+        alice.client.post("/language/", {"language": language, "next": "/account/"})
+    at_once = PoolChange.objects.count()
+    tasks.run(now + timedelta(hours=7))
 
+    assert (at_once, PoolChange.objects.count()) == (before, before + 1)
     assert '"language":"zh-hans"' in PoolCurrent.objects.get(kind="put").payload
+
+
+def test_one_more_new_key_a_day_is_refused_on_a_page_that_says_until_when(
+    alice: Customer, subscription: str
+) -> None:
+    alice.add_device(subscription)
+    key_page = f"/devices/{Device.objects.get().code}/key/"
+    for _ in range(24):
+        alice.client.post(key_page)
+    before = PoolChange.objects.count()
+
+    answer = alice.client.post(key_page)
+
+    assert (answer.status_code, PoolChange.objects.count()) == (409, before)
+    page = answer.content.decode()
+    assert "again from 2026-03-02 00:00 UTC on" in page
+    assert "<h1>My account</h1>" in page

@@ -112,6 +112,19 @@ def test_renewal_extends_the_one_it_was_pressed_on(
     assert second != held
 
 
+def test_plan_is_offered_to_be_changed_where_there_is_another(
+    shop: Shop, alice: Customer, held: Subscription, now: datetime
+) -> None:
+    link = f'href="/account/{held.code}/plan/"'
+    alone = page_of(alice, "/account/")
+    other = open_dearer(Till(shop, now)).plan
+    beside = page_of(alice, "/account/")
+    plans.withdraw_plan(plan=other, now=now, actor=OWNER)
+    again = page_of(alice, "/account/")
+
+    assert [link in page for page in (alone, beside, again)] == [False, True, False]
+
+
 def test_change_page_quotes_and_the_order_asks_for_the_same(
     alice: Customer, dearer: Dearer, shop: Shop, now: datetime
 ) -> None:

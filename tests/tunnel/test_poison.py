@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -120,13 +122,25 @@ def _shrink(world: World, name: str, size: int) -> None:
 @pytest.fixture
 def small_disk(world: World) -> Iterator[Path]:
     """Move the state directory to a disk of two megabytes."""
-    place = world.directory / "small"
-    place.mkdir()
-    _mount("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place))
-    try:
+    with _disk(world, world.directory / "small") as place:
         _mount("cp", "-a", str(world.directory / "state"), str(place / "state"))
         text = world.config_path.read_text()
         world.config_path.write_text(text.replace('"state"', f'"{place}/state"'))
+        yield place
+
+
+@pytest.fixture
+def small_run(world: World) -> Iterator[Path]:
+    """Let what lives until a reboot lie on a disk of its own."""
+    with _disk(world, world.directory / "run") as place:
+        yield place
+
+
+@contextmanager
+def _disk(world: World, place: Path) -> Iterator[Path]:
+    place.mkdir(exist_ok=True)
+    _mount("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place))
+    try:
         yield place
     finally:
         if world.agent is not None and world.agent.poll() is None:
@@ -164,6 +178,67 @@ def test_full_disk_applies_nothing_says_so_and_goes_on_when_there_is_room(
         assert bob.ping(INTERNET4, wait=0.3) == 0
     assert re.search(r" 0% packet loss", "\n".join(lines))
     eventually(lambda: not _warned(world, "full"), within=30)
+
+
+def test_start_on_a_full_disk_says_so_and_serves_when_there_is_room(
+    world: World, small_disk: Path
+) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    world.kill_agent(signal.SIGTERM)
+    _fill(small_disk)
+    _lose_everything(world)
+
+    world.start_agent()
+    eventually(lambda: _warned(world, "could not be written when the agent started"), within=30)
+    (small_disk / "ballast").unlink()
+
+    eventually(lambda: alice.ping(INTERNET4, wait=0.3) == 1, within=30)
+
+
+def test_full_run_directory_keeps_nobody_on_who_was_removed(world: World, small_run: Path) -> None:
+    world.permit()
+    world.start_agent()
+    alice, bob, eve = world.client(), world.client(), world.client()
+    world.applied()
+    assert bob.ping(INTERNET4) == 1
+
+    _fill(small_run)
+    world.site.delete(bob.record.id)
+    world.site.put(*(_ready(world, number) for number in range(100, 160)))
+
+    eventually(lambda: bob.ping(INTERNET4, wait=0.3) == 0, within=30)
+    eventually(lambda: _warned(world, "No space left"), within=30)
+    world.kill_agent()
+    world.start_agent()
+    world.site.delete(eve.record.id)
+    eventually(lambda: eve.ping(INTERNET4, wait=0.3) == 0, within=30)
+    (small_run / "ballast").unlink()
+    eventually(lambda: not _warned(world, "No space left"), within=30)
+    assert alice.ping(INTERNET4) == 1
+
+
+def test_damaged_cache_is_told_and_asked_of_the_site_again(world: World) -> None:
+    world.permit()
+    world.start_agent()
+    alice = world.client()
+    world.applied()
+    world.kill_agent(signal.SIGTERM)
+    (world.directory / "state" / "state.sqlite3").write_bytes(b"no cache at all" * 500)
+    _lose_everything(world)
+
+    world.start_agent()
+
+    eventually(lambda: alice.ping(INTERNET4, wait=0.3) == 1, within=30)
+    assert _warned(world, "The cache was damaged")
+
+
+def _lose_everything(world: World) -> None:
+    """Leave of interface and rules what a reboot leaves."""
+    world.gateway.run("ip", "link", "delete", "dev", world.interface)
+    world.gateway.run("nft", "flush", "ruleset")
 
 
 def _fill(place: Path) -> None:

@@ -6,6 +6,7 @@ What it finds on the host is what the agent reports too (`checks`); it asks site
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ from ferriage.agent.client import Client
 from ferriage.agent.clock import SiteClock
 from ferriage.agent.errors import AgentError, BatchRefused, Declined, Unreachable
 from ferriage.agent.feed import open_permit
+from ferriage.agent.recovery import CacheUnreadable
 from ferriage.agent.store import Store
 
 if TYPE_CHECKING:
@@ -39,7 +41,13 @@ def examine(config: Config) -> Iterator[Finding]:
     """
     who = identity.load(config)
     state_dir = config.resolve(config.agent.state_dir)
-    store = Store(state_dir / "state.sqlite3")
+    try:
+        store = Store(state_dir / "state.sqlite3")
+    except sqlite3.Error as error:
+        raise CacheUnreadable(
+            f"The agent's cache in {state_dir} cannot be read now: {error}. Is the disk full? Then"
+            " make room and restart the agent."
+        ) from None
     try:
         assignments = tuple(pool.assignment for pool in store.pools())
         permits, hub = store.permits(), store.get("hub_url")

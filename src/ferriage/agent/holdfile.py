@@ -160,6 +160,8 @@ class Writer:
         Args:
             cut: Slots that are held because their quota is used up.
         """
+        # Until it is written whole, nothing is added to what is there.
+        self._room = -1
         pools, self._cut = tuple(pools), cut
         self._head = self._line(pools, site_offset)
         lines = [
@@ -231,8 +233,10 @@ class Writer:
             self._head = head
             self._room -= 1
         if lines:
+            room, self._room = self._room, -1
             with self._path.open("ab") as file:
                 file.write(b"".join(lines))
+            self._room = room
 
     def _line(self, pools: tuple[Pool, ...], site_offset: int) -> bytes:
         lines = {self._interface(pool): _line_of(pool) for pool in pools}

@@ -9,6 +9,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from ferriage.agent import layout
 from ferriage.agent.errors import DataPlaneError
 from ferriage.agent.holdfile import write_changed
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ferriage.agent.backend import Link
+
+log = structlog.get_logger()
 
 _SYSCTL = Path("/proc/sys/net")
 _ESTABLISHED_SECONDS = 3600
@@ -73,7 +77,10 @@ def forward(uplink: Iterable[str], run_dir: str) -> None:
     changed = {name: had for name in wanted if (had := _read(name)) not in {"", wanted[name]}}
     if changed:
         kept = {**changed, **_kept(run_dir)}
-        write_changed(_kept_path(run_dir), json.dumps(kept).encode())
+        try:
+            write_changed(_kept_path(run_dir), json.dumps(kept).encode())
+        except OSError as error:  # who does not forward serves nobody
+            log.warning("settings.not_kept", reason=str(error))
     for name in changed:
         _write(name, wanted[name])
 

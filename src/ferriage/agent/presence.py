@@ -117,11 +117,14 @@ class Presence:
     def _save(self) -> None:
         if self._file is None:
             return
-        self._file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         temporary = self._file.with_suffix(".new")
-        temporary.touch(mode=0o600)
-        temporary.write_bytes(msgspec.json.encode(self._seen))
-        temporary.replace(self._file)
+        try:
+            self._file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            temporary.touch(mode=0o600)
+            temporary.write_bytes(msgspec.json.encode(self._seen))
+            temporary.replace(self._file)
+        except OSError as error:  # worth one re-handshake, no more
+            log.warning("endpoints.not_saved", reason=str(error))
 
 
 def _sighting(peer: Peer, before: Sighting | None, now: float) -> Sighting:

@@ -47,7 +47,7 @@ class Quotas:
         self._asked: tuple[int, dict[int, wire.Usage]] = (0, {})
         self._saved_at = 0.0
         self._records: dict[int, tuple[str, wire.Device]] = {}
-        self._lost: dict[int, Element] = {}
+        self._lost = store.lost()
         self._forget()
         for slot, element in store.elements().items():
             self._put(slot, element)
@@ -114,9 +114,12 @@ class Quotas:
 
         What was left to each device goes on in its next element. Otherwise whoever had used up all
         would pass until the site has answered, and have the whole quota again while it is away.
+        It is on disk until then: an agent may end before the next elements are begun.
         """
-        self._keep({}, {s: _usage(element, final=True) for s, element in self._elements.items()})
-        self._lost |= self._elements
+        lost = self._elements
+        final = {slot: _usage(element, final=True) for slot, element in lost.items()}
+        self._store.save_elements({}, gone=final, lost=lost)
+        self._lost |= lost
         self._forget()
 
     def tell_again(self) -> None:

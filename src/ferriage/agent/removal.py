@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ferriage.agent import backend, host
+from ferriage.agent import backend, host, recovery
 from ferriage.agent.lease import lock_state
 from ferriage.agent.nft import Nft
 from ferriage.agent.resolver import Resolver
@@ -26,7 +26,8 @@ _RUN_FILES: Final = (
 )
 _STATE_FILES: Final = (
     *("identity.json", "signing.key", "wireguard.key", "lock"),
-    *("state.sqlite3", "state.sqlite3-wal", "state.sqlite3-shm"),
+    *recovery.FILES,
+    *recovery.DAMAGED,
 )
 
 

@@ -16,8 +16,9 @@ import aiohttp
 import structlog
 
 from ferriage import __version__, wire
-from ferriage.agent import backend, holdfile, identity, status
+from ferriage.agent import backend, identity, recovery, status
 from ferriage.agent.backoff import Pace
+from ferriage.agent.beside import Beside
 from ferriage.agent.client import Client
 from ferriage.agent.clock import SiteClock, boot_id, boot_seconds
 from ferriage.agent.engine import Engine
@@ -29,8 +30,7 @@ from ferriage.agent.lease import FenceBehind, Lease, lock_state
 from ferriage.agent.logs import configure_log
 from ferriage.agent.nft import Nft
 from ferriage.agent.quota import Quotas
-from ferriage.agent.resolver import Resolver
-from ferriage.agent.store import CLOCK_SECONDS, Store
+from ferriage.agent.store import CLOCK_SECONDS
 from ferriage.agent.telling import Telling
 from ferriage.agent.usage import Meter
 
@@ -58,7 +58,7 @@ class Agent:
     def __init__(self, config: Config, state_dir: Path) -> None:
         self._config = config
         self._identity = identity.load(config)
-        self._store = Store(state_dir / "state.sqlite3")
+        self._store, trouble = recovery.recovered(state_dir / "state.sqlite3")
         self._clock = SiteClock(site_time=self._store.clock())
         least = int(boot_seconds() * 1000)
         meter = Meter(self._store, boot_id(), least=least)
@@ -75,8 +75,6 @@ class Agent:
             quotas=self._quotas,
         )
         self._figures = Figures(self.engine, self._clock, config.agent.run_dir)
-        self._resolver = Resolver(config.agent)
-        self._held = holdfile.Writer(config.agent)
         self._lock = asyncio.Lock()
         self._due = asyncio.Event()
         self._asked = asyncio.Event()
@@ -85,7 +83,8 @@ class Agent:
         self._pace = Pace(config.agent.report_seconds)
         self._bare = False
         self._next_reconcile = 0.0
-        self._warnings: dict[str, str] = {}
+        self._warnings = {"cache": trouble} if trouble else {}
+        self._beside = Beside(config, self.engine, self._clock, self._warnings)
         self._examiner = Examiner(config.agent, self.engine, self._clock)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -136,21 +135,8 @@ class Agent:
         if self.engine.backend_name == "userspace":
             self.engine.signs.judge_build(self._config.agent.wireguard_go)
         self.engine.start()
-        self._publish()
+        self._beside.publish()
         self._lease.settled()
-
-    def _publish(self) -> None:
-        """Tell the hold page and the resolver all that is served now."""
-        pools = self.engine.pools.values()
-        self._held.write(pools, site_offset=self._offset(), cut=self.engine.cut)
-        self._resolver.ensure(pools)
-
-    def _refresh(self) -> None:
-        pools = self.engine.pools.values()
-        self._held.refresh(pools, site_offset=self._offset(), cut=self.engine.cut)
-
-    def _offset(self) -> int:
-        return round(self._clock.now() - self._clock.mark())
 
     async def _guarded(self, part: str, work: Callable[[], None]) -> bool:
         """Run blocking work under the lock; trouble becomes a warning in the next report.
@@ -160,7 +146,7 @@ class Agent:
         async with self._lock:
             try:
                 await asyncio.to_thread(work)
-            except (DataPlaneError, sqlite3.Error) as error:
+            except (DataPlaneError, OSError, sqlite3.Error) as error:
                 self._warnings[part] = str(error)
                 log.error("work.failed", part=part, reason=str(error))  # noqa: TRY400 -- told, not traced
                 return False
@@ -185,8 +171,8 @@ class Agent:
         if self._lease.frozen or began < self._next_reconcile:
             return
         self.engine.reconcile()
-        self._refresh()
-        self._resolver.ensure(self.engine.pools.values())
+        self._beside.refresh()
+        self._beside.resolve()
         ended = self._clock.mark()
         self._next_reconcile = ended + _PAUSE_FACTOR * (ended - began)
 
@@ -208,7 +194,7 @@ class Agent:
 
     def _sample(self) -> None:
         if self.engine.sample():
-            self._refresh()
+            self._beside.refresh()
 
     async def _report(self, client: Client) -> None:
         async with self._lock:
@@ -239,7 +225,7 @@ class Agent:
         self._store.put(_CLOSED, self._identity.gateway)
         while not await self._guarded("close", self.engine.close):  # noqa: ASYNC110 -- tries anew
             await asyncio.sleep(_MEND_PAUSE_SECONDS)
-        await self._guarded("publish", self._publish)
+        await self._guarded("publish", self._beside.publish)
         raise GatewayClosed(
             f"This gateway, {self._identity.gateway}, was closed for good: its tunnels are down and"
             " it forwards nothing. Its keys and files are still here; `ferriage agent remove"
@@ -278,7 +264,7 @@ class Agent:
                 self._sample()
             if self.engine.assign(answer.pools, answer.hub_url.rstrip("/")):
                 self._telling.of_left = True
-                self._publish()
+                self._beside.publish()
                 self._examiner.hurry()
             self.engine.admit_probe(answer.probe_key)
 
@@ -359,9 +345,7 @@ class Agent:
         if self.engine.permitted() != permitted:
             self._examiner.hurry()
         self._figures.applied(batch.begin.pool, self._clock.mark() - began)
-        pools = self.engine.pools.values()
-        self._held.change(pools, *taken, site_offset=self._offset())
-        self._resolver.ensure(pools)
+        self._beside.change(*taken)
 
     async def _clock_loop(self) -> None:
         while True:

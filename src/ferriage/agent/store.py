@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS permit (
     line TEXT PRIMARY KEY, serial INTEGER NOT NULL, signed TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS element (
     slot INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS lost (
+    slot INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS final (
     incarnation TEXT PRIMARY KEY, usage TEXT NOT NULL,
     reported INTEGER NOT NULL DEFAULT 0) STRICT;
@@ -91,17 +93,38 @@ CLOCK_SECONDS: Final = 60.0
 """How often the clock is remembered."""
 
 NOTHING: Final = MappingProxyType[int, wire.Usage]({})
+NO_ELEMENT: Final = MappingProxyType[int, Element]({})
 
 
 class Store(poolcounters.PoolCounters):
-    """The cache. Each method is one transaction; callers hold the agent's lock."""
+    """The cache. Each method is one transaction; callers hold the agent's lock.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        alone: Keep everybody else from the file, who would need a second file to agree with us.
+    """
+
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
         super().__init__(sqlite3.connect(path, check_same_thread=False, isolation_level=None))
-        path.chmod(0o600)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SCHEMA + poolcounters.SCHEMA + remembered.SCHEMA)
+        try:
+            path.chmod(0o600)
+            if alone:
+                self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_SCHEMA + poolcounters.SCHEMA + remembered.SCHEMA)
+        except sqlite3.Error:
+            self.close()
+            raise
+
+    def check(self) -> None:
+        """Read the whole file.
+
+        Raises:
+            sqlite3.DatabaseError: It is damaged.
+        """
+        (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
 
     def close(self) -> None:
         """Close the file."""
@@ -269,7 +292,14 @@ class Store(poolcounters.PoolCounters):
 
     def elements(self) -> dict[int, Element]:
         """Return the counters of devices, by slot, as last persisted."""
-        rows = self._db.execute("SELECT slot, record FROM element")
+        return self._elements("element")
+
+    def lost(self) -> dict[int, Element]:
+        """Return the counters, by slot, whose elements were lost and that have no next one yet."""
+        return self._elements("lost")
+
+    def _elements(self, table: str) -> dict[int, Element]:
+        rows = self._db.execute(f"SELECT slot, record FROM {table}")  # noqa: S608 -- names from here
         return {slot: msgspec.json.decode(record, type=Element) for slot, record in rows}
 
     def save_elements(
@@ -277,11 +307,13 @@ class Store(poolcounters.PoolCounters):
         elements: Mapping[int, Element],
         *,
         gone: Mapping[int, wire.Usage] = NOTHING,
+        lost: Mapping[int, Element] = NO_ELEMENT,
         last_number: int = 0,
     ) -> None:
         """Persist counters; of those that are gone keep what is to be reported as final.
 
         Args:
+            lost: Of those that are gone, the ones whose rest the next counter of the slot gets.
             last_number: The highest number of an incarnation given so far; 0 for no news of it.
         """
         with self._transaction():
@@ -292,15 +324,17 @@ class Store(poolcounters.PoolCounters):
                 "INSERT OR IGNORE INTO final (incarnation, usage) VALUES (?, ?)",
                 [(usage.incarnation, wire.encode(usage).decode()) for usage in gone.values()],
             )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO element VALUES (?, ?)",
-                [(slot, msgspec.json.encode(found).decode()) for slot, found in elements.items()],
-            )
+            self._db.executemany("DELETE FROM lost WHERE slot = ?", [(slot,) for slot in elements])
+            for table, found in (("element", elements), ("lost", lost)):
+                self._db.executemany(
+                    f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608 -- names from this line
+                    [(slot, msgspec.json.encode(one).decode()) for slot, one in found.items()],
+                )
 
     def drop_counters(self) -> None:
         """Forget what was counted in another place; finals stay, for they are true anywhere."""
         with self._transaction():
-            for table in ("counter", "swept", "leaving", "element"):
+            for table in ("counter", "swept", "leaving", "element", "lost"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names from this line
 
     # --- final values

@@ -16,12 +16,13 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.arrivals.actions import OPENING
 from ferriage.arrivals.models import Arrival
-from ferriage.arrivals.queries import code_of_opening, plain_number, reference_hash
+from ferriage.arrivals.queries import code_of_opening, plain_number, reference_hash, standing
 from ferriage.core import audit
 from ferriage.core.db import writing
-from ferriage.core.errors import FerriageError
-from ferriage.orders.balance import credit
-from ferriage.orders.balancemodels import OPENED
+from ferriage.core.errors import FerriageError, StaleState
+from ferriage.orders.balance import credit, spend
+from ferriage.orders.balancemodels import OPENED, UNOPENED
+from ferriage.orders.lots import free_of
 from ferriage.orders.models import BalanceMove
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ class CameBefore(FerriageError):
     """What this customer of another shop held came over before."""
 
     slug = "came-before"
+
+
+class OpeningSpent(FerriageError):
+    """An opening balance of which not all is there any more."""
+
+    slug = "opening-spent"
 
 
 def named(*, source: str, number: str, money: Money, reason: str) -> str:
@@ -89,7 +96,13 @@ def bring(
     with writing():
         _check_new(code)
         move = credit(
-            account=account, money=money, source_code=code, kind=OPENED, against=OPENING, now=now
+            account=account,
+            money=money,
+            source_code=code,
+            kind=OPENED,
+            against=OPENING,
+            now=now,
+            sequence=BalanceMove.objects.filter(source_code=code, kind=OPENED).count(),
         )
         audit.record(
             now=now,
@@ -110,12 +123,64 @@ def brought(account: Account, currency: str) -> int:
     return int(typed.aggregate(minor=Sum("amount_minor"))["minor"] or 0)
 
 
+def check_unspent(move: BalanceMove, reason: str) -> Money:
+    """Return what a typed opening balance brought, where all of it can be taken back.
+
+    Raises:
+        OpeningWrong: There is no reason, or one that is too long.
+        OpeningSpent: A part of it was spent, or is kept for an open order.
+        StaleState: It was taken back before.
+    """
+    if not 0 < len(reason.strip()) <= LONGEST_REASON:
+        raise OpeningWrong(_("Say why it is taken back."), _("Nothing was booked."))
+    if not standing([move.source_code]):
+        raise StaleState(_("This was taken back before."), _("Look again."))
+    account, currency = move.balance.account, move.balance.currency
+    if free_of(account, currency, move.source_code) < move.amount_minor:
+        raise OpeningSpent(
+            _("A part of this opening balance was spent, or is kept for an open order."),
+            _("It stays. Cancel open orders that use it, or settle it with the customer."),
+        )
+    return move.money
+
+
+def take_back(*, move: BalanceMove, reason: str, now: datetime, actor: Actor) -> BalanceMove:
+    """Take back all of an opening balance that staff typed by mistake, while nothing is spent.
+
+    Afterwards the same number may be typed again, and come with an import.
+
+    Args:
+        move: What `arrivals.queries.opening_of` returns.
+
+    Raises:
+        OpeningWrong, OpeningSpent, StaleState: As `check_unspent`.
+    """
+    code = move.source_code
+    with writing():
+        money = check_unspent(move, reason)
+        taken = spend(
+            account=move.balance.account,
+            money=money,
+            source_code=code,
+            kind=UNOPENED,
+            against=OPENING,
+            now=now,
+            sequence=move.sequence,
+        )
+        audit.record(
+            now=now,
+            actor=actor,
+            action="balance.opening-undone",
+            subject=code,
+            amount=str(money),
+            reason=reason.strip(),
+        )
+    return taken
+
+
 def _check_new(code: str) -> None:
     start = code.removeprefix("opn_")
-    if (
-        BalanceMove.objects.filter(source_code=code).exists()
-        or Arrival.objects.filter(customer_hash__startswith=start).exists()
-    ):
+    if standing([code]) or Arrival.objects.filter(customer_hash__startswith=start).exists():
         raise CameBefore(
             _("This customer of the other shop came over before, with all that they held there."),
             _("Look at the name of the shop and the number; nothing was booked."),

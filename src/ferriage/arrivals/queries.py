@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from django.db.models import Sum
 from django.utils.translation import gettext as _
 
 from ferriage.approvals.reasons import sentence
@@ -15,6 +16,7 @@ from ferriage.arrivals.mapping import LEFT_OUT, MappingWrong
 from ferriage.arrivals.models import Arrival
 from ferriage.core.hashing import hash_secret
 from ferriage.core.money import Money, exponent
+from ferriage.orders.balancemodels import OPENED
 from ferriage.orders.models import BalanceMove
 from ferriage.plans import queries as plan_queries
 from ferriage.plans.models import Plan
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from ferriage.accounts.models import Account
     from ferriage.arrivals.mapping import PlanRule, Rules
     from ferriage.arrivals.sources import OldCustomer
     from ferriage.plans.queries import OfferView
@@ -132,9 +135,31 @@ def arrived_of(source: str, customers: Iterable[OldCustomer]) -> set[str]:
         rows = Arrival.objects.filter(source=source, customer_hash__in=chunk)
         found.update(rows.values_list("customer_hash", flat=True))
         by_code = {code_of_opening(known_by): known_by for known_by in chunk}
-        typed = BalanceMove.objects.filter(source_code__in=by_code)
-        found.update(by_code[code] for code in typed.values_list("source_code", flat=True))
+        found.update(by_code[code] for code in standing(by_code))
     return found
+
+
+def standing(codes: Iterable[str]) -> set[str]:
+    """Return which of the codes of opening balances stand: typed, and not taken back since."""
+    moves = BalanceMove.objects.filter(source_code__in=list(codes)).order_by()
+    sums = moves.values("source_code").annotate(minor=Sum("amount_minor")).filter(minor__gt=0)
+    return set(sums.values_list("source_code", flat=True))
+
+
+def openings_of(account: Account) -> list[BalanceMove]:
+    """Return the opening balances that staff typed for an account and that stand, oldest first."""
+    moves = BalanceMove.objects.filter(
+        balance__account=account, kind=OPENED, source_code__startswith="opn_"
+    )
+    newest = {move.source_code: move for move in moves.select_related("balance").order_by("pk")}
+    still = standing(newest)
+    return [move for code, move in newest.items() if code in still]
+
+
+def opening_of(code: str) -> BalanceMove | None:
+    """Return the opening balance of a code that stands, or nothing."""
+    moves = BalanceMove.objects.filter(source_code=code, kind=OPENED).order_by("pk")
+    return moves.select_related("balance__account").last() if standing([code]) else None
 
 
 class _Judge:

@@ -138,7 +138,10 @@ def make_database(config: Config, *, now: datetime | None = None) -> bool:
 
     call_command("migrate", verbosity=0, interactive=False)
     is_new = not SiteState.objects.exists()
-    site.prepare(inner4=config.shop.inner4, inner6=config.shop.inner6)
+    try:
+        site.prepare(inner4=config.shop.inner4, inner6=config.shop.inner6)
+    except ValueError as error:
+        raise settings.ConfigError(f"shop.inner4, shop.inner6 in {config.path}: {error}") from None
     begin_with_packs(packs=packs_on_file(), now=now or clock.now(), actor=Actor("command", "init"))
     return is_new
 

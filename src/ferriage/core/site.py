@@ -19,10 +19,12 @@ def prepare(*, inner4: str, inner6: str = "") -> SiteState:
         inner6: Inner IPv6 network; a random unique local /48 when empty.
 
     Raises:
-        ValueError: Not a network.
+        ValueError: Not a network, or the second has not a number for each of the first.
     """
     network4 = ipaddress.IPv4Network(inner4)
     network6 = ipaddress.IPv6Network(inner6 or _random_ula())
+    if network6.num_addresses < network4.num_addresses:
+        raise ValueError(f"{network6} has fewer addresses than {network4}: each device has both.")
     with writing():
         state, _ = SiteState.objects.get_or_create(
             pk=1,

@@ -14,7 +14,7 @@ from ferriage.core import audit
 from ferriage.core.db import joining, writing
 from ferriage.core.errors import FerriageError, StaleState
 from ferriage.devices import placing, site, state
-from ferriage.devices.addresses import refuse_waste, take_address
+from ferriage.devices.addresses import refuse_waste, rekeyed, take_address
 from ferriage.devices.keys import is_public_key
 from ferriage.devices.models import Device
 from ferriage.devices.names import new_name
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from ferriage.fleet.models import Line
 
 LONGEST_NAME: Final = 40
+_DECIDED: Final = (
+    "hold_at", "hold_reason", "remove_at", "ruling", "quota_ends_at", "language_due_at",
+)  # fmt: skip
 
 
 class DeviceLimitReached(FerriageError):
@@ -149,16 +152,20 @@ def replace_key(*, device: Device, public_key: str, now: datetime, actor: Actor)
     Raises:
         BadPublicKey: Not base64 of 32 bytes.
         KeyInUse: The key is registered, or a gateway's.
+        AddedTooOften: So many devices and keys were new today already that it looks like a loop.
         StaleState: It was removed, or another writer was first.
     """
+    held = device.subscription
     with writing():
         _check_key(public_key)
+        refuse_waste(held, places=plans.device_limit(held, now=now), now=now)
         same = Device.objects.filter(
             pk=device.pk, removed_at__isnull=True, generation=device.generation
         )
-        if same.update(public_key=public_key, generation=device.generation + 1) != 1:
+        generation = device.generation + 1
+        if not same.update(public_key=public_key, generation=generation, **rekeyed(device, now)):
             raise StaleState(_("This device was changed just now."), _("Look again."))
-        refresh(subscription=device.subscription, now=now, actor=actor)
+        refresh(subscription=held, now=now, actor=actor)
         audit.record(now=now, actor=actor, action="device.key_replaced")
     device.refresh_from_db()
     return device
@@ -215,11 +222,7 @@ def refresh_all(*, subscriptions: Sequence[int], now: datetime) -> int:
             usable = pools[device.pk]
             is_stopped = device.subscription_id in stopped
             _decide(device, usable, register, wanted, until, now, is_stopped=is_stopped)
-        Device.objects.bulk_update(
-            devices,
-            ["hold_at", "hold_reason", "remove_at", "ruling", "quota_ends_at"],
-            batch_size=500,
-        )
+        Device.objects.bulk_update(devices, _DECIDED, batch_size=500)
         return _tell(devices, wanted, now)
 
 
@@ -263,7 +266,7 @@ def _decide(
     device.ruling = state.ruling(verdicts.items())
     # A hold that began stays known after its peer is gone, lest it began anew.
     device.hold_at = told if told is not None and told <= now else None
-    device.remove_at = device.quota_ends_at = None
+    device.remove_at = device.quota_ends_at = device.language_due_at = None
     quota, quota_ends_at = state.quota_of(subscription, now)
     for line in lines:
         held = state.right(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import Max
+from django.db.models import Count, Max, Q, Sum
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.errors import FerriageError, StaleState
@@ -22,12 +22,12 @@ ADDRESS_REST: Final = timedelta(days=35)
 """How long an inner address rests after its device was removed, before it is given again."""
 
 
-_AGAIN_A_DAY: Final = 4
-"""How often a day each of a subscription's places may be given to another device."""
+AGAIN_A_DAY: Final = 4
+"""How often a day each of a subscription's places may be given to another device or key."""
 
 
 class AddedTooOften(FerriageError):
-    """A subscription used up its new addresses of the day."""
+    """A subscription used up its new devices and keys of the day."""
 
     slug = "added-too-often"
 
@@ -39,23 +39,40 @@ class NoAddressLeft(FerriageError):
 
 
 def refuse_waste(subscription: Subscription, *, places: int, now: datetime) -> None:
-    """Refuse one more device where so many were added and removed today that it looks like a loop.
+    """Refuse one more device or key where there were so many today that it looks like a loop.
 
-    Each takes an address that rests for 35 days afterwards, and a line in what gateways are told.
+    Each device takes an address that rests for 35 days afterwards, and each device and each key is
+    a line in what gateways are told. They count together, also those that were removed since.
 
     Args:
         places: How many devices the subscription may have at a time.
 
     Raises:
-        AddedTooOften: All its addresses of this day, in UTC, are used up.
+        AddedTooOften: All of this day, in UTC, are used up.
     """
-    today = Device.objects.filter(subscription=subscription, created_on=now.date()).count()
-    if today >= places * (_AGAIN_A_DAY + 1):
+    today = now.date()
+    counted = Device.objects.filter(subscription=subscription).aggregate(
+        added=Count("pk", filter=Q(created_on=today)),
+        rekeyed=Sum("rekeyed", filter=Q(rekeyed_on=today), default=0),
+    )
+    done = counted["added"] + counted["rekeyed"]
+    if done >= places * (AGAIN_A_DAY + 1):
         raise AddedTooOften(
-            _("%(count)d devices were added to this subscription today, most of them removed.")
-            % {"count": today},
-            _("Wait until tomorrow, or use a device that is there; nothing was added."),
+            _("%(count)d devices and keys were added to this subscription today.")
+            % {"count": done},
+            _(
+                "No more are added on one day. Do it again from %(at)s on; nothing was changed, "
+                "and devices that are there go on as before."
+            )
+            % {"at": f"{today + timedelta(days=1):%Y-%m-%d} 00:00 UTC"},
         )
+
+
+def rekeyed(device: Device, now: datetime) -> dict[str, Any]:
+    """Return the columns of a device that say how often its key was changed on this day."""
+    today = now.date()
+    before = device.rekeyed if device.rekeyed_on == today else 0
+    return {"rekeyed_on": today, "rekeyed": before + 1}
 
 
 def take_address(now: datetime) -> tuple[int, str, str]:
@@ -92,6 +109,7 @@ def _rested_slot(now: datetime) -> int:
     )
     if rested is None:
         raise NoAddressLeft(
-            _("All inner addresses are taken."), _("The operator must widen shop.inner4.")
+            _("All inner addresses are taken."),
+            _("That of a device which is removed is free again after 35 days."),
         )
     return int(rested)

@@ -30,6 +30,8 @@ class Device(models.Model):
     register's answers that went into them. `remove_at` is null once the peer was taken away.
     `asked` names the request that added it, so that one sent twice adds one device.
     `quota_ends_at` is where the month of its quota ends that the gateways were told, if any.
+    `language_due_at` is when they are told the account's language anew, if they do not know it.
+    Its key was changed `rekeyed` times on the day `rekeyed_on`, the last on which it was.
     """
 
     code = CodeField("dev")
@@ -51,6 +53,9 @@ class Device(models.Model):
     removed_at = models.DateTimeField(null=True)
     asked = models.CharField(max_length=64, blank=True, db_default="")
     quota_ends_at = models.DateTimeField(null=True)
+    language_due_at = models.DateTimeField(null=True)
+    rekeyed_on = models.DateField(null=True)
+    rekeyed = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         db_table = "devices_device"
@@ -78,6 +83,11 @@ class Device(models.Model):
                 fields=["quota_ends_at"],
                 condition=Q(quota_ends_at__isnull=False),
                 name="devices_quota_ends",
+            ),
+            models.Index(
+                fields=["language_due_at"],
+                condition=Q(language_due_at__isnull=False),
+                name="devices_language_due",
             ),
         ]
 

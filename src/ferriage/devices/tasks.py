@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Exists, OuterRef
 
 from ferriage.approvals.queries import load_register
-from ferriage.devices import actions, conserving, state, unplaced
+from ferriage.devices import actions, conserving, speaking, state, unplaced
 from ferriage.devices.models import Device
 from ferriage.plans import queries as plans
 from ferriage.plans.models import Period, Plan
@@ -23,7 +23,8 @@ def run(now: datetime) -> int:
         How many devices were looked after.
     """
     due = actions.forget_due(now=now) + follow_register(now) + follow_places(now)
-    return due + follow_quotas(now) + unplaced.follow(now) + conserving.run(now)
+    due += follow_quotas(now) + speaking.follow(now)
+    return due + unplaced.follow(now) + conserving.run(now)
 
 
 def follow_places(now: datetime) -> int:

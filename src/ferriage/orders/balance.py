@@ -19,7 +19,13 @@ from ferriage.core.errors import FerriageError, StaleState
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import claims
-from ferriage.orders.balancemodels import RETURNED, SPENT, TAKEN_BACK, TOPUP_RETURNED
+from ferriage.orders.balancemodels import (
+    PAID_BACK,
+    RETURNED,
+    SPENT,
+    TAKEN_BACK,
+    TOPUP_RETURNED,
+)
 from ferriage.orders.models import Balance, BalanceMove, Order
 
 if TYPE_CHECKING:
@@ -69,7 +75,14 @@ def moves_of(account: Account) -> QuerySet[BalanceMove]:
 
 
 def credit(
-    *, account: Account, money: Money, source_code: str, kind: str, against: str, now: datetime
+    *,
+    account: Account,
+    money: Money,
+    source_code: str,
+    kind: str,
+    against: str,
+    now: datetime,
+    sequence: int = 0,
 ) -> BalanceMove:
     """Move money from an account of the books to a balance, in the caller's transaction.
 
@@ -77,21 +90,30 @@ def credit(
         source_code: What it comes from: an order, a payment.
         kind: What of it; the books know it by the same name, once for each source.
         against: The account of the books that gives it.
+        sequence: How often that happened before, where it may happen again.
 
     Raises:
         AlreadyPosted: This was credited before; nothing was written.
         PostingWrong: The amount is not above zero.
     """
     with writing():
-        _post(source_code, kind, TransferLine(against, CREDITS, money), now)
+        line = TransferLine(against, CREDITS, money)
+        _post(source_code, kind, line, now, sequence=sequence)
         head = _head(account, money.currency)
-        move = _move(head, money.amount_minor, source_code, kind, now)
+        move = _move(head, money.amount_minor, source_code, kind, now, sequence=sequence)
         claims.catch(head)
         return move
 
 
 def spend(
-    *, account: Account, money: Money, source_code: str, kind: str, against: str, now: datetime
+    *,
+    account: Account,
+    money: Money,
+    source_code: str,
+    kind: str,
+    against: str,
+    now: datetime,
+    sequence: int = 0,
 ) -> BalanceMove:
     """Move money that is not reserved from a balance to an account of the books.
 
@@ -99,6 +121,7 @@ def spend(
         source_code: What it is spent on.
         kind: What of it; the books know it by the same name, once for each source.
         against: The account of the books that takes it.
+        sequence: How often that happened before, where it may happen again.
 
     Raises:
         BalanceTooLow: There is not so much; nothing was written.
@@ -106,11 +129,12 @@ def spend(
         PostingWrong: The amount is not above zero.
     """
     with writing():
-        _post(source_code, kind, TransferLine(CREDITS, against, money), now)
+        line = TransferLine(CREDITS, against, money)
+        _post(source_code, kind, line, now, sequence=sequence)
         head = _head(account, money.currency)
         if head.amount_minor - head.reserved_minor < money.amount_minor:
             raise _too_low(head)
-        return _move(head, -money.amount_minor, source_code, kind, now)
+        return _move(head, -money.amount_minor, source_code, kind, now, sequence=sequence)
 
 
 def take_held(*, source_code: str, came_by: str, most: Money, against: str, now: datetime) -> int:
@@ -145,15 +169,30 @@ def return_topup(*, account: Account, money: Money, source_code: str, now: datet
     Raises:
         BalanceTooLow: There is not so much; nothing was written.
     """
+    return _owe(account, money, source_code, TOPUP_RETURNED, now)
+
+
+def pay_back(*, account: Account, money: Money, source_code: str, now: datetime) -> BalanceMove:
+    """Move money from a balance to what is owed back, by whatever way it came.
+
+    Args:
+        source_code: What brought it: the order that a payment settled, else the payment.
+
+    Raises:
+        BalanceTooLow: There is not so much; nothing was written.
+    """
+    return _owe(account, money, source_code, PAID_BACK, now)
+
+
+def _owe(account: Account, money: Money, source_code: str, kind: str, now: datetime) -> BalanceMove:
     with writing():
-        times = BalanceMove.objects.filter(source_code=source_code, kind=TOPUP_RETURNED).count()
+        times = BalanceMove.objects.filter(source_code=source_code, kind=kind).count()
         head = _head(account, money.currency)
         if head.amount_minor - head.reserved_minor < money.amount_minor:
             raise _too_low(head)
         line = TransferLine(CREDITS, REFUNDS, money)
-        _post(source_code, TOPUP_RETURNED, line, now, sequence=times)
-        minor = -money.amount_minor
-        return _move(head, minor, source_code, TOPUP_RETURNED, now, sequence=times)
+        _post(source_code, kind, line, now, sequence=times)
+        return _move(head, -money.amount_minor, source_code, kind, now, sequence=times)
 
 
 def reserve(*, order: Order, minor: int) -> None:

@@ -12,10 +12,12 @@ from ferriage.core.money import Money
 TOPUP: Final = "topup"
 TOPUP_RETURNED: Final = "topup-returned"
 TAKEN_BACK: Final = "taken-back"
+PAID_BACK: Final = "paid-back"
 SPENT: Final = "balance-spent"
 RETURNED: Final = "balance-returned"
 CREDITED: Final = "credited"
 OPENED: Final = "opening"
+UNOPENED: Final = "opening-undone"
 CHANGE: Final = "change"
 """Kinds of moves. In another currency than the order's, a change's is `change-` and its name."""
 

@@ -14,9 +14,10 @@ from django.db.models import F, Q
 
 from ferriage.orders.balancemodels import SPENT
 from ferriage.orders.models import Balance, BalanceClaim, BalanceHold, BalanceMove, Order
-from ferriage.orders.tracing import Move, Trace
+from ferriage.orders.tracing import Brought, Move, Trace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -28,7 +29,7 @@ def catch(head: Balance) -> None:
     """Hold what just became free on a balance and came from a disputed payment."""
     claims = _open_claims().filter(currency=head.currency)
     if claims.exists():
-        givers = _reached({head.account_id}, "recipient", "account")
+        givers = reached({head.account_id}, "recipient", "account")
         for claim in claims.filter(account__in=givers).select_related("order").order_by("pk"):
             hold_free(claim)
 
@@ -62,18 +63,23 @@ def traced(claim: BalanceClaim) -> list[tuple[Balance, int]]:
     What open orders are to be paid with is not: it is counted when they let it go.
     """
     trace, heads = _follow(claim)
+    let_orders_spend(trace, heads)
+    return [(head, trace.left(head.pk)[claim.payment_code]) for head in heads]
+
+
+def let_orders_spend(trace: Trace, heads: Sequence[Balance]) -> None:
+    """Let what open orders are to be paid with be gone from balances of one currency."""
     by_account = {head.account_id: head.pk for head in heads}
-    moves = BalanceMove.objects.filter(balance__in=heads)
+    spent = BalanceMove.objects.filter(balance__in=heads, kind=SPENT).values("source_code")
     reserving = Order.objects.filter(
         account__in=by_account,
-        currency=claim.currency,
+        currency__in={head.currency for head in heads},
         state__in=[Order.State.OPEN, Order.State.PAID],
         credit_minor__gt=0,
-    ).exclude(code__in=moves.filter(kind=SPENT).values("source_code"))
+    ).exclude(code__in=spent)
     for account, minor in reserving.values_list("account", "credit_minor"):
         assert account is not None  # noqa: S101 -- it is one of `by_account`
         trace.spend(by_account[account], minor)
-    return [(head, trace.left(head.pk)) for head in heads]
 
 
 def gifts_of(source_code: str) -> tuple[list[tuple[Order, int]], int]:
@@ -105,27 +111,29 @@ def holds_gift(order: Order) -> bool:
     claims = _open_claims().filter(currency=order.currency)
     if not claims.exists():
         return False
-    givers = _reached({order.account_id}, "recipient", "account")
+    givers = reached({order.account_id}, "recipient", "account")
     codes = claims.filter(account__in=givers).order_by("pk").values_list("source_code", flat=True)
     return any(order == found for code in codes for found, _minor in gifts_of(code)[0])
 
 
 def _follow(claim: BalanceClaim) -> tuple[Trace, list[Balance]]:
     """Follow a claim's money through the balances that it may have come to."""
-    reached = _reached({claim.account_id}, "account", "recipient")
-    heads = list(
-        Balance.objects.filter(account__in=reached, currency=claim.currency).order_by("pk")
-    )
-    mine = Q(account__in=reached) | Q(recipient__in=reached)
-    moves = BalanceMove.objects.filter(balance__in=heads).order_by("pk")
+    found = reached({claim.account_id}, "account", "recipient")
+    heads = list(Balance.objects.filter(account__in=found, currency=claim.currency).order_by("pk"))
+    mine = Q(account__in=found) | Q(recipient__in=found)
     trace = Trace(
-        payment=claim.payment_code,
-        order=claim.order,
+        brought=[Brought(claim.payment_code, claim.order)],
         currency=claim.currency,
         orders=Order.objects.filter(mine, state=Order.State.FULFILLED),
-        moves=[Move(*row) for row in moves.values_list(*_MOVE)],
+        moves=moves_in(heads),
     )
     return trace, heads
+
+
+def moves_in(heads: Sequence[Balance]) -> list[Move]:
+    """Return all moves of balances in their order."""
+    moves = BalanceMove.objects.filter(balance__in=heads).order_by("pk")
+    return [Move(*row) for row in moves.values_list(*_MOVE)]
 
 
 def _open_claims() -> QuerySet[BalanceClaim]:
@@ -160,7 +168,7 @@ def holds_of(source_code: str) -> list[BalanceHold]:
     return list(still.select_related("balance").order_by("pk"))
 
 
-def _reached(accounts: set[int], near: str, far: str) -> set[int]:
+def reached(accounts: set[int], near: str, far: str) -> set[int]:
     """Return accounts with all that terms given to others lead to from them, in one direction."""
     found, new = set(accounts), set(accounts)
     given = Order.objects.filter(recipient__isnull=False, account__isnull=False)

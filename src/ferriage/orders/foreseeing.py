@@ -1,7 +1,7 @@
 """What settling an order would say, as far as one can tell beforehand; nothing is written.
 
-For staff who look at a bank's statement before they post it. `actions.settle` alone decides: what
-the customer holds by then, and how long approvals last, is not looked at here.
+For staff who look at a bank's statement before they post it. `actions.settle` alone decides; what
+is asked here is what it asks, as if each order were the only one to be paid.
 
 Source: docs/decisions/0015-place-evidence.md
 """
@@ -12,23 +12,33 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ferriage.orders.actions.onsale import best_of
 from ferriage.orders.actions.outcomes import state_refuses
-from ferriage.orders.models import PlaceEvidence
+from ferriage.orders.actions.refusing import refusal
+from ferriage.orders.actions.targets import target_of
+from ferriage.orders.models import Order, PlaceEvidence
 from ferriage.orders.places import ENOUGH, SHOWN
 from ferriage.plans import queries as plans
+from ferriage.plans.several import HoldingsOfMany
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from ferriage.orders.models import Order
+    from ferriage.plans.models import Plan
     from ferriage.plans.queries import OfferView
 
 
 class Foresight:
-    """What many orders would say at one instant: the register is asked once a plan and place."""
+    """What many orders would say at one instant: the register is asked once a plan and place.
 
-    def __init__(self, now: datetime) -> None:
+    Args:
+        orders: All that may be asked for, with account, recipient, plan and `with_term` loaded.
+    """
+
+    def __init__(self, orders: Iterable[Order], now: datetime) -> None:
         self._now = now
+        self._held = HoldingsOfMany(order.holder.pk for order in orders if order.holder)
         self._asked: dict[tuple[int | None, str], list[OfferView]] = {}
 
     def refusal(self, order: Order, payer_place: str) -> str:
@@ -37,29 +47,40 @@ class Foresight:
         Args:
             payer_place: The ISO 3166 code that the payment presumes; empty presumes nothing.
         """
+        reason = self._topped_up(order) if order.kind == Order.Kind.TOPUP else self._sold(order)
+        return reason or ("place-contradicted" if self._is_contradicted(order, payer_place) else "")
+
+    def _sold(self, order: Order) -> str:
+        held = target_of(order, now=self._now, by=self._held) if order.holder else None
+        return refusal(order, held, self._now, by=self._held, best=self._best)[0] or ""
+
+    def _topped_up(self, order: Order) -> str:
         if reason := state_refuses(order):
             return reason
         if order.expires_at <= self._now:
             return "order-expired"
-        if plans.longest_on_sale(self._offers(order, order.place)) is None:
-            return "not-authorised"
-        return "place-contradicted" if self._is_contradicted(order, payer_place) else ""
+        is_sold = plans.longest_on_sale(self._offers(None, order.place))
+        return "" if is_sold else "not-authorised"
+
+    def _best(self, plan: Plan, place: str, _now: datetime) -> OfferView | None:
+        return best_of(self._offers(plan, place))
 
     def _is_contradicted(self, order: Order, payer_place: str) -> bool:
         if not payer_place or payer_place[:2] == order.place[:2]:
             return False
-        there = self._offers(order, payer_place)
+        there = self._offers(order.plan, payer_place)
         # A plan that is offered nowhere contradicts nothing; a top-up asks for any plan there.
         sold = any(view.verdict.allowed for view in there) or (bool(order.plan_id) and not there)
         return not sold and (order.account_id, order.place) not in self._shown
 
-    def _offers(self, order: Order, place: str) -> list[OfferView]:
-        asked = (order.plan_id, place)
+    def _offers(self, plan: Plan | None, place: str) -> list[OfferView]:
+        """Return a plan's offers as judged for a place; those of all plans where none is named."""
+        asked = (plan.pk if plan else None, place)
         if asked not in self._asked:
             self._asked[asked] = (
                 plans.offers(now=self._now, place=place)
-                if order.plan is None
-                else plans.offers_of(plan=order.plan, now=self._now, place=place)
+                if plan is None
+                else plans.offers_of(plan=plan, now=self._now, place=place)
             )
         return self._asked[asked]
 

@@ -70,6 +70,17 @@ def orders_of(account: Account) -> QuerySet[Order]:
     )
 
 
+def place_of(account: Account) -> str:
+    """Return where a customer says to be: what they declared, else the place of their last order.
+
+    A gift code is ordered without declaring a place for oneself, and still says one.
+    """
+    if account.place:
+        return account.place
+    placed = Order.objects.filter(account=account, recipient=None).exclude(place="")
+    return placed.order_by("-pk").values_list("place", flat=True).first() or ""
+
+
 def order_of(*, account: Account, code: str) -> Order | None:
     """Return an order if it belongs to the account."""
     return orders_of(account).filter(code=code).first()

@@ -88,6 +88,14 @@ class Part:
         return 0 < self.owed_minor == self.order.amount_minor
 
 
+def lost_of(subscription: Subscription, *, now: datetime) -> tuple[Money, ...]:
+    """Return what payers took back of what a subscription still has; so much less is owed of it."""
+    sums: Counter[str] = Counter()
+    for order in queries.running([subscription], at=now):
+        sums[order.currency] += order.lost_minor
+    return tuple(Money(minor, currency) for currency, minor in sorted(sums.items()) if minor)
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
     """What an end at an instant comes to. `parts` leaves out the orders that run on."""

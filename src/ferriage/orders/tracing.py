@@ -1,25 +1,27 @@
-"""Where the money of one payment lies after it came to balances and orders. Pure.
+"""Where the money of payments lies after it came to balances and orders. Pure.
 
 A balance spends its oldest money first, as `lots.py` says. What is spent on an order stays with
-it, and comes back or goes on with what is left of it: the disputed part first, so that none of it
-becomes anybody's own by going round.
+it, and comes back or goes on with what is left of it: the part that is followed first, so that of a
+disputed payment none becomes anybody's own by going round. Of several that are followed, the first
+one named goes first, and no money is of two.
 
     payment ──> balance ──spent──> order ──returned──> balance
                                └─> code of a gift, until somebody uses it
        └──────────────────────────> order ──changed──> order of the change ──returned──> balance
 
-Source: docs/decisions/0023-disputes.md
+Source: docs/decisions/0023-disputes.md, docs/decisions/0069-balances-paid-back.md
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ferriage.orders.balancemodels import (
     CHANGE,
     CREDITED,
+    PAID_BACK,
     RETURNED,
     SPENT,
     TAKEN_BACK,
@@ -30,6 +32,9 @@ from ferriage.orders.models import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+UNKNOWN: Final = ""
+"""The origin of money that no followed payment brought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +47,57 @@ class Move:
     minor: int
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A payment that is followed, by its code; `order` is what it settled, if it did."""
+
+    payment: str
+    order: Order | None
+
+
 @dataclass(slots=True)
 class _Lot:
     minor: int
-    is_traced: bool
+    origin: str
 
 
 class Trace:
-    """Follows what one payment brought, by its code, through all moves in their order.
+    """Follows what payments brought, by their codes, through all moves in their order.
 
     Args:
-        order: What the payment settled, if it did.
+        brought: The payments to follow; each is the origin of what it brought.
         orders: All fulfilled orders that the money could have gone to.
-        moves: All moves of the balances it could have come to, of the payment's currency.
+        moves: All moves of the balances it could have come to, of the payments' currency.
+        through_changes: Whether what a change of plan put on a balance is still of its payment.
     """
 
     def __init__(
         self,
         *,
-        payment: str,
-        order: Order | None,
+        brought: Iterable[Brought],
         currency: str,
         orders: Iterable[Order],
         moves: Sequence[Move],
+        through_changes: bool = True,
     ) -> None:
-        self._payment = payment
-        self._settled = order.code if order else ""
+        self._through_changes = through_changes
+        self._origins: dict[str, str] = {}
         self._lots: defaultdict[int, list[_Lot]] = defaultdict(list)
-        self._paid: Counter[str] = Counter()
-        self._otherwise: Counter[str] = Counter()
-        self._arrived: Counter[str] = Counter()
+        self._paid: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._otherwise: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._arrived: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._moved: Counter[str] = Counter()
         self._value: dict[str, int] = {}
         self._sources: defaultdict[str, list[str]] = defaultdict(list)
-        if order is not None:
-            # A top-up has none: all of it went to the balance.
-            gone = order.refund_due_minor + order.charged_back_minor + order.lost_minor
-            self._paid[order.code] = max(order.paid_minor - gone, 0)
+        for one in brought:
+            self._origins[one.payment] = one.payment
+            if one.order is not None:
+                # A top-up has none: all of it went to the balance.
+                gone = (
+                    one.order.refund_due_minor + one.order.charged_back_minor + one.order.lost_minor
+                )
+                self._origins[one.order.code] = one.payment
+                self._paid[one.order.code][one.payment] = max(one.order.paid_minor - gone, 0)
         self._read(list(orders), currency, moves)
         for move in moves:
             self._follow(move)
@@ -87,13 +106,16 @@ class Trace:
         """Let the oldest money of a balance be gone, as an open order will spend it."""
         _take(self._lots[balance], minor)
 
-    def left(self, balance: int) -> int:
-        """Return how much of the payment's money is on a balance."""
-        return sum(lot.minor for lot in self._lots[balance] if lot.is_traced)
+    def left(self, balance: int) -> Counter[str]:
+        """Return how much lies on a balance, by origin, the oldest first."""
+        left: Counter[str] = Counter()
+        for lot in self._lots[balance]:
+            left[lot.origin] += lot.minor
+        return left
 
     def inside(self, order: str) -> int:
-        """Return how much of the payment's money an order was paid with from a balance."""
-        return self._otherwise[order]
+        """Return how much of the followed money an order was paid with from a balance."""
+        return self._otherwise[order].total()
 
     def _read(self, orders: list[Order], currency: str, moves: Sequence[Move]) -> None:
         """Note which change of plan took over from which orders, and how much went on."""
@@ -115,56 +137,63 @@ class Trace:
     def _follow(self, move: Move) -> None:
         lots = self._lots[move.balance]
         if move.minor > 0:
-            traced = min(self._come(move), move.minor)
-            lots += [_Lot(move.minor - traced, is_traced=False), _Lot(traced, is_traced=True)]
-        elif move.kind in {TOPUP_RETURNED, TAKEN_BACK}:
-            mine = move.source in {self._payment, self._settled}
-            _take(sorted(lots, key=lambda lot: lot.is_traced is not mine), -move.minor)
+            came = self._come(move)
+            lots.append(_Lot(move.minor - came.total(), UNKNOWN))
+            lots += [_Lot(minor, origin) for origin, minor in came.items()]
+        elif move.kind in {TOPUP_RETURNED, TAKEN_BACK, PAID_BACK}:
+            own = self._origins.get(move.source, UNKNOWN)
+            _take(sorted(lots, key=lambda lot: lot.origin != own), -move.minor)
         else:
-            traced = _take(lots, -move.minor)
+            taken = _take(lots, -move.minor)
             if move.kind == SPENT:
-                self._otherwise[move.source] += traced
+                self._otherwise[move.source] += taken
 
-    def _come(self, move: Move) -> int:
-        """Return how much at most of what comes to a balance is the payment's."""
-        if move.kind in {TOPUP, CREDITED}:
-            mine = self._settled if move.kind == TOPUP else self._payment
-            return move.minor if move.source == mine else 0
+    def _come(self, move: Move) -> Counter[str]:
+        """Return what at most of what comes to a balance is of which payment."""
+        if move.kind in {TOPUP, CREDITED} and move.source in self._origins:
+            return Counter({self._origins[move.source]: move.minor})
         if move.kind == RETURNED:
             self._go_on(move.source)
-            return self._pass(self._otherwise, move)
+            return _draw(self._otherwise[move.source], move.minor)
         if move.kind.startswith(CHANGE):
             self._arrive(move.source)
-            return self._pass(self._arrived, move)
-        return 0
-
-    def _pass(self, holder: Counter[str], move: Move) -> int:
-        traced = min(holder[move.source], move.minor)
-        holder[move.source] -= traced
-        return traced
+            came = _draw(self._arrived[move.source], move.minor)
+            return came if self._through_changes else Counter()
+        return Counter()
 
     def _arrive(self, change: str) -> None:
         """Take what went on by a change of plan out of the orders before it, once."""
         for code in self._sources.pop(change, []):
             self._go_on(code)
-            inside = self._paid.pop(code, 0) + self._otherwise.pop(code, 0)
-            self._arrived[change] += min(inside, max(self._moved[code], 0))
+            inside = self._paid.pop(code, Counter()) + self._otherwise.pop(code, Counter())
+            self._arrived[change] += _draw(inside, max(self._moved[code], 0))
 
     def _go_on(self, change: str) -> None:
         """Let what arrived by a change and did not go to a balance be in its order."""
         self._arrive(change)
-        self._otherwise[change] += min(self._arrived.pop(change, 0), self._value.get(change, 0))
+        arrived = self._arrived.pop(change, Counter())
+        self._otherwise[change] += _draw(arrived, self._value.get(change, 0))
 
 
-def _take(lots: list[_Lot], minor: int) -> int:
-    """Take an amount from lots, the first one first; returns how much of it was traced."""
-    traced = 0
+def _draw(held: Counter[str], minor: int) -> Counter[str]:
+    """Take up to an amount out of what is held, the first origin first; returns what was taken."""
+    drawn: Counter[str] = Counter()
+    for origin in held:
+        drawn[origin] = min(held[origin], minor - drawn.total())
+    held -= drawn
+    return +drawn
+
+
+def _take(lots: list[_Lot], minor: int) -> Counter[str]:
+    """Take an amount from lots, the first one first; returns what of it was of which payment."""
+    taken: Counter[str] = Counter()
     for lot in lots:
-        taken = min(lot.minor, minor)
-        lot.minor -= taken
-        minor -= taken
-        traced += taken if lot.is_traced else 0
-    return traced
+        part = min(lot.minor, minor)
+        lot.minor -= part
+        minor -= part
+        if lot.origin != UNKNOWN:
+            taken[lot.origin] += part
+    return +taken
 
 
 def _when(order: Order) -> tuple[float, int]:

@@ -26,6 +26,7 @@ from ferriage.payments.capture import change_once
 from ferriage.payments.models import Dispute, Payment, Refund
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from django.db.models import Model, QuerySet
@@ -50,6 +51,12 @@ def left_of(payment: Payment) -> int:
     return int(mine.values_list("left_minor", flat=True).get())
 
 
+def lefts_of(payments: Iterable[Payment]) -> dict[int, int]:
+    """Return what of each of some payments may still go back, by their keys."""
+    some = Payment.objects.filter(pk__in=[payment.pk for payment in payments])
+    return dict(some.annotate(left_minor=_left()).values_list("pk", "left_minor"))
+
+
 def overdrawn() -> QuerySet[Payment]:
     """Return payments of which more was refunded than came, or waits to be; there may be none.
 
@@ -59,6 +66,17 @@ def overdrawn() -> QuerySet[Payment]:
     waits = Refund.objects.filter(payment=OuterRef("pk"), dispute=None, state__in=WAITS)
     over = Payment.objects.annotate(left_minor=_left()).filter(left_minor__lt=0)
     return over.filter(Exists(waits) | ~Exists(took))
+
+
+def gone_twice() -> dict[int, int]:
+    """Return of which payments more went than came, by their keys, and how much more.
+
+    It was sent back by us, and its payer took it too.
+    """
+    took = Dispute.objects.filter(state=Dispute.State.LOST).values("payment")
+    over = Payment.objects.filter(pk__in=took).annotate(left_minor=_left())
+    rows = over.filter(left_minor__lt=0).order_by("pk").values_list("pk", "left_minor")
+    return {pk: -left for pk, left in rows}
 
 
 def check(refund: Refund) -> None:
@@ -74,15 +92,19 @@ def check(refund: Refund) -> None:
         )
 
 
-def may_go_by_itself() -> Q:
+def may_go_by_itself(payment: str = "payment", order: str = "payment__order") -> Q:
     """Return the condition that nobody may be taking back the payment of refunds.
 
     Nor, by a bank's recall, another payment of its order: it may turn out to be this one.
+
+    Args:
+        payment: Where the payment stands in what is asked; of payments themselves it is `pk`.
+        order: Where its order stands.
     """
     still = Dispute.objects.filter(state=Dispute.State.OPEN)
     recalled = still.filter(account=None, payment__order__isnull=False).values("payment__order")
-    return ~Q(payment__in=still.values("payment")) & (
-        Q(payment__order=None) | ~Q(payment__order__in=recalled)
+    return ~Q((f"{payment}__in", still.values("payment"))) & (
+        Q((order, None)) | ~Q((f"{order}__in", recalled))
     )
 
 
@@ -160,6 +182,7 @@ def _parted(whole: Refund, dispute: Dispute, minor: int, now: datetime, actor: A
             reason=whole.reason,
             state=state,
             dispute=by,
+            balance=whole.balance,
             created_at=whole.created_at,
             note=whole.note,
         )

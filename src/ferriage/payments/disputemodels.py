@@ -77,3 +77,33 @@ class Dispute(models.Model):
     def asset(self) -> str:
         """The ledger account that the money leaves if it is lost."""
         return self.account.asset if self.account else "assets:disputed"
+
+
+class MadeGood(models.Model):
+    """What became of money that went out twice, or of a part of it. Append-only.
+
+    `payment` is what it went back of. Either money came again by a `receipt`, or it was given up
+    for a `reason`.
+    """
+
+    code = CodeField("mgd")
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="made_good")
+    receipt = models.OneToOneField(Payment, on_delete=models.PROTECT, null=True, related_name="+")
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    reason = models.CharField(max_length=200, blank=True)
+    by = models.CharField(max_length=150)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payments_madegood"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0)
+                & (Q(receipt__isnull=False, reason="") | Q(Q(receipt__isnull=True), ~Q(reason=""))),
+                name="payments_madegood_whole",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.code

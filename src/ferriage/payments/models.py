@@ -213,7 +213,7 @@ class Refund(models.Model):
     `by_hand` when the provider says that it cannot; `note` is its word for why. `claim_url` is
     where the customer says how to get it, where the provider leaves that to them. A lost `dispute`
     pays it where it waits. One is `replaced` by two that sum to it where a dispute pays a part of
-    it; `objects` leaves it out.
+    it; `objects` leaves it out. What was paid back from a balance says from which.
     """
 
     class State(models.TextChoices):
@@ -228,12 +228,16 @@ class Refund(models.Model):
         UNALLOCATED = "unallocated"
         ENDED = "ended"
         TOPUP = "topup"
+        BALANCE = "balance"
 
     code = CodeField("ref")
     kind = models.CharField(max_length=12, choices=Kind)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
     dispute = models.ForeignKey(
         "payments.Dispute", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    balance = models.ForeignKey(
+        "orders.Balance", on_delete=models.PROTECT, null=True, related_name="+"
     )
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
@@ -252,7 +256,14 @@ class Refund(models.Model):
     class Meta:
         db_table = "payments_refund"
         constraints = [
-            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payments_refund_positive")
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0), name="payments_refund_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="balance", balance__isnull=False)
+                | Q(~Q(kind="balance"), balance__isnull=True),
+                name="payments_refund_of_balance",
+            ),
         ]
 
 
@@ -329,7 +340,10 @@ class Difference(models.Model):
 
 
 # Django finds the models of a room in this module; those of a provider stand with the provider.
-from ferriage.payments.disputemodels import Dispute  # noqa: E402 -- they name the rows above
+from ferriage.payments.disputemodels import (  # noqa: E402 -- they name the rows above
+    Dispute,
+    MadeGood,
+)
 from ferriage.payments.providers.bank.models import (  # noqa: E402 -- the same
     BankAccount,
     BankStatement,
@@ -357,6 +371,7 @@ __all__ = [
     "Gift",
     "HandReceipt",
     "InboxEvent",
+    "MadeGood",
     "Payment",
     "Proposal",
     "ProviderAccount",

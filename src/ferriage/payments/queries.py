@@ -12,6 +12,7 @@ from ferriage.ledger.models import LedgerAccount, LedgerTransaction
 from ferriage.ledger.queries import Finding
 from ferriage.orders import checks, papercheck
 from ferriage.orders import queries as orders
+from ferriage.orders.balancemodels import PAID_BACK
 from ferriage.orders.models import Order
 from ferriage.payments import bounds, gifts, suspense
 from ferriage.payments.models import (
@@ -171,7 +172,8 @@ def check() -> list[Finding]:
 
 
 def _unposted() -> Iterator[Finding]:
-    posted = LedgerTransaction.objects.filter(kind="receipt").values("source_code")
+    kinds = ["receipt", PAID_BACK]
+    posted = LedgerTransaction.objects.filter(kind__in=kinds).values("source_code")
     captured = Payment.objects.filter(state=Payment.State.CAPTURED, received_minor__gt=0)
     for payment in captured.exclude(code__in=posted):
         yield Finding(payment.code, "money came and was not posted")

@@ -1,7 +1,8 @@
 """What one member of staff may not do alone with money above the limit: it waits for another one.
 
-Undoing a posting, crediting money to a balance, sending money back, and what a customer brings
-along from another shop. Receipts and payouts have the same rule where they are entered.
+Undoing a posting, crediting money to a balance, sending money back, also from a balance, and what a
+customer brings along from another shop. Receipts and payouts have the same rule where they are
+entered.
 
 Source: docs/decisions/0058-second-person-for-corrections.md
 """
@@ -15,6 +16,7 @@ from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.arrivals import openings
+from ferriage.arrivals import queries as arrivals
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import StaleState
@@ -22,7 +24,7 @@ from ferriage.core.money import Money, exponent
 from ferriage.ledger.models import LedgerTransaction, Transfer
 from ferriage.ledger.reversing import reverse
 from ferriage.orders.balance import balance_of
-from ferriage.payments import actions, suspense
+from ferriage.payments import actions, payback, suspense
 from ferriage.payments.capture import change_once
 from ferriage.payments.models import Payment, Proposal
 from ferriage.payments.providers.bank.receipts import SecondPersonNeeded
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from ferriage.accounts.models import Account
     from ferriage.core.actors import Actor
-    from ferriage.orders.models import Order
+    from ferriage.orders.models import Balance, BalanceMove, Order
 
 Kind = Proposal.Kind
 
@@ -124,6 +126,68 @@ def bring(  # noqa: PLR0913 -- what an opening balance is made of
     return None
 
 
+def take_back(
+    *, move: BalanceMove, reason: str, limit: int, now: datetime, actor: Actor
+) -> Proposal | None:
+    """Take back an opening balance that was typed by mistake, or propose it.
+
+    Raises:
+        OpeningWrong, OpeningSpent: As `openings.check_unspent`, at once or when it is confirmed.
+        StaleState: It was taken back before, or it was proposed and waits.
+    """
+    money = openings.check_unspent(move, reason)
+    if _is_above(money, limit):
+        account = move.balance.account
+        return _propose(
+            Kind.TAKE_BACK,
+            move.source_code,
+            money,
+            now,
+            actor,
+            account=account,
+            reason=reason.strip(),
+        )
+    openings.take_back(move=move, reason=reason, now=now, actor=actor)
+    return None
+
+
+def pay_back(
+    *,
+    balance: Balance,
+    order: Order | None = None,
+    money: Money,
+    seen: int,
+    reason: str,
+    limit: int,
+    now: datetime,
+    actor: Actor,
+) -> Proposal | None:
+    """Queue what staff pay back of a balance, or propose it.
+
+    Args:
+        order: By which of their orders the customer was found, for the second person to look at.
+        seen: The last move of the balance that the page counted.
+
+    Raises:
+        NotPaidBack: Not so much can go back now, or no reason.
+        StaleState: The balance was changed since the page was made, or it was proposed before.
+    """
+    if _is_above(money, limit):
+        payback.check_payable(balance=balance, money=money, seen=seen, reason=reason)
+        return _propose(
+            Kind.PAYBACK,
+            f"balance {balance.pk}",
+            money,
+            now,
+            actor,
+            order=order,
+            account=balance.account,
+            reason=reason.strip(),
+        )
+    payback.pay_out(balance=balance, money=money, seen=seen, reason=reason, now=now, actor=actor)
+    return None
+
+
 def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
     """Do what was proposed, as another member of staff; refused whole where it cannot be done.
 
@@ -133,6 +197,8 @@ def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
         StaleState: It was confirmed or dropped, or the money waits no more.
         NotReversible: The posting cannot be undone.
         CameBefore: The opening balance came over meanwhile.
+        OpeningSpent: A part of what is to be taken back was spent meanwhile.
+        NotPaidBack: Not so much can go back of the balance any more.
     """
     if actor.kind != "staff" or actor.is_called(proposal.entered_by):
         raise SecondPersonNeeded(
@@ -145,6 +211,10 @@ def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
         if proposal.kind == Kind.CORRECTION:
             posted = LedgerTransaction.objects.get(code=proposal.subject)
             reverse(transaction=posted, reason=proposal.reason, now=now, actor=actor)
+        elif proposal.kind == Kind.TAKE_BACK:
+            _take_back(proposal, now, actor)
+        elif proposal.kind == Kind.PAYBACK:
+            _pay_back(proposal, now, actor)
         elif proposal.balance is not None:
             openings.bring(
                 account=proposal.balance.account,
@@ -162,6 +232,13 @@ def confirm(*, proposal: Proposal, now: datetime, actor: Actor) -> None:
             else:
                 actions.refund_unallocated(payment=payment, now=now, actor=actor)
         _record(proposal, "confirmed", now, actor)
+
+
+def _take_back(proposal: Proposal, now: datetime, actor: Actor) -> None:
+    move = arrivals.opening_of(proposal.subject)
+    change_once(int(move is not None))
+    assert move is not None  # noqa: S101 -- the line before
+    openings.take_back(move=move, reason=proposal.reason, now=now, actor=actor)
 
 
 def _check_left(payment: Payment, proposal: Proposal) -> None:
@@ -229,6 +306,19 @@ def _credit(payment: Payment, order: Order, now: datetime, actor: Actor) -> None
     change_once(int(order.account is not None))
     assert order.account is not None  # noqa: S101 -- the line before
     actions.credit_unallocated(payment=payment, account=order.account, now=now, actor=actor)
+
+
+def _pay_back(proposal: Proposal, now: datetime, actor: Actor) -> None:
+    """Pay back what was proposed, of the balance as it is by now."""
+    assert proposal.balance is not None  # noqa: S101 -- a constraint of such proposals
+    payback.pay_out(
+        balance=proposal.balance,
+        money=Money(proposal.amount_minor, proposal.currency),
+        seen=payback.offer(proposal.balance, with_changes=True).seen,
+        reason=proposal.reason,
+        now=now,
+        actor=actor,
+    )
 
 
 def _largest(transaction: LedgerTransaction, limit: int) -> Money | None:

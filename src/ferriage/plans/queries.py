@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
@@ -224,6 +225,15 @@ def open_to(account: Account, *, besides: Subscription, now: datetime) -> list[O
         if view.state == "on_sale" and (end is None or view.sells(end)):
             by_plan.setdefault(view.plan.pk, view)
     return list(by_plan.values())
+
+
+def offered_plans(services: Iterable[int]) -> dict[int, set[int]]:
+    """Return the plans that are offered of services, all by primary key, whoever may buy them."""
+    found: dict[int, set[int]] = defaultdict(set)
+    rows = _offered().filter(plan__service__in=list(services)).order_by()
+    for service, plan in rows.values_list("plan__service", "plan").distinct():
+        found[service].add(plan)
+    return found
 
 
 # --- subscriptions ----------------------------------------------------------------------------

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
 from ferriage import wire
 from ferriage.approvals.packfile import is_place
+from ferriage.approvals.site import is_nowhere
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
@@ -86,6 +86,10 @@ def create_gateway(
         _check_host(endpoint_host)
     if not is_place(place) or not 0 < endpoint_port <= LAST_PORT:
         raise GatewayWrong(_("“%s” is not a place, or the port is not one.") % place)
+    if is_nowhere(place):
+        raise GatewayWrong(
+            _("%s is a code that no country has.") % place, _("Nothing was recorded.")
+        )
     with writing():
         if Gateway.objects.filter(name=name).exists():
             raise GatewayWrong(_("There is a gateway called “%s” already.") % name)
@@ -134,9 +138,6 @@ def set_endpoint(
     with writing():
         _refuse_closed(gateway)
         port = gateway.endpoint_port if port is None else port
-        served = PoolGateway.objects.filter(gateway=gateway).aggregate(last=Max("interface"))
-        if not 0 < port <= LAST_PORT - (served["last"] or 0):
-            raise GatewayWrong(_("The port is not one, or leaves no room for each line's."))
         gateway.endpoint_host, gateway.endpoint_port = host, port
         gateway.probe, gateway.probed_at = "", None
         gateway.save(update_fields=["endpoint_host", "endpoint_port", "probe", "probed_at"])
@@ -146,8 +147,18 @@ def set_endpoint(
 
 
 def move_ports(gateway: Gateway) -> None:
-    """Let the interfaces count up from the gateway's port. Inside a transaction of the caller's."""
+    """Let the interfaces count up from the gateway's port. Inside a transaction of the caller's.
+
+    Raises:
+        GatewayWrong: It is no port, or the last interface would have none.
+    """
     members = list(PoolGateway.objects.filter(gateway=gateway).order_by("interface"))
+    highest = LAST_PORT - max((member.interface for member in members), default=0)
+    if not 0 < gateway.endpoint_port <= highest:
+        raise GatewayWrong(
+            _("The port is not one, or leaves no room for each line's."),
+            _("The highest that fits is %d.") % highest,
+        )
     upward = bool(members) and gateway.endpoint_port > members[0].listen_port
     # Each port must be free at the moment it is taken: the table lets no two interfaces share one.
     for member in reversed(members) if upward else members:

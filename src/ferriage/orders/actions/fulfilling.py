@@ -14,6 +14,7 @@ from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
 from ferriage.plans import terms
+from ferriage.plans.several import ASKED, Holdings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,7 +33,9 @@ class Fulfilled:
     value_minor: int = 0
 
 
-def overtaken(order: Order, held: Subscription | None, now: datetime) -> Overtaken | None:
+def overtaken(
+    order: Order, held: Subscription | None, now: datetime, *, by: Holdings = ASKED
+) -> Overtaken | None:
     """Return why an order cannot do any more what it was placed for, or nothing."""
     if order.kind == Order.Kind.CHANGE:
         assert held is not None  # noqa: S101 -- a constraint of changes
@@ -40,7 +43,7 @@ def overtaken(order: Order, held: Subscription | None, now: datetime) -> Overtak
     if order.kind == Order.Kind.ADDON:
         return None if addons.still_fits(order, now=now) else "addon-overtaken"
     try:
-        plans.refuse_other_plan(held, order.plan_sold, now)
+        plans.refuse_other_plan(held, order.plan_sold, now, by=by)
     except plans.OtherPlanHeld:
         return "other-plan-held"
     return None

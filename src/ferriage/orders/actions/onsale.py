@@ -14,6 +14,7 @@ from ferriage.fleet import actions as fleet
 from ferriage.plans import queries as plan_queries
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ferriage.approvals.facts import Verdict
@@ -84,7 +85,11 @@ def best_offer(plan: Plan, place: str, now: datetime) -> OfferView | None:
 
     Among those not sold, one that only ran out of time says best what can be done.
     """
-    judged = plan_queries.offers_of(plan=plan, now=now, place=place)
+    return best_of(plan_queries.offers_of(plan=plan, now=now, place=place))
+
+
+def best_of(judged: Sequence[OfferView]) -> OfferView | None:
+    """Return the best of a plan's offers that were judged already."""
     run_out = (view for view in judged if view.runs_out)
     return plan_queries.longest_on_sale(judged) or next(run_out, next(iter(judged), None))
 

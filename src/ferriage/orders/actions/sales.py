@@ -16,16 +16,15 @@ from ferriage.devices import actions as devices
 from ferriage.fleet.queries import line_facts
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import balance
-from ferriage.orders.actions import begun, fulfilling, papers, targets, topups
+from ferriage.orders.actions import begun, fulfilling, papers, refusing, targets, topups
 from ferriage.orders.actions.cancelling import give_up
 from ferriage.orders.actions.coupons import take
-from ferriage.orders.actions.onsale import best_offer, check_on_sale, check_room, outlives
+from ferriage.orders.actions.onsale import check_on_sale, check_room
 from ferriage.orders.actions.outcomes import (
     RefusalReason,
     Refused,
     Settled,
     change,
-    state_refuses,
 )
 from ferriage.orders.actions.places import keep
 from ferriage.orders.coupons import coupon_by_word, discount_of
@@ -238,7 +237,7 @@ def _sell(
 ) -> Settled | Refused:
     """Settle an order that sells something; nothing is posted where it is refused."""
     held = targets.target_of(order, now=now) if order.holder else None
-    refusal, chosen = _refusal(order, held, now)
+    refusal, chosen = refusing.refusal(order, held, now)
     if refusal or chosen is None or order.holder is None:
         return _refused(order, refusal or "not-authorised", chosen, now)
     if payer_place:
@@ -293,22 +292,6 @@ def expire_due(*, now: datetime, actor: Actor) -> int:
         for order in due:
             give_up(order, Order.State.EXPIRED, now=now, actor=actor)
     return len(due)
-
-
-def _refusal(
-    order: Order, held: Subscription | None, now: datetime
-) -> tuple[RefusalReason | None, OfferView | None]:
-    """Return why an order cannot be settled, or the offer it is settled on."""
-    if reason := state_refuses(order):
-        return reason, None
-    if order.expires_at <= now or order.holder is None:
-        return "order-expired", None
-    if overtaken := fulfilling.overtaken(order, held, now):
-        return overtaken, None
-    chosen = best_offer(order.plan_sold, order.place, now)
-    if chosen is not None and chosen.sells(fulfilling.end_if_paid(order, held, now)):
-        return None, chosen
-    return ("term-outlives-approval" if outlives(chosen) else "not-authorised"), chosen
 
 
 def _refused(

@@ -12,13 +12,12 @@ from django.utils.translation import gettext_lazy as _
 from ferriage.core.errors import FerriageError
 from ferriage.orders.models import Order
 from ferriage.plans import several
-from ferriage.plans.models import Subscription
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ferriage.accounts.models import Account
-    from ferriage.plans.models import Plan
+    from ferriage.plans.models import Plan, Subscription
 
 
 class WrongSubscription(FerriageError):
@@ -55,12 +54,13 @@ def chosen(
     return extends
 
 
-def target_of(order: Order, *, now: datetime) -> Subscription | None:
+def target_of(
+    order: Order, *, now: datetime, by: several.Holdings = several.ASKED
+) -> Subscription | None:
     """Return the subscription that an open order goes onto now; None where it begins one."""
     assert order.holder is not None  # noqa: S101 -- an order without an account is not settled
     if order.extends_id is not None:
-        named = Subscription.objects.select_related("service", "plan__service")
-        return named.get(pk=order.extends_id)
+        return by.named(order.extends_id)
     if order.beside or order.kind == Order.Kind.GIFT:
         return None  # a gift code is for nobody known yet
-    return several.proposed(order.holder, order.plan_sold, now=now)
+    return several.proposed(order.holder, order.plan_sold, now=now, by=by)

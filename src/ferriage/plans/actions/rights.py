@@ -228,7 +228,13 @@ def end_at(
     return Ended(subscription, at, end.at)
 
 
-def refuse_other_plan(subscription: Subscription | None, plan: Plan, now: datetime) -> None:
+def refuse_other_plan(
+    subscription: Subscription | None,
+    plan: Plan,
+    now: datetime,
+    *,
+    by: several.Holdings = several.ASKED,
+) -> None:
     """Refuse a term of another plan than the one a subscription goes on with, while it runs.
 
     Raises:
@@ -236,7 +242,7 @@ def refuse_other_plan(subscription: Subscription | None, plan: Plan, now: dateti
     """
     if subscription is None:
         return
-    ahead = several.plans_ahead(subscription, several.planned_changes([subscription]))
+    ahead = several.plans_ahead(subscription, by.changes([subscription]))
     if plan.pk not in ahead and not queries.subscription_end(subscription).is_over(now):
         raise OtherPlanHeld(
             _("You hold the plan %(held)s of %(service)s; a subscription has one plan at a time.")

@@ -101,6 +101,7 @@ def subscriptions(
     stopped = lapses.stopped(account, now=now)
     held = plans.subscriptions_of(account)
     planned = several.planned_changes(held)
+    offered = plans.offered_plans(subscription.service_id for subscription in held)
     return tuple(
         _holding(
             subscription,
@@ -110,6 +111,7 @@ def subscriptions(
             language=language,
             hold_days=hold_days,
             stands_still=subscription.pk in stopped,
+            has_others=bool(offered[subscription.service_id] - {subscription.plan_id}),
         )
         for subscription in held
     )
@@ -124,6 +126,7 @@ def _holding(
     language: str,
     hold_days: int,
     stands_still: bool,
+    has_others: bool,
 ) -> Holding:
     views = plans.offers_of(plan=subscription.plan, now=now, place=account.place)
     verdict = _best_verdict(views)
@@ -163,7 +166,7 @@ def _holding(
         packs=choices.packs(subscription, now=now) if may_renew and used and not is_over else (),
         usage=None if is_over else used,
         is_used_up=right.reason == "quota" and not stands_still,
-        can_change=may_renew and not is_over and ends_at is not None,
+        can_change=has_others and may_renew and not is_over and ends_at is not None,
     )
 
 

@@ -17,7 +17,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.money import Money
 from ferriage.orders import balance, lots
 from ferriage.orders.actions import fulfilling, targets
-from ferriage.orders.models import Buyer, Document
+from ferriage.orders.models import Buyer, Document, Order
 from ferriage.orders.tax import setup_now
 from ferriage.payments.matching import DECLINED
 from ferriage.payments.models import Dispute, Payment, Refund
@@ -25,6 +25,7 @@ from ferriage.payments.providers.bank.models import HandReceipt
 from ferriage.payments.providers.bank.provider import TITLE as BANK
 from ferriage.payments.providers.registry import means_for
 from ferriage.payments.providers.voucher.provider import TITLE as VOUCHER
+from ferriage.payments.providers.voucher.provider import is_paid_in_part
 from ferriage.payments.queries import has_voucher_for, takes_money
 from ferriage.plans import queries as plans
 from ferriage.plans import several
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from ferriage.accounts.models import Account
-    from ferriage.orders.models import Order
+    from ferriage.payments.payback import Offer
     from ferriage.payments.providers.contract import Means
     from ferriage.plans.models import Price
 
@@ -127,6 +128,11 @@ def ways(order: Order, *, now: datetime, language: str) -> tuple[Way, ...]:
     )
 
 
+def misses_voucher(order: Order) -> bool:
+    """Tell whether a voucher could pay an open order but for its coupon or its part in balance."""
+    return order.state == "open" and order.kind == Order.Kind.TERM and is_paid_in_part(order)
+
+
 def waits_for_word(order: Order) -> bool:
     """Tell whether a payment over the net was begun whose outcome nobody knows yet."""
     return _begun(order).exclude(reason=DECLINED).exists()
@@ -163,6 +169,17 @@ def lost(order: Order) -> tuple[Dispute, ...]:
     """Return the disputes by which an order's money went back for good, oldest first."""
     gone = Dispute.objects.filter(payment__order=order, state=Dispute.State.LOST)
     return tuple(gone.order_by("pk"))
+
+
+def taken_back(orders: Sequence[Order]) -> dict[str, set[int]]:
+    """Return the keys of orders whose payment its payer took back, `whole` or a `part` of it."""
+    gone = Payment.objects.filter(
+        order__in=orders, outcome="settled", disputes__state=Dispute.State.LOST
+    ).annotate(gone_minor=Sum("disputes__amount_minor"))
+    found: dict[str, set[int]] = {"whole": set(), "part": set()}
+    for order, gone_minor, came in gone.values_list("order", "gone_minor", "received_minor"):
+        found["part" if gone_minor < (came or 0) else "whole"].add(order)
+    return found
 
 
 def paid_by(order: Order) -> object:
@@ -233,6 +250,20 @@ def way_back(payment: Payment, *, in_cash: bool) -> str:
         return str(_GOES[payment.provider])
     way = _("It goes back the way you paid: %(means)s. You need to do nothing.")
     return way % {"means": payment.account.label}
+
+
+def ways_back(found: Offer) -> tuple[str, ...]:
+    """Return in sentences where what a customer asks back of a balance goes, each once."""
+    payments = [part.payment for part in found.parts]
+    cash = HandReceipt.objects.filter(payment__in=payments, kind=HandReceipt.Kind.CASH)
+    in_cash = set(cash.values_list("payment", flat=True))
+    with_account = Payment.objects.filter(pk__in=[one.pk for one in payments])
+    return tuple(
+        dict.fromkeys(
+            way_back(payment, in_cash=payment.pk in in_cash)
+            for payment in with_account.select_related("account").order_by("-pk")
+        )
+    )
 
 
 def papers(order: Order) -> dict[str, object]:

@@ -50,6 +50,7 @@ urlpatterns: list[URLPattern] = [
     path("orders/<str:code>/return/", balance.give_back, name="return-topup"),
     path("orders/<str:code>/gift/", gifts.reveal, name="reveal-gift"),
     path("balance/", balance.show, name="balance"),
+    path("balance/back/", balance.pay_back, name="balance-back"),
     path("balance/top-up/", balance.top_up, name="top-up"),
     path("gift/<str:code>/", gifts.choose, name="gift"),
     path("gift/<str:code>/number/", gifts.to_number, name="gift-number"),

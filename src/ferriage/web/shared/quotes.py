@@ -36,6 +36,7 @@ def shown(subscription: Subscription, now: datetime) -> dict[str, object]:
         "quote": found,
         "quoted": " ".join(f"{money.amount_minor}{money.currency}" for money in found.owed),
         "at": at.isoformat(),
+        "lost": refunds.lost_of(subscription, now=now),
         "rules": rules,
         "held_minutes": actions.QUOTE_HOLDS // _MINUTE if found.ends_at == at else 0,
     }

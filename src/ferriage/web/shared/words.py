@@ -38,13 +38,16 @@ REASONS: Final[Mapping[str, object]] = {
     "unallocated": _("it belonged to no order"),
     "ended early": _("the subscription was ended early"),
     "top-up returned": _("it was on your balance and you asked for it"),
+    "balance paid back": _("it was on your balance"),
     # how a balance moves
     "topup": _("top-up"),
     "topup-returned": _("top-up, sent back"),
+    "paid-back": _("paid back"),
     "balance-spent": _("paid for an order"),
     "balance-returned": _("unused time of an order"),
     "credited": _("a payment that belonged to no order"),
     "opening": _("brought along from before"),
+    "opening-undone": _("brought along from before, taken back"),
     "change": _("left over from a change of plan"),
     "taken-back": _("a payment that was taken back"),
 }

@@ -39,6 +39,14 @@ _MOST: Final = 5000
 """SQLite takes some ten thousand parameters at once; a file may name more by chance."""
 
 
+_OF_ORDER: Final = (
+    "order__plan__service",
+    "order__account",
+    "order__recipient",
+    "order__with_term__subscription__plan",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class PreviewLine:
     """A line of a draft, and what posting it would do, as far as one can tell.
@@ -60,9 +68,10 @@ class Draft:
         self, account: BankAccount, lines: Sequence[Line], *, presumed_place: str, now: datetime
     ) -> None:
         self._account, self._presumed = account, presumed_place
-        self._orders = Foresight(now)
         self._known = _known(account, lines)
         self._payments = _asked_for(lines)
+        asked = [payment.order for payment in self._payments.values() if payment.order]
+        self._orders = Foresight(asked, now)
         self._by_hand = _typed(lines)
         self._sent = payouts.sent(account, [line.booked_on for line in lines])
         everybody = list(Reseller.objects.filter(currency=account.currency))
@@ -215,7 +224,7 @@ def _asked_for(lines: Sequence[Line]) -> dict[str, Payment]:
     payments: dict[str, Payment] = {}
     for part in _parts(named):
         rows = Payment.objects.filter(reference__in=part)
-        for payment in rows.select_related("order__plan__service", "order__account"):
+        for payment in rows.select_related(*_OF_ORDER):
             payments[payment.reference or ""] = payment
     return payments
 

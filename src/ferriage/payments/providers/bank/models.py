@@ -232,7 +232,9 @@ class Proposal(models.Model):
     """What a member of staff wants to do with money above the limit; another one confirms it.
 
     `subject` is the posting that is to be undone, the payment that is to be credited or sent back,
-    or the code of an opening balance; `order` or `balance` says whose balance it is credited to.
+    or the code of an opening balance; `order` or `balance` says whose balance it is credited to or
+    taken back from. Of what is paid back from a `balance` it is only a name, so that one waits for
+    each at most.
     What was proposed never changes.
     """
 
@@ -241,6 +243,8 @@ class Proposal(models.Model):
         CREDIT = "credit", _("credit money to a balance")
         REFUND = "refund", _("send money back")
         OPENING = "opening", _("opening balance of a customer")
+        TAKE_BACK = "take-back", _("take an opening balance back")
+        PAYBACK = "payback", _("pay money on a balance back")
 
     code = CodeField("prp")
     kind = models.CharField(max_length=10, choices=Kind)
@@ -272,8 +276,14 @@ class Proposal(models.Model):
                 & ~Q(entered_by="")
                 & (Q(kind="credit", order__isnull=False) | ~Q(kind="credit"))
                 & (
-                    (Q(kind="opening", balance__isnull=False) & ~Q(reason=""))
-                    | Q(~Q(kind="opening"), balance__isnull=True)
+                    (
+                        Q(kind__in=["opening", "take-back", "payback"], balance__isnull=False)
+                        & ~Q(reason="")
+                    )
+                    | Q(
+                        ~Q(kind__in=["opening", "take-back", "payback"]),
+                        balance__isnull=True,
+                    )
                 ),
                 name="payments_proposal_whole",
             ),

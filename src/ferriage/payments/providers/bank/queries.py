@@ -128,8 +128,8 @@ def refunds_that_fit(line: StatementLine) -> QuerySet[Refund]:
 def preview(file: StatementFile, *, presumed_place: str = "", now: datetime) -> list[Preview]:
     """Return what a draft says and what each line would come to.
 
-    A fixed number of queries, and a few for each plan and place that money comes from and for
-    each line that takes money back.
+    A fixed number of queries, and a few for each plan and place that money comes from, for each
+    change of plan and add-on that is paid, and for each line that takes money back.
 
     Args:
         presumed_place: As `files.store`.

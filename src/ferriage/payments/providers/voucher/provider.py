@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 TITLE: Final = _("With a voucher")
 
 
+def is_paid_in_part(order: Order) -> bool:
+    """Tell whether a coupon or the balance took something off, so that no voucher pays the rest."""
+    return bool(order.discount_minor or order.credit_minor)
+
+
 class VoucherProvider:
     """Vouchers by the contract.
 
@@ -43,7 +48,7 @@ class VoucherProvider:
     def offered(self, order: Order, now: datetime) -> list[Means]:
         """Return the form for a code; a code pays a whole term and nothing else."""
         del now
-        if order.kind != order.Kind.TERM or order.discount_minor or order.credit_minor:
+        if order.kind != order.Kind.TERM or is_paid_in_part(order):
             return []
         return [Means(self.slug, TITLE, template="portal/means/voucher.html", on_page=True)]
 

@@ -15,7 +15,7 @@ from ferriage.approvals import site
 from ferriage.approvals.actions import EvidenceFile
 from ferriage.core.money import Money
 from ferriage.orders.models import Order
-from ferriage.payments import actions, queries, seconds, suspense
+from ferriage.payments import actions, payback, queries, seconds, suspense
 from ferriage.payments.models import HandReceipt, InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank import receipts, suggesting
 from ferriage.web.backoffice.fields import AmountForm, PlaceField, row
@@ -81,11 +81,23 @@ class ReceiptForm(AmountForm):
 
 
 class PaidForm(forms.Form):
-    """How a refund was paid."""
+    """How a refund was paid; what no payment brought may go out of the till, too."""
 
     reference = forms.CharField(
         label=gettext_lazy("The bank's number of your payment"), max_length=100
     )
+    paid_from = forms.ChoiceField(
+        label=gettext_lazy("Paid from"),
+        choices=[
+            ("assets:bank", gettext_lazy("the bank account")),
+            ("assets:cash", gettext_lazy("the till: then the number of the receipt above")),
+        ],
+    )
+
+    def __init__(self, *args: Any, refund: Refund, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if refund.payment.provider != payback.PROVIDER:
+            del self.fields["paid_from"]
 
 
 class OrderField(_OrderChoice):
@@ -170,6 +182,7 @@ def refund_paid(request: StaffRequest, code: str) -> HttpResponse:
         actions.mark_refund_paid(
             refund=found,
             reference=typed["reference"],
+            from_account=typed.get("paid_from", ""),
             now=request.now,
             actor=request.staff.actor,
         )
@@ -177,21 +190,29 @@ def refund_paid(request: StaffRequest, code: str) -> HttpResponse:
 
     return form_page(
         request,
-        PaidForm(request.POST or None),
+        PaidForm(request.POST or None, refund=found),
         title=_("Refund paid"),
         submit=_("Note as paid"),
         back=reverse("staff-bank"),
         act=act,
-        intro=_("Pay it at your bank first, then note its number here.")
-        + "\n"
-        + _("%(money)s, refund %(refund)s, to whoever paid %(payment)s (%(number)s).")
-        % {
-            "money": Money(found.amount_minor, found.currency),
-            "refund": found.code,
-            "payment": found.payment.code,
-            "number": found.payment.transaction_id or found.payment.reference or "–",
-        },
+        intro=_("Pay it at your bank first, then note its number here.") + "\n" + _to_whom(found),
     )
+
+
+def _to_whom(refund: Refund) -> str:
+    """Return in a sentence how much is paid to whom; what no payment brought, as staff said."""
+    text = (
+        _("%(money)s, refund %(refund)s, from a customer's balance: %(note)s")
+        if refund.payment.provider == payback.PROVIDER
+        else _("%(money)s, refund %(refund)s, to whoever paid %(payment)s (%(number)s).")
+    )
+    return text % {
+        "money": Money(refund.amount_minor, refund.currency),
+        "refund": refund.code,
+        "note": refund.note,
+        "payment": refund.payment.code,
+        "number": refund.payment.transaction_id or refund.payment.reference or "–",
+    }
 
 
 def refund_unallocated(request: StaffRequest, code: str) -> HttpResponse:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ferriage.accounts.queries import account_by_number
+from ferriage.arrivals.queries import openings_of
 from ferriage.core.errors import NotFound
 from ferriage.devices import actions as devices
 from ferriage.devices.liveness import liveness
@@ -103,6 +104,7 @@ def subscription(request: StaffRequest, code: str) -> HttpResponse:
         "devices": [(device, live.get(device.code)) for device in held],
         "orders": Order.objects.filter(subscription=found).order_by("-pk"),
         "balances": balances_of(found.account),
+        "openings": openings_of(found.account),
     }
     return render(request, "backoffice/subscription.html", context)
 

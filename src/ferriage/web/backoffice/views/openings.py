@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ferriage.arrivals.openings import LONGEST, LONGEST_REASON
+from ferriage.arrivals.queries import opening_of
 from ferriage.orders.models import Order
 from ferriage.payments import seconds
 from ferriage.plans.models import Subscription
@@ -59,6 +60,43 @@ def of_order(request: StaffRequest, code: str) -> HttpResponse:
     return _opening(request, found.account, found, ("staff-order", code))
 
 
+class TakeBackForm(forms.Form):
+    """Why an opening balance was a mistake."""
+
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=LONGEST_REASON)
+
+
+def take_back(request: StaffRequest, code: str) -> HttpResponse:
+    """Ask why, then take an opening balance back that was typed by mistake."""
+    move = opening_of(code)
+    if move is None:
+        raise Http404
+
+    def act(typed: dict[str, Any]) -> HttpResponse:
+        waits = seconds.take_back(
+            move=move,
+            reason=typed["reason"],
+            limit=settings.FERRIAGE.shop.receipt_limit,
+            now=request.now,
+            actor=request.staff.actor,
+        )
+        text = str(WAITS) if waits else _("It is taken back.")
+        return said(request, text, "staff-ledger-source", code)
+
+    return form_page(
+        request,
+        TakeBackForm(request.POST or None),
+        title=_("Take back the opening balance of %(money)s") % {"money": move.money},
+        submit=_("Take it back"),
+        back=reverse("staff-ledger-source", args=[code]),
+        act=act,
+        intro=_(
+            "All of it leaves the customer's balance. That goes only while nothing of it was "
+            "spent. The same number of the other shop can be typed again afterwards."
+        ),
+    )
+
+
 def _opening(
     request: StaffRequest, account: Account, order: Order | None, back: tuple[str, str]
 ) -> HttpResponse:
@@ -86,6 +124,6 @@ def _opening(
         act=act,
         intro=_(
             "What this customer had left in another shop. From now on it is owed here; it is no "
-            "income, and no money that came. It cannot be undone, so look twice."
+            "income, and no money that came. It can be taken back only until a part is spent."
         ),
     )

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ferriage.arrivals.queries import openings_of
 from ferriage.orders import actions, places
 from ferriage.orders.models import Order
 from ferriage.payments.models import Dispute, Payment, Refund
@@ -57,6 +58,7 @@ def order(request: StaffRequest, code: str) -> HttpResponse:
     evidence = places.evidence_of(found)
     context = {"order": found, "payments": payments.order_by("pk"), "place_evidence": evidence}
     context |= {"kinds": places.agreeing_kinds(found), "enough": places.ENOUGH}
+    context["openings"] = openings_of(found.account) if found.account else []
     context["papers"] = found.documents.order_by("pk")
     return render(request, "backoffice/order.html", context)
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 
 from ferriage.orders.models import Order
-from ferriage.payments import accounts, inbox, queries, seconds, settlement, suspense
+from ferriage.payments import accounts, inbox, queries, seconds, settlement, suspense, twice
 from ferriage.payments.models import Difference, Payment, Proposal, ProviderAccount
 from ferriage.payments.providers import registry
 from ferriage.plans.models import Subscription
@@ -98,6 +98,7 @@ def worklist(request: StaffRequest) -> HttpResponse:
     context = {
         "work": queries.worklist(request.now),
         "past": queries.past_disputes(),
+        "twice": twice.waiting(),
         "proposals": _proposals(),
         "accounts": ProviderAccount.objects.order_by("-enabled", "-pk"),
         "kinds": [(slug, kind.kind) for slug, kind in sorted(registry.KINDS.items())],

@@ -13,6 +13,7 @@ from ferriage.core.hashing import new_token
 from ferriage.members.queries import member_of
 from ferriage.orders import queries
 from ferriage.orders.balance import balances_of
+from ferriage.payments.payback import going_back
 from ferriage.web.portal import holdings, purse, topups
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.shared.refusals import status_of
@@ -60,6 +61,8 @@ def account_page(
         "gift_price": next((card.terms[0].price for card in cards if card.terms), None),
         "orders": orders,
         "owed": purse.owed(orders),
+        "taken_back": purse.taken_back(orders),
+        "going_back": [one for one in going_back(request.customer) if one.state != "paid"],
         "waiting": purse.waiting(orders),
         "disputed": disputed,
         "held": held,

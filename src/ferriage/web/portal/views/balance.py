@@ -16,18 +16,21 @@ from ferriage.approvals.packfile import is_place
 from ferriage.core.actors import CUSTOMER
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
+from ferriage.core.money import Money
 from ferriage.orders import actions as orders
 from ferriage.orders import balance
+from ferriage.orders.queries import place_of
+from ferriage.payments import payback
 from ferriage.payments import topups as payments
-from ferriage.web.portal import catalogue, topups
+from ferriage.web.portal import catalogue, purse, topups
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.orders import order_page, own_order
+from ferriage.web.shared import quotes
 from ferriage.web.shared.refusals import status_of
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
 
-    from ferriage.core.money import Money
     from ferriage.orders.models import Order
     from ferriage.web.portal.customer import CustomerRequest
 
@@ -93,6 +96,39 @@ def give_back(request: CustomerRequest, code: str) -> HttpResponse:
     return redirect("order", code)
 
 
+@require_POST
+@for_customers
+def pay_back(request: CustomerRequest) -> HttpResponse:
+    """Send a balance, or a part of it, back to the payments that brought it."""
+    held = balance.balances_of(request.customer)
+    mine = held.filter(currency=request.POST.get("currency", "")).first()
+    if mine is None:
+        raise Http404
+    try:
+        money = Money.parse(request.POST.get("amount", ""), mine.currency)
+        seen = int(request.POST.get("seen", ""))
+    except ValueError:
+        errors = [_("This is not an amount of this currency. Write 1250 or 1250.50.")]
+        return _page(request, errors=errors, status=UNPROCESSABLE)
+    try:
+        payback.ask(
+            balance=mine,
+            money=money,
+            seen=seen,
+            with_changes=_with_changes(),
+            now=request.now,
+            actor=CUSTOMER,
+        )
+    except FerriageError as refusal:
+        return _page(request, error=refusal, status=status_of(refusal))
+    return redirect("balance")
+
+
+def _with_changes() -> bool:
+    """Tell whether what a change of plan left over goes back on request: as a refund would."""
+    return quotes.refund_rules().after == "pro_rata"
+
+
 def _placed(request: CustomerRequest, money: Money, place: str) -> Order:
     """Note the place and place the order: both, or neither when it is refused."""
     with writing():
@@ -114,12 +150,15 @@ def _page(
     error: FerriageError | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    offers = payback.offers(request.customer, with_changes=_with_changes())
     context = {
         "balances": balance.balances_of(request.customer),
+        "offers": [(offer, purse.ways_back(offer)) for offer in offers],
+        "going_back": payback.going_back(request.customer)[:MOST_MOVES],
         "moves": balance.moves_of(request.customer)[:MOST_MOVES],
         "offered": topups.offered(),
         "places": catalogue.places_of_lines(request.now),
-        "chosen": request.POST.get("place") or request.customer.place,
+        "chosen": request.POST.get("place") or place_of(request.customer),
         "errors": errors or [],
         "error": error,
     }

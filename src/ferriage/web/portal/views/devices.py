@@ -87,9 +87,12 @@ def replace_key(request: CustomerRequest, code: str) -> HttpResponse:
     if request.method != "POST":
         return redirect("device", code)
     pair = keys.new_keypair()
-    changed = actions.replace_key(
-        device=mine, public_key=pair.public, now=request.now, actor=CUSTOMER
-    )
+    try:
+        changed = actions.replace_key(
+            device=mine, public_key=pair.public, now=request.now, actor=CUSTOMER
+        )
+    except FerriageError as refusal:
+        return account_page(request, error=refusal)
     return _page_with_files(request, changed, pair.private)
 
 

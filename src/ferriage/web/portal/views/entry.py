@@ -18,11 +18,9 @@ from django.views.i18n import set_language
 from ferriage.accounts import actions as accounts
 from ferriage.accounts import queries
 from ferriage.core.actors import CUSTOMER
-from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError
-from ferriage.devices.actions import refresh
+from ferriage.devices.speaking import speak
 from ferriage.members.site import provider_label
-from ferriage.plans.queries import subscriptions_of
 from ferriage.web.portal.customer import COOKIE, for_customers, for_everybody, forget, remember
 from ferriage.web.portal.views.number import number_page, own_number
 from ferriage.web.portal.views.orders import purchase
@@ -84,14 +82,11 @@ def replace_number(request: CustomerRequest) -> HttpResponse:
 @require_POST
 @for_everybody
 def language(request: VisitorRequest) -> HttpResponse:
-    """Change the language, and with it what gateways say to a customer's devices."""
+    """Change the language, and later with it what gateways say to a customer's devices."""
     chosen = request.POST.get("language", "")
     customer = request.customer
     if customer and chosen in dict(settings.LANGUAGES) and chosen != customer.language:
-        with writing():
-            accounts.speak(account=customer, language=chosen)
-            for subscription in subscriptions_of(customer):
-                refresh(subscription=subscription, now=request.now, actor=CUSTOMER)
+        speak(account=customer, language=chosen, now=request.now)
     return set_language(request)
 
 

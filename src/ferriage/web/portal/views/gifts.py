@@ -21,6 +21,7 @@ from ferriage.core.errors import FerriageError
 from ferriage.core.hashing import hash_secret
 from ferriage.orders import actions as orders
 from ferriage.orders.models import Order
+from ferriage.orders.queries import place_of
 from ferriage.payments import gifts
 from ferriage.web.portal import catalogue
 from ferriage.web.portal.customer import for_customers
@@ -120,7 +121,7 @@ def reveal(request: CustomerRequest, code: str) -> HttpResponse:
 def _page(
     request: CustomerRequest, code: str, *, status: int = 200, **context: Any
 ) -> HttpResponse:
-    context = purchase(request, code) | {"chosen": request.customer.place} | context
+    context = purchase(request, code) | {"chosen": place_of(request.customer)} | context
     context["others"] = [
         (card.plan, term)
         for card in catalogue.plans_on_sale(now=request.now, language=get_language() or "en")

@@ -82,7 +82,7 @@ def _onto(request: VisitorRequest, sold: Sequence[choices.Target]) -> str:
 @for_customers
 def buy(request: CustomerRequest, code: str) -> HttpResponse:
     """Ask for place and consent, for a customer who has an account."""
-    context = {**_form(request, code), "chosen": request.customer.place}
+    context = {**_form(request, code), "chosen": queries.place_of(request.customer)}
     return render(request, "portal/buy.html", context)
 
 
@@ -260,11 +260,13 @@ def order_page(
         "returnable": purse.returnable(mine),
         "gift_used": is_used(mine),
         "ways": purse.ways(mine, now=request.now, language=language),
+        "misses_voucher": purse.misses_voucher(mine),
         "bank": purse.bank_payment(mine),
         "bank_details": settings.FERRIAGE.shop.bank_details,
         "waiting": purse.waiting([mine]),
         "disputed": purse.disputed([mine]),
         "lost": purse.lost(mine),
+        "taken_back": purse.taken_back([mine]),
         "waits_for_word": purse.waits_for_word(mine),
         "was_declined": purse.was_declined(mine),
         "paid_by": purse.paid_by(mine),

@@ -16,7 +16,7 @@ from ferriage.orders import refunds
 from ferriage.orders.actions import refunds as actions
 from ferriage.orders.models import Withdrawal
 from ferriage.plans.models import Subscription
-from ferriage.plans.queries import subscriptions_of
+from ferriage.plans.queries import subscription_end, subscriptions_of
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.shared import quotes
 from ferriage.web.shared.papers import LANGUAGES
@@ -70,7 +70,7 @@ def refund_confirm(request: CustomerRequest, code: str) -> HttpResponse:
 def withdraw_index(request: CustomerRequest) -> HttpResponse:
     """Step one: name the contract. Nothing but the account number is asked for before."""
     offered = [
-        (mine, found)
+        (mine, found, subscription_end(mine).if_resumed(request.now))
         for mine in subscriptions_of(request.customer)
         if (found := _withdrawal(mine, request.now)).parts
     ]
@@ -86,7 +86,12 @@ def withdraw(request: CustomerRequest, code: str) -> HttpResponse:
     found = _withdrawal(mine, request.now)
     if not found.parts:
         return redirect("withdraw")
-    context = {"subscription": mine, "quote": found, "rules": refund_rules()}
+    context = {
+        "subscription": mine,
+        "quote": found,
+        "lost": refunds.lost_of(mine, now=request.now),
+        "rules": refund_rules(),
+    }
     return render(request, "portal/withdraw_confirm.html", context)
 
 

@@ -16,6 +16,7 @@ from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
 from ferriage.orders import actions as orders
 from ferriage.orders import queries
+from ferriage.orders.refunds import lost_of
 from ferriage.plans import actions as plans
 from ferriage.plans import several
 from ferriage.plans.models import AddOnPrice, Plan, Price
@@ -151,6 +152,7 @@ def _change_page(
         "planned": several.planned_change(mine),
         "usage": usage.of(mine, now=request.now),
         "others": choices.other_plans(mine, now=request.now),
+        "lost": lost_of(mine, now=request.now),
         "error": error,
     }
     status = status_of(error) if error else 200
