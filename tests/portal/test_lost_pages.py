@@ -109,3 +109,16 @@ def test_pages_explain_why_less_is_owed(till: Till, alice: Customer) -> None:
     assert "We owe you 4 CNY" in owed
     assert "took a part of the payment back, so it is that much less" in owed
     assert tags(owed) == ["a part taken back, ended early"]
+
+
+def test_account_page_says_why_the_term_ended(till: Till, alice: Customer) -> None:
+    why = "took the payment back, and the time that it had paid for is gone with it."
+    order = till.sell(account=alice.account)
+    before = text(alice.client.get("/account/"))
+
+    lose(till, order, 1000)
+
+    after = text(alice.client.get("/account/"))
+    till.sell(account=alice.account)
+    again = text(alice.client.get("/account/"))
+    assert (why in before, why in after, why in again) == (False, True, False)

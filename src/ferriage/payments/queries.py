@@ -27,7 +27,7 @@ from ferriage.payments.models import (
 from ferriage.payments.providers.voucher import queries as resellers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -56,6 +56,17 @@ class Worklist:
 
 
 MOST_PAST: Final = 50
+
+
+def taken_back(orders: Sequence[Order]) -> dict[str, set[int]]:
+    """Return the keys of orders whose payment its payer took back, `whole` or a `part` of it."""
+    gone = Payment.objects.filter(
+        order__in=orders, outcome="settled", disputes__state=Dispute.State.LOST
+    ).annotate(gone_minor=Sum("disputes__amount_minor"))
+    found: dict[str, set[int]] = {"whole": set(), "part": set()}
+    for order, gone_minor, came in gone.values_list("order", "gone_minor", "received_minor"):
+        found["part" if gone_minor < (came or 0) else "whole"].add(order)
+    return found
 
 
 def waits_for_staff() -> int:

@@ -16,6 +16,7 @@ from ferriage.arrivals.queries import openings_of
 from ferriage.orders import actions, places
 from ferriage.orders.models import Order
 from ferriage.payments.models import Dispute, Payment, Refund
+from ferriage.payments.queries import taken_back
 from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -46,6 +47,7 @@ def index(request: StaffRequest) -> HttpResponse:
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     query = f"state={state}" if state else ""
     context = {"page": page, "states": Order.State.choices, "state": state, "query": query}
+    context["taken_back"] = taken_back(list(page))
     return render(request, "backoffice/orders.html", context)
 
 
@@ -59,6 +61,7 @@ def order(request: StaffRequest, code: str) -> HttpResponse:
     context = {"order": found, "payments": payments.order_by("pk"), "place_evidence": evidence}
     context |= {"kinds": places.agreeing_kinds(found), "enough": places.ENOUGH}
     context["openings"] = openings_of(found.account) if found.account else []
+    context["taken_back"] = taken_back([found])
     context["papers"] = found.documents.order_by("pk")
     return render(request, "backoffice/order.html", context)
 
