@@ -77,6 +77,12 @@ def waits_for_staff() -> int:
     return elsewhere + Payment.objects.filter(outcome="unallocated").count()
 
 
+def refunds_to_pay() -> QuerySet[Refund]:
+    """Return the refunds that staff pay, because no provider does."""
+    # What is disputed goes back by the dispute, or afterwards.
+    return Refund.objects.filter(BY_HAND, bounds.may_go_by_itself())
+
+
 def past_disputes() -> list[Dispute]:
     """Return the disputes that are over, the last first, up to `MOST_PAST` of them."""
     closed = Dispute.objects.exclude(state=Dispute.State.OPEN)
@@ -100,10 +106,7 @@ def worklist(now: datetime) -> Worklist:
         unallocated=list(
             suspense.waiting().select_related("order__plan__service").order_by("captured_at")
         ),
-        refunds=list(
-            # What is disputed goes back by the dispute, or afterwards.
-            refunds.filter(BY_HAND, bounds.may_go_by_itself()).order_by("created_at")
-        ),
+        refunds=list(refunds_to_pay().select_related("payment__order").order_by("created_at")),
         sent=list(refunds.exclude(BY_HAND).exclude(state=Refund.State.PAID).order_by("created_at")),
         unhandled=list(InboxEvent.objects.filter(handled_at=None).order_by("received_at")),
         disputes=list(
