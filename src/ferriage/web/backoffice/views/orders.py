@@ -46,7 +46,8 @@ def index(request: StaffRequest) -> HttpResponse:
         rows = rows.filter(state=state)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     query = f"state={state}" if state else ""
-    context = {"page": page, "states": Order.State.choices, "state": state, "query": query}
+    context: dict[str, Any] = {"page": page, "state": state, "query": query}
+    context["states"] = Order.State.choices
     context["taken_back"] = taken_back(list(page))
     return render(request, "backoffice/orders.html", context)
 
