@@ -80,6 +80,14 @@ class WonForm(forms.Form):
         )
         cast("WaitingField", self.fields["payment"]).queryset = same.order_by("-pk")
 
+    def nothing_fits(self) -> str:
+        """Return in words that there is no choice; nothing where there is one."""
+        if cast("WaitingField", self.fields["payment"]).queryset.exists():
+            return ""
+        return _(
+            "No money of exactly this amount waits without an order. Book it first when it comes."
+        )
+
 
 class OtherForm(forms.Form):
     """What it was instead."""
