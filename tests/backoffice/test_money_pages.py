@@ -142,6 +142,29 @@ def test_money_with_a_mistyped_reference_is_assigned_to_its_order(
     assert check() == []
 
 
+def test_money_without_a_fitting_order_has_three_ways_and_no_empty_choice(
+    olga: Client, shop: Shop, now: datetime
+) -> None:
+    _order, reference = _ordered(shop, now)
+    _book(olga, reference, amount="9.99")
+    payment = Payment.objects.get(outcome="unallocated")
+    ways = {
+        way: reverse(f"staff-unallocated-{way}", args=[payment.code])
+        for way in ("assign", "credit", "refund")
+    }
+
+    listed = olga.get(reverse("staff-bank")).content.decode()
+    nothing = olga.get(ways["assign"]).content.decode()
+    pressed = olga.post(ways["assign"], {})
+
+    assert [way in listed for way in ways.values()] == [True] * 3
+    assert "No open order asks for exactly this." in nothing
+    main = nothing.split("<main")[1]
+    assert ("<select" in main, '<button class="btn btn-primary">' in main) == (False, False)
+    assert [ways[way] in main for way in ("credit", "refund")] == [True, True]
+    assert pressed.status_code == 422
+
+
 def test_refund_to_pay_names_the_receipt_it_came_by(
     olga: Client, shop: Shop, now: datetime
 ) -> None:

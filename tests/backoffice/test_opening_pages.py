@@ -119,7 +119,15 @@ def test_owner_takes_back_what_was_typed_by_mistake(olga: Client, order: Order, 
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"amount": "x"}, {"amount": "0"}, {"source": ""}, {"number": ""}, {"reason": " "}]
+    "wrong",
+    [
+        {"amount": "x"},
+        {"amount": "0"},
+        {"source": ""},
+        {"number": ""},
+        {"reason": " "},
+        {"number": "m@x.se"},
+    ],
 )
 def test_form_says_what_is_wrong_and_keeps_what_was_typed(
     olga: Client, order: Order, wrong: dict[str, Any]

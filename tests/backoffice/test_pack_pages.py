@@ -39,14 +39,14 @@ def test_waiting_pack_is_told_on_the_start_page_and_shown_with_what_it_turns(
     olga: Client, yard: Yard, now: datetime
 ) -> None:
     line = yard.open_line("Harbour line")
-    calm = len(checklist.rows(now=now))
+    calm = len(checklist.work(now=now))
     receive(stricter(), at=now)
 
     start = olga.get(reverse("staff-start")).content.decode()
     listed = olga.get(reverse("staff-packs")).content.decode()
     page = olga.get(reverse("staff-pack", args=["XD"])).content.decode()
 
-    assert len(checklist.rows(now=now)) == calm + 1
+    assert len(checklist.work(now=now)) == calm + 1
     assert "XD: what the newer version denies is held by itself from 2026-03-08 12:00" in start
     assert reverse("staff-pack", args=["XD"]) in listed
     assert f"{shipped('XD').version} → {NEWER}" in page

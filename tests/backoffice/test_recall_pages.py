@@ -83,6 +83,19 @@ def test_recall_is_listed_with_its_three_ways_out(olga: Client, recall: Dispute)
     assert "taken back by its bank" in shown
 
 
+def test_nothing_is_there_to_press_while_no_money_came_again(
+    olga: Client, recall: Dispute, now: datetime
+) -> None:
+    def asked() -> tuple[bool, bool]:
+        page = olga.get(reverse("staff-recall-won", args=[recall.code])).content.decode()
+        return "No money of exactly this amount waits" in page, "This is it" in page
+
+    before = asked()
+    received("", now, "N-2")
+
+    assert (before, asked()) == ((True, False), (False, True))
+
+
 def test_money_is_gone_after_asking_once_more(olga: Client, recall: Dispute, paid: Payment) -> None:
     decide(olga, "lost", recall)
     again = decide(olga, "lost", recall)

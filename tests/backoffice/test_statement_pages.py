@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,17 +13,20 @@ from django.urls import reverse
 from people import logged_in, make_staff
 
 from ferriage.core.actors import CUSTOMER
+from ferriage.core.money import Money
 from ferriage.ledger.queries import balance
 from ferriage.orders import actions as orders
 from ferriage.payments import actions as payments
 from ferriage.payments.models import (
     BankAccount,
     HandReceipt,
+    Payment,
     Refund,
     StatementFile,
     StatementLine,
 )
 from statement_files import FEE, IBAN, RENT, Entry, camt, china_csv
+from yard import OWNER
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -99,6 +103,43 @@ def test_upload_shows_what_it_would_do_and_posting_does_it(
     assert balance("assets:bank", "CNY") == 90000 + 1000 - 390
     assert "Rent March" in index
     assert '<td class="num" data-label="Difference">none</td>' in index
+
+
+def test_work_with_money_is_counted_in_the_menu_and_is_no_step_of_setting_up(
+    olga: Client, now: datetime, account: BankAccount
+) -> None:
+    def badges() -> dict[str, str]:
+        page = text(olga.get(reverse("staff-start")))  # type: ignore[arg-type]
+        side = page.split('<aside class="staff-side">')[1].split("</aside>")[0]
+        found = re.findall(r"<li><a [^>]*>([\w ]+) <span[^>]*><b[^>]*>(\d+)</b>", side)
+        return dict(found)
+
+    def start() -> tuple[list[str], str]:
+        page = text(olga.get(reverse("staff-start")))  # type: ignore[arg-type]
+        titles = re.findall(r'<h3 class="text-lg">([^<]*)</h3>', page)
+        return titles, re.findall(r"\d of \d are in place", page)[0]
+
+    before = (badges(), *start())
+    upload(olga, account, camt([RENT], currency="CNY", opening=90000))
+    olga.post(reverse("staff-statement-post", args=[StatementFile.objects.get().code]))
+    for number in ("N-1", "N-2"):
+        payments.refund_unallocated(payment=loose(number, now), now=now, actor=OWNER)
+    loose("N-3", now)
+
+    steps = before[2]
+    assert before == ({}, [], steps)
+    assert badges() == {"Payments": "1", "Bank transfers": "2", "Bank statements": "1"}
+    titles = ["Payments that wait for you", "Refunds to pay", "Lines that wait for you"]
+    assert start() == (titles, steps)
+
+
+def loose(number: str, now: datetime) -> Payment:
+    """Let money come that names no order."""
+    money = Money(700, "CNY")
+    came = payments.book_receipt(
+        reference="", transaction_id=number, money=money, now=now, actor=OWNER
+    )
+    return came.payment
 
 
 def test_preview_says_what_an_order_cannot_take_and_why(

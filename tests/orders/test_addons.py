@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import pytest
 
 from dearer import Dearer, held_by, open_dearer
+from ferriage.core.actors import CUSTOMER
+from ferriage.core.models import AuditEntry
 from ferriage.devices import actions as device_actions
 from ferriage.devices import tasks as device_tasks
 from ferriage.fleet import actions as fleet
 from ferriage.fleet.models import PoolCurrent
-from ferriage.orders import actions, addons, tasks, values
+from ferriage.orders import actions, addons, balance, tasks, values
+from ferriage.orders.actions.refunds import withdraw
+from ferriage.orders.models import Order
+from ferriage.orders.refunds import Rules
+from ferriage.payments.starting import NotPayable
 from ferriage.plans import actions as plans
 from ferriage.plans import queries as plan_queries
 from ferriage.plans import terms
 from till import Till, assert_sound, books
 from yard import OWNER
 
-if TYPE_CHECKING:
-    from ferriage.orders.models import Order
-
 DAY = timedelta(days=1)
+RULES = Rules()
 
 
 @pytest.fixture
@@ -185,13 +188,91 @@ def test_days_that_stand_still_move_the_place_with_the_term(till: Till, dearer: 
     assert_sound()
 
 
-def test_money_for_a_place_of_a_term_that_ended_goes_back(till: Till, dearer: Dearer) -> None:
+def unpaid(till: Till, dearer: Dearer, sold: Order) -> tuple[Order, Order]:
+    """Order a place that the balance pays a part of, and a renewal; return both, not paid."""
+    assert sold.account is not None
+    till.top_up(sold.account, 100)
+    slot, renewal = dearer.slot(sold), till.order(account=sold.account)
+    balance.reserve(order=slot, minor=100)
+    return slot, renewal
+
+
+@pytest.mark.parametrize("at", [timedelta(0), DAY])
+def test_what_is_not_paid_is_cancelled_with_the_term(
+    till: Till, dearer: Dearer, at: timedelta
+) -> None:
+    sold, other = till.sell(), till.sell()
+    slot, renewal = unpaid(till, dearer, sold)
+    kept = dearer.slot(other)
+    reference = till.transfer(slot).reference
+
+    till.end(sold, till.now + at)
+
+    states = [Order.objects.get(pk=order.pk).state for order in (slot, renewal, kept)]
+    assert states == ["cancelled", "cancelled", "open"]
+    assert sold.account is not None
+    assert balance.available(sold.account, "CNY") == 100
+    told = AuditEntry.objects.filter(action="order.cancelled").order_by("sequence")
+    assert list(told.values_list("subject", flat=True)) == [slot.code, renewal.code]
+    with pytest.raises(NotPayable):
+        till.transfer(renewal)
+    assert till.receive(reference, 200).outcome == "refund"
+    assert_sound()
+
+
+def test_what_is_not_paid_is_cancelled_with_a_withdrawal(till: Till, dearer: Dearer) -> None:
+    sold = till.sell()
+    slot, renewal = unpaid(till, dearer, sold)
+
+    withdraw(subscription=held_by(sold), rules=RULES, now=till.now, actor=CUSTOMER)
+
+    states = [Order.objects.get(pk=order.pk).state for order in (slot, renewal)]
+    assert states == ["cancelled", "cancelled"]
+
+
+def test_place_that_is_not_paid_is_cancelled_where_the_plan_changes(
+    till: Till, dearer: Dearer
+) -> None:
     sold = till.sell()
     slot = dearer.slot(sold)
-    till.end(sold, till.now + DAY)
 
-    assert dearer.pay(slot) == "refund"
-    assert_sound()
+    assert dearer.pay(dearer.change(held_by(sold), 1)) == "settled"
+
+    slot.refresh_from_db()
+    assert slot.state == "cancelled"
+
+
+def test_gift_to_somebody_whose_term_ended_can_still_be_paid(till: Till) -> None:
+    sold = till.sell()
+    gift = actions.place(
+        account=till.shop.account(),
+        recipient=sold.account,
+        price=till.shop.prices[1],
+        place="XD",
+        now=till.now,
+        expires_at=till.now + 3 * DAY,
+        actor=CUSTOMER,
+    )
+    assert gift.extends == held_by(sold)
+
+    till.end(sold, till.now)
+
+    assert till.receive(till.transfer(gift).reference, gift.due_minor).outcome == "settled"
+
+
+def test_place_can_be_paid_until_its_term_is_over_and_a_renewal_longer(
+    till: Till, dearer: Dearer
+) -> None:
+    sold = till.sell()
+    assert sold.period_ends_at is not None
+    till.now = sold.period_ends_at - DAY
+    slot, renewal = dearer.slot(sold), till.order(account=sold.account)
+
+    assert slot.expires_at == sold.period_ends_at
+    tasks.run(sold.period_ends_at)
+
+    states = [Order.objects.get(pk=order.pk).state for order in (slot, renewal)]
+    assert states == ["expired", "open"]
 
 
 def test_only_terms_that_run_or_will_may_have_one(till: Till, dearer: Dearer) -> None:

@@ -183,10 +183,11 @@ def test_granted_days_are_named_since_they_end(till: Till, dearer: Dearer) -> No
 def test_subscription_ended_meanwhile_sends_the_money_back(till: Till, dearer: Dearer) -> None:
     sold = till.sell(12)
     order = dearer.change(held_by(sold))
+    reference = till.transfer(order).reference
     till.end(sold, till.now + HOUR)
 
-    assert dearer.pay(order) == "refund"
-    assert Refund.objects.get(payment__order=order).reason == "change-overtaken"
+    assert till.receive(reference, order.due_minor).outcome == "refund"
+    assert Refund.objects.get(payment__order=order).reason == "order-cancelled"
     assert_sound()
 
 

@@ -105,6 +105,21 @@ def test_dispute_that_is_lost_ends_the_term_and_reverses_what_was_earned(
     assert_sound()
 
 
+def test_what_was_ordered_beside_is_cancelled_with_a_term_that_was_taken_back(
+    counter: Counter, paid: Payment
+) -> None:
+    assert paid.order is not None
+    renewal = counter.till.order(account=paid.order.account)
+
+    say(counter, paid, "opened")
+    renewal.refresh_from_db()
+    waited = renewal.state
+    say(counter, paid, "lost")
+
+    renewal.refresh_from_db()
+    assert (waited, renewal.state) == ("open", "cancelled")
+
+
 @pytest.mark.parametrize(("spent", "lost"), [(0, 0), (400, 400), (1000, 1000)])
 def test_top_up_that_is_lost_gives_up_what_is_left_of_it(
     counter: Counter, spent: int, lost: int

@@ -234,7 +234,7 @@ def test_dispute_that_is_lost_pays_what_was_queued_of_a_balance(counter: Counter
 
 
 def test_what_its_payer_took_back_goes_by_no_way(counter: Counter) -> None:
-    """An order had reserved half, so the loss found the other half, and the rest when it is free."""
+    """An order had reserved half, so the loss found the other half; and the rest once free."""
     account = counter.till.shop.account()
     payment = counter.begin(counter.till.order_topup(account, 1000))
     counter.tell(counter.world.pay(payment, counter.now))

@@ -343,9 +343,59 @@ def test_taking_back_needs_a_reason(till: Till, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "same",
+    [
+        {"source": "Old Shop"},
+        {"source": "old  shop"},
+        {"source": "ｏｌｄ\N{ZERO WIDTH SPACE}shop"},
+        {"number": "04711"},
+        {"number": "47 11"},
+        {"number": "４７１１"},
+    ],
+)
+def test_another_spelling_of_a_number_brings_nothing_again(
+    till: Till, same: dict[str, str]
+) -> None:
+    first, second = till.order(), till.order()
+    assert bring(till, first) is None
+
+    with pytest.raises(CameBefore):
+        bring(till, second, **same)
+
+    assert (held(first), held(second)) == (1000, 0)
+
+
+def test_numbers_that_differ_bring_a_balance_each(till: Till) -> None:
+    order = till.order()
+
+    for number in ("0", "1-23", "12-3", "@anna", "470"):
+        assert bring(till, order, number=number, money=Money(1, "CNY")) is None
+
+    assert held(order) == 5
+
+
+def test_parts_of_a_sum_above_the_limit_wait_for_another_person(till: Till) -> None:
+    order, other = till.order(), till.order()
+    assert bring(till, order, money=Money(600, "CNY")) is None
+    assert bring(till, order, number="1", money=Money(400, "CNY")) is None
+
+    proposal = bring(till, order, number="2", money=Money(1, "CNY"))
+
+    assert proposal is not None
+    assert held(order) == 1000
+    assert bring(till, other, number="3") is None
+    seconds.confirm(proposal=proposal, now=till.now, actor=PAUL)
+    assert held(order) == 1001
+    assert bring(till, order, number="4", money=Money(1, "CNY")) is not None
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"source": " "},
+        {"number": "mail@x.se"},
+        {"number": " Mail＠x"},
+        {"number": "\N{ZERO WIDTH SPACE}"},
         {"number": ""},
         {"number": "4" * 41},
         {"reason": " "},

@@ -127,3 +127,16 @@ def test_balance_says_what_of_a_lost_payment_comes_to_the_shop(till: Till, alice
     assert [said in page for page in (before, between, after)] == [False, True, False]
     assert f'href="/orders/{top_up.code}/"' in between
     assert "4 CNY can go back the way it came" in after
+
+
+def test_account_page_says_why_the_term_ended(till: Till, alice: Customer) -> None:
+    why = "took the payment back, and the time that it had paid for is gone with it."
+    order = till.sell(account=alice.account)
+    before = text(alice.client.get("/account/"))
+
+    lose(till, order, 1000)
+
+    after = text(alice.client.get("/account/"))
+    till.sell(account=alice.account)
+    again = text(alice.client.get("/account/"))
+    assert (why in before, why in after, why in again) == (False, True, False)

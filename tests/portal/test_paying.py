@@ -125,6 +125,8 @@ def test_money_that_waits_is_told_on_order_and_account(
     pages = [order_page(alice, code), alice.client.get(reverse("account")).content.decode()]
 
     assert ["Nothing is lost" in page and "4.00 CNY" in page for page in pages] == [True, True]
+    why = "which could not take it: it is less than the order asks for."
+    assert [why in page for page in pages] == [True, True]
 
 
 def test_dispute_is_told_on_order_and_account(

@@ -196,6 +196,30 @@ def test_refund_page_says_both_parts_of_what_was_used(
     assert "If they tell of more before this is confirmed, the new amount is shown first." in page
 
 
+def test_why_it_is_the_whole_price_agrees_with_the_rule_beside_it(
+    shop: Shop, alice: Customer, held: Subscription, packs: AddOnPrice, now: datetime
+) -> None:
+    till = Till(shop, clock.now())
+    pack = order_pack(till, Order.objects.get(subscription=held), packs)
+    till.receive(till.transfer(pack).reference, pack.due_minor)
+    till.sell(account=alice.account)
+
+    with time_machine.travel(now + DAY - HOUR, tick=False):
+        use(held, 10 * GB, clock.now())
+        pages = [
+            page_of(alice, f"/account/{held.code}/refund/"),
+            page_of(alice, f"/withdraw/{held.code}/"),
+        ]
+
+    for page in pages:
+        why = re.findall(r'<span class="hint">([^<]*?) · <span', page)
+        assert why == [
+            "whole, because at most a tenth of a month’s data was used",
+            "whole, because none of it was used",
+            "the whole price",
+        ]
+
+
 def test_refund_page_says_why_nothing_is_left(
     alice: Customer, held: Subscription, now: datetime
 ) -> None:

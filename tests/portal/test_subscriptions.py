@@ -258,6 +258,25 @@ def test_customer_is_told_of_a_change_that_could_not_be_kept(
     assert "It is not sold any more, so your plan stays as it is." in page_of(alice, "/account/")
 
 
+def test_page_of_an_order_for_what_was_withdrawn_offers_no_payment(
+    alice: Customer, held: Subscription, dearer: Dearer
+) -> None:
+    term = Order.objects.get(subscription=held)
+    value = f"{term.code} {dearer.slots[held.plan_id].code}"
+    alice.client.post(f"/account/{held.code}/place/", {"place": value})
+    order = Order.objects.latest("pk")
+    alice.client.post(f"/orders/{order.code}/bank/")
+    dearer.till.now = clock.now()
+
+    done = alice.client.post(f"/withdraw/{held.code}/confirm/")
+
+    page = page_of(alice, f"/orders/{order.code}/")
+    assert done.status_code == 302
+    assert "It is cancelled, by you or because what it was for has ended." in page
+    assert ("Bank transfer" in page, "Cancel this order" in page) == (False, False)
+    assert "ordered, not paid yet" not in page_of(alice, "/account/")
+
+
 def test_place_for_one_more_device_is_sold_on_the_account_page(
     alice: Customer, held: Subscription, dearer: Dearer
 ) -> None:

@@ -3,18 +3,20 @@
 The customer is named as the importers name them, by the other shop and the number there, and kept
 as the same keyed hash. So nobody gets a balance by hand and by an import.
 
-Source: docs/decisions/0064-claims-on-money.md
+Source: docs/decisions/0064-claims-on-money.md, docs/decisions/0074-openings-read-alike.md
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Sum
 from django.utils.translation import gettext_lazy as _
 
 from ferriage.arrivals.actions import OPENING
 from ferriage.arrivals.models import Arrival
-from ferriage.arrivals.queries import code_of_opening, reference_hash, standing
+from ferriage.arrivals.queries import code_of_opening, plain_number, reference_hash, standing
 from ferriage.core import audit
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 LONGEST: Final = 40
 """Characters of a shop's name and of a number there; and of a reason `LONGEST_REASON`."""
 LONGEST_REASON: Final = 200
+_MAIL: Final = re.compile(r".@.")
+"""A mail address as far as it matters; a name in a messenger that begins with `@` is none."""
 
 
 class OpeningWrong(FerriageError):
@@ -58,15 +62,20 @@ def named(*, source: str, number: str, money: Money, reason: str) -> str:
     """Return the code under which the books will know an opening balance: the same each time.
 
     Raises:
-        OpeningWrong: Something of it is missing or too long.
+        OpeningWrong: Something of it is missing or too long, or names a mail address.
         CameBefore: It came over by hand or with an import.
     """
     source, number, reason = source.strip(), number.strip(), reason.strip()
-    whole = 0 < len(source) <= LONGEST and 0 < len(number) <= LONGEST
+    whole = 0 < len(source) <= LONGEST and 0 < len(number) <= LONGEST and plain_number(number)
     if not whole or not 0 < len(reason) <= LONGEST_REASON or money.amount_minor <= 0:
         raise OpeningWrong(
             _("An opening balance needs a shop, a number there, an amount and a reason."),
             _("Nothing was booked."),
+        )
+    if _MAIL.search(plain_number(number)):
+        raise OpeningWrong(
+            _("That number is a mail address, and the shop keeps none, not even as a hash."),
+            _("Type the customer's number in the other shop. Nothing was booked."),
         )
     code = code_of_opening(reference_hash(source, number))
     _check_new(code)
@@ -104,6 +113,14 @@ def bring(
             reason=reason,
         )
     return move
+
+
+def brought(account: Account, currency: str) -> int:
+    """Return what staff credited to an account as opening balances, in minor units."""
+    typed = BalanceMove.objects.filter(
+        balance__account=account, balance__currency=currency, source_code__startswith="opn_"
+    )
+    return int(typed.aggregate(minor=Sum("amount_minor"))["minor"] or 0)
 
 
 def check_unspent(move: BalanceMove, reason: str) -> Money:

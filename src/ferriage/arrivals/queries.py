@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -101,8 +102,23 @@ def customer_hash(source: str, customer: OldCustomer) -> str:
 
 
 def reference_hash(source: str, number: str) -> str:
-    """Return what somebody is known by who had a number in another system."""
-    return hash_secret("arrival", f"{source}\n{number}")
+    """Return what somebody is known by who had a number in another system.
+
+    However both are spelled: case, blanks and leading noughts make nobody another one.
+    """
+    return hash_secret("arrival", f"{_plain(source)}\n{plain_number(number)}")
+
+
+def plain_number(number: str) -> str:
+    """Return a number in another system in the one spelling that all of its spellings share."""
+    plain = _plain(number)
+    return str(int(plain)) if plain.isdecimal() else plain
+
+
+def _plain(text: str) -> str:
+    # Twice, as Unicode's own matching without case does: folding may undo what was composed.
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(one for one in folded if unicodedata.category(one)[0] not in "ZC")
 
 
 def code_of_opening(known_by: str) -> str:

@@ -27,7 +27,7 @@ from ferriage.payments.models import (
 from ferriage.payments.providers.voucher import queries as resellers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -60,12 +60,29 @@ class Worklist:
 MOST_PAST: Final = 50
 
 
+def taken_back(orders: Sequence[Order]) -> dict[str, set[int]]:
+    """Return the keys of orders whose payment its payer took back, `whole` or a `part` of it."""
+    gone = Payment.objects.filter(
+        order__in=orders, outcome="settled", disputes__state=Dispute.State.LOST
+    ).annotate(gone_minor=Sum("disputes__amount_minor"))
+    found: dict[str, set[int]] = {"whole": set(), "part": set()}
+    for order, gone_minor, came in gone.values_list("order", "gone_minor", "received_minor"):
+        found["part" if gone_minor < (came or 0) else "whole"].add(order)
+    return found
+
+
 def waits_for_staff() -> int:
     """Return how many payments are disputed or wait without an order: what only staff can end."""
     disputed = Dispute.objects.filter(state=Dispute.State.OPEN)
     # One that does both is one; and no sums of what was taken back are needed here.
     elsewhere = disputed.exclude(payment__outcome="unallocated").count()
     return elsewhere + Payment.objects.filter(outcome="unallocated").count()
+
+
+def refunds_to_pay() -> QuerySet[Refund]:
+    """Return the refunds that staff pay, because no provider does."""
+    # What is disputed goes back by the dispute, or afterwards.
+    return Refund.objects.filter(BY_HAND, bounds.may_go_by_itself())
 
 
 def past_disputes() -> list[Dispute]:
@@ -98,10 +115,7 @@ def worklist(now: datetime) -> Worklist:
         unallocated=list(
             suspense.waiting().select_related("order__plan__service").order_by("captured_at")
         ),
-        refunds=list(
-            # What is disputed goes back by the dispute, or afterwards.
-            refunds.filter(BY_HAND, bounds.may_go_by_itself()).order_by("created_at")
-        ),
+        refunds=list(refunds_to_pay().select_related("payment__order").order_by("created_at")),
         sent=list(refunds.exclude(BY_HAND).exclude(state__in=OVER).order_by("created_at")),
         unhandled=list(InboxEvent.objects.filter(handled_at=None).order_by("received_at")),
         disputes=list(

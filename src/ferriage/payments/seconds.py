@@ -102,6 +102,8 @@ def bring(  # noqa: PLR0913 -- what an opening balance is made of
 ) -> Proposal | None:
     """Owe a customer what they held in another shop, or propose it.
 
+    What was credited to the account this way before counts: a sum in parts is the sum.
+
     Args:
         order: By which of their orders the customer was found, for the second person to look at.
         source: The other shop, by the name that its import has.
@@ -114,11 +116,13 @@ def bring(  # noqa: PLR0913 -- what an opening balance is made of
     """
     reason = reason.strip()
     code = openings.named(source=source, number=number, money=money, reason=reason)
-    if _is_above(money, limit):
-        return _propose(
-            Kind.OPENING, code, money, now, actor, order=order, account=account, reason=reason
-        )
-    openings.bring(account=account, money=money, code=code, reason=reason, now=now, actor=actor)
+    with writing():
+        before = Money(openings.brought(account, money.currency), money.currency)
+        if _is_above(before + money, limit):
+            return _propose(
+                Kind.OPENING, code, money, now, actor, order=order, account=account, reason=reason
+            )
+        openings.bring(account=account, money=money, code=code, reason=reason, now=now, actor=actor)
     return None
 
 

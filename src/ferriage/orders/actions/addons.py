@@ -42,7 +42,8 @@ def place_addon(
     """Order an add-on for the rest of a term that runs, or for all of one bought ahead.
 
     It costs its price for each month of that, counted from now; it begins when it is paid. A
-    quota pack costs its price, and is for the month of the quota in which it is paid.
+    quota pack costs its price, and is for the month of the quota in which it is paid. Nobody can
+    pay it any more when the term is over.
 
     Args:
         term: The order of the term that it goes with.
@@ -92,7 +93,7 @@ def place_addon(
             amount_minor=minor,
             currency=price.currency,
             created_at=now,
-            expires_at=expires_at,
+            expires_at=min(expires_at, addons.stretch(fresh, now=now)[1]),
         )
         sales.note_placed(order, chosen, now=now, actor=actor)
     return order

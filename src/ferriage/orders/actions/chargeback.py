@@ -16,13 +16,14 @@ from ferriage.core.money import Money
 from ferriage.devices import actions as devices
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import balance, claims, queries
-from ferriage.orders.actions import packs, papers
+from ferriage.orders.actions import cancelling, packs, papers
 from ferriage.orders.actions.service import cut_these
 from ferriage.orders.balancemodels import CREDITED
 from ferriage.orders.earning import gone_back_of, left_to_owe, own_time
 from ferriage.orders.models import BalanceClaim, BalanceMove, Order
 from ferriage.orders.tax import tax_part
 from ferriage.plans import actions as plans
+from ferriage.plans import queries as plan_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -314,8 +315,11 @@ def _take_away(
     # A term and a change are stretches of the subscription; an addition lies within one.
     if order.kind == Order.Kind.ADDON:
         plans.revoke(subscription=subscription, source_code=order.code, **taken)
-    else:
-        plans.take_back(subscription=subscription, source_code=source_code, **taken)
+        return
+    plans.take_back(subscription=subscription, source_code=source_code, **taken)
+    cancelling.cancel_added(order, now=now, actor=actor)
+    if plan_queries.subscription_end(subscription).is_over(now):
+        cancelling.cancel_onto(subscription, now=now, actor=actor)
 
 
 def _added_to(order: Order, running: list[Order]) -> list[Order]:

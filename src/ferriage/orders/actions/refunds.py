@@ -19,6 +19,7 @@ from ferriage.orders.actions.service import end_with
 from ferriage.orders.earning import gone_back_of
 from ferriage.orders.models import Order, Withdrawal
 from ferriage.orders.owedmodels import OwedTo
+from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,17 +72,19 @@ def refund_on_request(
     Raises:
         QuoteChanged: It would be another amount now; nothing was ended.
         NothingToRefund: The rules refund nothing.
+        NothingToEnd: It is over.
     """
     if not now <= at <= now + QUOTE_HOLDS:
         raise quote_changed()
     with writing():
+        plans.refuse_over(subscription, now=now)
         found = refunds.quote(
             subscription, at=at, decide=refunds.by_rules(subscription, rules, now=now)
         )
         if not (found.owed or found.shares):
             raise NothingToRefund(
                 _("By the rules of this shop nothing is refunded now."),
-                _("Your time goes on to its end."),
+                _("The time goes on to its end."),
             )
         if (tuple(quoted), tuple(shares)) != (found.owed, found.shares):
             raise quote_changed()

@@ -17,7 +17,8 @@ from ferriage.fleet.queries import line_facts
 from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.orders import balance
 from ferriage.orders.actions import begun, fulfilling, papers, refusing, targets, topups
-from ferriage.orders.actions.coupons import give_back, take
+from ferriage.orders.actions.cancelling import give_up
+from ferriage.orders.actions.coupons import take
 from ferriage.orders.actions.onsale import check_on_sale, check_room
 from ferriage.orders.actions.outcomes import (
     RefusalReason,
@@ -287,9 +288,7 @@ def cancel(*, order: Order, now: datetime, actor: Actor) -> Order:
     with writing():
         # The caller may have read it before a part of it was paid from the balance.
         order = Order.objects.select_related("account").get(pk=order.pk)
-        change(order, Order.State.OPEN, state=Order.State.CANCELLED)
-        _release(order, now)
-        audit.record(now=now, actor=actor, action="order.cancelled", subject=order.code)
+        give_up(order, Order.State.CANCELLED, now=now, actor=actor)
     return order
 
 
@@ -299,9 +298,7 @@ def expire_due(*, now: datetime, actor: Actor) -> int:
         open_ones = Order.objects.filter(state=Order.State.OPEN).select_related("account")
         due = list(open_ones.filter(expires_at__lte=now)[:PAGE])
         for order in due:
-            change(order, Order.State.OPEN, state=Order.State.EXPIRED)
-            _release(order, now)
-            audit.record(now=now, actor=actor, action="order.expired", subject=order.code)
+            give_up(order, Order.State.EXPIRED, now=now, actor=actor)
     return len(due)
 
 
@@ -361,12 +358,6 @@ def _gift_code_sold(order: Order, refundable_minor: int, now: datetime, actor: A
     )
     audit.record(now=now, actor=actor, action="order.settled", subject=order.code)
     return Settled(order, None)
-
-
-def _release(order: Order, now: datetime) -> None:
-    """Give back what an order had taken that is not going to be paid any more."""
-    balance.release(order=order, now=now)
-    give_back(order=order)
 
 
 def _post_sale(order: Order, receipt: Sequence[Posting], now: datetime) -> None:

@@ -17,7 +17,7 @@ from ferriage.ledger.actions import Posting, TransferLine, post_all
 from ferriage.ledger.months import months_over
 from ferriage.ledger.queries import closed_until
 from ferriage.orders import balance, queries, usedpart
-from ferriage.orders.actions import freezing, packs, papers
+from ferriage.orders.actions import cancelling, freezing, packs, papers
 from ferriage.orders.earning import (
     by_payment_of,
     gone_back_of,
@@ -99,6 +99,8 @@ def end_with(
 ) -> plans.Ended:
     """End a subscription as `end_subscription` does, and its lapse, if there is one, so.
 
+    Orders for it that are not paid are cancelled.
+
     Args:
         whole: Codes of orders that are owed back whole, whatever was used of them.
         by_data: Its customer ends it, so the data used counts, where that is more than the time.
@@ -112,6 +114,7 @@ def end_with(
             at = lapse.ended_at
         used = usedpart.of(subscription, at=at) if by_data and lapse is None else {}
         ended = plans.end_at(subscription=subscription, at=at, reason=reason, now=now, actor=actor)
+        cancelling.cancel_onto(subscription, now=now, actor=actor)
         cut_all(subscription, at, as_value=False, whole=whole, used=used, now=now, actor=actor)
         devices.refresh(subscription=subscription, now=now, actor=actor)
     return ended

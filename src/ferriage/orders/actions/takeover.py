@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import balance, usedpart
-from ferriage.orders.actions import freezing, papers
+from ferriage.orders.actions import cancelling, freezing, papers
 from ferriage.orders.actions.service import cut_all
 from ferriage.orders.balancemodels import CHANGE
 from ferriage.orders.models import Order
@@ -156,6 +156,7 @@ def end_for_change(
         at = lapse.ended_at
     used = usedpart.of(held, at=at) if lapse is None else {}  # in a lapse we stopped
     plans.end_at(subscription=held, at=at, reason=reason, now=now, actor=actor)
+    cancelling.cancel_onto(held, kinds=[Order.Kind.ADDON], now=now, actor=actor)
     return at, cut_all(held, at, as_value=True, used=used, now=now, actor=actor)
 
 

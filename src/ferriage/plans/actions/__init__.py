@@ -48,6 +48,7 @@ from ferriage.plans.actions.rights import (
     extend,
     grant,
     refuse_other_plan,
+    refuse_over,
 )
 
 __all__ = [
@@ -88,6 +89,7 @@ __all__ = [
     "over",
     "plan_change",
     "refuse_other_plan",
+    "refuse_over",
     "release",
     "rename_plan",
     "revoke",

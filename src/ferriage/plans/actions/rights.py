@@ -228,6 +228,19 @@ def end_at(
     return Ended(subscription, at, end.at)
 
 
+def refuse_over(subscription: Subscription, *, now: datetime) -> None:
+    """Refuse to end, with a refund or without, what is over already.
+
+    Raises:
+        NothingToEnd: It holds nothing any more.
+    """
+    if queries.subscription_end(subscription).is_over(now):
+        raise NothingToEnd(
+            _("This subscription is over already."),
+            _("Nothing was ended. What is owed for it is on the pages of its orders."),
+        )
+
+
 def refuse_other_plan(
     subscription: Subscription | None,
     plan: Plan,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
 
 from ferriage.accounts.models import Account
@@ -21,15 +21,23 @@ from ferriage.fleet.queries import line_facts
 from ferriage.payments import queries
 from ferriage.payments.models import Voucher
 from ferriage.plans.models import Price
-from ferriage.web.backoffice import agenda
+from ferriage.web.backoffice import agenda, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
 MOST_REASONS = 3
 MOST_MISSING = 6
 """Of one line: a line across a border that nothing was recorded for lacks five or six things."""
+
+
+_MONEY: Final = {
+    waiting.PAYMENTS: (gettext_lazy("Payments that wait for you"), gettext_lazy("Payments")),
+    waiting.TRANSFERS: (gettext_lazy("Refunds to pay"), gettext_lazy("Bank transfers")),
+    waiting.STATEMENTS: (gettext_lazy("Lines that wait for you"), gettext_lazy("Bank statements")),
+}
+"""Title of the row, and of the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +53,17 @@ class Row:
 
 def rows(*, now: datetime) -> list[Row]:
     """Return the whole list in the order in which a newcomer works through it."""
-    steps = [_seller(), _line(now), _prices(now), _paid(), _gateway(now), _own_device(now)]
-    return [*_packs(), *_due(now), *_payments(), *steps]
+    return [_seller(), _line(now), _prices(now), _paid(), _gateway(now), _own_device(now)]
+
+
+def work(*, now: datetime, may: Callable[[str], bool] = bool) -> list[Row]:
+    """Return what waits to be done, which is no step of setting up; no row when nothing does.
+
+    Args:
+        may: Tells by the name of a page whether the reader sees it; of all, where nobody asks.
+    """
+    money = waiting.counts(may)
+    return [*_packs(), *_due(now), *(_money(name, count) for name, count in money.items())]
 
 
 def _packs() -> list[Row]:
@@ -91,25 +108,16 @@ def _first(found: Sequence[str], most: int) -> list[str]:
     return [*found[:most], *([_("and %s more") % more] if more > 0 else [])]
 
 
-def _payments() -> list[Row]:
-    """Return a row while a payment is disputed or money waits without an order."""
-    count = queries.waits_for_staff()
-    if not count:
-        return []
-    said = ngettext(
-        "%(n)s payment is disputed or came without an order.",
-        "%(n)s payments are disputed or came without an order.",
-        count,
-    )
-    return [
-        Row(
-            title=_("Payments that wait for you"),
-            done=False,
-            detail=said % {"n": count},
-            url_name="staff-payments",
-            action=_("Payments"),
-        )
-    ]
+def _money(name: str, count: int) -> Row:
+    title, action = _MONEY[name]
+    detail = waiting.said(name, count)
+    if name == waiting.PAYMENTS:
+        detail = ngettext(
+            "%(n)s payment is disputed or came without an order.",
+            "%(n)s payments are disputed or came without an order.",
+            count,
+        ) % {"n": count}
+    return Row(title=str(title), done=False, detail=detail, url_name=name, action=str(action))
 
 
 def _seller() -> Row:

@@ -13,7 +13,7 @@ from ferriage.core.lengths import lasting
 from ferriage.core.money import Money
 from ferriage.fleet import alarmwords, warningwords
 from ferriage.fleet.alarming import open_alarms
-from ferriage.payments.queries import waits_for_staff
+from ferriage.web.backoffice import waiting
 from ferriage.web.backoffice.needed import question_text
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ register.filter("warning_said", warningwords.said)
 register.filter(lasting)
 
 _ALARMS: Final = "staff-alarms"
-_PAYMENTS: Final = "staff-payments"
 NAVIGATION: Final = (
     (
         "",
@@ -41,9 +40,9 @@ NAVIGATION: Final = (
             ("staff-customers", _("Customers")),
             ("staff-closed", _("Closed services")),
             ("staff-orders", _("Orders")),
-            (_PAYMENTS, _("Payments")),
-            ("staff-bank", _("Bank transfers")),
-            ("staff-statements", _("Bank statements")),
+            (waiting.PAYMENTS, _("Payments")),
+            (waiting.TRANSFERS, _("Bank transfers")),
+            (waiting.STATEMENTS, _("Bank statements")),
             ("staff-vouchers", _("Vouchers")),
             ("staff-coupons", _("Coupons")),
             ("staff-resellers", _("Resellers")),
@@ -93,21 +92,21 @@ def open_alarm_count(context: dict[str, Any]) -> int:
 
 
 @register.simple_tag(takes_context=True)
-def waiting_payment_count(context: dict[str, Any]) -> int:
-    """Return how many payments wait for staff; none for a role that may not see them."""
+def waiting_work(context: dict[str, Any]) -> dict[str, int]:
+    """Return how much waits for staff by the name of its page; none that a role may not see."""
     staff = getattr(context["request"], "staff", None)
-    return waits_for_staff() if staff is not None and staff.may(_PAYMENTS) else 0
+    return waiting.counts(staff.may) if staff is not None else {}
 
 
 @register.inclusion_tag("backoffice/navigation.html", takes_context=True)
 def navigation(
-    context: dict[str, Any], label: str, alarms: int, payments: int
+    context: dict[str, Any], label: str, alarms: int, work: dict[str, int]
 ) -> dict[str, object]:
     """Render the links that the reader's role may follow, in groups; nothing before log-in.
 
     Args:
         alarms: How many are open, to stand beside their link.
-        payments: How many wait, beside theirs.
+        work: How much waits, by the name of the page to stand beside.
     """
     request = context["request"]
     staff = getattr(request, "staff", None)
@@ -125,8 +124,7 @@ def navigation(
         "tables": tables,
         "alarms": alarms,
         "alarms_url": alarms_url,
-        "payments": payments,
-        "payments_url": reverse(_PAYMENTS),
+        "work": [(reverse(name), n, waiting.said(name, n)) for name, n in work.items()],
     }
 
 

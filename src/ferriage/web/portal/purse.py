@@ -172,17 +172,6 @@ def lost(order: Order) -> tuple[Dispute, ...]:
     return tuple(gone.order_by("pk"))
 
 
-def taken_back(orders: Sequence[Order]) -> dict[str, set[int]]:
-    """Return the keys of orders whose payment its payer took back, `whole` or a `part` of it."""
-    gone = Payment.objects.filter(
-        order__in=orders, outcome="settled", disputes__state=Dispute.State.LOST
-    ).annotate(gone_minor=Sum("disputes__amount_minor"))
-    found: dict[str, set[int]] = {"whole": set(), "part": set()}
-    for order, gone_minor, came in gone.values_list("order", "gone_minor", "received_minor"):
-        found["part" if gone_minor < (came or 0) else "whole"].add(order)
-    return found
-
-
 def paid_by(order: Order) -> object:
     """Return by what means an order was paid, in words; empty where no money came for it."""
     settled = Payment.objects.filter(order=order, outcome="settled").select_related("account")

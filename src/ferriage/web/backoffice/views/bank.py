@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.conf import settings
@@ -120,6 +120,13 @@ class AssignForm(forms.Form):
         field = self.fields["order"]
         assert isinstance(field, OrderField)  # noqa: S101 -- declared above
         field.queryset = queries.orders_that_fit(payment, now)
+
+    def nothing_fits(self) -> str:
+        """Return in words that there is no choice; nothing where there is one."""
+        found = cast("OrderField", self.fields["order"]).queryset
+        if found is not None and found.exists():
+            return ""
+        return _("No open order asks for exactly this. Credit it to a balance, or send it back.")
 
 
 def worklist(request: StaffRequest) -> HttpResponse:
@@ -266,6 +273,8 @@ def assign(request: StaffRequest, code: str) -> HttpResponse:
         act=act,
         intro=_("%(money)s came. Only open orders of exactly this amount are listed.")
         % {"money": _received(found)},
+        template="backoffice/assign.html",
+        payment=found,
     )
 
 

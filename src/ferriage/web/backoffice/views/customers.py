@@ -23,6 +23,8 @@ from ferriage.orders import actions as orders
 from ferriage.orders.actions import refunds as orders_refunds
 from ferriage.orders.balance import balances_of
 from ferriage.orders.models import Order
+from ferriage.payments.queries import taken_back
+from ferriage.plans.actions import refuse_over
 from ferriage.plans.models import Subscription
 from ferriage.plans.queries import device_limit, holds_of, subscription_end
 from ferriage.plans.several import planned_change
@@ -92,17 +94,21 @@ def subscription(request: StaffRequest, code: str) -> HttpResponse:
     found = row(Subscription, code)
     held = list(devices_of(found))
     live = liveness(held, now=request.now)
+    until = subscription_end(found)
+    bought = list(Order.objects.filter(subscription=found).order_by("-pk"))
     context = {
         "subscription": found,
         "account": found.account,
-        "end": subscription_end(found),
+        "end": until,
+        "is_over": until.is_over(request.now),
         "holds": holds_of(found),
         "limit": device_limit(found, now=request.now),
         "planned": planned_change(found),
         "usage": usage.of(found, now=request.now),
         "periods": found.periods.order_by("pk"),
         "devices": [(device, live.get(device.code)) for device in held],
-        "orders": Order.objects.filter(subscription=found).order_by("-pk"),
+        "orders": bought,
+        "taken_back": taken_back(bought),
         "balances": balances_of(found.account),
         "openings": openings_of(found.account),
     }
@@ -147,6 +153,7 @@ def _most_days(request: StaffRequest) -> int | None:
 def end(request: StaffRequest, code: str) -> HttpResponse:
     """End a subscription early; what was paid for the rest is owed back."""
     found = row(Subscription, code)
+    refuse_over(found, now=request.now)
 
     def act(typed: dict[str, Any]) -> HttpResponse:
         orders.end_subscription(
@@ -178,6 +185,7 @@ def end(request: StaffRequest, code: str) -> HttpResponse:
 def refund(request: StaffRequest, code: str) -> HttpResponse:
     """End a subscription for its customer, for exactly the amount that the page shows."""
     found = row(Subscription, code)
+    refuse_over(found, now=request.now)
 
     def act(_typed: dict[str, Any]) -> HttpResponse:
         at, quoted = quotes.sent(request.POST)

@@ -17,7 +17,7 @@ from ferriage.orders import actions, places
 from ferriage.orders.models import Order
 from ferriage.payments import passing
 from ferriage.payments.models import Dispute, Payment, Refund
-from ferriage.payments.queries import with_missing
+from ferriage.payments.queries import taken_back, with_missing
 from ferriage.web.backoffice.fields import row
 from ferriage.web.backoffice.pages import form_page, said
 
@@ -47,7 +47,9 @@ def index(request: StaffRequest) -> HttpResponse:
         rows = rows.filter(state=state)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     query = f"state={state}" if state else ""
-    context = {"page": page, "states": Order.State.choices, "state": state, "query": query}
+    context: dict[str, Any] = {"page": page, "state": state, "query": query}
+    context["states"] = Order.State.choices
+    context["taken_back"] = taken_back(list(page))
     return render(request, "backoffice/orders.html", context)
 
 
@@ -63,6 +65,7 @@ def order(request: StaffRequest, code: str) -> HttpResponse:
     context |= {"kinds": places.agreeing_kinds(found), "enough": places.ENOUGH}
     context["openings"] = openings_of(found.account) if found.account else []
     context |= {"given_by": passing.given_by(found), "used_by": passing.used_by(found)}
+    context["taken_back"] = taken_back([found])
     context["papers"] = found.documents.order_by("pk")
     return render(request, "backoffice/order.html", context)
 

@@ -197,15 +197,16 @@ def credit(request: StaffRequest, code: str) -> HttpResponse:
         )
         if waits:
             return said(request, str(WAITS), "staff-payments")
-        return said(request, _("It is in the customer's balance now."), "staff-payments")
+        return said(request, _("It is in the customer's balance now."), listed)
 
+    listed = "staff-payments" if found.account_id else "staff-bank"
     known = {"order": found.order.code} if found.order else {}
     return form_page(
         request,
         CreditForm(request.POST or None, initial=known),
         title=_("Credit money to a balance"),
         submit=_("Credit"),
-        back=reverse("staff-payments"),
+        back=reverse(listed),
         act=act,
         intro=_("%(money)s came. The customer can pay with it what they like.")
         % {"money": suspense.rest(found)},

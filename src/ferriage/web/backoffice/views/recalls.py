@@ -80,6 +80,15 @@ class WonForm(forms.Form):
         )
         cast("WaitingField", self.fields["payment"]).queryset = same.order_by("-pk")
 
+    def nothing_fits(self) -> str:
+        """Return in words that there is no choice; nothing where there is one."""
+        found = cast("WaitingField", self.fields["payment"]).queryset
+        if found is not None and found.exists():
+            return ""
+        return _(
+            "No money of exactly this amount waits without an order. Book it first when it comes."
+        )
+
 
 class OtherForm(forms.Form):
     """What it was instead."""

@@ -25,5 +25,10 @@ def start(request: StaffRequest) -> HttpResponse:
         return redirect("staff-partners")
     rows = checklist.rows(now=request.now)
     alarms = open_alarms()[:MOST_ALARMS] if request.staff.may("staff-alarms") else ()
-    context = {"rows": rows, "done": sum(row.done for row in rows), "alarms": alarms}
+    context = {
+        "work": checklist.work(now=request.now, may=request.staff.may),
+        "rows": rows,
+        "done": sum(row.done for row in rows),
+        "alarms": alarms,
+    }
     return render(request, "backoffice/start.html", context)

@@ -23,6 +23,7 @@ from ferriage.orders import actions as orders
 from ferriage.orders import queries
 from ferriage.payments import actions as payments
 from ferriage.payments.gifts import is_used
+from ferriage.payments.queries import taken_back
 from ferriage.plans import several
 from ferriage.plans.models import Price
 from ferriage.web.portal import catalogue, choices, givenback, purse, tries
@@ -267,7 +268,7 @@ def order_page(
         "waiting": purse.waiting([mine]),
         "disputed": purse.disputed([mine]),
         "lost": purse.lost(mine),
-        "taken_back": purse.taken_back([mine]),
+        "taken_back": taken_back([mine]),
         "waits_for_word": purse.waits_for_word(mine),
         "was_declined": purse.was_declined(mine),
         "paid_by": purse.paid_by(mine),
