@@ -170,7 +170,9 @@ def facts(*, now: datetime, by_worker: bool) -> list[Fact]:
 
 
 LOOKED_FOR: Final = tuple(
-    kind for kind in _KIND if kind not in {_KIND.METERING, _KIND.UNPLACED, _KIND.OTHER_HISTORY}
+    kind
+    for kind in _KIND
+    if kind not in {_KIND.METERING, _KIND.UNPLACED, _KIND.UNSERVED, _KIND.OTHER_HISTORY}
 )
 """The kinds that `facts` returns whole; others are raised when they happen."""
 
