@@ -40,7 +40,7 @@ REMEDIES: Final = {
         "Two hosts have one identity: stop one, or enrol it as a gateway of its own."
     ),
     _KIND.OTHER_HISTORY: gettext_lazy(
-        "If a backup was put back, run “ferriage db restored”. If none was, somebody else signs "
+        "If a backup was put back, run “ferriage db restored --yes”. If none was, somebody else signs "
         "with the hub's key: put another feed.key in its place and enrol the gateways anew."
     ),
     _KIND.SLOW_BUILD: gettext_lazy(
