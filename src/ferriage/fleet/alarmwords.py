@@ -40,8 +40,8 @@ REMEDIES: Final = {
         "Two hosts have one identity: stop one, or enrol it as a gateway of its own."
     ),
     _KIND.OTHER_HISTORY: gettext_lazy(
-        "If a backup was put back, run “ferriage db restored --yes”. If none was, somebody else signs "
-        "with the hub's key: put another feed.key in its place and enrol the gateways anew."
+        "If a backup was put back, run “ferriage db restored --yes”. If none was, somebody else "
+        "signs with the hub's key: put another feed.key in its place and enrol the gateways anew."
     ),
     _KIND.SLOW_BUILD: gettext_lazy(
         "A kernel with WireGuard is best; else install Debian 13's wireguard-go."
