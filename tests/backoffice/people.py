@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from ferriage.accounts.models import StaffProfile
+from ferriage.core import clock
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,5 +36,5 @@ def logged_in(user: User) -> Client:
 
 def code(secret: str, at: datetime | None = None) -> str:
     """Return the code that an authenticator app shows for a secret."""
-    counter = int(at.timestamp()) // 30 if at else next(totp.yield_hotp_counters_from_time())
+    counter = int((at or clock.now()).timestamp()) // 30
     return totp.format_hotp_value(totp.hotp_value(secret, counter))

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import time_machine
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import User
 from django.db import connection
@@ -129,6 +131,35 @@ def test_code_works_once(owner: Actor) -> None:
     assert first.post(reverse("mfa_authenticate"), {"code": shown}).status_code == 302
     assert second.post(reverse("mfa_authenticate"), {"code": shown}).status_code == 200
     assert second.get(reverse("staff-start")).status_code == 302
+
+
+def _answers(name: str, shown: str) -> bool:
+    """Log in with password and code, and tell whether the code was taken."""
+    client = Client()
+    client.post(reverse("account_login"), {"login": name, "password": PASSWORD})
+    return client.post(reverse("mfa_authenticate"), {"code": shown}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("off", "taken"), [(-60, False), (-30, True), (0, True), (30, True), (60, False)]
+)
+def test_code_may_be_one_step_off(owner: Actor, off: int, *, taken: bool) -> None:
+    make_staff(owner.code, "owner")
+    shown = code(SECRET, clock.now() + timedelta(seconds=off))
+
+    assert _answers(owner.code, shown) is taken
+
+
+def test_code_works_once_for_as_long_as_it_is_right(owner: Actor) -> None:
+    make_staff(owner.code, "owner")
+    begins = clock.now().replace(second=0, microsecond=0)
+    shown = code(SECRET, begins + timedelta(seconds=30))
+    found = []
+    for seconds in (0, 40, 85):  # right from the beginning on, for a minute and a half
+        with time_machine.travel(begins + timedelta(seconds=seconds), tick=False):
+            found.append(_answers(owner.code, shown))
+
+    assert found == [True, False, False]
 
 
 def test_guessing_passwords_is_stopped(owner: Actor) -> None:

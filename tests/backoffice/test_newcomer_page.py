@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -128,3 +129,22 @@ def test_what_works_with_a_remark_has_the_doctors_sign(
     shown = text.partition('data-step="ipv6"')[2].partition("</li>")[0]
     assert '<span aria-hidden="true">!</span>' in shown
     assert "works, with a remark" in shown
+
+
+@pytest.mark.parametrize(("seen", "said"), [("ok", False), ("unknown", True)])
+def test_port_is_not_called_silent_beside_a_handshake_that_was_seen(
+    olga: Client, yard: Yard, now: datetime, seen: wire.CheckState, *, said: bool
+) -> None:
+    gateway = yard.gateway(yard.open_line())
+    pool = PoolGateway.objects.select_related("pool").get().pool.code
+    check = wire.Check(slug="handshake", state=seen, value="", remedy="")
+    report = report_of(status(pool), checks=(check,))
+    actions.take_report(gateway=gateway.row, report=report, now=now)
+    Gateway.objects.update(probe="silent")
+    PoolGateway.objects.update(probe="silent")
+
+    page = _page(olga, gateway).content.decode()
+
+    shown = re.findall(r'data-label="Port">\d+<br><span class="muted">(.*?)</span>', page)
+    tunnels = "tunnels come up; the shop's own try got no answer"
+    assert [html.unescape(one) for one in shown] == ["silent" if said else tunnels]

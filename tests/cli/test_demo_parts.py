@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import urllib.error
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from ferriage.cli import demo, words
-from ferriage.cli.demo.browser import Form, Page, _find, _Reader
+from ferriage.cli.demo.browser import Browser, Form, Page, _find, _Reader
 from ferriage.cli.demo.buying import advised
 from ferriage.cli.demo.lab import choose
 from ferriage.cli.demo.telling import StepFailed
@@ -137,3 +138,25 @@ def test_demo_tells_what_the_doctor_advises_and_what_to_do() -> None:
     said = "✓ one\n! WireGuard is slow\n    Install another.\n✓ two\n? three\n    Wait.\n! four\n"
 
     assert advised(said) == ["! WireGuard is slow", "    Install another.", "! four"]
+
+
+def test_shop_that_does_not_answer_fails_in_one_line_and_is_waited_for_aloud() -> None:
+    told: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, and is silent
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        browser = Browser(url, tell=told.append, patience=0.5, told_every=0.2)
+        with pytest.raises(StepFailed) as failed:
+            browser.get("/")
+
+    assert str(failed.value) == (
+        f"GET {url}/: no answer within 0.5 s. Is this machine very busy? Try again when it is not."
+    )
+    assert told[0] == f"… GET {url}/: no answer for 0.2 s yet, still waiting"
+
+
+def test_shop_that_is_away_is_not_said_to_be_slow() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        Browser(f"http://127.0.0.1:{port}").get("/")

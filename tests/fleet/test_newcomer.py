@@ -130,6 +130,7 @@ def test_silence_is_a_fault_only_where_the_site_once_heard_an_answer(
         (OWN, {"value": OWN}, "198.51.100.9", "", ("unknown", OWN, "endpoint-differs", "")),
         (OWN, {"value": "10.0.0.5"}, OWN, "", ("unknown", OWN, "nat", "10.0.0.5")),
         (OWN, {"value": f"10.0.0.5 {OWN}"}, OWN, "", ("ok", OWN, "", "")),
+        ("198.51.100.2", {"value": f"{OWN} 198.51.100.2"}, OWN, "", ("ok", OWN, "", "")),
         (OWN, {"value": "10.0.0.5"}, OWN, "answered", ("ok", OWN, "", "10.0.0.5")),
         ("", {"value": OWN}, OWN, "", ("ok", OWN, "", "")),
         (

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from ferriage import wire
+from ferriage.agent import examiner
 from ferriage.core import rounds
 from ferriage.core.clock import unix
 from ferriage.core.models import WorkerRun
@@ -26,12 +28,12 @@ from yard import OWNER, Yard, device, report_of, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pytest_django.fixtures import DjangoAssertNumQueries, SettingsWrapper
 
     from yard import EnrolledGateway
 
+DOCS = Path(__file__).parents[2] / "docs/how-to/run-gateways.md"
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
@@ -209,7 +211,7 @@ def test_gateway_that_lacks_what_it_needs_is_told_once_that_stood(
 ) -> None:
     checks = (_check("ipv4", "ok", "wan"), FIREWALL, RESOLVER, _check("outside", "unknown"))
     opened = []
-    for seconds in (0, 30, 59, 60):
+    for seconds in (0, 15, 29, 30):
         at = now + seconds * SECOND
         _report(gateway, at, sequence=seconds + 1, checks=checks)
         watch.look(at, by_worker=True)
@@ -270,7 +272,14 @@ def test_port_that_is_shut_is_told_where_the_site_once_heard_an_answer(
 
     assert alone == []
     details = {"lacks": [["handshake", ""]], "name": "alpha"}
-    assert found == [("gateway_lacks", details, MINUTE)]
+    assert found == [("gateway_lacks", details, lookout.LACKS_AFTER)]
+
+
+def test_what_breaks_between_two_looks_of_the_agent_is_an_alarm_when_the_docs_say() -> None:
+    latest = examiner.PAUSE_SECONDS * SECOND + lookout.LACKS_AFTER + watch.EVERY
+
+    assert latest == 70 * SECOND
+    assert "so it opens 70 s after the fault at the latest" in DOCS.read_text("utf-8")
 
 
 @pytest.mark.parametrize("gateways", [1, 3])

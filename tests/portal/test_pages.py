@@ -152,7 +152,7 @@ def test_landing_asks_as_often_for_three_lines_as_for_one(
     shop: Shop, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     client = Client()
-    with django_assert_max_num_queries(17) as one:
+    with django_assert_max_num_queries(18) as one:
         client.get("/")
     for name in ("second", "third"):
         shop.add_plan(name, shop.yard.open_line(name))

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_PAUSE_SECONDS: Final = 180.0
+PAUSE_SECONDS: Final = 30.0
+"""A look reads a few small things of the host and asks its resolver one question."""
 _PAUSE_WHILE_FAILING_SECONDS: Final = 15.0
 _MOST: Final = 64
 
@@ -47,14 +48,14 @@ class Examiner:
             self.untold = ()
 
     async def loop(self, due: asyncio.Event) -> None:
-        """Look for ever: after the start, when hurried, and every few minutes.
+        """Look for ever: after the start, when hurried, and every half minute.
 
         Args:
             due: Set when there is something to report.
         """
         while True:
             self._hurried.clear()
-            pause = _PAUSE_SECONDS
+            pause = PAUSE_SECONDS
             try:
                 found = await asyncio.to_thread(self._look)
             except (AgentError, OSError, ValueError) as error:

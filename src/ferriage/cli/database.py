@@ -18,13 +18,23 @@ if TYPE_CHECKING:
     from ferriage.core.moving import Source, Target
 
 
-def restored(_parsed: argparse.Namespace) -> int:
+def restored(parsed: argparse.Namespace) -> int:
     """Begin another history of the database, so that no gateway takes the backup for news."""
     house.enter()
     from ferriage.core import clock
     from ferriage.core.actors import Actor
     from ferriage.fleet import actions
+    from ferriage.fleet.models import Gateway
 
+    if not parsed.yes:
+        enrolled = Gateway.objects.filter(state=Gateway.State.ACTIVE).count()
+        raise CommandError(
+            "This is for a database that was put back from a backup, before the shop is started "
+            "on it. It begins another history, which cannot be undone: each enrolled gateway "
+            f"({enrolled} here) then keeps off who was removed, and waits on its page for what is "
+            "to become of them. Stop site, worker and hub, and add --yes if a backup was put "
+            "back; nothing was changed."
+        )
     epoch = actions.begin_history(
         witnesses={}, now=clock.now(), actor=Actor("command", "db restored")
     )

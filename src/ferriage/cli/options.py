@@ -187,13 +187,14 @@ def _database(commands: Commands) -> None:
         example="db migrate-to postgresql://ferriage@db.example/ferriage",
     )
     move.add_argument("url", metavar="URL", help="postgresql://…, as database.url will be")
-    command(
+    restored = command(
         database,
         "restored",
         "database:restored",
         "say that a backup was put back, before the shop is started on it",
-        example="db restored",
+        example="db restored --yes",
     )
+    restored.add_argument("--yes", action="store_true", help="a backup was put back")
 
 
 def _plans(commands: Commands) -> None:

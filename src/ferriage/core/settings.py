@@ -161,7 +161,13 @@ ACCOUNT_SESSION_REMEMBER = False
 # everybody; and an address that was counted would be kept in the database.
 ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "5/300s/key"}
 MFA_ADAPTER = "ferriage.web.backoffice.adapter.StaffMfaAdapter"
-MFA_FORMS = {"activate_totp": "ferriage.web.backoffice.secondfactor.KeptSecretForm"}
+MFA_FORMS = {
+    "activate_totp": "ferriage.web.backoffice.secondfactor.KeptSecretForm",
+    "authenticate": "ferriage.web.backoffice.secondfactor.OnceForm",
+    "reauthenticate": "ferriage.web.backoffice.secondfactor.OnceAgainForm",
+}
+# The code before and the one after are right too: pages are slow, and telephones' clocks are off.
+MFA_TOTP_TOLERANCE = 1
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 # Counts of failed log-ins are shared by all processes, so a guesser cannot spread them.

@@ -84,6 +84,17 @@ def placements(device: Device) -> list[Placement]:
     ]
 
 
+def gets_files(subscription: Subscription) -> bool:
+    """Tell whether a gateway takes new devices of a subscription, so that files could name it."""
+    usable = usable_by(lines_of(subscription.plan), subscription.account.account_class)
+    members = PoolGateway.objects.filter(
+        pool__line__in=usable,
+        gateway__state=Gateway.State.ACTIVE,
+        gateway__draining_at=None,
+    )
+    return members.exists()
+
+
 def to_refresh(subscriptions: Sequence[int]) -> list[Device]:
     """Return the devices of subscriptions, by primary key, with what says if they may run."""
     if len(subscriptions) == 1:

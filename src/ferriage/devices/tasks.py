@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Exists, OuterRef
 
 from ferriage.approvals.queries import load_register
-from ferriage.devices import actions, conserving, speaking, state, unplaced
+from ferriage.devices import actions, conserving, speaking, state, unplaced, unserved
 from ferriage.devices.models import Device
 from ferriage.plans import queries as plans
 from ferriage.plans.models import Period, Plan
@@ -24,6 +24,7 @@ def run(now: datetime) -> int:
     """
     due = actions.forget_due(now=now) + follow_register(now) + follow_places(now)
     due += follow_quotas(now) + speaking.follow(now)
+    unserved.follow(now)
     return due + unplaced.follow(now) + conserving.run(now)
 
 

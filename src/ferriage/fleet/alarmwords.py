@@ -40,8 +40,8 @@ REMEDIES: Final = {
         "Two hosts have one identity: stop one, or enrol it as a gateway of its own."
     ),
     _KIND.OTHER_HISTORY: gettext_lazy(
-        "If a backup was put back, run “ferriage db restored”. If none was, somebody else signs "
-        "with the hub's key: put another feed.key in its place and enrol the gateways anew."
+        "If a backup was put back, run “ferriage db restored --yes”. If none was, somebody else "
+        "signs with the hub's key: put another feed.key in its place and enrol the gateways anew."
     ),
     _KIND.SLOW_BUILD: gettext_lazy(
         "A kernel with WireGuard is best; else install Debian 13's wireguard-go."
@@ -53,6 +53,10 @@ REMEDIES: Final = {
     _KIND.UNPLACED: gettext_lazy(
         "Raise what its pools hold, give its gateways a lower first port, or take it out of a "
         "plan. Devices are placed by themselves, within a minute."
+    ),
+    _KIND.UNSERVED: gettext_lazy(
+        "Let a gateway's host enrol, or let one that is enrolled serve a line of the plan. "
+        "Nothing more of it is sold meanwhile."
     ),
     _KIND.LINE_CLOSING: gettext_lazy(
         "Renew what the register asks for; the line's page says what ends. It closes by itself."
@@ -175,6 +179,18 @@ def _unplaced(details: Mapping[str, Any]) -> str:
     return words % {"count": count}
 
 
+def _unserved(details: Mapping[str, Any]) -> str:
+    words = ngettext(
+        "One customer holds it, and no enrolled gateway serves %(lines)s.",
+        "%(count)s customers hold it, and no enrolled gateway serves %(lines)s.",
+        details.get("count", 0),
+    )
+    return words % {
+        "count": details.get("count", 0),
+        "lines": ", ".join(details.get("lines", ())),
+    }
+
+
 def _ahead(details: Mapping[str, Any]) -> str:
     found = ", ".join(f"{pool}: {rev:,}" for pool, rev in details.get("revisions", {}).items())
     return _("It shows signed changes that the records do not know: %(revisions)s.") % {
@@ -237,5 +253,6 @@ _SAID: Final[Mapping[Alarm.Kind, Callable[[Mapping[str, Any]], str]]] = {
     _KIND.CLOCK_WRONG: _clock,
     _KIND.METERING: _metered,
     _KIND.UNPLACED: _unplaced,
+    _KIND.UNSERVED: _unserved,
     _KIND.OTHER_HISTORY: _ahead,
 }

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SILENT_AFTER: Final = timedelta(seconds=60)
 """Agents report every ten seconds; after six missed reports a person should look."""
 LAGS_AFTER: Final = timedelta(seconds=60)
-LACKS_AFTER: Final = timedelta(seconds=60)
+LACKS_AFTER: Final = timedelta(seconds=30)
 """An agent that starts looks again after fifteen seconds; what it finds twice is no start."""
 WORKER_LATE_AFTER: Final = timedelta(seconds=60)
 HUB_AWAY_AFTER: Final = timedelta(seconds=60)
@@ -170,7 +170,9 @@ def facts(*, now: datetime, by_worker: bool) -> list[Fact]:
 
 
 LOOKED_FOR: Final = tuple(
-    kind for kind in _KIND if kind not in {_KIND.METERING, _KIND.UNPLACED, _KIND.OTHER_HISTORY}
+    kind
+    for kind in _KIND
+    if kind not in {_KIND.METERING, _KIND.UNPLACED, _KIND.UNSERVED, _KIND.OTHER_HISTORY}
 )
 """The kinds that `facts` returns whole; others are raised when they happen."""
 

@@ -357,6 +357,7 @@ class Alarm(models.Model):
         SLOW_BUILD = "slow_build", _("slow build of WireGuard")
         METERING = "metering", _("bytes do not add up")
         UNPLACED = "unplaced", _("devices without room")
+        UNSERVED = "unserved", _("sold, but no gateway serves")
         LINE_CLOSING = "line_closing", _("line closes soon")
         WORKER_LATE = "worker_late", _("worker late")
         HUB_AWAY = "hub_away", _("hub away")

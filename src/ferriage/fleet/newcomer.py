@@ -128,6 +128,9 @@ def _outside(gateway: Gateway, *, reached: bool) -> Step:
         return own
     inside = own.value.split()
     address = gateway.outward_address or inside[0]
+    if address in inside and gateway.endpoint_host in inside:
+        # The site sees the address that leads to it; tunnels may reach another of the host's.
+        address = gateway.endpoint_host
     # Only an address that no interface of the host has is another one's.
     inner = inside[0] if inside and address not in inside else ""
     if reached:

@@ -176,6 +176,17 @@ def lines_to_serve(place: str = "") -> QuerySet[Line]:
     return lines.filter(enter_place=place) if place else lines
 
 
+def served(lines: Iterable[Line]) -> set[int]:
+    """Return by primary key which of the lines an enrolled gateway serves, with one query.
+
+    One that is silent or draining is among them: there is a host that comes back, or that is known.
+    """
+    members = PoolGateway.objects.filter(
+        pool__line__in=[line.pk for line in lines], gateway__state=Gateway.State.ACTIVE
+    )
+    return set(members.order_by().values_list("pool__line", flat=True))
+
+
 def ports_of(gateway: Gateway) -> list[int]:
     """Return the UDP ports at which tunnels reach a gateway: those it listens on, or its first."""
     members = PoolGateway.objects.filter(gateway=gateway).order_by("listen_port")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -10,13 +11,17 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from http import HTTPStatus
 from http.cookiejar import CookieJar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ferriage.cli.demo.telling import StepFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+PATIENCE: Final = 120.0
+"""Seconds for an answer: on a busy machine a site's first page takes long, for it loads itself."""
+_TOLD_EVERY: Final = 10.0
 
 
 @dataclass
@@ -96,9 +101,22 @@ class Browser:
         self,
         base: str,
         machine: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+        *,
+        tell: Callable[[str], None] | None = None,
+        patience: float = PATIENCE,
+        told_every: float = _TOLD_EVERY,
     ) -> None:
+        """Prepare one.
+
+        Args:
+            base: The address that paths are of.
+            machine: Enters the machine that the browser is on.
+            tell: Is told every `told_every` seconds that an answer is still waited for.
+            patience: For how many seconds it is.
+        """
         self._base = base
         self._machine = machine
+        self._tell, self._patience, self._told_every = tell, patience, told_every
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(CookieJar())
         )
@@ -122,9 +140,9 @@ class Browser:
         return self._open(urllib.request.Request(url, data=body, headers=headers))  # noqa: S310 -- http only
 
     def _open(self, request: urllib.request.Request) -> Page:
-        with self._machine():
+        with self._machine(), self._waiting(f"{request.get_method()} {request.full_url}"):
             try:
-                answer = self._opener.open(request, timeout=10)
+                answer = self._opener.open(request, timeout=self._patience)
             except urllib.error.HTTPError as refusal:
                 answer = refusal
             with answer:
@@ -134,6 +152,36 @@ class Browser:
             self.pages += status == HTTPStatus.OK
             reader.feed(body.decode(errors="replace"))
         return Page(status, url, body, tuple(reader.forms), reader.texts)
+
+    @contextlib.contextmanager
+    def _waiting(self, what: str) -> Iterator[None]:
+        """Say now and then what is waited for.
+
+        Raises:
+            StepFailed: The answer did not come in time.
+        """
+        over = threading.Event()
+        teller = threading.Thread(target=self._tell_until, args=(over, what), daemon=True)
+        teller.start()
+        try:
+            yield
+        except OSError as error:
+            late = isinstance(getattr(error, "reason", error), TimeoutError)
+            if not late:
+                raise
+            raise StepFailed(
+                f"{what}: no answer within {self._patience:g} s. Is this machine very busy? "
+                "Try again when it is not."
+            ) from None
+        finally:
+            over.set()
+            teller.join()
+
+    def _tell_until(self, over: threading.Event, what: str) -> None:
+        waited = 0.0
+        while self._tell is not None and not over.wait(self._told_every):
+            waited += self._told_every
+            self._tell(f"… {what}: no answer for {waited:g} s yet, still waiting")
 
 
 def _find(page: Page, action: str, values: dict[str, str]) -> Form:

@@ -28,7 +28,7 @@ def see_nothing(scene: Scene) -> None:
 
 def buy(scene: Scene) -> None:
     """Buy through the portal, pay by bank transfer, add a device, take its file."""
-    browser, teller = Browser(scene.shop_outside), scene.teller
+    browser, teller = Browser(scene.shop_outside, tell=scene.teller.show), scene.teller
     price = shop.month_price()
     home = ok_page(browser.get("/"))
     teller.show(f"GET / → {home.status}")
@@ -128,7 +128,7 @@ def renew(scene: Scene) -> None:
     """Renew through the tunnel, from the device that is held."""
     teller, laptop = scene.teller, scene.laptop
     scene.vouchers = shop.issue_vouchers(shop.month_price(), 2)
-    browser = Browser(scene.shop_inside, scene.lab.client.entered)
+    browser = Browser(scene.shop_inside, scene.lab.client.entered, tell=scene.teller.show)
     page = ok_page(
         browser.submit(ok_page(browser.get("/log-in/")), "/log-in/", number=scene.number)
     )

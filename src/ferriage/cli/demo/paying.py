@@ -46,7 +46,7 @@ def start_sandbox(scene: Scene) -> None:
 
 def buy_by_card(scene: Scene) -> None:
     """Buy as another customer, and pay on the sandbox's page."""
-    browser, teller = Browser(scene.shop_outside), scene.teller
+    browser, teller = Browser(scene.shop_outside, tell=scene.teller.show), scene.teller
     opened = ok_page(
         browser.submit(ok_page(browser.get("/")), "/open/", price=shop.month_price().code)
     )

@@ -109,7 +109,7 @@ def start_shop(scene: Scene) -> None:
     )
     for address in (scene.shop_outside, scene.shop_inside):
         url = f"{address}/healthz"
-        status = wait_for(functools.partial(status_of, url), within=60, what=f"{url} answers")
+        status = wait_for(functools.partial(status_of, url), within=120, what=f"{url} answers")
         scene.teller.claim(status == OK, f"GET {url} → {status}")
 
 

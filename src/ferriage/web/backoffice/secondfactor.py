@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from allauth.core import context
+from allauth.core.internal.cryptokit import normalize_user_code
+from allauth.mfa import app_settings
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY
+from django.core.cache import cache
+
+from ferriage.core.hashing import hash_secret
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
@@ -27,6 +34,43 @@ class KeptSecretForm(ActivateTOTPForm):  # type: ignore[misc]  # allauth has no 
         super().__init__(*args, **kwargs)
         if kept:
             self.secret = session[SECRET_SESSION_KEY] = kept
+
+
+class _Once:
+    """Takes each code of a telephone once for as long as it is right.
+
+    allauth remembers it for one period only; with a tolerance it is right for longer.
+    """
+
+    user: User
+    authenticator: Authenticator
+    cleaned_data: dict[str, Any]
+
+    def clean_code(self) -> str:
+        """Return a code that is right and was not used.
+
+        Raises:
+            ValidationError: It is wrong, or was used.
+        """
+        shown = f"{self.user.pk} {normalize_user_code(self.cleaned_data['code'])}"
+        key = hash_secret("used-second-factor", shown)
+        # Asked first: allauth would forget failed tries for a code that is only not taken again.
+        if cache.get(key) is not None:
+            raise get_adapter().validation_error("incorrect_code")
+        code: str = super().clean_code()  # type: ignore[misc]  # of the form beside it
+        if self.authenticator.type == Authenticator.Type.TOTP:
+            periods = 2 * app_settings.TOTP_TOLERANCE + 1
+            if not cache.add(key, "used", timeout=periods * app_settings.TOTP_PERIOD):
+                raise get_adapter().validation_error("incorrect_code")
+        return code
+
+
+class OnceForm(_Once, AuthenticateForm):  # type: ignore[misc]  # allauth has no types
+    """The second step of a log-in."""
+
+
+class OnceAgainForm(_Once, ReauthenticateForm):  # type: ignore[misc]  # allauth has no types
+    """A code that is asked for again before something grave."""
 
 
 def has_one(user: AbstractBaseUser | AnonymousUser) -> bool:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from ferriage.approvals.site import packs_on_file
 from ferriage.core.money import Money
+from ferriage.fleet.queries import served
 from ferriage.plans import queries as plans
 from ferriage.plans.models import Price
 from ferriage.web.portal import register
+from ferriage.web.portal.served import WHY_NOT_SOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,7 +44,10 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class LineCard:
-    """A line of a plan: whether it is on sale and, if not, why not."""
+    """A line of a plan: whether it is on sale and, if not, why not.
+
+    One that no gateway serves is not on sale, whatever the register says.
+    """
 
     line: Line
     on_sale: bool
@@ -169,21 +174,28 @@ def _plan_cards(*, now: datetime, language: str) -> list[PlanCard]:
     # Closed services have no public page, and lines that are only planned none in the window.
     shown = [view for view in plans.offers(now=now) if view.state in _SHOWN]
     prices = _prices({view.plan for view in shown}, now)
+    reached = served(view.line for view in shown)
     grouped = groupby(shown, key=lambda view: view.plan)
     return [
-        _plan_card(plan, list(offers), prices[plan.pk], now=now, language=language)
+        _plan_card(plan, list(offers), prices[plan.pk], reached, now=now, language=language)
         for plan, offers in grouped
     ]
 
 
 def _plan_card(
-    plan: Plan, offers: list[OfferView], prices: list[Price], *, now: datetime, language: str
+    plan: Plan,
+    offers: list[OfferView],
+    prices: list[Price],
+    reached: set[int],
+    *,
+    now: datetime,
+    language: str,
 ) -> PlanCard:
     sold_until = plans.end_of_sale(offers)
     return PlanCard(
         plan=plan,
         terms=terms(prices, sold_until=sold_until, now=now),
-        lines=tuple(_lines(offers, language)),
+        lines=tuple(_lines(offers, reached, language)),
         sold_until=sold_until,
     )
 
@@ -197,15 +209,22 @@ def _prices(found: set[Plan], now: datetime) -> defaultdict[int, list[Price]]:
     return prices
 
 
-def _lines(offers: Iterable[OfferView], language: str) -> list[LineCard]:
+def _lines(offers: Iterable[OfferView], reached: set[int], language: str) -> list[LineCard]:
     return [
         LineCard(
             line=view.line,
-            on_sale=view.state == "on_sale",
-            reasons=register.why_not(view.verdict, language),
+            on_sale=view.state == "on_sale" and view.line.pk in reached,
+            reasons=_why_not(view, reached, language),
         )
         for view in offers
     ]
+
+
+def _why_not(view: OfferView, reached: set[int], language: str) -> tuple[str, ...]:
+    reasons = register.why_not(view.verdict, language)
+    if view.state == "on_sale" and view.line.pk not in reached:
+        return (*reasons, str(WHY_NOT_SOLD))
+    return reasons
 
 
 def _shortest(price: Price, ordered: Sequence[Price]) -> Price:

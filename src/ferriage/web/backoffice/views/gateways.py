@@ -159,7 +159,9 @@ def gateway(request: StaffRequest, code: str) -> HttpResponse:
 def _newcomer(found: Gateway, members: list[PoolGateway], now: datetime) -> dict[str, Any]:
     steps = newcomer.steps(found, members)
     right = sum(step.state == "ok" for step in steps)
+    handshake = next(step for step in steps if step.slug == "handshake")
     return {
+        "handshake_seen": handshake.state == "ok",
         "newcomer": words.rows(steps, found.endpoint_port),
         "newcomer_right": right,
         "newcomer_wants": right < len(steps),

@@ -23,7 +23,7 @@ from ferriage.core.hashing import hash_secret
 from ferriage.devices import actions, files, keys, queries, usage
 from ferriage.devices.liveness import liveness
 from ferriage.plans import lapses, several
-from ferriage.web.portal import notices
+from ferriage.web.portal import notices, served
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.account import account_page
 from ferriage.web.shared.languages import speaks
@@ -63,6 +63,7 @@ def add(request: CustomerRequest, code: str) -> HttpResponse:
     typed = request.POST.get("public_key", "").strip()
     pair = None if typed else keys.new_keypair()
     try:
+        served.check_addable(subscription)
         device = actions.add_device(
             subscription=subscription,
             public_key=pair.public if pair else typed,
@@ -88,6 +89,7 @@ def replace_key(request: CustomerRequest, code: str) -> HttpResponse:
         return redirect("device", code)
     pair = keys.new_keypair()
     try:
+        served.check_new_file(mine)
         changed = actions.replace_key(
             device=mine, public_key=pair.public, now=request.now, actor=CUSTOMER
         )
@@ -129,6 +131,7 @@ def device(request: CustomerRequest, code: str) -> HttpResponse:
     context = {
         "device": mine,
         "live": _live(mine, request),
+        "has_gateway": bool(queries.placements(mine)),
         "notices": told,
         "stands_still": mine.subscription_id in stopped,
         "quota": usage.standing(mine.subscription, request.now),

@@ -23,7 +23,7 @@ from ferriage.orders import actions as orders
 from ferriage.orders.models import Order
 from ferriage.orders.queries import place_of
 from ferriage.payments import gifts
-from ferriage.web.portal import catalogue
+from ferriage.web.portal import catalogue, served
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.orders import order_page, own_order, price_in_force, purchase
 from ferriage.web.shared.refusals import status_of
@@ -66,6 +66,7 @@ def to_number(request: CustomerRequest, code: str) -> HttpResponse:
     price = price_in_force(code, request)
     try:
         _count_try(request)
+        served.check_sold(price.plan, now=request.now)
         order = orders.give(
             account=request.customer,
             recipient=account_by_number(request.POST.get("number", "")),
@@ -89,6 +90,7 @@ def as_code(request: CustomerRequest, code: str) -> HttpResponse:
         errors = [_("Choose the place where you are.")]
         return _page(request, code, errors=errors, status=UNPROCESSABLE)
     try:
+        served.check_sold(price.plan, now=request.now)
         order = orders.place(
             account=request.customer,
             price=price,

@@ -26,7 +26,7 @@ from ferriage.payments.gifts import is_used
 from ferriage.payments.queries import taken_back
 from ferriage.plans import several
 from ferriage.plans.models import Price
-from ferriage.web.portal import catalogue, choices, givenback, purse, tries
+from ferriage.web.portal import catalogue, choices, givenback, purse, served, tries
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.account import account_page
 from ferriage.web.portal.views.number import carried, number_page, own_number
@@ -60,6 +60,7 @@ def purchase(request: VisitorRequest, price_code: str) -> dict[str, Any]:
     if card.sold_until is not None and not sold and (onto or ends_at > card.sold_until):
         raise orders.TermOutlivesApproval(card.sold_until)
     if not card.on_sale:
+        served.check_sold(price.plan, now=request.now)
         raise orders.NotOnSale(catalogue.why_not_on_sale(price.plan, now=request.now))
     purse.check_payable(price)
     return {
@@ -228,6 +229,7 @@ def _place(
     An order that a coupon leaves nothing to pay of is settled at once.
     """
     purse.check_payable(price)
+    served.check_sold(price.plan, now=request.now)
     expires_at = request.now + timedelta(hours=settings.FERRIAGE.shop.order_hours)
     with writing():
         declare_place(account=request.customer, place=chosen, now=request.now, actor=CUSTOMER)
