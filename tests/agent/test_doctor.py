@@ -133,3 +133,19 @@ def test_resolver_without_a_way_out_is_told_from_one_that_does_not_run(
             thread.join()
 
     assert (found.state, found.remedy) == (state, remedy)
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "found"),
+    [
+        (0, 0, []),
+        (800, 1000, [("ok", "800 / 1000", "")]),
+        (801, 1000, [("failed", "801 / 1000", "many-connections")]),
+    ],
+)
+def test_table_of_connections_is_a_fault_before_it_is_full(
+    count: int, most: int, found: list[tuple[str, str, str]]
+) -> None:
+    looked = checks.of_connections(count, most)
+
+    assert [(each.state, each.value, each.remedy) for each in looked] == found

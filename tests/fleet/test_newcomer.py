@@ -258,3 +258,15 @@ def test_long_value_is_cut(gateway: EnrolledGateway, now: datetime) -> None:
     _report(gateway, now, checks=(wire.Check(slug="ipv4", state="ok", value="\0" + "x" * 999),))
 
     assert Gateway.objects.get().checks[0]["value"] == "x" * 200
+
+
+def test_what_an_older_agent_does_not_look_at_is_no_step(
+    gateway: EnrolledGateway, now: datetime
+) -> None:
+    _report(gateway, now)
+    before = _states()
+    full = wire.Check(slug="connections", state="failed", value="9 / 10", remedy="many-connections")
+    _report(gateway, now, sequence=2, checks=(*_checks(), full))
+
+    assert "connections" not in before
+    assert _states() == {**before, "connections": "failed"}

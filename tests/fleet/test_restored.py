@@ -100,15 +100,15 @@ def test_gateway_that_is_behind_or_up_to_date_begins_nothing(
     assert not AuditEntry.objects.filter(action="database.restored").exists()
 
 
-@pytest.mark.parametrize("forged", ["signature", "rev", "pool", "epoch"])
+@pytest.mark.parametrize("forged", ["signature", "rev", "pool", "epoch and signature"])
 def test_word_of_a_gateway_alone_begins_nothing(
     gateway: EnrolledGateway, pool: Pool, now: datetime, settings: object, forged: str
 ) -> None:
     changes: dict[str, object] = {"rev": 99}
-    if forged in {"pool", "epoch"}:
-        changes[forged] = "other"
+    if forged not in {"signature", "rev"}:
+        changes[forged.split(maxsplit=1)[0]] = "other"
     head = head_of(pool, settings, **changes)
-    if forged == "signature":
+    if "signature" in forged:
         head = msgspec.structs.replace(head, signature="A" * 88)
     elif forged == "rev":
         head = msgspec.structs.replace(head, rev=100)
@@ -160,6 +160,61 @@ def test_history_begins_by_itself_once_a_day(
     assert list(Alarm.objects.values_list("kind", "opened_at")) == [
         ("other_history", now + timedelta(hours=1))
     ]
+
+
+def test_same_backup_put_back_again_begins_another_history(
+    gateway: EnrolledGateway, pool: Pool, now: datetime, settings: object
+) -> None:
+    """The gateway has left the backup's history for one that the backup does not know."""
+    backup, first = transaction.savepoint_create(), SiteState.objects.get().epoch
+    write(pool, 1, now)
+    lost = head_of(pool, settings)
+    transaction.savepoint_rollback(backup)
+    backup = transaction.savepoint_create()
+    tell(gateway, pool, lost, now)
+    second = SiteState.objects.get().epoch
+    pool.refresh_from_db()
+    write(pool, 2, now)
+    again = head_of(pool, settings)
+    transaction.savepoint_rollback(backup)
+    pool.refresh_from_db()
+    assert (again.epoch, SiteState.objects.get().epoch) == (second, first)
+
+    for sequence, head in enumerate((again, again, lost), start=1):
+        said = status(pool.code, head=head, rev=head.rev, epoch=head.epoch)
+        at = now + sequence * timedelta(days=3)
+        actions.take_report(gateway=gateway.row, report=report_of(said, sequence=sequence), now=at)
+
+    third = SiteState.objects.get().epoch
+    assert third not in {first, second}
+    assert Pool.objects.get().revision == again.rev + 1
+    entry = AuditEntry.objects.get(action="database.restored")
+    assert entry.details == {
+        "before": first,
+        "epoch": third,
+        "witnesses": {pool.code: again.rev},
+        "ended": [second],
+    }
+    assert not Alarm.objects.exists()
+
+
+def test_after_staff_began_a_history_the_one_before_it_is_an_alarm_and_not_at_once(
+    gateway: EnrolledGateway, pool: Pool, now: datetime, settings: object
+) -> None:
+    """Gateways show for a while what was lost, until the hub has given them the new one."""
+    head = head_of(pool, settings, epoch="5" * 32)
+    actions.begin_history(witnesses={}, now=now, actor=OWNER)
+    began = SiteState.objects.get().epoch
+    alarms = []
+
+    for sequence, minutes in enumerate((0, 1, 5, 6, 60), start=1):
+        said = status(pool.code, head=head, rev=head.rev, epoch=head.epoch)
+        at = now + timedelta(minutes=minutes)
+        actions.take_report(gateway=gateway.row, report=report_of(said, sequence=sequence), now=at)
+        alarms.append(Alarm.objects.count())
+
+    assert SiteState.objects.get().epoch == began
+    assert alarms == [0, 0, 0, 1, 1]
 
 
 def test_small_network_is_not_passed_over_whole(pool: Pool, now: datetime) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from ferriage import wire
-from ferriage.agent import plane
+from ferriage.agent import layout, plane
 from support import eventually
 from tunnel_world import steady_ping
 
@@ -357,7 +357,7 @@ def test_table_of_an_older_release_is_taken_over_with_all_it_has_counted(world: 
     listed = world.gateway.run("nft", "-t", "list", "table", "inet", "ferriage")
     assert set(re.findall(r"^\t(?:set|map) (\w+) \{", listed, re.MULTILINE)) == {
         *plane.SETS,
-        "held_dns",
+        *layout.OF_PACKETS,
     }
     assert "rate over" not in listed.split("chain held_dns_up")[0]
     assert world.log.count("table.made") == 1

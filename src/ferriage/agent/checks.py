@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SLOW_BUILD: Final = re.compile(r"0\.0\.(20(?:1\d|2[0-2])\d{4})")
 _TUN: Final = Path("/dev/net/tun")
 _SETTINGS: Final = Path("/proc/sys/net")
+_NEARLY_FULL: Final = 0.8
 _WRONG_CLOCK_SECONDS: Final = 60
 _DNS_PORT: Final = 53
 _DNS_SECONDS: Final = 5
@@ -77,6 +78,10 @@ REMEDIES: Final = {
     "forwarding-off": "The agent turns it on: start it.",
     "foreign-forward": (
         "Allow there what comes from and goes to our interfaces; nothing was changed."
+    ),
+    "many-connections": (
+        "Raise the sysctl net.netfilter.nf_conntrack_max (each entry takes about 400 bytes of "
+        "memory); full, nobody can begin a connection. One device has 4,096 at most."
     ),
     "resolver-silent": "See unbound.log in agent.run_dir; the agent starts it with a tunnel.",
     "resolver-deaf": (
@@ -139,6 +144,7 @@ def look(facts: Facts) -> Iterator[Finding]:
         yield of_tunnels(facts)
     yield from of_uplinks(facts.config.uplink)
     yield from of_forwarding(facts.config)
+    yield from of_connections(*host.connections())
     yield from _of_resolver(facts)
     yield of_clock(round(time.time() - facts.site_time))
     for assignment in facts.assignments:
@@ -277,6 +283,18 @@ def _owner(family: str, table: str) -> str:
     known = {"ufw": "ufw-", "docker": "DOCKER", "firewalld": "FWD_"}
     found = [name for name, mark in known.items() if f"chain {mark}" in chains]
     return f" (set by {' and '.join(found)})" if found else ""
+
+
+def of_connections(count: int, most: int) -> Iterator[Finding]:
+    """Say how full the kernel's table of connections is, where it keeps one."""
+    if not most:
+        return
+    said, value = f"{count:,} connections of {most:,}", f"{count} / {most}"
+    if count <= most * _NEARLY_FULL:
+        yield Finding("connections", said, value=value)
+        return
+    said = f"the table of connections is nearly full: {said}"
+    yield Finding("connections", said, "failed", value=value, remedy="many-connections")
 
 
 def _of_resolver(facts: Facts) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from ferriage import __version__
+from ferriage.agent import host
 from ferriage.agent.holdfile import write_changed
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Figures(Collector):
             yield self._bytes(self.report)
             yield self._signs(self.report)
         yield self._elements()
+        yield from self._connections()
 
     def _info(self) -> Metric:
         family = InfoMetricFamily("ferriage_agent", "This agent and who does WireGuard.")
@@ -176,3 +178,13 @@ class Figures(Collector):
         for name, count in self._engine.element_counts().items():
             family.add_metric((name,), count)
         return family
+
+    @staticmethod
+    def _connections() -> Iterator[Metric]:
+        count, most = host.connections()
+        yield GaugeMetricFamily(
+            "ferriage_agent_connections", "Connections that the host's kernel keeps.", count
+        )
+        yield GaugeMetricFamily(
+            "ferriage_agent_connections_most", "As many as it keeps; full, nobody begins one.", most
+        )

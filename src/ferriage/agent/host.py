@@ -155,6 +155,15 @@ def leaves_by(family: str, configured: str) -> str:
     return configured or str(leading[0].get("dev", "several links"))
 
 
+def connections() -> tuple[int, int]:
+    """Return how many connections the kernel keeps, and how many at most; zeros where it does not.
+
+    Full it lets nobody begin one: it is every customer's, and the host's own.
+    """
+    count, most = (_read(f"netfilter/nf_conntrack_{name}") for name in ("count", "max"))
+    return int(count or 0), int(most or 0)
+
+
 def missing(interfaces: Iterable[str], *, but: Container[str] = ()) -> bool:
     """Say whether one of these interfaces is not there; cheap enough to ask all the time."""
     try:

@@ -14,9 +14,10 @@ every packet too, since a flow keeps the port it was first sent to; a held devic
 only, where a packet is one question and can be counted. A device in `open` reaches the internet,
 one in `open_routes` what `routes4` and `routes6` list for it; no device is in both. The only
 `accept` outwards is the one that counts, of what a limit lets pass. A packet of no connection goes
-nowhere: not being translated it would leave under its inner address. Each question costs every
-packet, so what most packets need is asked first, and nothing twice. Verdicts here bind nobody
-else's tables: what another table drops stays dropped.
+nowhere: not being translated it would leave under its inner address. How many connections a device
+has is asked at the first packet of each, before the kernel keeps anything of it. Each question
+costs every packet, so what most packets need is asked first, and nothing twice. Verdicts here bind
+nobody else's tables: what another table drops stays dropped.
 
 Source: docs/explanation/gateway.md
 """
@@ -39,6 +40,17 @@ gateway's inner network, so an address alone does not say which tunnel an answer
 
 SPARE_PORTS: Final = "61000-65535"
 """Where a customer's flow from a tunnel's own port goes out: answers to that are the tunnel's."""
+
+MOST_FLOWS: Final = 4096
+"""Connections of one device at a time. The kernel's table of them is everybody's, and full it lets
+nobody begin one."""
+FLOWS_A_SECOND: Final = 500
+"""Connections that a device may begin, after a burst of as many as it may have. The kernel forgets
+ended ones of a full set slower than a flood would bring new ones, and keeps them in memory."""
+_MOST_MARKS: Final = 1 << 20
+"""Devices that have connections: more than the kernel's table has entries, so none goes unbound."""
+OF_PACKETS: Final = ("held_dns", "beginning", "flows")
+"""Sets that packets fill, and no agent."""
 
 HELD_DNS_PORT: Final = 5354
 """Where the resolver answers only the shop's names: to a line that is not open, to TCP in hold."""
@@ -92,6 +104,8 @@ table inet {table} {{
     set shop4 {{ type ipv4_addr . inet_service; }}
     set shop6 {{ type ipv6_addr . inet_service; }}
     set held_dns {{ type mark; flags dynamic,timeout; timeout 1m; size 65535; }}
+    set beginning {{ type mark; flags dynamic,timeout; timeout 1m; size {most_marks}; }}
+    set flows {{ type mark; flags dynamic; size {most_marks}; }}
     chain raw_in {{ type filter hook prerouting priority raw; policy accept; }}
     chain raw_out {{ type filter hook output priority raw; policy accept; }}
     chain slots {{ type filter hook prerouting priority mangle; policy accept; }}
@@ -112,6 +126,7 @@ table inet {table} {{
     chain down {{ }}
     chain count_dl {{ }}
     chain refused {{ }}
+    chain begin {{ }}
 }}
 table inet {table}_guard {{
     comment "keeps the tunnels closed while table {table} is not there to mark their packets"
@@ -133,10 +148,16 @@ table inet {table} {{
     }}
     chain slots_up {{
         ct state invalid drop
-        ct state new ct mark set iifname map @way
         meta mark set 0
 {slots_of_source}
         meta mark 0 drop
+        ct state new goto begin
+    }}
+    chain begin {{
+        ct mark set iifname map @way
+        ct status & confirmed == confirmed return
+        add @beginning {{ meta mark limit rate over {pace}/second burst {flows} packets }} drop
+        add @flows {{ meta mark ct count over {flows} }} drop
     }}
     chain answers {{
         ct mark and 0xffff0000 == {way_mark} meta mark set ct mark
@@ -272,6 +293,9 @@ def text(
         hold_port=hold_port,
         held_dns_port=HELD_DNS_PORT,
         spare_ports=SPARE_PORTS,
+        flows=MOST_FLOWS,
+        pace=FLOWS_A_SECOND,
+        most_marks=_MOST_MARKS,
         way_mark=f"{WAY_MARK:#010x}",
         slots_of_source="\n".join(_to_slots(inner, "saddr")),
         slots_of_target="\n".join(_to_slots(inner, "daddr")),
@@ -292,7 +316,7 @@ def retire(table: str, sets: Mapping[str, str]) -> str:
     Args:
         sets: The sets that the table has, each with its kind: set or map.
     """
-    if sets.keys() <= {*plane.SETS, "held_dns"}:
+    if sets.keys() <= {*plane.SETS, *OF_PACKETS}:
         return ""
     gone = "".join(
         f"delete {kind} inet {table} {name}\n"

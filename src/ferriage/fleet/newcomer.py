@@ -33,6 +33,7 @@ TITLES: Final = {
     "ipv4": gettext_lazy("Exit by IPv4"),
     "ipv6": gettext_lazy("Exit by IPv6"),
     "forwarding": gettext_lazy("Packets may pass"),
+    "connections": gettext_lazy("Room for connections"),
     "resolver": gettext_lazy("Resolver"),
     "clock": gettext_lazy("Clock"),
     "line": gettext_lazy("Line authorised"),
@@ -76,11 +77,15 @@ def steps(
         _outside(gateway, reached=reached),
         handshake,
         *(step for slug in _ON_ITS_HOST for step in _checked(gateway, slug)),
+        *(step for slug in _MAY_BE_TOLD for step in _told(gateway, slug)),
         *_lines(members),
     ]
 
 
 _ON_ITS_HOST: Final = ("ipv4", "ipv6", "forwarding", "resolver", "clock")
+
+_MAY_BE_TOLD: Final = ("connections",)
+"""What not every agent looks at: one of the release before does not."""
 
 
 def ticks(gateway: Gateway, found: Iterable[Step], now: datetime) -> bool:
@@ -120,6 +125,10 @@ def _checked(gateway: Gateway, slug: str) -> Iterator[Step]:
     if not found:
         told = gateway.spoken is not None and gateway.spoken < _REPORTS_CHECKS
         yield Step(slug, "unknown" if told else "waiting")
+
+
+def _told(gateway: Gateway, slug: str) -> Iterator[Step]:
+    return (step for step in _checked(gateway, slug) if step.state in {"ok", "failed"})
 
 
 def _outside(gateway: Gateway, *, reached: bool) -> Step:

@@ -71,6 +71,10 @@ REMEDIES: Final = {
         "Another firewall drops what passes. Allow there what comes from and goes to our "
         "interfaces; Ferriage changes nothing of it."
     ),
+    "many-connections": gettext_lazy(
+        "Full, nobody can begin a connection. Raise the sysctl net.netfilter.nf_conntrack_max "
+        "there; each entry takes about 400 bytes of memory."
+    ),
     "resolver-silent": gettext_lazy(
         "Unbound does not answer, not even what it knows by itself; see unbound.log on the host."
     ),
