@@ -276,6 +276,11 @@ class World:
         sets = (entry["set"] for entry in json.loads(out)["nftables"] if "set" in entry)
         return next(sets).get("elem", [])
 
+    def rules(self) -> str:
+        """Return our tables as nft prints them, without elements."""
+        tables = ("ferriage", "ferriage_guard")
+        return "".join(self.gateway.run("nft", "-t", "list", "table", "inet", t) for t in tables)
+
     def close(self) -> None:
         """End everything, in whatever state the test left it."""
         with contextlib.ExitStack() as stack:

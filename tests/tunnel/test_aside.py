@@ -92,3 +92,32 @@ def test_host_with_ipv6_turned_off_serves_all_the_same(world: World) -> None:
     eventually(lambda: alice.ping(INTERNET4, wait=0.5) == 1, within=30)
     world.applied()
     assert not world.site.reports[-1].warnings
+
+
+@pytest.mark.parametrize(
+    ("what", "cuts"),
+    [
+        (("table", "inet", "ferriage"), True),
+        (("chain", "inet", "ferriage", "slots"), True),
+        (("chain", "inet", "ferriage", "through"), False),
+        (("chain", "inet", "ferriage", "to_gateway"), False),
+    ],
+    ids=["table", "slots", "through", "to_gateway"],
+)
+def test_rules_that_somebody_flushed_are_loaded_again_and_told(
+    world: World, what: tuple[str, ...], *, cuts: bool
+) -> None:
+    world.permit()
+    world.start_agent()
+    alice, held = world.client(), world.client(hold_in=-10)
+    world.applied()
+    assert (alice.ping(INTERNET4), held.ping(INTERNET4, wait=0.3)) == (1, 0)
+    before = world.rules()
+
+    world.gateway.run("nft", "flush", *what)
+    if cuts:
+        assert alice.ping(INTERNET4, wait=0.3) == 0
+
+    eventually(lambda: world.rules() == before, within=20)
+    assert (alice.ping(INTERNET4), held.ping(INTERNET4, wait=0.3)) == (1, 0)
+    eventually(lambda: "rule" in {sign.kind for sign in world.site.reports[-1].signs}, within=20)

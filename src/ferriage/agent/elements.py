@@ -50,6 +50,7 @@ class Elements:
         self._signs = signs
         self._read_at, self._offset = float("-inf"), 0.0
         self._inner: frozenset[Inner] = frozenset()
+        self._rules = ""
         self.live: Plane = plane.empty()
 
     # --- reading
@@ -102,9 +103,12 @@ class Elements:
         observed = self._nft.read(now)
         if observed is None or observed.comment != life:
             observed = self._make(pools, inner)
-        elif refill:
+        elif refill or observed.rules != self._rules:
             self._nft.install(life, inner)
-        self._inner = inner
+            if not refill:
+                self._signs.found("rule")
+                log.warning("rules.loaded_again")
+        self._inner, self._rules = inner, self._nft.rules()
         self.live, self._read_at, self._offset = observed.plane, mark, now - mark
         return observed.counters
 

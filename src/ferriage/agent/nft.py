@@ -42,11 +42,15 @@ _GENERATIONS: Final = 1 << 32
 
 
 class Observed(NamedTuple):
-    """Our table as it was read: its comment, its elements, and bytes per counting element."""
+    """Our table as it was read: its comment, its elements, and bytes per counting element.
+
+    `rules` is the text of both our tables without the elements.
+    """
 
     comment: str
     plane: Plane
     counters: dict[str, dict[int, int]]
+    rules: str
 
 
 def generation() -> int:
@@ -166,7 +170,8 @@ class Nft:
         """
         before = generation()
         try:
-            comment = _COMMENT.search(run("nft", "-t", "list", "table", "inet", self.table))
+            rules = self.rules()
+            comment = _COMMENT.search(rules)
             # Set by set, since the text of a big table would be most of what we need of memory.
             found = {name: self._set(name, now) for name in plane.SETS}
             guarded = parse_set("inner", _list("set", self.guard, "inner"), now)
@@ -176,7 +181,16 @@ class Nft:
         elements["inner"] = {name: None for name in elements["inner"] if name in guarded[0]}
         counted = {name: found[name][1] for name in plane.USE}
         self._known = before if generation() == before else None
-        return Observed(comment[1] if comment else "", elements, counted)
+        return Observed(comment[1] if comment else "", elements, counted, rules)
+
+    def rules(self) -> str:
+        """Return the text of both our tables without their elements.
+
+        Raises:
+            DataPlaneError: One is not there.
+        """
+        tables = (self.table, self.guard)
+        return "".join(run("nft", "-t", "list", "table", "inet", name) for name in tables)
 
     def counters(self) -> dict[str, dict[int, int]]:
         """Read the counting elements alone: bytes by slot, for each counting set.

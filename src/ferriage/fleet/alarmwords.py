@@ -71,6 +71,7 @@ REMEDIES: Final = {
 }
 CHANGES: Final = {
     "table": gettext_lazy("nft tables were gone"),
+    "rule": gettext_lazy("rules of nft tables differed"),
     "element": gettext_lazy("elements of nft sets differed"),
     "peer": gettext_lazy("peers differed"),
     "route": gettext_lazy("rules of routing were gone"),
