@@ -146,9 +146,12 @@ class Sign(Struct, frozen=True):
 
 
 SIGNS: Final = ("table", "rule", "element", "peer", "interface", "route", "slow-build")
-"""What a `Sign` may be of: our nft tables were gone, their rules differed or elements of their sets,
-peers were there that no record names or were gone, an interface was gone, or its rules of routing
-were; and wireguard-go is a slow build."""
+"""What a `Sign` may be of.
+
+Our nft tables were gone, their rules or the elements of their sets differed, peers were there that
+no record names or were gone, an interface was gone, or its rules of routing; and wireguard-go is
+a slow build.
+"""
 
 
 CheckState = Literal["ok", "failed", "unknown"]
