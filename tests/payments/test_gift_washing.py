@@ -18,6 +18,7 @@ from ferriage.orders.models import Order
 from ferriage.payments import actions, bounds, gifts
 from ferriage.payments.models import Payment, Refund
 from ferriage.payments.providers.voucher.actions import VoucherGone
+from ferriage.plans.queries import subscription_end
 from till import THREE_DAYS, assert_sound, books
 from yard import OWNER
 
@@ -118,7 +119,13 @@ def test_what_a_change_of_a_given_plan_put_on_a_balance_is_held_and_lost(
     assert balance.available(user, "CNY") == 0
     lose(counter, payment, payment.amount_minor)
     assert balance.balance(user, "CNY") == 0
+    # The term goes on, for it was given to its user; but what is unused of it is nobody's.
+    assert not subscription_end(held_by(change)).is_over(counter.now)
     assert books()["expenses:disputes"] == 3000
+    assert_sound()
+    withdraw(subscription=held_by(change), rules=RULES, now=counter.now, actor=CUSTOMER)
+    assert balance.balance(user, "CNY") == 0
+    assert books() == {}
     assert_sound()
 
 

@@ -133,7 +133,8 @@ def keep(*, source_code: str, minor: int, now: datetime) -> list[tuple[Order, in
 def mostly_lost(payment_code: str) -> list[Order]:
     """Return orders that count on and that lost money paid more than half of, the newest first.
 
-    Those only that this payment brought some of. What it settled itself is not among them.
+    Those only that this payment brought some of. What it settled itself is not among them, nor what
+    became of a term that somebody used a gift's code for: that is theirs.
     """
     lost = _live().filter(lost_minor__gt=0).select_related("order").order_by("pk")
     claim = lost.filter(payment_code=payment_code).first()
@@ -155,7 +156,8 @@ def mostly_lost(payment_code: str) -> list[Order]:
     for order in sold.select_related("subscription").order_by("-fulfilled_at", "-pk"):
         shares = {code: trace.share(order.code, code) for code in missing}
         gone = sum(min(minor, missing[code]) for code, minor in shares.items())
-        if shares[payment_code] and 2 * gone > order.refundable_minor:
+        is_mostly = shares[payment_code] and 2 * gone > order.refundable_minor
+        if is_mostly and not trace.is_of_code(order.code):
             found.append(order)
     return found
 

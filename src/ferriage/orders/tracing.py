@@ -92,6 +92,7 @@ class Trace:
         self._value: dict[str, int] = {}
         self._sources: defaultdict[str, list[str]] = defaultdict(list)
         self._bought_by: dict[str, str] = {}
+        self._of_codes: set[str] = set()
         for one in brought:
             self._origins[one.payment] = one.payment
             if one.order is not None:
@@ -120,6 +121,11 @@ class Trace:
         """Return how much of a payment's money is in an order, from a balance or by a change."""
         self._go_on(order)
         return self._otherwise[order][payment]
+
+    def is_of_code(self, change: str) -> bool:
+        """Tell whether a change of plan took over from a term that a gift's code paid."""
+        self._arrive(change)
+        return change in self._of_codes
 
     def _read(self, orders: list[Order], currency: str, moves: Sequence[Move]) -> None:
         """Note which change of plan took over from which orders, and how much went on."""
@@ -172,6 +178,8 @@ class Trace:
         """Take what went on by a change of plan out of the orders before it, once."""
         for code in self._sources.pop(change, []):
             self._go_on(code)
+            if code in self._bought_by or code in self._of_codes:
+                self._of_codes.add(change)
             bought = self._bought_by.get(code, code)
             inside = self._paid.pop(bought, Counter()) + self._otherwise.pop(bought, Counter())
             self._arrived[change] += _draw(inside, max(self._moved[code], 0))

@@ -79,19 +79,21 @@ def lose(*, dispute: Dispute, now: datetime, actor: Actor) -> bool:
 def _lose(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> int:
     """Let the money go back: out of the order that it settled, or from where it waits.
 
-    Returns what was found nowhere.
+    Returns what was found nowhere, and is still owed to somebody if it comes back.
     """
     left = dispute.amount_minor - _refunded_by(dispute, payment, now, actor)
     if left <= 0:
         return 0
     money = Money(left, dispute.currency)
     refunded = dispute.amount_minor - left
-    gifts.end_codes(dispute=dispute, refunded=refunded, now=now, actor=actor)
+    covered = gifts.end_codes(dispute=dispute, refunded=refunded, now=now, actor=actor)
     if payment.outcome == "settled" and payment.order is not None:
         whole = bounds.left_of(payment) <= 0
-        if not (whole and gifts.end_code(order=payment.order, now=now)):
-            gifts.owe_less(order=payment.order, minor=left, now=now)
-        return orders.charge_back(
+        if whole and gifts.end_code(order=payment.order, now=now):
+            covered = left
+        else:
+            covered += gifts.owe_less(order=payment.order, minor=left, now=now)
+        missing = orders.charge_back(
             order=payment.order,
             money=money,
             whole=whole,
@@ -100,10 +102,12 @@ def _lose(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> in
             now=now,
             actor=actor,
         )
+        return max(missing - covered, 0)
     gone = resellers.owe_again(dispute=dispute, money=money, now=now, actor=actor)
     if left <= gone:
         return 0
-    return _lose_unsettled(dispute, payment, Money(left - gone, money.currency), now)
+    missing = _lose_unsettled(dispute, payment, Money(left - gone, money.currency), now)
+    return max(missing - covered, 0)
 
 
 def _refunded_by(dispute: Dispute, payment: Payment, now: datetime, actor: Actor) -> int:

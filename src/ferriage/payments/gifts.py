@@ -87,7 +87,7 @@ def end_code(*, order: Order, now: datetime) -> bool:
     return True
 
 
-def end_codes(*, dispute: Dispute, refunded: int, now: datetime, actor: Actor) -> None:
+def end_codes(*, dispute: Dispute, refunded: int, now: datetime, actor: Actor) -> int:
     """Let codes be over that a dispute's money paid from a balance, as it is being lost.
 
     The newest first, and no more than what is lost: what balances still hold of it is not. One of
@@ -95,9 +95,12 @@ def end_codes(*, dispute: Dispute, refunded: int, now: datetime, actor: Actor) -
 
     Args:
         refunded: How much of it was owed back, and went by the dispute.
+
+    Returns:
+        What that covers of the loss: nobody is owed it, so it comes back to nobody.
     """
-    sold, lost = claims.gifts_of(dispute.code)
-    lost -= refunded
+    sold, whole = claims.gifts_of(dispute.code)
+    lost = whole = max(whole - refunded, 0)
     for order, minor in sold:
         if lost <= 0:
             break
@@ -109,7 +112,8 @@ def end_codes(*, dispute: Dispute, refunded: int, now: datetime, actor: Actor) -
         elif not is_used(order):
             lost -= owe_less(order=order, minor=min(minor, lost), now=now)
     for order, minor in sold:
-        lost -= owe_less(order=order, minor=min(minor, max(lost, 0)), now=now)
+        lost -= owe_less(order=order, minor=min(minor, lost), now=now)
+    return whole - lost
 
 
 def owe_less(*, order: Order, minor: int, now: datetime) -> int:
