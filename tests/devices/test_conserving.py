@@ -23,7 +23,7 @@ from ferriage.devices.models import (
 )
 from ferriage.fleet import alarmwords
 from ferriage.fleet.alarming import open_alarms
-from ferriage.fleet.models import Alarm, PoolChange, PoolCurrent
+from ferriage.fleet.models import Alarm, PoolChange, PoolCurrent, PoolUsage
 from ferriage.plans.models import Plan
 from yard import usage
 
@@ -263,3 +263,32 @@ def test_what_is_old_is_forgotten_and_the_rest_adds_up(
     # A counter that runs is never forgotten, or its bytes would count anew.
     agent.tell(agent.row(device, 60, incarnation="boot.e2"), at=now + 400 * DAY)
     assert [day.bytes_down for day in UsageDay.objects.all()] == [10]
+
+
+def test_counter_that_a_later_one_followed_is_forgotten(
+    device: Device, agent: Agent, now: datetime
+) -> None:
+    agent.tell(agent.row(device, 900), at=now + 2 * MINUTE)
+    agent.tell(agent.row(device, 50, incarnation="boot.e2"), at=now + 3 * MINUTE)
+
+    conserving.run(now + 40 * DAY)
+
+    assert [one.incarnation for one in Incarnation.objects.all()] == ["boot.e2"]
+    assert shown() == []
+
+
+def test_pools_counters_are_summed_up_and_the_last_one_stays(
+    agent: Agent, shop: Shop, now: datetime
+) -> None:
+    for number in range(1, 5):
+        row = usage(shop.pool.code, 100, number, incarnation=f"boot/{number}")
+        agent.tell(row, at=now + number * MINUTE)
+
+    for days in (10, 40, 80):
+        conserving.forget(now + days * DAY)
+
+    rows = PoolUsage.objects.order_by("incarnation")
+    assert list(rows.values_list("incarnation", "bytes_down", "bytes_up", "final")) == [
+        ("", 300, 6, True),
+        ("boot/4", 100, 4, False),
+    ]

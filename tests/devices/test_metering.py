@@ -24,7 +24,8 @@ from ferriage.devices.models import (
 from ferriage.devices.usagemodels import MOST_COUNTED
 from ferriage.fleet import actions as fleet
 from ferriage.fleet import alarmwords
-from ferriage.fleet.models import Alarm, Gateway, PoolChange, PoolCurrent
+from ferriage.fleet.actions import poolcounters
+from ferriage.fleet.models import Alarm, Gateway, PoolChange, PoolCurrent, PoolUsage
 from ferriage.plans.models import Plan
 from metered import QUOTA, Agent
 from yard import OWNER, report_of, usage
@@ -408,3 +409,30 @@ def test_number_of_statements_does_not_grow_with_the_devices(
 
     assert counts[0] == counts[2]  # no others used anything within their minute
     assert counts[1] == counts[3]
+
+
+def test_new_counters_of_a_device_are_bounded_and_what_is_left_out_counts_another_day(
+    agent: Agent, device: Device, now: datetime
+) -> None:
+    rows = [agent.row(device, 1, incarnation=f"boot.e{number}") for number in range(150)]
+    allowed = agent.tell(*rows, at=now + timedelta(hours=1))
+
+    assert Incarnation.objects.count() == metering.MOST_COUNTERS
+    # It has one that runs, the last.
+    assert list(allowed) == [(device.code, "boot.e99")]
+    assert Alarm.objects.get().details["counters"] == {"count": 1, "bytes": {device.code: 50}}
+
+    agent.tell(*rows, at=now + timedelta(hours=20))
+    assert Incarnation.objects.count() == metering.MOST_COUNTERS
+    agent.tell(rows[-1], at=now + timedelta(hours=45))
+    assert UsageMonth.objects.get().bytes_used == metering.MOST_COUNTERS + 1
+
+
+def test_new_counters_of_a_pool_are_bounded(agent: Agent, shop: Shop, now: datetime) -> None:
+    rows = [usage(shop.pool.code, 1, 1, incarnation=f"boot/{number}") for number in range(150)]
+
+    agent.tell(*rows, at=now)
+    agent.tell(*rows, at=now + timedelta(hours=1))
+
+    assert PoolUsage.objects.count() == poolcounters.MOST_COUNTERS
+    assert Alarm.objects.get().details["pools"] == {"count": 1, "bytes": {shop.pool.code: 100}}

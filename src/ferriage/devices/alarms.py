@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from ferriage.core import audit
+from ferriage.core.actors import Actor
 from ferriage.core.db import writing
 from ferriage.fleet.actions import raise_alarms
 from ferriage.fleet.lookout import Fact
 from ferriage.fleet.models import Alarm
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
-    from ferriage.core.actors import Actor
+    from ferriage.fleet.models import Gateway
 
+_CODE: Final = re.compile(r"[a-z]+_[0-9A-Za-z]{1,32}")
 NAMED: Final = 10
 """Most rows that an alarm names."""
 
@@ -39,6 +43,29 @@ def tell(
         details: dict[str, Any] = {"name": name, **found}
         fact = Fact(kind=Alarm.Kind.METERING, subject=subject, details=details)
         raise_alarms([fact], now=now)
+
+
+def tell_of_report(
+    *,
+    gateway: Gateway,
+    foreign: Collection[str],
+    devices: Mapping[str, dict[str, int]],
+    now: datetime,
+) -> None:
+    """Tell what is wrong with a report, if anything is.
+
+    Args:
+        foreign: Devices that the gateway was never given, by whatever name it used.
+        devices: Bytes by device, for each kind of fault.
+    """
+    found = {kind: most(rows) for kind, rows in devices.items() if rows}
+    if foreign:
+        # Whatever a gateway made up is counted; only what has the form of a code is repeated.
+        named = sorted(filter(_CODE.fullmatch, foreign))[:NAMED]
+        found["foreign"] = {"count": len(foreign), "devices": named}
+    if found:
+        actor = Actor("gateway", gateway.code)
+        tell(subject=gateway.code, name=gateway.name, now=now, actor=actor, found=found)
 
 
 def most(rows: dict[str, int]) -> dict[str, Any]:

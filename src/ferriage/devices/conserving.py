@@ -11,7 +11,7 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import F, FloatField, Min, OuterRef, Q, Subquery, Sum, Value
+from django.db.models import Exists, F, FloatField, Min, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Cast, Coalesce
 
 from ferriage.core.actors import Actor
@@ -27,6 +27,7 @@ from ferriage.devices.models import (
 )
 from ferriage.devices.usagemodels import MOST_COUNTED
 from ferriage.fleet.models import (
+    EARLIER_COUNTERS,
     Gateway,
     LeftPool,
     PoolChange,
@@ -165,14 +166,19 @@ def forget(now: datetime) -> int:
         done += page
     while page := _forget_months(now):
         done += page
+    while page := _forget_pools(now):
+        done += page
     with writing():
         UsageRest.objects.filter(bytes_down=0, bytes_up=0).delete()
     return done
 
 
 def _forget_incarnations(now: datetime) -> int:
-    """Forget those that grow no more; one that runs, however long ago, would count again."""
-    ended = Q(final=True) | Q(gateway__state=Gateway.State.CLOSED)
+    """Forget those that grow no more; one that runs, however long ago, would count again.
+
+    One that was told of before another of the same device grows no more either.
+    """
+    ended = Q(final=True) | Q(gateway__state=Gateway.State.CLOSED) | _has_newer(Incarnation)
     with writing():
         old = Incarnation.objects.filter(ended, told_at__lt=now - INCARNATIONS_KEPT)
         rows = list(old.order_by("told_at")[:_PAGE])
@@ -182,6 +188,51 @@ def _forget_incarnations(now: datetime) -> int:
         )
         Incarnation.objects.filter(pk__in=[one.pk for one in rows]).delete()
     return len(rows)
+
+
+def _forget_pools(now: datetime) -> int:
+    """Forget pools' counters alike; what they counted is in one row of each pool and gateway."""
+    ended = Q(final=True) | Q(gateway__state=Gateway.State.CLOSED) | _has_newer(PoolUsage)
+    with writing():
+        old = PoolUsage.objects.filter(ended, updated_at__lt=now - INCARNATIONS_KEPT)
+        rows = list(old.exclude(incarnation=EARLIER_COUNTERS).order_by("updated_at")[:_PAGE])
+        keys = {(row.gateway_id, row.pool_id) for row in rows}
+        sums = {
+            (row.gateway_id, row.pool_id): row
+            for row in PoolUsage.objects.filter(
+                incarnation=EARLIER_COUNTERS, gateway__in={gateway for gateway, _ in keys}
+            )
+        }
+        for row in rows:
+            total = sums.setdefault(
+                (row.gateway_id, row.pool_id),
+                PoolUsage(
+                    gateway_id=row.gateway_id,
+                    pool_id=row.pool_id,
+                    incarnation=EARLIER_COUNTERS,
+                    final=True,
+                ),
+            )
+            total.bytes_down = min(total.bytes_down + row.bytes_down, MOST_COUNTED)
+            total.bytes_up = min(total.bytes_up + row.bytes_up, MOST_COUNTED)
+            total.updated_at = now
+        PoolUsage.objects.bulk_create(
+            [sums[key] for key in keys],
+            update_conflicts=True,
+            unique_fields=["gateway", "pool", "incarnation"],
+            update_fields=["bytes_down", "bytes_up", "updated_at"],
+        )
+        PoolUsage.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return len(rows)
+
+
+def _has_newer(model: type[Incarnation | PoolUsage]) -> Exists:
+    """Tell whether a later counter of the same device, or pool, was told of on the gateway."""
+    whose, at = ("device", "told_at") if model is Incarnation else ("pool", "updated_at")
+    same = {"gateway": OuterRef("gateway"), whose: OuterRef(whose)}
+    newer = Q(**{f"{at}__gt": OuterRef(at)}) | Q(**{at: OuterRef(at)}, pk__gt=OuterRef("pk"))
+    rows = model._default_manager.filter(newer, **same)  # noqa: SLF001 -- either model's
+    return Exists(rows.exclude(incarnation=EARLIER_COUNTERS))
 
 
 def _forget_months(now: datetime) -> int:

@@ -8,8 +8,7 @@ Source: docs/explanation/quotas.md
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import batched, starmap
@@ -19,7 +18,6 @@ from django.db.models import F
 
 from ferriage import wire
 from ferriage.core import clock
-from ferriage.core.actors import Actor
 from ferriage.core.compiled import Compiled
 from ferriage.devices import alarms, usage
 from ferriage.devices.budgets import SLACK, Budgets
@@ -45,11 +43,14 @@ if TYPE_CHECKING:
     from ferriage.fleet.models import Gateway
     from ferriage.plans.models import Plan
 
-_CODE: Final = re.compile(r"[a-z]+_[0-9A-Za-z]{1,32}")
 _CHUNK: Final = 1000
 _LATE: Final = timedelta(days=35)
 """As long as pools remember a deleted device."""
 _TICK: Final = timedelta(microseconds=1)
+MOST_COUNTERS: Final = 100
+"""New counters of one device on one gateway that are taken over within a day. An honest agent
+begins a few; what is left out is told again in its next reports, and taken over another day."""
+_DAY: Final = timedelta(days=1)
 
 
 def take_report(
@@ -126,7 +127,12 @@ class Metering:
             if code in devices and code in given:
                 books.post(devices[code], incarnation, row)
         books.write()
-        _tell(gateway, codes - (devices.keys() & given), books.aside, now)
+        alarms.tell_of_report(
+            gateway=gateway,
+            foreign=codes - (devices.keys() & given),
+            devices={"aside": books.aside, "counters": books.left_out},
+            now=now,
+        )
 
     def allowances(
         self, *, gateway: Gateway, rows: Sequence[wire.Usage], now: datetime
@@ -206,17 +212,21 @@ def _known(gateway: Gateway, devices: Iterable[_Device]) -> dict[_Key, Incarnati
 
 
 def _running(gateway: Gateway, codes: Collection[str], since: datetime) -> set[_Running]:
-    """Return the running incarnations of these devices, and of those that share a used quota."""
+    """Return the running incarnations of these devices, and of those that share a used quota.
+
+    A device has one: a gateway that tells of a newer one has ended the one before.
+    """
     sharing = [
         Device.objects.filter(subscription__in=chunk)
         for chunk in batched((pk for (pk,) in _USED(since)), _CHUNK)
     ]
     named = [Device.objects.filter(code__in=chunk) for chunk in batched(codes, _CHUNK)]
-    found: set[_Running] = set()
+    found: dict[str, _Running] = {}
     for devices in (*sharing, *named):
         rows = Incarnation.objects.filter(gateway=gateway, device__in=devices, final=False)
-        found.update(starmap(_Running, _told(rows)))
-    return found
+        running = starmap(_Running, _told(rows.order_by("told_at", "pk")))
+        found |= {one.device: one for one in running}
+    return set(found.values())
 
 
 def _told(rows: QuerySet[Incarnation]) -> QuerySet[Incarnation, tuple[str, str, int, int]]:
@@ -244,9 +254,13 @@ class _Books:
     grown: dict[tuple[int, int, datetime], list[int]] = field(default_factory=dict)
     ends: dict[tuple[int, datetime], datetime] = field(default_factory=dict)
     aside: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
     told: int = 0
 
     def __post_init__(self) -> None:
+        self.recent: Counter[str] = Counter(
+            code for (code, _), row in self.known.items() if self.now - row.told_at < _DAY
+        )
         self.budgets = Budgets(self.gateway, self.known.values(), self.now)
 
     def post(self, device: _Device, incarnation: str, row: _Row) -> None:
@@ -257,6 +271,10 @@ class _Books:
             return
         kept = self.known.get((device.code, incarnation))
         if kept is None:
+            if self.recent[device.code] >= MOST_COUNTERS:
+                self.left_out[device.code] = self.left_out.get(device.code, 0) + row.down + row.up
+                return
+            self.recent[device.code] += 1
             kept = self._new(device, incarnation, plan)
         if kept.final or (not row.final and row.down < kept.told_down and row.up < kept.told_up):
             return
@@ -370,19 +388,3 @@ def _month(subscription: Subscription, resets_at: int, now: datetime) -> tuple[d
     if 0 < resets_at <= clock.unix(month[0]):
         return quota.stretch_of(subscription, clock.from_unix(resets_at) - _TICK)
     return month
-
-
-# --- telling staff ----------------------------------------------------------------------------
-
-
-def _tell(gateway: Gateway, foreign: Collection[str], aside: dict[str, int], now: datetime) -> None:
-    found = {}
-    if foreign:
-        # Whatever a gateway made up is counted; only what has the form of a code is repeated.
-        named = sorted(filter(_CODE.fullmatch, foreign))[: alarms.NAMED]
-        found["foreign"] = {"count": len(foreign), "devices": named}
-    if aside:
-        found["aside"] = alarms.most(aside)
-    if found:
-        actor = Actor("gateway", gateway.code)
-        alarms.tell(subject=gateway.code, name=gateway.name, now=now, actor=actor, found=found)

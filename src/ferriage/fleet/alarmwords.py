@@ -220,6 +220,18 @@ _METERED: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         )
         % {"count": told["count"], "devices": _named(told["bytes"])}
     ),
+    "counters": lambda told: (
+        ngettext(
+            "Of one device more new counters than a day brings were left out: %(devices)s.",
+            "Of %(count)s devices more new counters than a day brings were left out: %(devices)s.",
+            told["count"],
+        )
+        % {"count": told["count"], "devices": _named(told["bytes"])}
+    ),
+    "pools": lambda told: (
+        _("More new counters of pools than a day brings were left out: %(pools)s.")
+        % {"pools": _named(told["bytes"])}
+    ),
     "sums": lambda told: (
         _("Within a day devices came to %(devices)s bytes and their pools to %(pools)s.")
         % {"devices": f"{told['devices']:,}", "pools": f"{told['pools']:,}"}

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db import models
 from django.db.models import F, Q
@@ -317,8 +317,15 @@ class Permit(models.Model):
         ]
 
 
+EARLIER_COUNTERS: Final = ""
+"""The incarnation, which no report can name, of what a pool's forgotten counters came to."""
+
+
 class PoolUsage(models.Model):
-    """Bytes of one pool on one gateway in one life of its counters: absolute, only growing."""
+    """Bytes of one pool on one gateway in one life of its counters: absolute, only growing.
+
+    A life that has ended is summed up with the earlier ones 35 days after it was told of last.
+    """
 
     gateway = models.ForeignKey(Gateway, on_delete=models.PROTECT, related_name="+")
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="+")

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from ferriage import wire
 from ferriage.core import audit
 from ferriage.core.actors import Actor
-from ferriage.core.compiled import Compiled, insert, update_each
+from ferriage.core.compiled import Compiled, update_each
 from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, NotFound
 from ferriage.fleet import site
@@ -19,12 +19,13 @@ from ferriage.fleet.actions.newcomers import (
     show_withheld,
 )
 from ferriage.fleet.actions.plainreport import check_report
+from ferriage.fleet.actions.poolcounters import keep_pools
 from ferriage.fleet.actions.restored import notice_restored
-from ferriage.fleet.models import Gateway, LeftPool, PoolGateway, PoolUsage
+from ferriage.fleet.models import Gateway, LeftPool, PoolGateway
 from ferriage.fleet.queries import assigned, memberships
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from ferriage.core.models import SiteState
@@ -222,7 +223,9 @@ def _take_over(
         gateway=gateway, pools=report.pools, members=members, epoch=known.state.epoch, now=now
     )
     hold_forgotten(gateway=gateway, pools=report.pools, members=members, now=now)
-    _keep_usage(gateway, report.usage, known, now)
+    if report.usage:
+        pools = known.counted({item.pool for item in report.usage})
+        keep_pools(gateway=gateway, pools=pools, usage=report.usage, now=now)
     if meter is not None:
         meter.keep(gateway=gateway, rows=_of_devices(report), now=now)
     _take_lease(gateway, report, now)
@@ -341,49 +344,3 @@ _STATUS_FIELDS: Final = (
     "since",
     "reported_at",
 )
-
-
-def _keep_usage(
-    gateway: Gateway, usage: Sequence[wire.Usage], known: _Known, now: datetime
-) -> None:
-    """Keep the greatest absolute value of each pool's incarnation; a final one changes no more."""
-    if not usage:
-        return
-    pools = known.counted({item.pool for item in usage})
-    usage = [item for item in usage if not item.device]
-    rows = {
-        (row.pool_id, row.incarnation): row
-        for row in _counted(gateway, {item.incarnation for item in usage})
-    }
-    changed = {}
-    for item in usage:
-        pool = pools[item.pool]
-        key = (pool.pk, item.incarnation)
-        row = rows.setdefault(
-            key, PoolUsage(gateway=gateway, pool=pool, incarnation=item.incarnation)
-        )
-        if not row.final:
-            _grow(row, item, now)
-            changed[key] = row
-    insert(*(row for row in changed.values() if row.pk is None))
-    update_each(_USAGE_FIELDS, [row for row in changed.values() if row.pk is not None])
-
-
-_COUNTED: Final = Compiled(
-    2,
-    lambda gateway, incarnation: PoolUsage.objects.filter(gateway=gateway, incarnation=incarnation),
-)
-_USAGE_FIELDS: Final = ("bytes_down", "bytes_up", "final", "updated_at")
-
-
-def _counted(gateway: Gateway, incarnations: set[str]) -> Iterable[PoolUsage]:
-    if len(incarnations) == 1:
-        return _COUNTED(gateway, *incarnations)
-    return PoolUsage.objects.filter(gateway=gateway, incarnation__in=incarnations)
-
-
-def _grow(row: PoolUsage, item: wire.Usage, now: datetime) -> None:
-    row.bytes_down = max(row.bytes_down, item.bytes_down)
-    row.bytes_up = max(row.bytes_up, item.bytes_up)
-    row.final = item.final
-    row.updated_at = now
