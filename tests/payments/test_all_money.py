@@ -73,6 +73,7 @@ from ferriage.payments.models import (
     InboxEvent,
     Payment,
     Refund,
+    ResellerCredit,
     ResellerReturn,
     StatementLine,
     Voucher,
@@ -564,7 +565,13 @@ class AllMoney(RuleBasedStateMachine):
         assert all(part.owed_minor >= 0 for part in found.parts)
         with refused():
             refund_on_request(
-                subscription=held, at=now, quoted=found.owed, rules=rules, now=now, actor=CUSTOMER
+                subscription=held,
+                at=now,
+                quoted=found.owed,
+                shares=found.shares,
+                rules=rules,
+                now=now,
+                actor=CUSTOMER,
             )
 
     @somebody_holds
@@ -850,6 +857,8 @@ class AllMoney(RuleBasedStateMachine):
                 for rows in (
                     # What went by a dispute is among the disputes.
                     Refund.objects.filter(state="paid", dispute=None),
+                    # What is a reseller's goes out of what they owe.
+                    ResellerCredit.objects,
                     Dispute.objects.filter(state="lost"),
                     Dispute.objects.filter(state="won", account=None),
                     Payout.objects.filter(state="paid"),

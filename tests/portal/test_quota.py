@@ -161,7 +161,7 @@ def test_refund_says_what_of_it_is_for_a_pack(
     used = page_of(alice, f"/account/{held.code}/refund/")
 
     assert "its data is used: nothing is left to give back" in used
-    assert "for a data pack while none of it was used" in used
+    assert "A data pack counts whole while none of it was used" in used
 
 
 def test_change_to_a_smaller_quota_says_that_devices_would_be_held(

@@ -180,6 +180,7 @@ class Engine:
         host.forward(self._uplinks, self._config.agent.run_dir)
         before = self._peers.known()
         lost = self._peers.look(self.pools.values(), private_key=self._identity.wireguard_key)
+        self.signs.found_all("route", self._peers.astray)
         now = self._clock.now()
         self._mender.mend(self._desired(), now, whole=whole)
         for code, pool in self.pools.items():
@@ -193,7 +194,8 @@ class Engine:
                 self._judge(pool, self._applied_to(code).known() | pool.devices.keys(), now)
         for name in lost:
             self._peers.wake(name)
-        self.signs.settle()
+        if not self.aside:
+            self.signs.settle()
 
     def sample(self) -> bool:
         """Meter, and hold or open whose quota is used up or came anew; True when that changed.
@@ -231,7 +233,12 @@ class Engine:
 
     def damaged(self) -> bool:
         """Say, at the price of a system call, whether an interface is gone."""
-        return host.missing([self.interface(pool) for pool in tuple(self.pools.values())])
+        return host.missing(map(self.interface, tuple(self.pools.values())), but=self.aside)
+
+    @property
+    def aside(self) -> dict[str, str]:
+        """Why which interfaces are not served, while all others are."""
+        return self._peers.aside
 
     def _desired(self) -> Desired:
         return Desired(self.pools, self.interface, self._uplinks, self._cut)

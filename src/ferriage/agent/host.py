@@ -17,7 +17,7 @@ from ferriage.agent.holdfile import write_changed
 from ferriage.agent.system import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, Iterator
 
     from ferriage.agent.backend import Link
 
@@ -155,14 +155,44 @@ def leaves_by(family: str, configured: str) -> str:
     return configured or str(leading[0].get("dev", "several links"))
 
 
-def missing(interfaces: Iterable[str]) -> bool:
+def missing(interfaces: Iterable[str], *, but: Container[str] = ()) -> bool:
     """Say whether one of these interfaces is not there; cheap enough to ask all the time."""
     try:
         for name in interfaces:
+            if name in but:
+                continue
             socket.if_nametoindex(name)
     except OSError:
         return True
     return False
+
+
+class Ways:
+    """The rules of routing and the routes of this host, read once."""
+
+    def __init__(self) -> None:
+        self._rules = {family: run("ip", family, "rule", "show") for family in ("-4", "-6")}
+        self._routes = {
+            family: run("ip", family, "route", "show", "table", "all", check=False)
+            for family in ("-4", "-6")
+        }
+
+    def lead(self, link: Link, number: int) -> bool:
+        """Tell whether all is there that `route` makes for a link."""
+        return all(
+            f"fwmark {mark} lookup {table}" in self._rules[family]
+            and f" iif {link.name} " in self._rules[family]
+            and f"{network} dev {link.name} table {table} " in self._routes[family]
+            for family, network, mark, table in _ways(link, number)
+        )
+
+
+def _ways(link: Link, number: int) -> Iterator[tuple[str, str, str, str]]:
+    """Yield family, network, mark and table of the ways into an interface."""
+    for address in link.addresses:
+        network = ipaddress.ip_interface(address).network
+        mark, table = f"{layout.WAY_MARK + number:#x}", str(_TABLES + number)
+        yield f"-{network.version}", str(network), mark, table
 
 
 def route(link: Link, number: int) -> None:
@@ -173,10 +203,7 @@ def route(link: Link, number: int) -> None:
     What no table of ours marked is not routed at all: that holds even when somebody flushes all
     of nft's rules, the guard's too.
     """
-    table, mark = str(_TABLES + number), f"{layout.WAY_MARK + number:#x}"
-    for address in link.addresses:
-        network = ipaddress.ip_interface(address).network
-        family = f"-{network.version}"
+    for family, network, mark, table in _ways(link, number):
         rules = run("ip", family, "rule", "show")
         if f"fwmark {mark} lookup {table}" not in rules:
             way = ("fwmark", mark, "lookup", table)
@@ -184,7 +211,7 @@ def route(link: Link, number: int) -> None:
         if f" iif {link.name} " not in rules:
             unmarked = ("iif", link.name, "fwmark", "0/0xffffffff", "blackhole")
             run("ip", family, "rule", "add", "pref", str(_TABLES - 1), *unmarked)
-        run("ip", family, "route", "replace", str(network), "dev", link.name, "table", table)
+        run("ip", family, "route", "replace", network, "dev", link.name, "table", table)
     if _read(f"ipv4/conf/{link.name}/rp_filter") not in {"", "2"}:
         _write(f"ipv4/conf/{link.name}/rp_filter", "2")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from ferriage.agent import host, status
+from ferriage.agent.errors import DataPlaneError
 from ferriage.agent.presence import Presence
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class Peers:
         self._presence = Presence(config, backend)
         self._present: dict[str, dict[str, str]] = {}
         self._not_taken: dict[str, dict[str, str]] = {}
+        self.aside: dict[str, str] = {}
+        """Why which interfaces are not as they should be; the others do without them."""
+        self.astray: list[str] = []
+        """Pools whose interface had lost its rules of routing, at the last look."""
         self.probe_key = probe_key
         self.handshake_seen = False
 
@@ -47,8 +52,11 @@ class Peers:
         return f"{self._prefix}{pool.assignment.interface}"
 
     def of(self, name: str) -> Mapping[str, str]:
-        """Return an interface's peers as they were last read: addresses, as one text, by key."""
-        return self._present[name]
+        """Return an interface's peers as they were last read: addresses, as one text, by key.
+
+        There are none that could be reached while the interface is not as it should be.
+        """
+        return {} if name in self.aside else self._present[name]
 
     def known(self) -> dict[str, Mapping[str, str]]:
         """Return what was last read of every interface."""
@@ -62,29 +70,54 @@ class Peers:
     def look(self, pools: Iterable[Pool], *, private_key: str) -> list[str]:
         """Bring every interface up, read its peers, and return the names of those made anew.
 
-        Raises:
-            DataPlaneError: One could not be made or read.
+        One that cannot be brought up stands aside, and is tried again at the next look.
         """
-        made = []
-        for pool in pools:
-            name = self.interface(pool)
-            link = pool.link(name, private_key)
-            fresh = self._backend.ensure(link)
-            if fresh or name not in self._present:
-                host.route(link, pool.assignment.interface)
-                log.info("interface.ready", interface=name, fresh=fresh)
-            peers = self._backend.peers(name)
-            if fresh:
-                made.append(name)
-            else:
-                self._presence.look(name, peers)
-            self._present[name] = {
-                pool.own_key(key): status.in_one(peer.allowed_ips) for key, peer in peers.items()
-            }
-            self.handshake_seen = self.handshake_seen or any(
-                peer.handshake_at for key, peer in peers.items() if key != self.probe_key
-            )
+        before, self.aside, self.astray, ways = self.aside, {}, [], host.Ways()
+        made = [name for pool in pools if (name := self._look(pool, private_key, ways))]
+        for name, reason in self.aside.items() - before.items():
+            log.error("interface.aside", interface=name, reason=reason)
         return made
+
+    def _look(self, pool: Pool, private_key: str, ways: host.Ways) -> str:
+        name = self.interface(pool)
+        try:
+            fresh = self._bring_up(pool, name, private_key, ways)
+        except DataPlaneError as error:
+            self._stand_aside(pool, name, error)
+            if host.missing([name]):
+                self._present.pop(name, None)
+                return ""
+            fresh = False  # it stands as it was, and whoever is removed has to go from it
+        try:
+            peers = self._backend.peers(name)
+        except DataPlaneError as error:
+            self._stand_aside(pool, name, error)
+            self._present.pop(name, None)
+            return ""
+        if not fresh:
+            self._presence.look(name, peers)
+        self._present[name] = {
+            pool.own_key(key): status.in_one(peer.allowed_ips) for key, peer in peers.items()
+        }
+        self.handshake_seen = self.handshake_seen or any(
+            peer.handshake_at for key, peer in peers.items() if key != self.probe_key
+        )
+        return name if fresh else ""
+
+    def _bring_up(self, pool: Pool, name: str, private_key: str, ways: host.Ways) -> bool:
+        link, number = pool.link(name, private_key), pool.assignment.interface
+        fresh = self._backend.ensure(link)
+        known = not fresh and name in self._present
+        if not (known and ways.lead(link, number)):
+            if known:
+                self.astray.append(pool.assignment.pool)
+            host.route(link, number)
+            log.info("interface.ready", interface=name, fresh=fresh)
+        return fresh
+
+    def _stand_aside(self, pool: Pool, name: str, error: DataPlaneError) -> None:
+        port = pool.assignment.listen_port
+        self.aside[name] = f"Pool {pool.assignment.pool} has no {name} at UDP port {port}: {error}"
 
     def wake(self, name: str) -> None:
         """Give the peers of an interface that was made anew the endpoints that they had."""
@@ -113,6 +146,8 @@ class Peers:
 
     def are_news(self, pool: Pool, changes: Changes) -> bool:
         """Tell whether they are more than what the back end refused before."""
+        if self.interface(pool) in self.aside:
+            return False
         refused = self._not_taken.get(pool.assignment.pool, {})
         keys = {pool.devices[name].public_key for name in refused if name in pool.devices}
         return bool(changes.remove or changes.add.keys() - keys)
@@ -126,6 +161,8 @@ class Peers:
         if not changes.remove and not changes.add:
             return
         name = self.interface(pool)
+        if name in self.aside and name not in self._present:
+            return
         refused = self._backend.apply(name, remove=changes.remove, add=changes.add)
         present = self._present.setdefault(name, {})
         for key in changes.remove:

@@ -292,7 +292,9 @@ class Agent:
             pools=() if bare else self.engine.status(),
             usage=usage,
             warnings=status.warnings(
-                self._warnings, self.engine.refused(), self.engine.pools.values()
+                self._warnings | self.engine.aside,
+                self.engine.refused(),
+                self.engine.pools.values(),
             ),
             checks=self._examiner.untold,
             signs=self.engine.signs.told(),

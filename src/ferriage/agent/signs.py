@@ -18,6 +18,8 @@ from ferriage.agent.errors import DataPlaneError
 from ferriage.agent.system import run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ferriage.agent.clock import SiteClock
 
 log = structlog.get_logger()
@@ -43,6 +45,11 @@ class Signs:
         """Note that something differed in this look; in new tables every element does."""
         if kind != "element" or ("table", "") not in self._found:
             self._found.append((kind, pool))
+
+    def found_all(self, kind: str, pools: Iterable[str]) -> None:
+        """Note that something of each of these pools differed in this look."""
+        for pool in pools:
+            self.found(kind, pool)
 
     def settle(self) -> None:
         """End a look after which all is as wanted: what differed counts, if all had been so."""

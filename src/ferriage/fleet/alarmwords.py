@@ -69,6 +69,7 @@ CHANGES: Final = {
     "table": gettext_lazy("nft tables were gone"),
     "element": gettext_lazy("elements of nft sets differed"),
     "peer": gettext_lazy("peers differed"),
+    "route": gettext_lazy("rules of routing were gone"),
     "interface": gettext_lazy("an interface was gone"),
 }
 WORKER_PARTS: Final = {

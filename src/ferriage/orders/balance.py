@@ -20,6 +20,7 @@ from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import claims
 from ferriage.orders.balancemodels import (
+    GIFT_RETURNED,
     PAID_BACK,
     RETURNED,
     SPENT,
@@ -193,6 +194,22 @@ def _owe(account: Account, money: Money, source_code: str, kind: str, now: datet
         line = TransferLine(CREDITS, REFUNDS, money)
         _post(source_code, kind, line, now, sequence=times)
         return _move(head, -money.amount_minor, source_code, kind, now, sequence=times)
+
+
+def return_gift(*, order: Order, money: Money, now: datetime) -> None:
+    """Move what is owed of a gift that was not used up to the balance of whoever gave it.
+
+    Args:
+        order: By which the gift's code was bought; its account may not be gone.
+    """
+    assert order.account is not None  # noqa: S101 -- the caller looked
+    with writing():
+        times = BalanceMove.objects.filter(source_code=order.code, kind=GIFT_RETURNED).count()
+        line = TransferLine(REFUNDS, CREDITS, money)
+        _post(order.code, GIFT_RETURNED, line, now, sequence=times)
+        head = _head(order.account, order.currency)
+        _move(head, money.amount_minor, order.code, GIFT_RETURNED, now, sequence=times)
+        claims.catch(head)
 
 
 def reserve(*, order: Order, minor: int) -> None:

@@ -111,6 +111,14 @@ def left_to_owe(order: Order, unused_minor: int) -> int:
     return max(unused_minor - gone_back_of(order) - order.lost_minor, 0)
 
 
+def unused_bps(order: Order, at: datetime, *, counts_to: datetime | None = None) -> int:
+    """Return which share of an order is unused at an instant, in basis points, rounded down."""
+    if not order.amount_minor:
+        return 0
+    unused = order.amount_minor - earned_of(order, at, counts_to=counts_to)
+    return unused * 10_000 // order.amount_minor
+
+
 def unused_of(order: Order, at: datetime, *, counts_to: datetime | None = None) -> tuple[int, int]:
     """Split what is unused at an instant: what was paid for, owed if it ended, and what was a gift.
 

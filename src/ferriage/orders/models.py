@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ferriage.core.models import CodeField
 from ferriage.core.money import Money
-from ferriage.orders import usedmodels
+from ferriage.orders import owedmodels, usedmodels
 from ferriage.orders.balancemodels import Balance, BalanceClaim, BalanceHold, BalanceMove
 from ferriage.orders.papermodels import (
     Buyer,
@@ -65,7 +65,8 @@ class Order(models.Model):
     really paid (a free voucher's is 0), of it `paid_minor` by this order's own payment, and
     `moved_minor` is what was unused and went on otherwise than by a refund, `charged_back_minor`
     what a payer took back by a dispute. `lost_minor` is what they took back of it while it goes on:
-    a loss, and never owed back. `earned_to_at` is how far the books have earned it.
+    a loss, and never owed back. What is unused goes `owed_to` somebody else where a code paid that
+    was given or resold. `earned_to_at` is how far the books have earned it.
 
     While no line may serve the customer its days stand still: `frozen_from` is since when, and
     `frozen` how long they stood still before. `period_*` and `cut_at` are in the order's own time,
@@ -153,6 +154,7 @@ class Order(models.Model):
     moved_minor = models.BigIntegerField(default=0)
     charged_back_minor = models.BigIntegerField(default=0)
     lost_minor = models.BigIntegerField(default=0)
+    owed_to = models.CharField(max_length=8, choices=owedmodels.OwedTo, default="payer")
     refund_due_minor = models.BigIntegerField(default=0)
     frozen = models.DurationField(default=timedelta(0))
     frozen_from = models.DateTimeField(null=True)
@@ -265,6 +267,7 @@ class Order(models.Model):
                 condition=Q(used_bytes=0) | Q(kind="addon", used_bytes__lte=F("quota_bytes")),
                 name="orders_order_pack_used",
             ),
+            *owedmodels.CONSTRAINTS,
             *usedmodels.CONSTRAINTS,
         ]
         indexes = [

@@ -12,6 +12,7 @@ from ferriage.ledger.queries import posted, posted_in_all
 from ferriage.orders.balancemodels import RETURNED, SPENT, TOPUP
 from ferriage.orders.earning import unused_of
 from ferriage.orders.models import Balance, Order
+from ferriage.orders.owedmodels import OwedTo
 from ferriage.orders.tax import in_tax_minor
 
 if TYPE_CHECKING:
@@ -111,10 +112,23 @@ def owed_if_ended(subscription: Subscription, *, at: datetime) -> list[Money]:
     """Return what a customer would be owed if a subscription ended at an instant, by currency."""
     owed: Counter[str] = Counter()
     for order in running([subscription], at=at):
+        if order.owed_to == OwedTo.RESELLER:
+            continue  # they are asked for it, and say what it is worth
         gone = order.moved_minor + order.charged_back_minor + order.lost_minor
         unused, _given = unused_of(order, at, counts_to=order.counts_to_at)
         owed[order.currency] += max(unused - gone, 0)
     return [Money(minor, currency) for currency, minor in sorted(owed.items()) if minor]
+
+
+def has_gifts(subscription: Subscription, *, at: datetime) -> bool:
+    """Tell whether something that runs beyond an instant was given, so its giver is owed it."""
+    found = running([subscription], at=at)
+    return any(one.owed_to == OwedTo.GIVER or one.recipient_id is not None for one in found)
+
+
+def has_resold(subscription: Subscription, *, at: datetime) -> bool:
+    """Tell whether a code of a reseller's paid something that runs beyond an instant."""
+    return any(one.owed_to == OwedTo.RESELLER for one in running([subscription], at=at))
 
 
 def to_earn(now: datetime) -> QuerySet[Order]:

@@ -18,7 +18,8 @@ from django.db.models import F, Q
 
 from ferriage.core.money import Money
 from ferriage.orders import queries
-from ferriage.orders.earning import by_payment_of, left_to_owe, unused_of
+from ferriage.orders.earning import by_payment_of, left_to_owe, unused_bps, unused_of
+from ferriage.orders.owedmodels import OwedTo
 from ferriage.orders.tax import EU
 from ferriage.orders.usedpart import of_running
 from ferriage.plans import lapses
@@ -59,6 +60,7 @@ class Part:
 
     `used` is what was used of it in the running month of a quota, where that counts;
     `to_balance_minor` is what of it no payment of its own brought: it goes to the balance at once.
+    Of a code that was resold no amount is shown, but `unused_bps`, the share that was not used.
     """
 
     order: Order
@@ -66,6 +68,7 @@ class Part:
     owed_minor: int
     used: UsedPart | None = None
     to_balance_minor: int = 0
+    unused_bps: int = 0
 
     @property
     def money(self) -> Money:
@@ -76,6 +79,11 @@ class Part:
     def to_balance(self) -> Money:
         """What of it goes to the balance."""
         return Money(self.to_balance_minor, self.order.currency)
+
+    @property
+    def goes_to(self) -> str:
+        """Who gets it, of `OwedTo`: whoever holds the subscription may have been given the term."""
+        return OwedTo.GIVER if self.order.recipient_id is not None else self.order.owed_to
 
     @property
     def counts_data(self) -> bool:
@@ -105,11 +113,23 @@ class Quote:
 
     @property
     def owed(self) -> tuple[Money, ...]:
-        """What is owed in all, by currency; empty for nothing."""
+        """What is owed in all, by currency; empty for nothing. Not what a reseller is to give."""
         sums: Counter[str] = Counter()
         for part in self.parts:
-            sums[part.order.currency] += part.owed_minor
+            if part.goes_to != OwedTo.RESELLER:
+                sums[part.order.currency] += part.owed_minor
         return tuple(Money(minor, currency) for currency, minor in sorted(sums.items()) if minor)
+
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """Which shares of terms a reseller is asked for, in basis points, one for each order."""
+        resold = (part for part in self.parts if part.goes_to == OwedTo.RESELLER)
+        return tuple(part.unused_bps for part in resold if part.owed_minor)
+
+    @property
+    def goes_to(self) -> frozenset[str]:
+        """Who gets something of it, of `OwedTo`."""
+        return frozenset(part.goes_to for part in self.parts if part.owed_minor)
 
     @property
     def counts_data(self) -> bool:
@@ -193,9 +213,10 @@ def _within(order: Order, days: int, now: datetime) -> bool:
 
 def _part(order: Order, rule: Rule, at: datetime, used: UsedPart | None) -> Part:
     if rule == "whole":
-        unused = order.refundable_minor
+        unused, share = order.refundable_minor, 10_000
     else:
         counts_to = used.counts_to if used else order.counts_to_at
         unused = unused_of(order, at, counts_to=counts_to)[0]
+        share = unused_bps(order, at, counts_to=counts_to)
     owed = left_to_owe(order, unused)
-    return Part(order, rule, owed, used, owed - by_payment_of(order, unused, owed))
+    return Part(order, rule, owed, used, owed - by_payment_of(order, unused, owed), share)

@@ -6,7 +6,7 @@ disputed payment none becomes anybody's own by going round. Of several that are 
 one named goes first, and no money is of two.
 
     payment ──> balance ──spent──> order ──returned──> balance
-                               └─> code of a gift, until somebody uses it
+                               └─> code of a gift ──not used──> balance of who gave it
        └──────────────────────────> order ──changed──> order of the change ──returned──> balance
 
 Source: docs/decisions/0023-disputes.md, docs/decisions/0069-balances-paid-back.md
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from ferriage.orders.balancemodels import (
     CHANGE,
     CREDITED,
+    GIFT_RETURNED,
     PAID_BACK,
     RETURNED,
     SPENT,
@@ -152,7 +153,7 @@ class Trace:
         """Return what at most of what comes to a balance is of which payment."""
         if move.kind in {TOPUP, CREDITED} and move.source in self._origins:
             return Counter({self._origins[move.source]: move.minor})
-        if move.kind == RETURNED:
+        if move.kind in {RETURNED, GIFT_RETURNED}:
             self._go_on(move.source)
             return _draw(self._otherwise[move.source], move.minor)
         if move.kind.startswith(CHANGE):

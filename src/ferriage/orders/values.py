@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from ferriage.core.money import Money
 from ferriage.orders.earning import left_to_owe, unused_of
 from ferriage.orders.models import Order
-from ferriage.orders.queries import running
+from ferriage.orders.owedmodels import OwedTo
+from ferriage.orders.queries import has_resold, running
 from ferriage.orders.usedpart import of, of_running
 from ferriage.plans import terms
 from ferriage.plans.queries import held_now, price_for, subscription_end
@@ -139,7 +140,8 @@ def by_value(
         at: The instant up to which the present plan counts.
     """
     terms_sold = [one for one in running([subscription], at=at) if one.kind != Order.Kind.ADDON]
-    if not terms_sold:
+    # What was paid for a code that was resold is shown to nobody: such a term goes on whole.
+    if not terms_sold or any(one.owed_to == OwedTo.RESELLER for one in terms_sold):
         return None
     last = terms_sold[-1]
     price = price_for(plan=plan, term_months=last.term_months, currency=last.currency, now=now)
@@ -162,6 +164,8 @@ def still_holds(order: Order, held: Subscription, *, now: datetime) -> bool:
     if held_now([held.pk]):  # its payment is disputed
         return False
     if held.plan_id == order.plan_id or end.is_over(now) or end.at is None:
+        return False
+    if has_resold(held, at=now):
         return False
     rows = Order.objects.filter(
         subscription=held,

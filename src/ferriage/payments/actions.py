@@ -17,7 +17,7 @@ from ferriage.orders import balance
 from ferriage.orders.actions import Refused, settle
 from ferriage.orders.balancemodels import CREDITED
 from ferriage.orders.models import Order
-from ferriage.payments import bounds, queries, suspense
+from ferriage.payments import bounds, passing, queries, suspense
 from ferriage.payments.capture import Captured, change_once, owe_back
 from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank.actions import (
@@ -25,6 +25,7 @@ from ferriage.payments.providers.bank.actions import (
     book_receipt,
     start_bank,
 )
+from ferriage.payments.providers.voucher import unused
 from ferriage.payments.providers.voucher.actions import issue_vouchers, redeem_voucher
 from ferriage.payments.starting import MeansNotOffered, NotPayable, start
 from ferriage.payments.suspense import NotAssignable
@@ -226,20 +227,30 @@ def _came_to(refund: Refund) -> str:
 def queue_ended(*, order: Order, now: datetime, actor: Actor) -> Refund | None:
     """Queue what is owed for an order that was ended early and is not queued yet, if anything.
 
-    The books hold it already. Two workers at once queue it once: what is due is read inside.
+    The books hold it already. Two workers at once queue it once: what is due is read inside. What a
+    given code paid is not whose order it is: it is passed on at once.
     """
     with writing():
         payment = Payment.objects.get(order=order, outcome="settled")
         minor = min(queries.ended_not_queued_minor(order), bounds.left_of(payment))
         if minor <= 0:
             return None
+        way = passing.way_of(order=order, minor=minor)
+        is_resold = unused.is_resold(order)
+        is_passed = is_resold or (way is not None and way.minor > 0)
         refund = Refund.objects.create(
             payment=payment,
             kind=Refund.Kind.ENDED,
-            amount_minor=minor,
+            amount_minor=way.minor if way and is_passed else minor,
             currency=payment.currency,
             reason="ended early",
+            state=Refund.State.PASSED if is_passed else Refund.State.QUEUED,
             created_at=now,
         )
         audit.record(now=now, actor=actor, action="refund.queued", subject=payment.code)
+        if way is not None and is_passed:
+            passing.pass_on(refund=refund, way=way, now=now, actor=actor)
+        if is_resold:
+            order.refresh_from_db()
+            unused.owe_less(refund=refund, order=order, now=now, actor=actor)
     return refund

@@ -11,7 +11,7 @@ from ferriage.core.db import writing
 from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders import actions as orders
-from ferriage.payments import actions, bounds, disputed, gifts, suspense
+from ferriage.payments import actions, bounds, disputed, gifts, passing, suspense
 from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.payments.providers.voucher import returned as resellers
 
@@ -61,7 +61,8 @@ def lose(*, dispute: Dispute, now: datetime, actor: Actor) -> bool:
         payment = Payment.objects.select_related("order").get(pk=dispute.payment_id)
         if payment.outcome == "settled" and payment.order is not None:
             # What is owed goes by the dispute, so it is queued while the money counts as here.
-            actions.queue_ended(order=payment.order, now=now, actor=actor)
+            for order in filter(None, (payment.order, passing.used_by(payment.order))):
+                actions.queue_ended(order=order, now=now, actor=actor)
         if not disputed.close(dispute=dispute, state=State.LOST, now=now, actor=actor):
             return False
         _lose(dispute, payment, now, actor)

@@ -213,7 +213,9 @@ class Refund(models.Model):
     `by_hand` when the provider says that it cannot; `note` is its word for why. `claim_url` is
     where the customer says how to get it, where the provider leaves that to them. A lost `dispute`
     pays it where it waits. One is `replaced` by two that sum to it where a dispute pays a part of
-    it; `objects` leaves it out. What was paid back from a balance says from which.
+    it; `objects` leaves it out. What was paid back from a balance says from which. One is `passed`
+    on where a code paid that somebody gave: what of it goes to the giver's payment is another
+    refund, `passed_from` it.
     """
 
     class State(models.TextChoices):
@@ -222,6 +224,7 @@ class Refund(models.Model):
         BY_HAND = "by_hand", _("to be paid by hand")
         PAID = "paid", _("paid")
         REPLACED = "replaced", _("in two parts")
+        PASSED = "passed", _("passed on to whoever paid for the code")
 
     class Kind(models.TextChoices):
         NOT_SETTLED = "not_settled"
@@ -229,6 +232,7 @@ class Refund(models.Model):
         ENDED = "ended"
         TOPUP = "topup"
         BALANCE = "balance"
+        GIFT = "gift"
 
     code = CodeField("ref")
     kind = models.CharField(max_length=12, choices=Kind)
@@ -238,6 +242,9 @@ class Refund(models.Model):
     )
     balance = models.ForeignKey(
         "orders.Balance", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    passed_from = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, related_name="passed_to"
     )
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
@@ -356,6 +363,7 @@ from ferriage.payments.providers.voucher.models import (  # noqa: E402 -- the sa
     BatchReversal,
     Gift,
     Reseller,
+    ResellerCredit,
     ResellerPayment,
     ResellerReturn,
     Voucher,
@@ -378,6 +386,7 @@ __all__ = [
     "Refund",
     "RefusedCallbacks",
     "Reseller",
+    "ResellerCredit",
     "ResellerPayment",
     "ResellerReturn",
     "SettlementLine",

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 BY_HAND: Final = Q(state=Refund.State.BY_HAND) | Q(state=Refund.State.QUEUED, payment__account=None)
 """Refunds that staff pay, because no provider does."""
+OVER: Final = (Refund.State.PAID, Refund.State.PASSED)
+"""States of refunds of which nothing is owed any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def worklist(now: datetime) -> Worklist:
             suspense.waiting().select_related("order__plan__service").order_by("captured_at")
         ),
         refunds=list(refunds_to_pay().select_related("payment__order").order_by("created_at")),
-        sent=list(refunds.exclude(BY_HAND).exclude(state=Refund.State.PAID).order_by("created_at")),
+        sent=list(refunds.exclude(BY_HAND).exclude(state__in=OVER).order_by("created_at")),
         unhandled=list(InboxEvent.objects.filter(handled_at=None).order_by("received_at")),
         disputes=list(
             Dispute.objects.filter(state=Dispute.State.OPEN)
@@ -254,7 +256,7 @@ def _owed_minor(currency: str) -> int:
     refunds = Refund.objects.filter(currency=currency)
     due = orders.refunds_due().filter(currency=currency).aggregate(total=Sum("refund_due_minor"))
     not_queued = (due["total"] or 0) - _sum(refunds.filter(kind=Refund.Kind.ENDED))
-    return _sum(refunds.exclude(state=Refund.State.PAID)) + not_queued
+    return _sum(refunds.exclude(state__in=OVER)) + not_queued
 
 
 def _vouchers_minor(currency: str) -> int:

@@ -145,9 +145,10 @@ class Sign(Struct, frozen=True):
     at: int
 
 
-SIGNS: Final = ("table", "element", "peer", "interface", "slow-build")
+SIGNS: Final = ("table", "element", "peer", "interface", "route", "slow-build")
 """What a `Sign` may be of: our nft tables were gone, elements of its sets differed, peers were
-there that no record names or were gone, an interface was gone; and wireguard-go is a slow build."""
+there that no record names or were gone, an interface was gone, or its rules of routing were; and
+wireguard-go is a slow build."""
 
 
 CheckState = Literal["ok", "failed", "unknown"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
@@ -64,8 +65,29 @@ def remove(name: str) -> None:
         run("ip", "link", "delete", "dev", name)
 
 
+def _let_have_ipv6(name: str) -> None:
+    """Let a link of ours have IPv6 addresses, also where the host has turned IPv6 off.
+
+    Customers' packets of both families go through the tunnel, whatever becomes of them there.
+    """
+    setting = Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6")
+    try:
+        if setting.read_text(encoding="ascii").strip() != "0":
+            setting.write_text("0", encoding="ascii")
+    except OSError as error:
+        raise DataPlaneError(
+            f"{name} cannot have IPv6 addresses: {error.strerror}. If this host's kernel was"
+            " started without IPv6 (ipv6.disable=1), start it with: no packet leaves for that."
+        ) from error
+
+
 def configure(link: Link) -> None:
-    """Give a link its addresses and MTU, and set it up."""
+    """Give a link its addresses and MTU, and set it up.
+
+    Raises:
+        DataPlaneError: The host does not let it be.
+    """
+    _let_have_ipv6(link.name)
     commands = [f"address replace {address} dev {link.name}" for address in link.addresses]
     commands.append(f"link set dev {link.name} mtu {link.mtu} up")
     run("ip", "-batch", "-", stdin="\n".join(commands) + "\n")

@@ -14,7 +14,7 @@ from ferriage.core.db import writing
 from ferriage.core.errors import FerriageError, StaleState
 from ferriage.devices import actions as devices
 from ferriage.devices.queries import devices_of
-from ferriage.orders import values
+from ferriage.orders import queries, values
 from ferriage.orders.actions import onsale, sales, targets
 from ferriage.orders.actions.paying import settle_if_nothing_due
 from ferriage.orders.models import Order
@@ -187,6 +187,11 @@ def _check_changeable(subscription: Subscription, plan: Plan, now: datetime) -> 
         raise plans.ChangeWrong(
             _("Its payment is disputed, so nothing can be changed now."),
             _("Wait until the dispute is over, or buy another subscription beside it."),
+        )
+    if queries.has_resold(subscription, at=now):
+        raise plans.ChangeWrong(
+            _("A code from a shop that resells ours paid this term, and it pays no other plan."),
+            _("Choose the other plan for when it ends, or end it and ask that shop."),
         )
     if end.is_over(now) or end.at is None:
         raise plans.ChangeWrong(

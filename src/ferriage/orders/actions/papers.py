@@ -17,6 +17,7 @@ from ferriage.core.errors import StaleState
 from ferriage.ledger.actions import post_all
 from ferriage.orders import tax
 from ferriage.orders.models import Buyer, Document, Order, Series
+from ferriage.orders.owedmodels import OwedTo
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -102,6 +103,7 @@ def _issue_invoice(order: Order, setup: TaxSetup, now: datetime) -> None:
                     **({"quota_bytes": order.quota_bytes} if order.is_pack else {}),
                 }
             ],
+            **({} if order.owed_to == OwedTo.PAYER else {"owed_to": order.owed_to}),
             "sentence": setup.exempt_sentence if order.tax_state == tax.State.EXEMPT else "",
             "language": setup.paper_language or (order.account.language if order.account else ""),
         },
@@ -176,8 +178,8 @@ def _take_number(party: Party, kind: str, year: int) -> tuple[Series, int]:
 def _buyer(order: Order) -> dict[str, str]:
     """Return who the invoice is made out to; nobody where the customer gave no name."""
     buyer = Buyer.objects.filter(order=order).first()
-    if buyer is None:
-        return {}
+    if buyer is None or order.owed_to == OwedTo.RESELLER:
+        return {}  # who uses a code that was resold bought nothing of us at the price it says
     return {
         "name": buyer.name,
         "address": buyer.address,

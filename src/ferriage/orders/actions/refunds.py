@@ -18,6 +18,7 @@ from ferriage.orders.actions import freezing
 from ferriage.orders.actions.service import end_with
 from ferriage.orders.earning import gone_back_of
 from ferriage.orders.models import Order, Withdrawal
+from ferriage.orders.owedmodels import OwedTo
 from ferriage.plans import actions as plans
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from ferriage.core.actors import Actor
     from ferriage.core.money import Money
-    from ferriage.orders.refunds import Quote, Rules
+    from ferriage.orders.refunds import Part, Quote, Rules
     from ferriage.plans.models import Subscription
 
 QUOTE_HOLDS: Final = timedelta(minutes=15)
@@ -56,6 +57,7 @@ def refund_on_request(
     subscription: Subscription,
     at: datetime,
     quoted: Sequence[Money],
+    shares: Sequence[int] = (),
     rules: Rules,
     now: datetime,
     actor: Actor,
@@ -65,6 +67,7 @@ def refund_on_request(
     Args:
         at: The instant that the quote was made for, not before now.
         quoted: What was shown, by currency.
+        shares: Which shares of terms were shown of codes that were resold.
 
     Raises:
         QuoteChanged: It would be another amount now; nothing was ended.
@@ -78,12 +81,12 @@ def refund_on_request(
         found = refunds.quote(
             subscription, at=at, decide=refunds.by_rules(subscription, rules, now=now)
         )
-        if not found.owed:
+        if not (found.owed or found.shares):
             raise NothingToRefund(
                 _("By the rules of this shop nothing is refunded now."),
                 _("The time goes on to its end."),
             )
-        if tuple(quoted) != found.owed:
+        if (tuple(quoted), tuple(shares)) != (found.owed, found.shares):
             raise quote_changed()
         _end(subscription, found, "Refund asked for", now, actor)
     return found
@@ -115,7 +118,8 @@ def withdraw(
             ends_at=found.ends_at,
             lines=[
                 {
-                    "order": part.order.code,
+                    # The order of a gift is whoever gave it knows.
+                    "order": "" if part.order.recipient_id else part.order.code,
                     "ordered_at": part.order.created_at.isoformat(),
                     "service": part.order.plan_sold.service.name,
                     "plan": part.order.plan_sold.name,
@@ -123,9 +127,12 @@ def withdraw(
                     "kind": part.order.kind,
                     "currency": part.order.currency,
                     "amount_minor": part.order.amount_minor,
-                    "paid_minor": part.order.refundable_minor,
-                    "owed_minor": part.owed_minor,
+                    # What a reseller pays for a code is theirs to know.
+                    "paid_minor": 0 if _is_resold(part) else part.order.refundable_minor,
+                    "owed_minor": 0 if _is_resold(part) else part.owed_minor,
+                    "unused_bps": part.unused_bps,
                     "to_balance_minor": part.to_balance_minor,
+                    "owed_to": part.goes_to,
                 }
                 for part in found.parts
             ],
@@ -161,6 +168,10 @@ def _end(
     for part in found.parts:
         if booked[part.order.pk] != _decided(part.order) + part.owed_minor:
             raise quote_changed()
+
+
+def _is_resold(part: Part) -> bool:
+    return part.goes_to == OwedTo.RESELLER
 
 
 def _decided(order: Order) -> int:

@@ -196,6 +196,7 @@ def settle(
     refundable_minor: int,
     receipt: Sequence[Posting] = (),
     payer_place: str = "",
+    owed_to: str = "payer",
     now: datetime,
     actor: Actor,
 ) -> Settled | Refused:
@@ -209,6 +210,7 @@ def settle(
         receipt: What put it there and is not posted yet. It is posted whatever the outcome; with
             the sale at once where there is one.
         payer_place: Where the means of payment presumes the payer; empty presumes nothing.
+        owed_to: Who gets what is unused of it, of `OwedTo`.
 
     Raises:
         StaleState: Another writer changed the order between two statements; roll back.
@@ -221,7 +223,7 @@ def settle(
         if order.kind == Order.Kind.TOPUP:
             post_all(receipt, now=now)
             return topups.settle(order=order, payer_place=payer_place, now=now, actor=actor)
-        result = _sell(order, refundable_minor, receipt, payer_place, now, actor)
+        result = _sell(order, refundable_minor, receipt, payer_place, owed_to, now, actor)
         if isinstance(result, Refused):
             post_all(receipt, now=now)
     return result
@@ -232,6 +234,7 @@ def _sell(
     refundable_minor: int,
     receipt: Sequence[Posting],
     payer_place: str,
+    owed_to: str,
     now: datetime,
     actor: Actor,
 ) -> Settled | Refused:
@@ -261,6 +264,7 @@ def _sell(
         period_starts_at=extension.starts_at,
         period_ends_at=extension.ends_at,
         paid_minor=refundable_minor,
+        owed_to=owed_to,
         refundable_minor=refundable_minor + order.credit_minor + fulfilled.value_minor,
         **begun.noted(order, extension, now=now),
     )

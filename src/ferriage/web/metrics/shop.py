@@ -15,6 +15,7 @@ from ferriage.ledger.queries import trial_balance
 from ferriage.orders.models import Order
 from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.payments.providers.bank.queries import waiting_lines
+from ferriage.payments.queries import OVER
 from ferriage.web.metrics.families import counted, gauge
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ class Shop(Collector):
             "Payments whose provider should have been asked by now.",
             values=[((), payments.filter(ask_at__lt=self._now).count())],
         )
-        refunds = _by_state(Refund.objects.exclude(state=Refund.State.PAID))
-        unpaid = [state for state in Refund.State.values if state != Refund.State.PAID]
+        refunds = _by_state(Refund.objects.exclude(state__in=OVER))
+        unpaid = [state for state in Refund.State.values if state not in OVER]
         yield counted("refunds_waiting", "Refunds not paid yet.", "state", unpaid, refunds)
         yield gauge(
             "inbox_unhandled",

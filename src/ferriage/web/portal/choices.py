@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ferriage.core.money import Money
 from ferriage.devices.queries import devices_of
-from ferriage.orders import addons, values
+from ferriage.orders import addons, queries, values
 from ferriage.plans import queries as plans
 from ferriage.plans import several
 from ferriage.plans.models import AddOnPrice, Plan, PlannedChange
@@ -128,6 +128,7 @@ def other_plans(subscription: Subscription, *, now: datetime) -> tuple[OtherPlan
     for view in plans.offers(now=now, place=account.place, plans=others):
         by_plan.setdefault(view.plan, []).append(view)
     registered = len(devices_of(subscription))
+    resold = queries.has_resold(subscription, at=now)  # such a term pays no other plan
     own = {line.pk for line in plans.lines_of(subscription.plan)}
     found = []
     for plan, views in by_plan.items():
@@ -138,7 +139,8 @@ def other_plans(subscription: Subscription, *, now: datetime) -> tuple[OtherPlan
         if fitting:
             lines = {view.line.pk for view in views}
             surplus = max(registered - plan.device_limit, 0)
-            found.append(OtherPlan(plan, tuple(fitting), surplus, own <= lines))
+            shown = () if resold else tuple(fitting)
+            found.append(OtherPlan(plan, shown, surplus, own <= lines))
     return tuple(found)
 
 

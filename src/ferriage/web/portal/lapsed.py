@@ -56,6 +56,8 @@ class Stopped:
     reasons: tuple[str, ...]
     days_left: int
     owed: tuple[Money, ...]
+    has_gifts: bool
+    has_resold: bool
     others: tuple[OtherLine, ...]
 
 
@@ -84,6 +86,8 @@ def _stopped(stop: Stop, lapse: Lapse | None, *, now: datetime, language: str) -
         reasons=_reasons(subscription, account, now=now, language=language),
         days_left=-((stop.at - end) // timedelta(days=1)) if end else 0,
         owed=tuple(orders.owed_if_ended(subscription, at=stop.at)),
+        has_gifts=orders.has_gifts(subscription, at=stop.at),
+        has_resold=orders.has_resold(subscription, at=stop.at),
         others=tuple(
             _other(subscription, view, at=stop.at, now=now)
             for view in plans.open_to(account, besides=subscription, now=now)

@@ -18,6 +18,7 @@ from ferriage.core.money import Money
 from ferriage.orders import balance, lots
 from ferriage.orders.actions import fulfilling, targets
 from ferriage.orders.models import Buyer, Document, Order
+from ferriage.orders.owedmodels import OwedTo
 from ferriage.orders.tax import setup_now
 from ferriage.payments.matching import DECLINED
 from ferriage.payments.models import Dispute, Payment, Refund
@@ -186,7 +187,8 @@ def paid_by(order: Order) -> object:
 
 def refunds(order: Order) -> tuple[Refund, ...]:
     """Return what goes back to the customer for this order."""
-    return tuple(Refund.objects.filter(payment__order=order).order_by("pk"))
+    mine = Refund.objects.filter(payment__order=order)
+    return tuple(mine.select_related("reseller_credit").order_by("pk"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ _GOES: Final = {
 
 def owed(orders: Sequence[Order]) -> tuple[Owed, ...]:
     """Return what is still owed of orders that ended early, with one query."""
-    due = [order for order in orders if order.refund_due_minor]
+    due = [one for one in orders if one.refund_due_minor and one.owed_to == OwedTo.PAYER]
     settled = Payment.objects.filter(order__in=due, outcome="settled").select_related("account")
     settling = settled.annotate(
         back=Coalesce(Sum("refunds__amount_minor", filter=_PAID_BACK), 0),
@@ -255,10 +257,21 @@ def ways_back(found: Offer) -> tuple[str, ...]:
     )
 
 
+def shown_papers() -> QuerySet[Document]:
+    """Return the documents that customers see: not those that say what a reseller pays."""
+    return Document.objects.exclude(order__owed_to=OwedTo.RESELLER)
+
+
+def papers_of_account(account: Account) -> QuerySet[Document]:
+    """Return the documents that an account sees."""
+    return shown_papers().filter(order__account=account)
+
+
 def papers(order: Order) -> dict[str, object]:
     """Return what an order's page says of its documents, and whom the next one is made out to."""
     return {
-        "papers": Document.objects.filter(order=order).order_by("pk"),
+        "papers": shown_papers().filter(order=order).order_by("pk"),
+        "is_resold": order.owed_to == OwedTo.RESELLER,
         "paper_languages": LANGUAGES,
         "invoices": setup_now() is not None,
         "buyer": Buyer.objects.filter(order=order).first(),

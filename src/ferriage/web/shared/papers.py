@@ -125,11 +125,10 @@ def of_withdrawal(withdrawal: Withdrawal, language: str) -> Paper:
         ),
         lines=tuple(
             (
-                line["order"],
+                line["order"] or words["gift"],
                 words.bought(line),
                 words.day(datetime.fromisoformat(line["ordered_at"])),
-                words.money(line["paid_minor"], line["currency"]),
-                words.money(line["owed_minor"], line["currency"]),
+                *_amounts(line, words),
             )
             for line in withdrawal.lines
         ),
@@ -140,10 +139,23 @@ def of_withdrawal(withdrawal: Withdrawal, language: str) -> Paper:
 
 def _ways_back(withdrawal: Withdrawal) -> list[str]:
     """Return which sentences say where the money of a withdrawal goes."""
-    lines = [(line["owed_minor"], line.get("to_balance_minor", 0)) for line in withdrawal.lines]
+    mine = [line for line in withdrawal.lines if line.get("owed_to", "payer") == "payer"]
+    to = {line.get("owed_to", "payer") for line in withdrawal.lines}
+    others = [f"owed_{one}" for one in ("giver", "reseller") if one in to]
+    lines = [(line["owed_minor"], line.get("to_balance_minor", 0)) for line in mine]
     balanced = any(to_balance for _owed, to_balance in lines)
-    by_payment = any(owed > to_balance for owed, to_balance in lines) or not balanced
-    return ["owed_how"] * by_payment + ["owed_balance"] * balanced
+    by_payment = any(owed > to_balance for owed, to_balance in lines) or not (balanced or others)
+    return ["owed_how"] * by_payment + ["owed_balance"] * balanced + others
+
+
+def _amounts(line: dict[str, Any], words: _Words) -> tuple[str, str]:
+    """Return what was paid and is owed; of a code that was resold the share alone."""
+    if line.get("owed_to") == "reseller":
+        return "–", f"{words.rate(line['unused_bps'])} %"
+    return (
+        words.money(line["paid_minor"], line["currency"]),
+        words.money(line["owed_minor"], line["currency"]),
+    )
 
 
 def as_text(paper: Paper) -> str:
@@ -261,6 +273,8 @@ def _notes(document: Document, words: _Words) -> tuple[str, ...]:
         said.append(words[document.tax_state])
     if document.kind == "invoice":
         said.append(words["paid"])
+    if note := {"giver": "given", "reseller": "resold"}.get(document.content.get("owed_to", "")):
+        said.append(words[note])
     return tuple(filter(None, said))
 
 

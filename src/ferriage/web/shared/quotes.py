@@ -35,11 +35,24 @@ def shown(subscription: Subscription, now: datetime) -> dict[str, object]:
     return {
         "quote": found,
         "quoted": " ".join(f"{money.amount_minor}{money.currency}" for money in found.owed),
+        "shares": " ".join(map(str, found.shares)),
         "at": at.isoformat(),
         "lost": refunds.lost_of(subscription, now=now),
         "rules": rules,
         "held_minutes": actions.QUOTE_HOLDS // _MINUTE if found.ends_at == at else 0,
     }
+
+
+def shares_sent(form: QueryDict) -> list[int]:
+    """Return the shares of terms that a page had shown; the action judges them.
+
+    Raises:
+        QuoteChanged: No page of ours showed that.
+    """
+    try:
+        return [int(text) for text in form.get("shares", "").split()]
+    except ValueError as error:
+        raise actions.quote_changed() from error
 
 
 def sent(form: QueryDict) -> tuple[datetime, list[Money]]:

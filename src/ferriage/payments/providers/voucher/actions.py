@@ -22,6 +22,7 @@ from ferriage.core.money import Money
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.orders.actions import Refused, settle
 from ferriage.orders.models import Order
+from ferriage.orders.owedmodels import OwedTo
 from ferriage.payments import gifts
 from ferriage.payments.capture import Captured, change_once, finish, post_receipt
 from ferriage.payments.models import Gift, Payment, Voucher, VoucherBatch
@@ -201,12 +202,25 @@ def redeem_voucher(*, order: Order, code: str, now: datetime, actor: Actor) -> C
         payment = _take(voucher, order, now)
         paid = _post(payment, voucher.batch, order, now)
         result = settle(
-            order=order, refundable_minor=min(paid, order.due_minor), now=now, actor=actor
+            order=order,
+            refundable_minor=min(paid, order.due_minor),
+            owed_to=_owed_to(voucher),
+            now=now,
+            actor=actor,
         )
         if isinstance(result, Refused):
             raise VoucherNotTaken(result)
         finish(payment, outcome="settled", now=now, actor=actor)
     return Captured(payment, "settled")
+
+
+def _owed_to(voucher: Voucher) -> str:
+    """Return who paid for a code, and so is owed what is unused of what it pays."""
+    if Gift.objects.filter(voucher=voucher).exists():
+        return OwedTo.GIVER
+    batch = voucher.batch
+    is_resold = batch.reseller_id is not None and batch.kind == VoucherBatch.Kind.SOLD
+    return OwedTo.RESELLER if is_resold else OwedTo.PAYER
 
 
 def _voucher(code: str) -> Voucher:

@@ -92,6 +92,32 @@ class ResellerReturn(models.Model):
         ]
 
 
+class ResellerCredit(models.Model):
+    """What a reseller owes less, for a code that its user did not use up. Append-only.
+
+    Its code is the number of the note that the user shows them, with `unused_bps` of the term.
+    """
+
+    code = CodeField("rsc")
+    reseller = models.ForeignKey(Reseller, on_delete=models.PROTECT, related_name="credits")
+    refund = models.OneToOneField(
+        "payments.Refund", on_delete=models.PROTECT, related_name="reseller_credit"
+    )
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    unused_bps = models.PositiveIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payments_resellercredit"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount_minor__gt=0, unused_bps__lte=10_000),
+                name="payments_resellercredit_whole",
+            ),
+        ]
+
+
 class BatchReversal(models.Model):
     """Codes of a batch that will not be used any more, and what that did. Append-only.
 

@@ -15,6 +15,7 @@ from ferriage.payments.models import (
     BatchReversal,
     Payment,
     Reseller,
+    ResellerCredit,
     ResellerPayment,
     ResellerReturn,
     Voucher,
@@ -39,9 +40,9 @@ class Held:
 class Month:
     """A reseller's settlement statement of one month of UTC.
 
-    `opening + issued - taken back - paid + returned = closing`; returned is what of payments their
-    bank took back for good. What was redeemed is told, and changes
-    nothing that is owed.
+    `opening + issued - taken back - paid + returned - unused = closing`; returned is what of
+    payments their bank took back for good, unused what users of codes did not use. What was
+    redeemed is told, and changes nothing that is owed.
     """
 
     reseller: Reseller
@@ -57,12 +58,19 @@ class Month:
     redeemed_codes: int
     batches: list[VoucherBatch]
     payments: list[ResellerPayment]
+    unused: list[ResellerCredit]
+
+    @property
+    def unused_minor(self) -> int:
+        """What is owed less since codes were not used up."""
+        return sum(credit.amount_minor for credit in self.unused)
 
     @property
     def closing_minor(self) -> int:
         """What is owed at the month's end."""
         came = self.paid_minor - self.returned_minor
-        return self.opening_minor + self.issued_minor - self.void_minor - came
+        gone = self.void_minor + self.unused_minor
+        return self.opening_minor + self.issued_minor - gone - came
 
 
 def held(reseller: Reseller) -> Held:
@@ -84,8 +92,12 @@ def holdings(resellers: Sequence[Reseller]) -> dict[int, Held]:
     paid = dict(payments.values_list("reseller").annotate(Sum("amount_minor")).order_by())
     returns = ResellerReturn.objects.filter(payment__reseller__in=list(resellers))
     back = dict(returns.values_list("payment__reseller").annotate(Sum("amount_minor")).order_by())
+    credited = ResellerCredit.objects.filter(reseller__in=list(resellers))
+    less = dict(credited.values_list("reseller").annotate(Sum("amount_minor")).order_by())
     return {
-        one.pk: _held(batches[one.pk], paid.get(one.pk, 0) - back.get(one.pk, 0))
+        one.pk: _held(
+            batches[one.pk], paid.get(one.pk, 0) + less.get(one.pk, 0) - back.get(one.pk, 0)
+        )
         for one in resellers
     }
 
@@ -173,6 +185,7 @@ def month(reseller: Reseller, year: int, number: int) -> Month:
         ).count(),
         batches=batches,
         payments=payments,
+        unused=list(reseller.credits.filter(at__gte=start, at__lt=end).order_by("pk")),
     )
 
 
@@ -206,4 +219,6 @@ def _owed_before(reseller: Reseller, at: datetime) -> int:
     paid = payments.aggregate(total=Sum("amount_minor"))["total"] or 0
     returns = ResellerReturn.objects.filter(payment__reseller=reseller, at__lt=at)
     returned = returns.aggregate(total=Sum("amount_minor"))["total"] or 0
-    return int(issued - back - paid + returned)
+    credited = reseller.credits.filter(at__lt=at)
+    not_used = credited.aggregate(total=Sum("amount_minor"))["total"] or 0
+    return int(issued - back - paid + returned - not_used)

@@ -193,6 +193,7 @@ def refund(request: StaffRequest, code: str) -> HttpResponse:
             subscription=found,
             at=at,
             quoted=quoted,
+            shares=quotes.shares_sent(request.POST),
             rules=quotes.refund_rules(),
             now=request.now,
             actor=request.staff.actor,

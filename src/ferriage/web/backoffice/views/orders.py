@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from ferriage.arrivals.queries import openings_of
 from ferriage.orders import actions, places
 from ferriage.orders.models import Order
+from ferriage.payments import passing
 from ferriage.payments.models import Dispute, Payment, Refund
 from ferriage.payments.queries import taken_back
 from ferriage.web.backoffice.fields import row
@@ -63,6 +64,7 @@ def order(request: StaffRequest, code: str) -> HttpResponse:
     context |= {"kinds": places.agreeing_kinds(found), "enough": places.ENOUGH}
     context["openings"] = openings_of(found.account) if found.account else []
     context["taken_back"] = taken_back([found])
+    context |= {"given_by": passing.given_by(found), "used_by": passing.used_by(found)}
     context["papers"] = found.documents.order_by("pk")
     return render(request, "backoffice/order.html", context)
 

@@ -322,6 +322,10 @@ def csv_of(told: queries.Month) -> HttpResponse:
         back = _decimal(told.returned_minor, currency)
         lines.append(("paid and returned", "", last, "", "", back))
     lines += [
+        *(
+            ("not used up", one.code, one.at.date(), "", "", _decimal(-one.amount_minor, currency))
+            for one in told.unused
+        ),
         ("taken back", "", last, told.void_codes, "", _decimal(-told.void_minor, currency)),
         ("redeemed", "", last, told.redeemed_codes, "", ""),
         ("owed", "", last, "", "", _decimal(told.closing_minor, currency)),

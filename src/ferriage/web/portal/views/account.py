@@ -16,7 +16,7 @@ from ferriage.orders.balance import balances_of
 from ferriage.orders.models import Order
 from ferriage.payments.payback import going_back
 from ferriage.payments.queries import taken_back
-from ferriage.web.portal import holdings, purse, topups
+from ferriage.web.portal import givenback, holdings, purse, topups
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.shared.refusals import status_of
 
@@ -67,6 +67,7 @@ def account_page(
         "taken_back": back,
         "ended_by": _ended_by(orders, back["whole"]),
         "going_back": [one for one in going_back(request.customer) if one.state != "paid"],
+        "given_back": givenback.given_back(orders, now=request.now),
         "waiting": purse.waiting(orders),
         "disputed": disputed,
         "held": held,

@@ -26,7 +26,7 @@ from ferriage.payments.gifts import is_used
 from ferriage.payments.queries import taken_back
 from ferriage.plans import several
 from ferriage.plans.models import Price
-from ferriage.web.portal import catalogue, choices, purse, tries
+from ferriage.web.portal import catalogue, choices, givenback, purse, tries
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.account import account_page
 from ferriage.web.portal.views.number import carried, number_page, own_number
@@ -260,6 +260,7 @@ def order_page(
         "balance_left": purse.balance_left(mine),
         "returnable": purse.returnable(mine),
         "gift_used": is_used(mine),
+        "given_back": givenback.given_back([mine], now=request.now, days=None),
         "ways": purse.ways(mine, now=request.now, language=language),
         "misses_voucher": purse.misses_voucher(mine),
         "bank": purse.bank_payment(mine),

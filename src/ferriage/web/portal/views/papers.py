@@ -13,7 +13,8 @@ from ferriage.core.actors import CUSTOMER
 from ferriage.core.errors import FerriageError
 from ferriage.orders import queries
 from ferriage.orders.actions import taxes
-from ferriage.orders.models import Document, Withdrawal
+from ferriage.orders.models import Withdrawal
+from ferriage.web.portal import purse
 from ferriage.web.portal.customer import for_customers
 from ferriage.web.portal.views.orders import order_page
 from ferriage.web.shared import paperfiles, papers
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @for_customers
 def document(request: CustomerRequest, code: str, form: str) -> HttpResponse:
     """Return an invoice or credit note of the customer's own."""
-    mine = Document.objects.filter(order__account=request.customer, code=code).first()
+    mine = purse.papers_of_account(request.customer).filter(code=code).first()
     if mine is None:
         raise Http404
     usual = mine.content["language"] or get_language() or "en"

@@ -50,18 +50,14 @@ def refund_confirm(request: CustomerRequest, code: str) -> HttpResponse:
             subscription=mine,
             at=at,
             quoted=quoted,
+            shares=quotes.shares_sent(request.POST),
             rules=refund_rules(),
             now=request.now,
             actor=CUSTOMER,
         )
     except FerriageError as refusal:
         return _refund_page(request, mine, refusal)
-    ends_at = f"{done.ends_at:%Y-%m-%d %H:%M} UTC"
-    messages.success(
-        request,
-        _("It ends at the instant that was shown, %(at)s. The amount is owed to you.")
-        % {"at": ends_at},
-    )
+    messages.success(request, _said(done) % {"at": f"{done.ends_at:%Y-%m-%d %H:%M} UTC"})
     return redirect("account")
 
 
@@ -115,6 +111,15 @@ def withdrawn(request: CustomerRequest, code: str) -> HttpResponse:
         raise Http404
     context = {"withdrawal": found, "languages": LANGUAGES}
     return render(request, "portal/withdrawn.html", context)
+
+
+def _said(done: refunds.Quote) -> str:
+    """Return what is said of a refund that was booked, and to whom it goes."""
+    if "payer" in done.goes_to:
+        return _("It ends at the instant that was shown, %(at)s. The amount is owed to you.")
+    if "reseller" in done.goes_to:
+        return _("It ends at the instant that was shown, %(at)s. The order’s page has your note.")
+    return _("It ends at the instant that was shown, %(at)s. The amount goes to whoever gave it.")
 
 
 def _refund_page(
