@@ -123,7 +123,8 @@ class AssignForm(forms.Form):
 
     def nothing_fits(self) -> str:
         """Return in words that there is no choice; nothing where there is one."""
-        if cast("OrderField", self.fields["order"]).queryset.exists():
+        found = cast("OrderField", self.fields["order"]).queryset
+        if found is not None and found.exists():
             return ""
         return _("No open order asks for exactly this. Credit it to a balance, or send it back.")
 

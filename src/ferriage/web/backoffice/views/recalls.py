@@ -82,7 +82,8 @@ class WonForm(forms.Form):
 
     def nothing_fits(self) -> str:
         """Return in words that there is no choice; nothing where there is one."""
-        if cast("WaitingField", self.fields["payment"]).queryset.exists():
+        found = cast("WaitingField", self.fields["payment"]).queryset
+        if found is not None and found.exists():
             return ""
         return _(
             "No money of exactly this amount waits without an order. Book it first when it comes."
