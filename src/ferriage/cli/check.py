@@ -324,7 +324,9 @@ def _open_points(config: Config) -> Iterator[Finding]:
             yield Finding("good", f"{row.title}: {row.detail}")
         else:
             page = f"{start}{reverse(row.url_name)} ({row.action})"
-            yield Finding("warning", f"{row.title}: not yet", f"{row.detail}\n{page}")
+            typed = f"  {row.command}" if row.command else ""
+            found = "\n".join(filter(None, [row.detail, typed, page]))
+            yield Finding("warning", f"{row.title}: not yet", found)
 
 
 # --- gateway ----------------------------------------------------------------------------------
