@@ -324,9 +324,8 @@ def _open_points(config: Config) -> Iterator[Finding]:
             yield Finding("good", f"{row.title}: {row.detail}")
         else:
             page = f"{start}{reverse(row.url_name)} ({row.action})"
-            typed = f"  {row.command}" if row.command else ""
-            found = "\n".join(filter(None, [row.detail, typed, page]))
-            yield Finding("warning", f"{row.title}: not yet", found)
+            found = f"{row.detail} {row.command}".strip()
+            yield Finding("warning", f"{row.title}: not yet", f"{found}\n{page}")
 
 
 # --- gateway ----------------------------------------------------------------------------------
