@@ -325,7 +325,8 @@ def _open_points(config: Config) -> Iterator[Finding]:
             yield Finding("good", f"{row.title}: {row.detail}")
         else:
             page = f"{start}{reverse(row.url_name)} ({row.action})"
-            yield Finding("warning", f"{row.title}: not yet", f"{row.detail}\n{page}")
+            found = f"{row.detail} {row.command}".strip()
+            yield Finding("warning", f"{row.title}: not yet", f"{found}\n{page}")
 
 
 # --- gateway ----------------------------------------------------------------------------------

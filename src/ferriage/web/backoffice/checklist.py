@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -42,13 +43,17 @@ _MONEY: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One thing a shop needs: whether it is there, what was found, and the page for it."""
+    """One thing a shop needs: whether it is there, what was found, and the page for it.
+
+    `command` is what to type where no page does it.
+    """
 
     title: str
     done: bool
     detail: str
     url_name: str
     action: str
+    command: str = ""
 
 
 def rows(*, now: datetime) -> list[Row]:
@@ -223,11 +228,13 @@ def _own_device(now: datetime) -> Row:
     live = liveness(own, now=now)
     connected = [device.name for device in own if live[device.code].on]
     waits = _("Added; no gateway has taken it up yet.")
-    none = _("On the shop's machine: ferriage device add NAME --mine")
+    none = _("On the shop's machine:")
+    typed = f"ferriage --config {shlex.quote(str(settings.FERRIAGE.path))} device add NAME --mine"
     return Row(
         title=_("Your own device, on a gateway"),
         done=bool(connected),
         detail=", ".join(connected) or (waits if own else none),
         url_name="staff-customers",
         action=_("Customers"),
+        command="" if own else typed,
     )
