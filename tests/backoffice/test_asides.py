@@ -93,5 +93,5 @@ def test_list_costs_the_same_however_long(
     _set_aside(shop, agent, count, now)
     olga.get(reverse(LIST))
 
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(12):
         olga.get(reverse(LIST))
