@@ -290,6 +290,11 @@ class Staff:
         """The name under which actions are recorded."""
         return Actor("staff", self.user.get_username())
 
+    @property
+    def role_name(self) -> str:
+        """The role in the reader's language."""
+        return str(StaffProfile.Role(self.role).label)
+
     def may(self, url_name: str) -> bool:
         """Tell whether a page or button is for them; templates show only such."""
         access = ACCESS[url_name]

@@ -36,6 +36,7 @@ REASONS: Final[Mapping[str, object]] = {
     "payment-disputed": _("a payment is disputed"),
     # why money goes back
     "unallocated": _("it belonged to no order"),
+    "The payment was taken back": _("the payment was taken back"),
     "ended early": _("the subscription was ended early"),
     "top-up returned": _("it was on your balance and you asked for it"),
     "balance paid back": _("it was on your balance"),
