@@ -95,10 +95,16 @@ def _sentences(catalogue: str) -> set[str]:
 def test_compiled_catalogue_says_what_its_source_says() -> None:
     with CATALOGUE.with_suffix(".mo").open("rb") as file:
         compiled = gettext.GNUTranslations(file)
-    pairs = re.findall(
-        r'^msgid "(.+)"\nmsgstr "(.+)"$', CATALOGUE.read_text(encoding="utf-8"), re.MULTILINE
+    rows = re.findall(
+        r'^(?:msgctxt "(.+)"\n)?msgid "(.+)"\nmsgstr "(.+)"$',
+        CATALOGUE.read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
 
-    plain = [(source, said) for source, said in pairs if "\\" not in source + said]
+    plain = [row for row in rows if "\\" not in "".join(row)]
     assert len(plain) > 500
-    assert [source for source, said in plain if compiled.gettext(source) != said] == []
+    assert [
+        source
+        for context, source, said in plain
+        if (compiled.pgettext(context, source) if context else compiled.gettext(source)) != said
+    ] == []
