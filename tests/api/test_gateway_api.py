@@ -9,8 +9,8 @@ from ferriage import wire
 from ferriage.agent.client import Answer
 from ferriage.agent.errors import Unreachable
 from ferriage.core import clock
-from ferriage.fleet import actions, site
-from ferriage.fleet.models import Gateway, PoolGateway
+from ferriage.fleet import actions, alarmwords, site, sitetime
+from ferriage.fleet.models import Alarm, Gateway, PoolGateway
 from ferriage.web.api.signed import LARGEST_BYTES
 from yard import OWNER, EnrolledGateway, Yard, enrolment, report_of, signed_headers, status
 
@@ -153,6 +153,26 @@ def test_wrong_clock_is_told_the_right_time(client: Client, gateway: EnrolledGat
         assert answer.status_code == 401
         assert _verified(answer, headers, wire.Problem).slug == "clock"
         assert abs(int(answer[wire.HEADER_NOW]) - clock.unix(clock.now())) <= 2
+
+
+def test_gateway_is_told_no_time_before_its_last_report(
+    client: Client, gateway: EnrolledGateway, now: datetime
+) -> None:
+    """The site's clock was set back by ten minutes; who ended meanwhile stays ended."""
+    last = now + timedelta(minutes=10)
+    Gateway.objects.update(last_seen_at=last)
+    body = wire.encode(report_of(status(_pool(gateway))))
+    key, code = gateway.signing_key, gateway.row.code
+
+    for late, expected in ((-600, 200), (0, 401)):
+        answer, _ = _post(client, key, code, "report", body, late=late)
+        assert answer.status_code == expected
+        assert int(answer[wire.HEADER_NOW]) == clock.unix(last)
+
+    assert Gateway.objects.get().last_seen_at == last
+    alarm = Alarm.objects.get()
+    assert (alarm.kind, alarm.subject) == ("clock_wrong", "site")
+    assert alarmwords.said(alarm) == sitetime.BEHIND
 
 
 def test_answer_to_a_stolen_gateway_is_none_for_another(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SLOW_BUILD: Final = re.compile(r"0\.0\.(20(?:1\d|2[0-2])\d{4})")
 _TUN: Final = Path("/dev/net/tun")
 _SETTINGS: Final = Path("/proc/sys/net")
+_MOST_WAYS: Final = 4
 _NEARLY_FULL: Final = 0.8
 _WRONG_CLOCK_SECONDS: Final = 60
 _DNS_PORT: Final = 53
@@ -82,6 +83,11 @@ REMEDIES: Final = {
     "many-connections": (
         "Raise the sysctl net.netfilter.nf_conntrack_max (each entry takes about 400 bytes of "
         "memory); full, nobody can begin a connection. One device has 4,096 at most."
+    ),
+    "other-way": (
+        "Customers have addresses of this network, and so has something else that this host "
+        "reaches: it is not reached any more, or customers are not. Renumber that, take its route "
+        "away, or let another host be the gateway."
     ),
     "resolver-silent": "See unbound.log in agent.run_dir; the agent starts it with a tunnel.",
     "resolver-deaf": (
@@ -144,6 +150,8 @@ def look(facts: Facts) -> Iterator[Finding]:
         yield of_tunnels(facts)
     yield from of_uplinks(facts.config.uplink)
     yield from of_forwarding(facts.config)
+    if facts.assignments:
+        yield from of_inner(_inner(facts.assignments), facts.config.interface_prefix)
     yield from of_connections(*host.connections())
     yield from _of_resolver(facts)
     yield of_clock(round(time.time() - facts.site_time))
@@ -283,6 +291,25 @@ def _owner(family: str, table: str) -> str:
     known = {"ufw": "ufw-", "docker": "DOCKER", "firewalld": "FWD_"}
     found = [name for name, mark in known.items() if f"chain {mark}" in chains]
     return f" (set by {' and '.join(found)})" if found else ""
+
+
+def _inner(assignments: Iterable[wire.PoolAssignment]) -> set[str]:
+    return {
+        str(ipaddress.ip_interface(address).network)
+        for each in assignments
+        for address in (each.gateway4, each.gateway6)
+    }
+
+
+def of_inner(networks: Iterable[str], prefix: str) -> Iterator[Finding]:
+    """Say whether anything but our tunnels leads into the networks of customers' addresses."""
+    ways = host.ways_into(networks, prefix)
+    for way, narrower in list(ways.items())[:_MOST_WAYS]:
+        said = f"this host has another way into the customers' network: {way}"
+        state: wire.CheckState = "failed" if narrower else "ok"
+        yield Finding("inner", said, state, value=way, remedy="other-way")
+    if not ways:
+        yield Finding("inner", "only tunnels lead into the customers' network")
 
 
 def of_connections(count: int, most: int) -> Iterator[Finding]:

@@ -155,6 +155,31 @@ def leaves_by(family: str, configured: str) -> str:
     return configured or str(leading[0].get("dev", "several links"))
 
 
+def ways_into(networks: Iterable[str], prefix: str) -> dict[str, bool]:
+    """Return the host's other routes into these networks, and which of them take part of one over.
+
+    A narrower route takes what it names from ours; a wider one loses to ours what both name. A
+    default route leads anywhere and is none.
+
+    Args:
+        prefix: What the names of our own interfaces begin with.
+    """
+    wanted = [ipaddress.ip_network(network) for network in networks]
+    found: dict[str, bool] = {}
+    for family in ("-4", "-6"):
+        command = ("ip", "-j", family, "route", "show", "table", "all")
+        for route in json.loads(run(*command, check=False) or "[]"):
+            name, to = str(route.get("dev", "")), str(route.get("dst", "default"))
+            if to == "default" or name.startswith(prefix):
+                continue
+            target = ipaddress.ip_network(to, strict=False)
+            for each in wanted:
+                narrower = target.network_address in each and target.prefixlen >= each.prefixlen
+                if target.prefixlen and (narrower or each.network_address in target):
+                    found[f"{target} {name}".strip()] = narrower
+    return dict(sorted(found.items()))
+
+
 def connections() -> tuple[int, int]:
     """Return how many connections the kernel keeps, and how many at most; zeros where it does not.
 

@@ -317,8 +317,7 @@ class Permit(models.Model):
         ]
 
 
-EARLIER_COUNTERS: Final = ""
-"""The incarnation, which no report can name, of what a pool's forgotten counters came to."""
+EARLIER_COUNTERS: Final = ""  # an incarnation no report can name: of a pool's forgotten counters
 
 
 class PoolUsage(models.Model):

@@ -33,6 +33,7 @@ TITLES: Final = {
     "ipv4": gettext_lazy("Exit by IPv4"),
     "ipv6": gettext_lazy("Exit by IPv6"),
     "forwarding": gettext_lazy("Packets may pass"),
+    "inner": gettext_lazy("Customers' network"),
     "connections": gettext_lazy("Room for connections"),
     "resolver": gettext_lazy("Resolver"),
     "clock": gettext_lazy("Clock"),
@@ -84,7 +85,7 @@ def steps(
 
 _ON_ITS_HOST: Final = ("ipv4", "ipv6", "forwarding", "resolver", "clock")
 
-_MAY_BE_TOLD: Final = ("connections",)
+_MAY_BE_TOLD: Final = ("inner", "connections")
 """What not every agent looks at: one of the release before does not."""
 
 

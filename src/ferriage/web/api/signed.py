@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from ipaddress import IPv4Address, IPv6Address
 
+_TOLD = "ferriage.told"
 LARGEST_BYTES = 2 * 1024 * 1024
 
 
@@ -49,7 +50,7 @@ def answered(
     """Turn a function from request to structure into a view with a signed answer.
 
     Only POST is answered, in the format that the request is in. A refusal becomes a `wire.Problem`
-    with its own status.
+    with its own status. It is signed with the time of the request, or what `tell` says instead.
     """
 
     @csrf_exempt
@@ -60,12 +61,23 @@ def answered(
             _check_form(request)
             answer = view(request, now)
             content = wire.encode_for(answer, wire.format_of(request.body))
-            return _signed(request, 200, content, now)
+            return _signed(request, 200, content, _told(request, now))
         except FerriageError as error:
             problem = wire.Problem(slug=error.slug, message=str(error))
-            return _signed(request, error.status, wire.encode(problem), now)
+            content = wire.encode(problem)
+            return _signed(request, error.status, content, _told(request, now))
 
     return wrapped
+
+
+def tell(request: HttpRequest, now: datetime) -> None:
+    """Sign the answer to a request with this time, refusals too."""
+    request.META[_TOLD] = now
+
+
+def _told(request: HttpRequest, now: datetime) -> datetime:
+    told: datetime = request.META.get(_TOLD, now)
+    return told
 
 
 def decoded[T](request: HttpRequest, kind: type[T]) -> T:

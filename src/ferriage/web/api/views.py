@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from ferriage import wire
 from ferriage.devices import metering
-from ferriage.fleet import actions, watch
+from ferriage.fleet import actions, sitetime, watch
 from ferriage.fleet.bundle import bundle, digest_of
 from ferriage.fleet.models import Gateway
 from ferriage.fleet.queries import signing_gateway, standing_of
@@ -22,6 +22,7 @@ from ferriage.web.api.signed import (
     decoded,
     format_of,
     outward_address,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def enrol(request: HttpRequest, now: datetime) -> wire.EnrolAnswer:
 @answered
 def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
     """Take over a gateway's report."""
-    gateway = _asking(request, now)
+    gateway, now = _asking(request, now)
     if gateway.state == Gateway.State.CLOSED:
         raise actions.closed()
     spoken = format_of(request)
@@ -64,17 +65,22 @@ def report(request: HttpRequest, now: datetime) -> wire.ReportAnswer:
 @answered
 def standing(request: HttpRequest, now: datetime) -> wire.Standing:
     """Say what was decided about a gateway, to whoever looks for what is wrong on its host."""
-    gateway = _asking(request, now)
+    gateway, _ = _asking(request, now)
     decoded(request, wire.StandingRequest)
     return standing_of(gateway)
 
 
-def _asking(request: HttpRequest, now: datetime) -> Gateway:
-    """Return the gateway that signed a request; one that was closed may still ask."""
+def _asking(request: HttpRequest, now: datetime) -> tuple[Gateway, datetime]:
+    """Return the gateway that signed a request, and the time that it is told.
+
+    One that was closed may still ask.
+    """
     code = request.headers.get(wire.HEADER_GATEWAY, "")
     gateway = signing_gateway(code)
     if gateway is None:
         raise NotSigned(wire.Unauthentic("signature", "No active gateway signs with this name."))
+    told = sitetime.told_to(gateway, now)
+    tell(request, told)
     try:
         check_size(request)
     except Malformed:
@@ -82,8 +88,9 @@ def _asking(request: HttpRequest, now: datetime) -> Gateway:
         if gateway.state == Gateway.State.CLOSED:
             raise actions.closed() from None
         raise
-    check_signature(request, gateway.signing_key, now)
-    return gateway
+    check_signature(request, gateway.signing_key, told)
+    sitetime.note_behind(told=told, now=now)
+    return gateway, told
 
 
 @require_safe

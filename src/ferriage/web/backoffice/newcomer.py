@@ -75,6 +75,11 @@ REMEDIES: Final = {
         "Full, nobody can begin a connection. Raise the sysctl net.netfilter.nf_conntrack_max "
         "there; each entry takes about 400 bytes of memory."
     ),
+    "other-way": gettext_lazy(
+        "The host has another way into the network of customers' addresses, so what is there is "
+        "not reached any more, or customers are not. Renumber that, take its route away, or let "
+        "another host be the gateway."
+    ),
     "resolver-silent": gettext_lazy(
         "Unbound does not answer, not even what it knows by itself; see unbound.log on the host."
     ),
