@@ -193,7 +193,7 @@ def unpaid(till: Till, dearer: Dearer, sold: Order) -> tuple[Order, Order]:
     assert sold.account is not None
     till.top_up(sold.account, 100)
     slot, renewal = dearer.slot(sold), till.order(account=sold.account)
-    balance.reserve(order=slot, minor=100)
+    balance.reserve(order=slot, minor=100, now=till.now)
     return slot, renewal
 
 
