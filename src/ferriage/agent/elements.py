@@ -103,12 +103,14 @@ class Elements:
         observed = self._nft.read(now)
         if observed is None or observed.comment != life:
             observed = self._make(pools, inner)
+            self._rules = observed.rules
         elif refill or observed.rules != self._rules:
             self._nft.install(life, inner)
+            self._rules = self._nft.rules()
             if not refill:
                 self._signs.found("rule")
                 log.warning("rules.loaded_again")
-        self._inner, self._rules = inner, self._nft.rules()
+        self._inner = inner
         self.live, self._read_at, self._offset = observed.plane, mark, now - mark
         return observed.counters
 
