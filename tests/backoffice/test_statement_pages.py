@@ -25,6 +25,7 @@ from ferriage.payments.models import (
     StatementFile,
     StatementLine,
 )
+from ferriage.payments.providers.bank import files
 from statement_files import FEE, IBAN, RENT, Entry, camt, china_csv
 from yard import OWNER
 
@@ -271,6 +272,31 @@ def test_layout_is_asked_for_in_words(olga: Client, account: BankAccount) -> Non
     assert '<option value="%d.%m.%Y">day.month.year: 31.03.2026</option>' in form
     assert '<option value="utf-8-sig">UTF-8</option>' in form
     assert "Balance after the line" in form
+
+
+def test_marks_that_may_be_read_in_two_ways_are_asked_for(olga: Client, now: datetime) -> None:
+    account = files.add_account(name="Gulf", number=IBAN, currency="KWD", now=now, actor=OWNER)
+    data = b"Date;Amount;Purpose\n2026-03-02;12.500;a\n2026-03-03;3.000;b\n"
+    asked = text(upload(olga, account, data, "m.csv"))
+    address = reverse("staff-statement-layout", args=[StatementFile.objects.get().code])
+    form = text(olga.get(address))  # type: ignore[arg-type]
+    said = {
+        "encoding": "utf-8-sig",
+        "delimiter": ";",
+        "heading": "1",
+        "date_format": "%Y-%m-%d",
+        "day": "0",
+        "amount": "1",
+    }
+
+    unsaid = olga.post(address, said)
+    read = olga.post(address, {**said, "decimal": "."}, follow=True)
+
+    assert "The amounts may be read in two ways" in asked
+    assert "Post these lines" not in asked
+    assert '<option value="" selected>–</option>' in form
+    assert unsaid.status_code == 422
+    assert "12.500 KWD" in read.content.decode()
 
 
 def test_wrong_layout_says_which_row_is_wrong(olga: Client, account: BankAccount) -> None:

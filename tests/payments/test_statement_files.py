@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -196,7 +197,7 @@ def test_layout_of_a_banks_csv_is_found(flavour: str) -> None:
     spent = SPENT if currency == "EUR" else Entry(minor=-990, text="手续费和邮费", reference="9")
     data = make([paid, spent])
 
-    layout = csvfile.guess(data)
+    layout = csvfile.guess(data, currency=currency)
     statement = csvfile.read(data, layout, account=IBAN, currency=currency)
 
     found = (layout.encoding, layout.delimiter, layout.date_format, layout.decimal)
@@ -216,7 +217,9 @@ def test_words_of_the_payer_are_read_beside_a_reference(heading: str) -> None:
         f"Date;{heading};Amount;Balance;Reference\n2026-03-02;ferry {GIVEN};10.00;110.00;B-1\n"
     ).encode()
 
-    [line] = csvfile.read(data, csvfile.guess(data), account="", currency="EUR").lines
+    [line] = csvfile.read(
+        data, csvfile.guess(data, currency="EUR"), account="", currency="EUR"
+    ).lines
 
     assert line.text == f"ferry {GIVEN} B-1"
 
@@ -224,7 +227,7 @@ def test_words_of_the_payer_are_read_beside_a_reference(heading: str) -> None:
 def test_column_with_words_that_was_not_read_is_named() -> None:
     data = b"Date;Wording;Amount;Reference;Kind;Valid\n2026-03-02;ferry fare;10.00;7;;2026-03-02\n"
 
-    assert csvfile.unread(data, csvfile.guess(data)) == [(1, "Wording")]
+    assert csvfile.unread(data, csvfile.guess(data, currency="EUR")) == [(1, "Wording")]
 
 
 BALANCED = ["2026-03-01;a;10.00;110.00", "2026-03-02;b;-30.00;80.00", "2026-03-02;c;5.00;85.00"]
@@ -234,7 +237,7 @@ BALANCED = ["2026-03-01;a;10.00;110.00", "2026-03-02;b;-30.00;80.00", "2026-03-0
 def test_column_of_balances_says_what_the_account_held(rows: list[str]) -> None:
     data = "\n".join(["Date;Text;Amount;Balance (EUR)", *rows, ""]).encode()
 
-    statement = csvfile.read(data, csvfile.guess(data), account="", currency="EUR")
+    statement = csvfile.read(data, csvfile.guess(data, currency="EUR"), account="", currency="EUR")
 
     assert statement.opening == Balance(on=date(2026, 3, 1), amount_minor=10000)
     assert statement.closing == Balance(on=date(2026, 3, 2), amount_minor=8500)
@@ -254,7 +257,7 @@ def test_column_of_balances_says_what_the_account_held(rows: list[str]) -> None:
 def test_balances_that_do_not_follow_each_other_are_not_believed(rows: list[str]) -> None:
     data = "\n".join(["Date;Text;Amount;Balance", *rows, ""]).encode()
 
-    statement = csvfile.read(data, csvfile.guess(data), account="", currency="EUR")
+    statement = csvfile.read(data, csvfile.guess(data, currency="EUR"), account="", currency="EUR")
 
     assert (statement.opening, statement.closing) == (None, None)
 
@@ -278,7 +281,7 @@ def test_lines_that_no_order_of_balances_fits_are_doubtful(
 ) -> None:
     data = "\n".join(["Date;Text;Amount;Balance", *rows, ""]).encode()
 
-    statement = csvfile.read(data, csvfile.guess(data), account="", currency="EUR")
+    statement = csvfile.read(data, csvfile.guess(data, currency="EUR"), account="", currency="EUR")
 
     assert statement.is_doubtful is doubted
 
@@ -298,13 +301,15 @@ def test_column_of_what_came_keeps_its_sign(cells: str, minor: int) -> None:
     """What the bank took back stands there with a minus; what went, with one or without."""
     data = f"交易日期,收入金额,支出金额,摘要,流水号\n2026-03-01,{cells},冲正,A1\n".encode()
 
-    [line] = csvfile.read(data, csvfile.guess(data), account="", currency="CNY").lines
+    [line] = csvfile.read(
+        data, csvfile.guess(data, currency="EUR"), account="", currency="CNY"
+    ).lines
 
     assert line.amount_minor == minor
 
 
 def test_kept_layout_reads_the_next_file() -> None:
-    layout = csvfile.guess(china_csv([PAID]))
+    layout = csvfile.guess(china_csv([PAID]), currency="CNY")
 
     statement = csvfile.read(
         china_csv([Entry(minor=1, text="x", reference="7", day="2026-04-01")]),
@@ -323,6 +328,7 @@ def test_kept_layout_reads_the_next_file() -> None:
         ("1.234,56", ",", 123456),
         ("1,234.56", ".", 123456),
         ("1'234.50", ".", 123450),
+        ("1,23,456.50", ".", 12345650),
         ("−12,00 €", ",", -1200),
         ("12,00-", ",", -1200),
         ("12,00 S", ",", -1200),
@@ -359,20 +365,115 @@ def test_amount_is_read_as_banks_write_it(cell: str, decimal: str, minor: int) -
         ("1,2;10;x", "^Row 2: “1,2” is no day that is written like 2026-03-31."),
         ("2026-03-02;1.2.3;x", "^Row 2: “1.2.3” is no amount of CNY."),
         ("2026-03-02;10.555;x", "^Row 2: “10.555” is no amount of CNY."),
+        ("2026-03-02;10,55;x", "^Row 2: “10,55” is no amount of CNY."),
         (";;", "no line"),
     ],
 )
 def test_row_that_is_not_what_the_layout_says_is_named(row: str, says: str) -> None:
-    layout = csvfile.guess(b"date;amount;details\n2026-03-02;1.00;x\n2026-03-02;1.50;y\n")
+    layout = csvfile.guess(
+        b"date;amount;details\n2026-03-02;1.00;x\n2026-03-02;1.50;y\n", currency="CNY"
+    )
 
     with pytest.raises(StatementUnreadable, match=says):
         csvfile.read(f"date;amount;details\n{row}\n".encode(), layout, account="", currency="CNY")
 
 
+def table(*cells: str) -> bytes:
+    """Return a CSV of these amounts, one a line."""
+    lines = "".join(f"2026-03-02;{cell};x\n" for cell in cells)
+    return f"date;amount;details\n{lines}".encode()
+
+
+@pytest.mark.parametrize("currency", ["JPY", "KRW"])
+@pytest.mark.parametrize(
+    ("cell", "minor"),
+    [
+        ("1000", 1000),
+        ("-2,500", -2500),
+        ("2.500", 2500),
+        ("1,234,567", 1234567),
+        ("1.234.567", 1234567),
+        ("1,000.00", 1000),
+        ("1.000,00", 1000),
+        ("1000.0", 1000),
+        ("￥12,500", 12500),
+        ("100", 100),
+    ],
+)
+def test_every_mark_groups_where_there_are_no_decimals(
+    currency: str, cell: str, minor: int
+) -> None:
+    data = table(cell)
+
+    layout = csvfile.guess(data, currency=currency)
+
+    [line] = csvfile.read(data, layout, account="", currency=currency).lines
+    assert line.amount_minor == minor
+
+
+@pytest.mark.parametrize("cell", ["10.5", "1,50", "0.500", "1,000.000", "1000.000", "1,00,000"])
+def test_decimals_of_a_currency_without_them_are_refused(cell: str) -> None:
+    layout = csvfile.guess(table("1000"), currency="JPY")
+
+    with pytest.raises(StatementUnreadable, match="is no amount of JPY"):
+        csvfile.read(table(cell), layout, account="", currency="JPY")
+
+
+@pytest.mark.parametrize(
+    ("cells", "decimal", "minor"),
+    [
+        (["12.500", "1,234.500"], ".", [12500, 1234500]),
+        (["12,500", "1.234,500"], ",", [12500, 1234500]),
+        (["12.500", "0.250"], ".", [12500, 250]),
+        (["12.500", "1234.500"], ".", [12500, 1234500]),
+        (["12,500", "1,5"], ",", [12500, 1500]),
+        (["25,000", "1,250,000"], ".", [25000000, 1250000000]),
+        (["-12.500", "12.5000"], ".", [-12500, 12500]),
+    ],
+)
+def test_three_decimals_are_told_by_the_cells_that_leave_no_doubt(
+    cells: list[str], decimal: str, minor: list[int]
+) -> None:
+    data = table(*cells)
+
+    layout = csvfile.guess(data, currency="KWD")
+
+    statement = csvfile.read(data, layout, account="", currency="KWD")
+    assert layout.decimal == decimal
+    assert [line.amount_minor for line in statement.lines] == minor
+
+
+@pytest.mark.parametrize(
+    "cells", [["12.500", "3.000"], ["12,500"], ["12", "7"], ["1234.500", "1234,500"]]
+)
+def test_three_decimals_that_may_be_a_group_are_read_as_somebody_says(cells: list[str]) -> None:
+    data = table(*cells)
+
+    layout = csvfile.guess(data, currency="KWD")
+
+    assert layout.decimal == ""
+    with pytest.raises(StatementUnreadable, match="may be read in two ways"):
+        csvfile.read(data, layout, account="", currency="KWD")
+
+
+def test_mark_that_somebody_said_is_believed_of_three_decimals() -> None:
+    data = table("12.500", "3.000")
+    open_one = csvfile.guess(data, currency="KWD")
+
+    said = [
+        csvfile.read(data, replace(open_one, decimal=mark), account="", currency="KWD")
+        for mark in (".", ",")
+    ]
+
+    assert [one.sum_minor for one in said] == [15500, 15500000]
+
+
 def test_rows_that_are_not_booked_yet_are_passed_over() -> None:
     data = sparkasse_csv([PAID, SPENT]).replace(b"Umsatz gebucht", b"Umsatz vorgemerkt", 1)
 
-    statement = csvfile.read(data, csvfile.guess(data), account=IBAN, currency="EUR")
+    statement = csvfile.read(
+        data, csvfile.guess(data, currency="EUR"), account=IBAN, currency="EUR"
+    )
 
     assert [line.amount_minor for line in statement.lines] == [-990]
     assert statement.passed_over == 1
@@ -386,7 +487,7 @@ def test_deeply_nested_file_is_refused_without_a_fault() -> None:
 
 
 def test_line_in_another_currency_is_refused() -> None:
-    layout = csvfile.guess(sparkasse_csv([PAID]))
+    layout = csvfile.guess(sparkasse_csv([PAID]), currency="EUR")
 
     with pytest.raises(StatementUnreadable, match="Row 2: it is in EUR, and the account in CNY"):
         csvfile.read(sparkasse_csv([PAID]), layout, account="", currency="CNY")
@@ -395,13 +496,13 @@ def test_line_in_another_currency_is_refused() -> None:
 @pytest.mark.parametrize("data", [b"", b"hello", b"a,b,c\n1,2,3\n", "你好".encode("gb18030")])
 def test_csv_without_known_headings_asks_for_them(data: bytes) -> None:
     with pytest.raises(StatementUnreadable, match="No row of the file"):
-        csvfile.guess(data)
+        csvfile.guess(data, currency="EUR")
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_guessed_or_refused(data: bytes) -> None:
     try:
-        layout = csvfile.guess(data)
+        layout = csvfile.guess(data, currency="EUR")
         csvfile.read(data, layout, account="", currency="CNY")
     except StatementUnreadable:
         return

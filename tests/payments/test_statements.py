@@ -84,6 +84,24 @@ def test_lines_that_their_balances_contradict_are_posted_after_a_look(
     assert_sound()
 
 
+@pytest.mark.parametrize(
+    ("currency", "written", "minor"),
+    [("JPY", ["1,000", "2500"], [1000, 2500]), ("KWD", ["12.500", "1,003.000"], [12500, 1003000])],
+)
+def test_csv_is_booked_by_the_decimals_of_its_currency(
+    till: Till, currency: str, written: list[str], minor: list[int]
+) -> None:
+    account = files.add_account(
+        name="Far", number=IBAN, currency=currency, now=till.now, actor=OWNER
+    )
+    rows = "".join(f"2026-03-02;{cell};x;N{cell}\n" for cell in written)
+
+    post(till, account, f"Date;Amount;Purpose;Reference\n{rows}".encode())
+
+    assert outcomes() == [(one, "done", "unallocated") for one in minor]
+    assert_sound()
+
+
 def outcomes() -> list[tuple[int, str, str]]:
     rows = StatementLine.objects.order_by("pk")
     return [(line.amount_minor, line.state, line.outcome) for line in rows]

@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Any, Final
 from charset_normalizer import from_bytes
 from django.utils.translation import gettext_lazy as _
 
-from ferriage.core.money import Money
+from ferriage.payments.providers.bank import amounts
 from ferriage.payments.providers.bank.headings import columns_named
 from ferriage.payments.providers.bank.statement import (
     LARGEST_BYTES,
     MOST_LINES,
-    MOST_MINOR,
     Balance,
     Line,
     Statement,
@@ -51,7 +50,6 @@ DATE_FORMATS: Final = (
     "%Y%m%d",
     "%Y年%m月%d日",
 )
-DECIMALS: Final = (",", ".")
 _EXAMPLE: Final = date(2026, 3, 31)
 _PENDING: Final = frozenset(
     {"umsatz vorgemerkt", "vorgemerkt", "ausstehend", "pending", "处理中", "等待付款", "交易关闭"}
@@ -62,9 +60,6 @@ _NO_COLUMN: Final = frozenset(
     {"encoding", "delimiter", "heading", "date_format", "decimal", "text"}
 )
 _WORD: Final = re.compile(r"[^\W\d_]{2}")
-_SIGNS: Final = str.maketrans(
-    {"−": "-", "–": "-", "+": "", "\u00a0": "", "¥": "", "￥": "", "€": ""}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +68,7 @@ class Layout:
 
     Attributes:
         heading: Number of the row that names the columns; lines follow below it.
+        decimal: What stands before decimals; empty where the file leaves it open.
         text: Columns of what the payer wrote, in order.
         currency_column: None: every line is in the account's currency.
         balance: What the account held after the line.
@@ -131,8 +127,11 @@ def rows(data: bytes, encoding: str, delimiter: str) -> list[list[str]]:
     return found
 
 
-def guess(data: bytes) -> Layout:
+def guess(data: bytes, *, currency: str) -> Layout:
     """Guess a layout; a person looks at what comes of it before anything is posted.
+
+    Args:
+        currency: The account's; it says how many decimals to look for.
 
     Raises:
         StatementUnreadable: No row names a day and an amount in words that are known here.
@@ -150,7 +149,7 @@ def guess(data: bytes) -> Layout:
                 decimal="",
                 **columns,
             )
-            return _written(layout, table[number + 1 :])
+            return _written(layout, table[number + 1 :], currency)
     raise StatementUnreadable(
         _("No row of the file names a day and an amount in words that are known here."),
         _("Say below which row and columns they are."),
@@ -177,10 +176,16 @@ def read(data: bytes, layout: Layout, *, account: str, currency: str) -> Stateme
         currency: The account's; a line in another one is refused.
 
     Raises:
-        StatementUnreadable: A cell is not what the layout says, or the layout has no amount.
+        StatementUnreadable: A cell is not what the layout says, the layout has no amount, or it
+            does not say what stands before decimals.
     """
     if not _has_amount(asdict(layout)):
         raise StatementUnreadable(_("No column holds the amount."))
+    if amounts.is_open(layout.decimal, currency):
+        raise StatementUnreadable(
+            _("The amounts may be read in two ways: a mark may group thousands or begin decimals."),
+            _("Look at a line that you know, and say below what decimals stand behind."),
+        )
     table = rows(data, layout.encoding, layout.delimiter)
     lines: list[Line] = []
     held: list[int | None] = []
@@ -262,15 +267,15 @@ def _minor(row: Sequence[str], layout: Layout, currency: str) -> int:
     they took back again.
     """
     if layout.amount is not None:
-        return _parsed(_cell(row, layout.amount), layout.decimal, currency)
-    came = _parsed(_cell(row, layout.incoming), layout.decimal, currency)
-    went = _parsed(_cell(row, layout.outgoing), layout.decimal, currency)
+        return amounts.parsed(_cell(row, layout.amount), layout.decimal, currency)
+    came = amounts.parsed(_cell(row, layout.incoming), layout.decimal, currency)
+    went = amounts.parsed(_cell(row, layout.outgoing), layout.decimal, currency)
     return came - abs(went)
 
 
 def _held(row: Sequence[str], layout: Layout, currency: str) -> int | None:
     cell = _cell(row, layout.balance)
-    return _parsed(cell, layout.decimal, currency) if cell else None
+    return amounts.parsed(cell, layout.decimal, currency) if cell else None
 
 
 def _balances(lines: Sequence[Line], held: Sequence[int | None]) -> set[tuple[Balance, Balance]]:
@@ -296,33 +301,6 @@ def _ends(paired: Sequence[tuple[Line, int | None]]) -> tuple[Balance, Balance] 
     return (
         Balance(on=first.booked_on, amount_minor=after_first - first.amount_minor),
         Balance(on=last.booked_on, amount_minor=after_last),
-    )
-
-
-def _parsed(text: str, decimal: str, currency: str) -> int:
-    """Read an amount with its thousands marked in any way but by the decimal mark."""
-    plain = text.translate(_SIGNS).replace(" ", "").replace("'", "")
-    plain = re.sub(r"[A-Z]{3}$|^[A-Z]{3}", "", plain)
-    if plain.endswith(("-", "S")):
-        plain = "-" + plain[:-1]
-    plain = plain.removesuffix("H").replace("." if decimal == "," else ",", "")
-    if not plain:
-        return 0
-    if not re.fullmatch(rf"-?\d+({re.escape(decimal)}\d+)?", plain):
-        raise _no_amount(text, currency)
-    whole, _mark, decimals = plain.partition(decimal)
-    try:
-        minor = Money.parse(f"{whole}.{decimals.rstrip('0') or '0'}", currency).amount_minor
-    except ValueError as error:
-        raise _no_amount(text, currency) from error
-    if abs(minor) > MOST_MINOR:
-        raise _no_amount(text, currency)
-    return minor
-
-
-def _no_amount(text: str, currency: str) -> ValueError:
-    return ValueError(
-        _("“%(cell)s” is no amount of %(currency)s") % {"cell": text, "currency": currency}
     )
 
 
@@ -370,16 +348,16 @@ def _has_amount(columns: dict[str, Any]) -> bool:
     return columns.get("amount") is not None or None not in both
 
 
-def _written(layout: Layout, lines: list[list[str]]) -> Layout:
+def _written(layout: Layout, lines: list[list[str]], currency: str) -> Layout:
     """Return the layout with how days and amounts are written in these lines."""
     days = [cell for row in lines if re.search(r"\d", cell := _cell(row, layout.day))][:200]
     fitting = [form for form in DATE_FORMATS if all(_fits(day, form) for day in days)]
-    columns = (layout.amount, layout.incoming, layout.outgoing)
-    amounts = [cell for row in lines[:200] for column in columns if (cell := _cell(row, column))]
+    columns = (layout.amount, layout.incoming, layout.outgoing, layout.balance)
+    cells = [cell for row in lines[:200] for column in columns if (cell := _cell(row, column))]
     return replace(
         layout,
         date_format=fitting[0] if fitting else DATE_FORMATS[0],
-        decimal=max(DECIMALS, key=lambda mark: sum(_ends_in(amount, mark) for amount in amounts)),
+        decimal=amounts.decimal_mark(cells, currency),
     )
 
 
@@ -389,7 +367,3 @@ def _fits(text: str, date_format: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _ends_in(amount: str, mark: str) -> bool:
-    return bool(re.search(rf"{re.escape(mark)}\d{{1,2}}\D*$", amount))

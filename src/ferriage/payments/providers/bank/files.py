@@ -103,7 +103,7 @@ def upload(
     if camt.is_camt(data):
         _check_account(account, camt.read(data))
     else:
-        layout = account.layout or _guessed(data)
+        layout = account.layout or _guessed(data, account.currency)
     with writing():
         file = StatementFile.objects.create(
             account=account,
@@ -367,9 +367,9 @@ def _finish(file: StatementFile, state: str, now: datetime, actor: Actor) -> Non
     )
 
 
-def _guessed(data: bytes) -> dict[str, object] | None:
+def _guessed(data: bytes, currency: str) -> dict[str, object] | None:
     try:
-        return csvfile.guess(data).as_json()
+        return csvfile.guess(data, currency=currency).as_json()
     except StatementUnreadable:
         if len(data) > LARGEST_BYTES:
             raise

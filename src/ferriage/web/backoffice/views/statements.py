@@ -105,6 +105,7 @@ class LayoutForm(forms.Form):
     decimal = forms.ChoiceField(
         label=gettext_lazy("Decimals stand behind"),
         choices=[
+            ("", "–"),
             (",", gettext_lazy("a comma: 1.234,50")),
             (".", gettext_lazy("a point: 1,234.50")),
         ],
