@@ -78,6 +78,21 @@ def test_what_follows_orders_and_payments_is_not_undone_in_the_books_alone(
         assert reversing.undoable(queries.entries(line[0])) == []
 
 
+@pytest.mark.parametrize("kind", reversing.KEEPERS)
+def test_what_a_row_stands_for_is_not_undone_in_the_books_alone(now: datetime, kind: str) -> None:
+    posting = post(
+        source_code="row_1",
+        kind=kind,
+        transfers=[TransferLine("assets:bank", "assets:receivable:kiosk", Money(5, "CNY"))],
+        description="Follows a row",
+        now=now,
+    )
+    with pytest.raises(reversing.NotReversible, match="outside the books") as refused:
+        undo(posting, now)
+    assert refused.value.remedy == reversing.KEEPERS[kind]
+    assert reversing.undoable(queries.entries("row_1")) == []
+
+
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 121])
 def test_correction_has_a_reason(now: datetime, reason: str) -> None:
     with pytest.raises(reversing.NotReversible, match="reason"):

@@ -170,6 +170,14 @@ def test_coupon_for_a_first_purchase_is_for_one_that_bought_nothing(till: Till) 
     assert "as often as you may" in refusal(till, account=new, months=6)
 
 
+def test_top_up_does_not_use_up_a_coupon_for_a_first_purchase(till: Till) -> None:
+    make(till, first_only=True)
+    account = till.shop.account()
+    till.top_up(account, 1000)
+
+    assert order(till, account=account).discount_minor == 250
+
+
 def test_limits_count_open_orders_and_are_given_back(till: Till) -> None:
     coupon = make(till, most_uses=2, most_per_account=1)
     account = till.shop.account()

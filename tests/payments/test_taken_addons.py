@@ -14,8 +14,9 @@ from ferriage.devices import usage
 from ferriage.devices.models import Device
 from ferriage.fleet import actions as fleet
 from ferriage.orders import actions as orders
+from ferriage.orders import tasks as order_tasks
 from ferriage.payments import tasks
-from ferriage.payments.models import Payment, Refund
+from ferriage.payments.models import InboxEvent, Payment, Refund
 from ferriage.plans import quota
 from ferriage.plans.models import Plan
 from ferriage.plans.queries import device_limit, holds_of, subscription_end
@@ -108,6 +109,35 @@ def test_what_was_used_of_a_lost_pack_does_not_count_against_the_quota(
     standing = usage.standings([held_by(sold)], counter.now)[held_by(sold).pk]
     assert (standing.used, standing.allowed) == (105 * GB, 105 * GB)
     assert books() == {"assets:bank": 1000, "income:ferry": 32, "liabilities:unearned": 968}
+    assert_sound()
+
+
+def test_pack_of_a_subscription_that_ends_ahead_is_lost_before_that(
+    counter: Counter, packs: AddOnPrice
+) -> None:
+    till = counter.till
+    sold = till.sell()
+    pack = order_pack(till, sold, packs)
+    payment = paid(counter, pack)
+    use(held_by(sold), 110 * GB, till.now)
+    order_tasks.run(till.now)
+    ends_at = till.now + 5 * DAY
+    till.end(sold, ends_at)
+    till.now += DAY
+
+    lose(counter, payment)
+
+    kept = held_by(sold).periods.filter(source_code__startswith=f"{pack.code}-u").order_by("pk")
+    assert [(one.starts_at, one.quota_bytes) for one in kept] == [
+        (ends_at, 10 * GB),
+        (till.now, 10 * GB),
+    ]
+    assert kept[1].ends_at == kept[0].starts_at
+    assert allowed(sold, counter) == 110 * GB
+    assert InboxEvent.objects.filter(handled_at=None).count() == 0
+    tasks.run(till.now)
+    # What was used was taken back by its payer, too: nothing of the 400 goes back again.
+    assert books().get(ASSET, 0) == 0
     assert_sound()
 
 

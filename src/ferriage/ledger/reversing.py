@@ -33,6 +33,18 @@ FOLLOWING: Final = (
     "assets:disputed",
 )
 """What `ferriage ledger check` compares with orders, payments, refunds, balances and recalls."""
+KEEPERS: Final = {
+    "reseller-paid": _("What a reseller paid is corrected with the reseller."),
+    "reseller-returned": _("What a reseller paid is corrected with the reseller."),
+    "reseller-credited": _("What a reseller owes is corrected with the reseller."),
+    "dispute-loss": _("A dispute decides it: look at the payment that it is of."),
+    "dispute-lost": _("A dispute decides it: look at the payment that it is of."),
+    "shares": _("The month is closed: settle the difference with the partner in a later month."),
+    "payout": _("It was paid out: settle the difference with the partner in a later month."),
+    "settlement": _("It follows what the provider settled: book a difference by hand."),
+    "tax-paid": _("It was paid over: set the difference off against the next payment of tax."),
+}
+"""Kinds of posting that a row of its own stands for, and what to do instead of undoing them."""
 LONGEST_REASON: Final = 120
 
 
@@ -63,6 +75,8 @@ def reverse(
         raise NotReversible(
             _("This is a correction itself."), _("Post what is right anew; it is not undone.")
         )
+    if instead := KEEPERS.get(transaction.kind):
+        raise NotReversible(_("This follows what is kept outside the books."), instead)
     rows = list(transaction.transfers.select_related("debit", "credit").order_by("pk"))
     if any(name in FOLLOWING for row in rows for name in (row.debit.name, row.credit.name)):
         raise NotReversible(
@@ -108,7 +122,7 @@ def undoable(rows: Iterable[Transfer]) -> list[LedgerTransaction]:
     found = {row.transaction: True for row in rows}
     for row in rows:
         follows = {row.debit.name, row.credit.name}.intersection(FOLLOWING)
-        if follows or row.transaction.kind == REVERSAL:
+        if follows or row.transaction.kind in {REVERSAL, *KEEPERS}:
             found[row.transaction] = False
     undone = set(
         LedgerTransaction.objects.filter(

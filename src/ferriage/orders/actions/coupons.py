@@ -145,6 +145,8 @@ def _why_not(coupon: Coupon, account: Account, price: Price, now: datetime) -> o
     """Return why a coupon does not apply, in words; nothing where it does."""
     mine = Order.objects.filter(account=account)
     held = mine.filter(LIVING, coupon=coupon).count()
+    # Money that was only put on the balance has bought nothing yet.
+    bought = mine.filter(fulfilled_at__isnull=False).exclude(kind=Order.Kind.TOPUP)
     plans = set(coupon.plans.values_list("pk", flat=True))
     # A first purchase is one however many orders wait with the coupon.
     most = 1 if coupon.first_only else coupon.most_per_account
@@ -162,7 +164,7 @@ def _why_not(coupon: Coupon, account: Account, price: Price, now: datetime) -> o
             _("This coupon is for another term."),
         ),
         (
-            coupon.first_only and mine.filter(fulfilled_at__isnull=False).exists(),
+            coupon.first_only and bought.exists(),
             _("This coupon is for a first purchase."),
         ),
         (

@@ -6,7 +6,7 @@ Source: docs/explanation/quotas.md
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
@@ -15,6 +15,7 @@ from ferriage.devices import usage
 from ferriage.orders import queries
 from ferriage.orders.models import Order
 from ferriage.plans import actions as plans
+from ferriage.plans.models import Period
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from ferriage.core.actors import Actor
     from ferriage.devices.usage import Standing
     from ferriage.plans.models import Subscription
+
+KEPT: Final = "-u"
+"""Ends the name of the stretch in which what was used of a pack is kept."""
 
 
 def count_use(*, now: datetime) -> int:
@@ -65,17 +69,27 @@ def keep_used(
 ) -> None:
     """Leave in the month what was used of packs that end early, in the caller's transaction.
 
-    It was paid for; without it, it would count against the quota that goes on.
+    It was paid for; without it, it would count against the quota that goes on. A pack whose end
+    was set ahead, and that then ends sooner, is kept up to where it was kept already.
     """
-    for pack in packs:
-        ends_at = pack.period_ends_at and pack.period_ends_at + pack.frozen
-        if pack.used_bytes and ends_at and at < ends_at:
+    ending = [pack for pack in packs if pack.used_bytes]
+    if not ending:
+        return
+    kept = list(subscription.periods.filter(kind=Period.Kind.PACK, source_code__contains=KEPT))
+    for pack in ending:
+        source_code = f"{pack.code}{KEPT}"
+        mine = [one for one in kept if one.source_code.startswith(source_code)]
+        ends = [one.starts_at for one in mine]
+        if pack.period_ends_at:
+            ends.append(pack.period_ends_at + pack.frozen)
+        ends_at = min(ends, default=at)
+        if at < ends_at:
             plans.add_pack(
                 subscription=subscription,
                 quota_bytes=pack.used_bytes,
                 starts_at=at,
                 ends_at=ends_at,
-                source_code=f"{pack.code}-u",
+                source_code=f"{source_code}{len(mine) + 1}" if mine else source_code,
                 now=now,
                 actor=actor,
             )
