@@ -124,3 +124,22 @@ def test_line_whose_number_the_bank_gave_twice_is_booked_like_any_other(
 
     assert (settled, line.outcome, line.note, met) == ([""], "unallocated", "", ["duplicate"])
     assert_sound()
+
+
+# --- the opening balance ----------------------------------------------------------------------
+
+
+def test_opening_is_not_lowered_by_what_was_typed_and_the_statement_brings(
+    till: Till, account: BankAccount
+) -> None:
+    typed(till, asked(till)[1])
+
+    came = post(till, account, Entry(minor=PRICE, reference=NUMBER), opening=100000)
+
+    assert came == ["duplicate"]
+    assert books() == {
+        "assets:bank": 101000,
+        "equity:opening": 100000,
+        "liabilities:unearned": 1000,
+    }
+    assert queries.comparison(account).difference_minor == 0
