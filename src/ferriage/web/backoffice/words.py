@@ -58,5 +58,6 @@ OTHER_ACCOUNTS: Final = {
     "expenses:other": _("another expense"),
     "equity:owner": _("taken out by the owner"),
     "already": _("booked on another page already, such as a payout or a bill"),
+    "own": _("money of its own: book it like any other"),
 }
 """What staff book a line to that belongs to nothing else."""

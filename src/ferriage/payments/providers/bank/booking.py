@@ -40,14 +40,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from ferriage.payments.models import ResellerPayment, SettlementLine
+    from ferriage.payments.models import SettlementLine
     from ferriage.payments.providers.bank.models import BankStatement
 
 State = StatementLine.State
 WORKER: Final = Actor("system", "worker")
 ALREADY: Final = "already"
+OWN: Final = "own"
 OTHER_ACCOUNTS: Final = ("expenses:fees", "expenses:other", "equity:owner", ALREADY)
-"""What staff may book a line to that belongs to no order and no refund; or it is booked already."""
+"""What staff may book money to that went for no refund; or it is booked already."""
+CAME_AS: Final = (OWN, ALREADY)
+"""What money may be that came under a number typed by hand with another amount."""
 _AT_ONCE: Final = 500
 _TOGETHER: Final = 25
 """So few that nobody waits long for the one lock, and so many that the register is read seldom."""
@@ -139,12 +142,19 @@ def book(*, line: StatementLine, now: datetime, actor: Actor) -> StatementLine:
 
 
 def _came(line: StatementLine, now: datetime, actor: Actor) -> None:
-    if by_hand := _booked_by_hand(line):
-        _done(line, "duplicate", now, payment=by_hand)
-        return
-    if paid := _paid_by_hand(line):
-        _done(line, "duplicate", now, note=paid.code)
-        return
+    typed = numbers.by_hand([line.bank_reference]).get(numbers.plain(line.bank_reference))
+    if typed is None:
+        _book_money(line, now, actor)
+    elif typed.money != _money(line):
+        # One of the two amounts is wrong, or the bank gave its number twice: staff know which.
+        _wait(line, note=str(typed.money))
+    elif typed.payment is not None:
+        _done(line, "duplicate", now, payment=typed.payment)
+    else:
+        _done(line, "duplicate", now, note=typed.code)
+
+
+def _book_money(line: StatementLine, now: datetime, actor: Actor) -> None:
     if row := _payout(line):
         _done(line, payouts.OUTCOME, now, note=row.code)
         return
@@ -201,26 +211,6 @@ def _from_reseller(line: StatementLine, now: datetime, actor: Actor) -> bool:
     return True
 
 
-def _booked_by_hand(line: StatementLine) -> Payment | None:
-    """Return the payment that staff booked under the bank's number before the statement came."""
-    event = numbers.typed(line.bank_reference) if line.bank_reference else None
-    if event is None or event.payment is None:
-        return None
-    booked = Money(event.raw["amount_minor"], event.raw["currency"])
-    # Not every bank's numbers are unique: what one line was booked as, no second one is.
-    told = StatementLine.objects.filter(payment=event.payment).exists()
-    return event.payment if booked == _money(line) and not told else None
-
-
-def _paid_by_hand(line: StatementLine) -> ResellerPayment | None:
-    """Return what staff booked of a reseller under the bank's number before the statement came."""
-    paid = numbers.resellers_payment(line.bank_reference) if line.bank_reference else None
-    if paid is None or Money(paid.amount_minor, paid.currency) != _money(line):
-        return None
-    told = StatementLine.objects.filter(outcome="duplicate", note=paid.code).exists()
-    return None if told else paid
-
-
 # --- money that went --------------------------------------------------------------------------
 
 
@@ -235,9 +225,7 @@ def _went(line: StatementLine, now: datetime, actor: Actor) -> None:
         _post(line, "expenses:fees", now)
         _done(line, "fee", now)
     else:
-        change_once(
-            StatementLine.objects.filter(pk=line.pk, state=State.KEPT).update(state=State.WAITS)
-        )
+        _wait(line)
 
 
 def _named_refund(line: StatementLine, state: str) -> Refund | None:
@@ -338,22 +326,33 @@ def post_other(
     """Book a line that waits to an account of the books, with a reason.
 
     What was posted on another page, such as a partner's payout, is noted and not posted again.
+    Money that came is that, or money of its own, booked as if nobody had typed its number.
 
     Raises:
-        LineWrong: No reason, or an account that lines are not booked to.
+        LineWrong: No reason, or an account that such lines are not booked to.
         StaleState: The line was booked.
     """
-    if account not in OTHER_ACCOUNTS or not 0 < len(reason.strip()) <= 200:  # noqa: PLR2004 -- the column's length
+    offered = choices_for(line)
+    if account not in offered or not 0 < len(reason.strip()) <= 200:  # noqa: PLR2004 -- the column's length
         raise LineWrong(_("Say what it was for, in at most 200 characters."))
     with writing():
         line = _waiting(line)
-        if account != ALREADY:
+        if account == OWN:
+            StatementLine.objects.filter(pk=line.pk).update(note="")
+            _book_money(line, now, actor)
+        elif account == ALREADY:
+            _done(line, "noted", now, note=reason.strip())
+        else:
             _post(line, account, now)
-        outcome = "noted" if account == ALREADY else "other"
-        _done(line, outcome, now, note=reason.strip())
+            _done(line, "other", now, note=reason.strip())
         _record(line, actor, now, account=account, reason=reason.strip())
     line.refresh_from_db()
     return line
+
+
+def choices_for(line: StatementLine) -> tuple[str, ...]:
+    """Return what staff may say that a line was."""
+    return CAME_AS if line.amount_minor > 0 else OTHER_ACCOUNTS
 
 
 def _waiting(line: StatementLine) -> StatementLine:
@@ -375,6 +374,11 @@ def _post(line: StatementLine, account: str, now: datetime) -> None:
         description=f"Line {line.code} of {line.booked_on}",
         now=now,
     )
+
+
+def _wait(line: StatementLine, *, note: str = "") -> None:
+    kept = StatementLine.objects.filter(pk=line.pk, state=State.KEPT)
+    change_once(kept.update(state=State.WAITS, note=note))
 
 
 def _done(line: StatementLine, outcome: str, now: datetime, **found: object) -> None:

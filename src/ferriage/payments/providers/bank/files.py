@@ -23,7 +23,7 @@ from ferriage.core.money import Money, is_currency
 from ferriage.ledger import queries as ledger
 from ferriage.ledger.actions import TransferLine, post
 from ferriage.payments.capture import change_once
-from ferriage.payments.providers.bank import camt, csvfile
+from ferriage.payments.providers.bank import camt, csvfile, numbers
 from ferriage.payments.providers.bank.models import (
     BankAccount,
     BankStatement,
@@ -216,7 +216,7 @@ def store(
                 _("Nothing was posted. Compare each line with your bank, then post it and say so."),
             )
         if take_opening:
-            _take_opening(account, found[0], now)
+            _take_opening(account, found, now)
         _finish(file, StatementFile.State.POSTED, now, actor)
         stored = [_store(file, statement, presumed_place, now) for statement in found]
         if file.layout is not None:
@@ -330,17 +330,18 @@ def _place(line: Line, presumed: str) -> str:
     return (line.payer_place or presumed) if line.amount_minor > 0 else ""
 
 
-def _take_opening(account: BankAccount, statement: Statement, now: datetime) -> None:
+def _take_opening(account: BankAccount, found: Sequence[Statement], now: datetime) -> None:
     """Post what the bank held before, as far as books and stored lines do not say so already."""
-    opening = opening_offered(account, [statement])
+    opening = opening_offered(account, found)
     if opening is None:
         return
-    first_on = min((line.booked_on for line in statement.lines), default=opening.on)
+    first_on = min((line.booked_on for line in found[0].lines), default=opening.on)
     stored = StatementLine.objects.filter(account=account)
     waiting = stored.exclude(state=StatementLine.State.DONE)
     # Lines from that day on came after the balance, whether they are booked or wait.
     later = stored.filter(booked_on__gte=first_on)
     held = ledger.balance(account.book_account, account.currency) + _sum(waiting) - _sum(later)
+    held -= _typed_again(account, found)
     minor = opening.amount_minor - held
     if minor == 0:
         return
@@ -352,6 +353,17 @@ def _take_opening(account: BankAccount, statement: Statement, now: datetime) -> 
         transfers=[TransferLine(debit, credit, Money(abs(minor), account.currency))],
         description=f"Held by {account.code} before its first balance",
         now=now,
+    )
+
+
+def _typed_again(account: BankAccount, found: Sequence[Statement]) -> int:
+    """Return what staff typed of these lines: it is in the books, and came after the balance."""
+    lines = [line for statement in found for line in statement.lines if line.amount_minor > 0]
+    typed = numbers.by_hand([line.reference for line in lines]).values()
+    return sum(
+        one.money.amount_minor
+        for one in typed
+        if (one.book_account, one.money.currency) == (account.book_account, account.currency)
     )
 
 

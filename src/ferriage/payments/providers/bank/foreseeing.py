@@ -16,28 +16,21 @@ from ferriage.core.money import Money
 from ferriage.orders.foreseeing import Foresight
 from ferriage.payments.models import (
     Dispute,
-    InboxEvent,
     Payment,
     Refund,
     Reseller,
-    ResellerPayment,
     StatementLine,
 )
 from ferriage.payments.providers.bank import numbers, payouts, returns
 from ferriage.payments.providers.bank import reference as references
-from ferriage.payments.providers.bank.actions import PROVIDER
 from ferriage.payments.providers.voucher import queries as resellers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ferriage.payments.providers.bank.models import BankAccount
     from ferriage.payments.providers.bank.statement import Line
-
-_MOST: Final = 5000
-"""SQLite takes some ten thousand parameters at once; a file may name more by chance."""
-
 
 _OF_ORDER: Final = (
     "order__plan__service",
@@ -72,7 +65,7 @@ class Draft:
         self._payments = _asked_for(lines)
         asked = [payment.order for payment in self._payments.values() if payment.order]
         self._orders = Foresight(asked, now)
-        self._by_hand = _typed(lines)
+        self._by_hand = numbers.by_hand([line.reference for line in lines])
         self._sent = payouts.sent(account, [line.booked_on for line in lines])
         everybody = list(Reseller.objects.filter(currency=account.currency))
         held = resellers.holdings(everybody)
@@ -94,7 +87,8 @@ class Draft:
             return PreviewLine(line, "known")
         if line.amount_minor < 0:
             return self._taken_back(line) if line.is_return else self._went(line)
-        return PreviewLine(line, "duplicate") if self._was_typed(line) else self._came(line)
+        typed = self._by_hand.get(numbers.plain(line.reference))
+        return self._came(line) if typed is None else self._was_typed(line, typed)
 
     # --- money that came ----------------------------------------------------------------------
 
@@ -114,13 +108,12 @@ class Draft:
             return PreviewLine(line, "reseller")
         return PreviewLine(line, "unallocated")
 
-    def _was_typed(self, line: Line) -> bool:
-        """Tell whether staff booked it by hand; one line is that, and no second one."""
-        number = numbers.plain(line.reference)
-        if self._by_hand.get(number) != Money(line.amount_minor, line.currency):
-            return False
-        del self._by_hand[number]
-        return True
+    def _was_typed(self, line: Line, typed: numbers.Typed) -> PreviewLine:
+        """Say what becomes of a line that staff booked by hand; one line is that, and no second."""
+        if typed.money != Money(line.amount_minor, line.currency):
+            return PreviewLine(line, "waits")
+        del self._by_hand[numbers.plain(line.reference)]
+        return PreviewLine(line, "duplicate")
 
     def _is_payout(self, line: Line) -> bool:
         row = payouts.arrived(
@@ -222,29 +215,8 @@ def _asked_for(lines: Sequence[Line]) -> dict[str, Payment]:
     """Return by their reference the payments that any of the lines names."""
     named = {found for line in lines for found in references.found_in(line.text)}
     payments: dict[str, Payment] = {}
-    for part in _parts(named):
+    for part in numbers.parts(named):
         rows = Payment.objects.filter(reference__in=part)
         for payment in rows.select_related(*_OF_ORDER):
             payments[payment.reference or ""] = payment
     return payments
-
-
-def _typed(lines: Sequence[Line]) -> dict[str, Money]:
-    """Return by the bank's number what staff booked by hand, of a customer or a reseller."""
-    named = {numbers.plain(line.reference) for line in lines if line.reference}
-    booked: dict[str, Money] = {}
-    for part in _parts(named):
-        for event in InboxEvent.objects.filter(provider=PROVIDER, event_id__in=part):
-            booked[event.event_id] = Money(event.raw["amount_minor"], event.raw["currency"])
-        paid = ResellerPayment.objects.filter(
-            book_account__startswith="assets:", transaction_id__in=part
-        )
-        for payment in paid:
-            booked[payment.transaction_id] = Money(payment.amount_minor, payment.currency)
-    return booked
-
-
-def _parts(named: set[str]) -> Iterator[list[str]]:
-    ordered = sorted(named)
-    for start in range(0, len(ordered), _MOST):
-        yield ordered[start : start + _MOST]

@@ -56,7 +56,6 @@ class LineForm(forms.Form):
     )
     account = forms.ChoiceField(
         label=gettext_lazy("Or it was"),
-        choices=[("", "–"), *((name, OTHER_ACCOUNTS[name]) for name in booking.OTHER_ACCOUNTS)],
         required=False,
     )
     reason = forms.CharField(label=gettext_lazy("What for"), max_length=200, required=False)
@@ -66,6 +65,12 @@ class LineForm(forms.Form):
         field = self.fields["refund"]
         assert isinstance(field, RefundField)  # noqa: S101 -- declared above
         field.queryset = queries.refunds_that_fit(line)
+        account = self.fields["account"]
+        assert isinstance(account, forms.ChoiceField)  # noqa: S101 -- declared above
+        offered = booking.choices_for(line)
+        account.choices = [("", "–"), *((name, OTHER_ACCOUNTS[name]) for name in offered)]
+        if line.amount_minor > 0:
+            del self.fields["refund"], self.fields["payment"]
 
     def clean(self) -> dict[str, Any]:
         """Ask for one of them."""
@@ -84,9 +89,9 @@ def line(request: StaffRequest, code: str) -> HttpResponse:
 
     def act(typed: dict[str, Any]) -> HttpResponse:
         how: dict[str, Any] = {"now": request.now, "actor": request.staff.actor}
-        if typed["refund"]:
+        if typed.get("refund"):
             booking.pay_with(line=found, refund=typed["refund"], **how)
-        elif typed["payment"]:
+        elif typed.get("payment"):
             booking.take_back_with(line=found, payment=typed["payment"], **how)
         else:
             booking.post_other(line=found, account=typed["account"], reason=typed["reason"], **how)
@@ -99,10 +104,23 @@ def line(request: StaffRequest, code: str) -> HttpResponse:
         submit=_("Book"),
         back=reverse("staff-statements"),
         act=act,
-        intro=_("%(day)s, %(money)s: %(text)s")
-        % {
-            "day": found.booked_on,
-            "money": Money(found.amount_minor, found.currency),
-            "text": found.text or "–",
-        },
+        intro=f"{_said(found)} {_why(found)}".strip(),
     )
+
+
+def _said(line: StatementLine) -> str:
+    return _("%(day)s, %(money)s: %(text)s") % {
+        "day": line.booked_on,
+        "money": Money(line.amount_minor, line.currency),
+        "text": line.text or "–",
+    }
+
+
+def _why(line: StatementLine) -> str:
+    """Say why money that came waits, and what to do."""
+    if line.amount_minor < 0:
+        return ""
+    return _(
+        "A receipt with its number, %(number)s, was typed by hand with another amount: %(money)s. "
+        "If it is the same money, say that it is booked already, and undo what was typed wrongly."
+    ) % {"number": line.bank_reference, "money": line.note}
