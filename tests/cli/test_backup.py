@@ -53,7 +53,7 @@ def test_shop_is_whole_again_from_the_copy_and_what_was_named(shop: Path) -> Non
         (shutil.copytree if target.name == "evidence" else shutil.copy)(path, target)
 
     checked = ferriage(anew, "ledger", "check")
-    restored = ferriage(anew, "db", "restored")
+    restored = ferriage(anew, "db", "restored", "--yes")
 
     assert sorted(path.rpartition("/")[2] for path in named) == [
         *("evidence", "evidence.key", "feed.key"),

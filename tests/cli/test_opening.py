@@ -246,7 +246,7 @@ def test_check_says_what_a_new_shop_lacks_and_is_not_broken(shop: Path) -> None:
         "! A gateway that reports: not yet",
         "! Your own device, on a gateway: not yet",
     ]
-    assert "    https://shop.se/staff/vouchers/ (Vouchers)\n" in done.stdout
+    assert "    https://shop.se/staff/payments/ (Payments)\n" in done.stdout
 
 
 def test_check_ticks_what_is_there_and_warns_of_gateways_nobody_reaches(shop: Path) -> None:
