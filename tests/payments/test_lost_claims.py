@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.db import IntegrityError, transaction
-from test_gifts import order_code
+from test_gifts import order_code, reveal
 
 from dearer import GB, held_by, open_dearer, order_pack, sell_packs, use
 from ferriage.core.actors import CUSTOMER
@@ -260,6 +260,26 @@ def test_money_that_was_taken_is_neither_spent_nor_paid_back(
 
     assert offer.whole == Money(400, "CNY")
     assert (gift.state, gift.credit_minor) == ("open", 400)
+    assert_sound()
+
+
+def test_what_a_used_code_covers_of_a_loss_is_not_taken_a_second_time(
+    counter: Counter, account: Account
+) -> None:
+    till = counter.till
+    payment = paid(counter, till.order_topup(account, 1000))
+    gift = from_balance(counter, order_code(till, account))
+    term = till.order()
+    till.redeem(term, reveal(till, gift))
+
+    lose(counter, payment, 600)
+    kept = claim()
+    till.end(term, till.now)
+    actions.queue_ended(order=term, now=till.now, actor=OWNER)
+
+    assert kept == (0, 0, True)
+    assert "expenses:disputes" not in books()
+    assert sum(minor for name, minor in books().items() if name.startswith("liab")) == 400
     assert_sound()
 
 
