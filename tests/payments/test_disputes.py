@@ -14,8 +14,9 @@ from ferriage.ledger import queries as ledger
 from ferriage.orders import actions as orders
 from ferriage.orders import balance
 from ferriage.orders.models import Document, Order
-from ferriage.payments import actions, queries, refunding
+from ferriage.payments import accounts, actions, inbox, matching, queries, refunding
 from ferriage.payments.models import Dispute, Payment
+from ferriage.payments.providers.contract import Event
 from ferriage.plans.queries import holds_of, subscription_end
 from stand_in import StandIn
 from taxed import charge
@@ -174,6 +175,32 @@ def test_words_out_of_order_come_to_the_first_end(
     assert holds_of(subscription(paid)) == []
     assert books() == {}
     assert_sound()
+
+
+@pytest.mark.parametrize(("mode", "heard"), [("test", False), ("live", True)])
+def test_account_that_is_tried_out_says_nothing_of_real_money(
+    counter: Counter, paid: Payment, mode: str, *, heard: bool
+) -> None:
+    other = accounts.add_provider(
+        slug=StandIn.slug,
+        label="Another",
+        mode=mode,
+        secrets=counter.world.secrets,
+        now=counter.now,
+        actor=OWNER,
+    )
+    said = Event(
+        event_id="evt_other",
+        kind="dispute-lost",
+        transaction_id=paid.transaction_id or "",
+        money=Money(paid.amount_minor, paid.currency),
+        dispute="dp_other",
+    )
+
+    for event in inbox.keep_said(other, [said], counter.now):
+        matching.handle(event=event, now=counter.now)
+
+    assert Dispute.objects.filter(payment=paid, state="lost").exists() is heard
 
 
 def test_renewal_of_a_term_that_is_taken_back_stays(counter: Counter, paid: Payment) -> None:

@@ -146,10 +146,13 @@ def _disputed(
     """Do what is said of a dispute of money, which the provider names as it named it when it came.
 
     What was begun may be another row than the money's, so our code is only asked for without a
-    name.
+    name. The money may have come by another account of the shop's, whose keys were changed since;
+    but what is tried out says nothing of real money.
     """
     if said.transaction_id:
         payment = _BOOKED.first(account.slug, said.transaction_id)
+        if payment is not None and payment.account and payment.account.mode != account.mode:
+            payment = None
     else:
         payment = find(account, said)
     outcome = early.dispute(event=event, said=said, payment=payment, now=now, actor=PROVIDER)
