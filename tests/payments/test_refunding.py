@@ -40,6 +40,19 @@ def test_queued_refund_is_paid_by_the_provider_once(counter: Counter) -> None:
     assert_sound()
 
 
+def test_refund_that_is_paid_is_not_sent_again(counter: Counter) -> None:
+    refund = counter.refund()
+    work(counter)
+    refund.refresh_from_db()
+
+    with pytest.raises(StaleState):
+        refunding.send(refund=refund, now=counter.now, actor=OWNER)
+
+    refund.refresh_from_db()
+    assert (refund.state, refund.asked) == ("paid", 1)
+    assert_sound()
+
+
 def test_refund_that_is_pending_is_asked_again_until_it_is_final(counter: Counter) -> None:
     counter.world.set("refunds", "pending")
     refund = counter.refund()

@@ -65,8 +65,9 @@ def send(*, refund: Refund, now: datetime, actor: Actor) -> Refund:
     """
     with writing():
         asked = Refund.objects.filter(pk=refund.pk, state=refund.state, asked=refund.asked)
+        still = asked.filter(state__in=[State.QUEUED, State.SENT])
         change_once(
-            asked.update(state=State.SENT, asked=F("asked") + 1, ask_at=next_ask(refund.asked, now))
+            still.update(state=State.SENT, asked=F("asked") + 1, ask_at=next_ask(refund.asked, now))
         )
         if refund.state == State.QUEUED:
             bounds.check(refund)
