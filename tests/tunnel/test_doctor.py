@@ -96,6 +96,8 @@ def test_healthy_gateway_reports_the_same(well: tuple[World, Client]) -> None:
         "ipv6": ("ok", ""),
         "forwarding": ("ok", ""),
         "resolver": ("ok", ""),
+        "connections": ("ok", ""),
+        "inner": ("ok", ""),
         "clock": ("ok", ""),
         "line": ("ok", ""),
     }
