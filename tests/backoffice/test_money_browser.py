@@ -17,6 +17,7 @@ from ferriage.core.money import Money
 from ferriage.ledger.actions import record_bill
 from ferriage.payments import actions as payments
 from ferriage.payments import disputes, recalls, seconds
+from ferriage.payments.models import Payment
 from ferriage.payments.providers.bank import booking, files
 from statement_files import FEE, RENT, Entry, camt
 from till import Till
@@ -75,7 +76,11 @@ def _book(shop: Shop) -> dict[str, str]:
             actor=OLGA,
         )
     _lose_twice(till)
+    waits = Payment.objects.get(outcome="unallocated")
     return {
+        "start": reverse("staff-start"),
+        "transfers": reverse("staff-bank"),
+        "assign": reverse("staff-unallocated-assign", args=[waits.code]),
         "payback": reverse("staff-subscription-pay-back", args=[held.code]),
         "opening": reverse("staff-subscription-opening", args=[held.code]),
         "payments": reverse("staff-payments"),
